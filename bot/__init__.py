@@ -1,0 +1,26 @@
+"""PM Agent: answers a team's Jira questions, with a person's click between every draft and Jira.
+
+The story, as data flows through the tree::
+
+    Jira, Bitbucket                 Slack                         clock
+         │ webhook                    │ click, modal, /pmagent      │ due time
+         ▼                            ▼                             ▼
+    handlers/webhooks.py      handlers/approvals.py           bot/schedule.py
+    handlers/jira.py          handlers/commands.py                  │
+    handlers/bitbucket.py     handlers/home.py                      │
+         │  verify, parse,            │  who, what                  │
+         │  store, answer             │                             │
+         └─────────────┬──────────────┴──────────────┬──────────────┘
+                       ▼                             ▼
+                bot/workflow.py               bot/reports/
+                notice → triage → draft → present → decide → publish (→ undo)
+                       │ rules: bot/drafts.py, bot/policy.py   (pure)
+                       │ words: prompts/*.md                   (text)
+                       ▼
+                bot/clients/ jira · bitbucket · slack · claude
+                bot/store/   TinyDB
+
+Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,32 @@
+"""What every use case is given. One object, made once by `bot.app`, handed down by reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.clients.bitbucket import Bitbucket
+    from bot.clients.claude import Claude
+    from bot.clients.jira import Jira
+    from bot.clients.slack import Slack
+    from bot.clock import Clock
+    from bot.people import People
+    from bot.settings import Settings
+    from bot.store import Store
+    from bot.worker import Worker
+
+
+@dataclass
+class Context:
+    """Settings, the store, the four outside services, who may do what, the clock and the worker."""
+
+    settings: Settings
+    store: Store
+    slack: Slack
+    jira: Jira
+    bitbucket: Bitbucket
+    claude: Claude
+    people: People
+    clock: Clock
+    worker: Worker = field(init=False)

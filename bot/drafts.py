@@ -1,0 +1,182 @@
+"""A draft and its life: a state machine in the store, so that nothing waits in memory for a person.
+
+::
+
+    waiting ─ Approve, Edit ─→ approved ─→ posting ─→ posted ─ Undo ─→ undoing ─→ undone
+      │ ▲                       │ │ │        ├→ failed  ─ Retry ─→ approved
+      │ └── Jira unreadable, ───┘ │ │        └→ unknown ─ Look again ─→ looking ─→ posted | unknown
+      │     or the mode changed   │ │                   ─ Post again ─→ approved
+      │                           │ └→ simulated
+      │                           └→ held (the issue changed)
+      │                               ├ Post anyway ─→ approved   (bound to the revision and the issue shown)
+      │                               └ Draft anew  ─→ superseded (when the new draft is there)
+      ├→ skipped      a person said no (also from held, failed and unknown)
+      ├→ superseded   a newer draft on the same issue (also from held, failed)
+      └→ expired      nobody decided in PMAGENT_DRAFT_DAYS (also from held)
+
+`approved` is a decision on stable storage: whoever finds it there (the worker, or the next process after a crash)
+publishes it. Every change goes through `bot.workflow.decide`: compare and set on (state, revision), with its audit
+record in the same write. An edit is a new revision, not a state: Claude's text stays beside the person's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from bot.errors import Illegal
+from bot.issues import Frozen, Issue, Visibility
+
+MAX_TEXT = 3000
+"""Characters in a draft: the limit of Slack's plain_text_input, so that every draft can be edited."""
+
+
+class DraftState(StrEnum):
+    """Where a draft is; the drawing above has the arrows."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    HELD = "held"
+    POSTING = "posting"
+    POSTED = "posted"
+    SIMULATED = "simulated"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    LOOKING = "looking"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    SKIPPED = "skipped"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+
+
+S = DraftState
+TRANSITIONS: dict[DraftState, frozenset[DraftState]] = {
+    S.WAITING: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
+    S.APPROVED: frozenset({S.POSTING, S.SIMULATED, S.HELD, S.WAITING, S.POSTED, S.FAILED}),
+    S.HELD: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
+    S.POSTING: frozenset({S.POSTED, S.FAILED, S.UNKNOWN, S.APPROVED}),
+    S.FAILED: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED}),
+    S.UNKNOWN: frozenset({S.LOOKING, S.APPROVED, S.SKIPPED}),
+    S.LOOKING: frozenset({S.POSTED, S.UNKNOWN}),
+    S.POSTED: frozenset({S.UNDOING}),
+    S.UNDOING: frozenset({S.UNDONE, S.POSTED}),
+    S.SIMULATED: frozenset(),
+    S.UNDONE: frozenset(),
+    S.SKIPPED: frozenset(),
+    S.SUPERSEDED: frozenset(),
+    S.EXPIRED: frozenset(),
+}
+
+OPEN = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
+"""States in which a person can still do something on the card (besides Undo)."""
+BUSY = frozenset({S.APPROVED, S.POSTING, S.UNDOING, S.LOOKING})
+"""States in which the program itself has the next move: the worker's work list."""
+
+Mode = Literal["simulation", "production"]
+
+
+class Revision(Frozen):
+    """One wording of a draft. `by` is `claude` or `slack:U…`; `at` is when it was written."""
+
+    text: str
+    by: str
+    at: datetime
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the Markdown in UTF-8: what the marker in Jira carries, and what a click is bound to."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+class Decision(Frozen):
+    """Who moved the draft last, how, and when. `action`: approve, edit, skip, retry, post_anyway, undo, …"""
+
+    action: str
+    by: str
+    name: str
+    at: datetime
+
+
+class Card(Frozen):
+    """The Slack message of a draft. `shown` is the draft version that it shows; behind `version`: to be redrawn."""
+
+    channel: str
+    ts: str | None = None
+    shown: int = 0
+    sending_since: datetime | None = None
+
+
+class Posted(Frozen):
+    """The comment in Jira."""
+
+    comment_id: str
+    url: str
+    at: datetime
+
+
+class Draft(Frozen):
+    """A drafted reply, whole: everything that the card shows and that the publisher needs.
+
+    `version` grows with every change (compare and set is on it); `revision` is the index of the current wording.
+    `issue` is the issue as it was when this was drafted (for `held`: as it is shown on the card now).
+    `answered` is the comment's id, None when the issue itself is answered. `audience`: `public` is everybody who
+    sees the issue, `internal` a service desk note, `restricted` the same role or group as the answered comment.
+    `customer`: the reply will be seen by a service desk customer. `shown_links`: addresses that stood in the issue
+    or its pull requests when it was drafted. `note`: a sentence about what stands in the way, shown on the card.
+    `attempts`: POSTs tried. `changes`: sentences about what changed in the issue (state `held`).
+    """
+
+    id: str
+    event_id: str
+    cycle_id: str
+    issue: Issue
+    state: DraftState = DraftState.WAITING
+    version: int = 1
+    mode: Mode
+    revisions: tuple[Revision, ...]
+    answered: str | None = None
+    answered_text: str = ""
+    answered_author: str = ""
+    answered_at: datetime | None = None
+    audience: Literal["public", "internal", "restricted"] = "public"
+    customer: bool = False
+    visibility: Visibility | None = None
+    why: str = ""
+    confidence: float = 0.0
+    sources: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    model: str
+    prompt: str
+    created: datetime
+    expires: datetime
+    card: Card
+    decision: Decision | None = None
+    decided: tuple[Decision, ...] = ()
+    posted: Posted | None = None
+    intent_at: datetime | None = None
+    due: datetime | None = None
+    attempts: int = 0
+    note: str = ""
+    changes: tuple[str, ...] = ()
+    superseded_by: str | None = None
+
+    @property
+    def revision(self) -> int:
+        return len(self.revisions) - 1
+
+    @property
+    def text(self) -> str:
+        return self.revisions[-1].text
+
+    @property
+    def edited(self) -> bool:
+        return len(self.revisions) > 1
+
+    def moved(self, to: DraftState, **changes: Any) -> Draft:
+        """This draft in its next state, one version on. Raises `Illegal` where there is no such arrow."""
+        if to != self.state and to not in TRANSITIONS[self.state]:
+            raise Illegal(f"draft {self.id}: {self.state} → {to}")
+        return self.model_copy(update={"state": to, "version": self.version + 1, **changes})

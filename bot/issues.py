@@ -1,0 +1,117 @@
+"""An issue as we know it: what was read from Jira, and the pull requests that mention it. Pure data.
+
+All texts in here are Markdown made by `bot.markup`, already cleaned of invisible characters and of secrets by
+`bot.safety`: they may go to Claude, to Slack and into the store.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """Base of our value types: immutable, and nothing undeclared gets in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Person(Frozen):
+    """A Jira or Bitbucket account. `kind`: `atlassian` (a colleague), `customer` (service desk), `app` (a bot)."""
+
+    account_id: str
+    name: str
+    kind: str = "atlassian"
+
+
+class Visibility(Frozen):
+    """A comment restricted to a Jira role or group, exactly as Jira gave it (`type` is `role` or `group`)."""
+
+    type: str
+    value: str
+    identifier: str | None = None
+
+
+class Comment(Frozen):
+    """One comment. `public` is False for a service desk's internal notes. `by_us`: written by our service account."""
+
+    id: str
+    author: Person
+    text: str
+    created: datetime
+    updated: datetime
+    public: bool = True
+    visibility: Visibility | None = None
+    by_us: bool = False
+
+
+class Change(Frozen):
+    """One field's change from an issue's history; `before` and `after` are the display strings."""
+
+    field: str
+    before: str
+    after: str
+    at: datetime
+    by: str
+
+
+class Link(Frozen):
+    """A linked issue: `relation` as Jira words it ("is blocked by")."""
+
+    relation: str
+    key: str
+    summary: str
+    status: str
+
+
+class PullRequest(Frozen):
+    """A pull request, from webhooks or read from Bitbucket. `id` is `workspace/repo#number`."""
+
+    id: str
+    repository: str
+    number: int
+    title: str
+    url: str
+    state: str
+    draft: bool = False
+    author: str = ""
+    author_id: str = ""
+    reviewers: tuple[str, ...] = ()
+    approved_by: tuple[str, ...] = ()
+    changes_requested_by: tuple[str, ...] = ()
+    branch: str = ""
+    target: str = ""
+    keys: tuple[str, ...] = ()
+    builds: dict[str, str] = {}
+    updated: datetime
+
+
+class Issue(Frozen):
+    """What Claude, the card and the freshness check are given. `comments` are the newest, oldest first."""
+
+    key: str
+    project: str
+    summary: str
+    url: str
+    status: str
+    status_category: str = ""
+    description: str = ""
+    issue_type: str = ""
+    assignee: Person | None = None
+    reporter: Person | None = None
+    priority: str = ""
+    labels: tuple[str, ...] = ()
+    due: date | None = None
+    created: datetime | None = None
+    updated: datetime | None = None
+    links: tuple[Link, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    comment_total: int = 0
+    changes: tuple[Change, ...] = ()
+    service_desk: bool = False
+
+    def people(self) -> dict[str, str]:
+        """Account id → name of everybody whose id stands in the issue: the only people a reply may mention."""
+        found = [p for p in (self.assignee, self.reporter) if p] + [c.author for c in self.comments]
+        return {p.account_id: p.name for p in found}

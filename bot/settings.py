@@ -1,0 +1,370 @@
+"""Every setting, declared once, read once, frozen. All problems are named at once, each with the way to mend it.
+
+`load()` is the only reader of the environment and of `.env`; nothing happens at import. The table in the contract of
+the outside (README, `.env.example`) is tested against `Settings.model_fields`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from bot.errors import UserError
+
+SERVICE_ACCOUNT_DOMAIN = "@serviceaccount.atlassian.com"
+WHERE: dict[str, str] = {
+    "ANTHROPIC_API_KEY": "create a key at https://platform.claude.com under API keys",
+    "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "the service account's address, at https://admin.atlassian.com under Service accounts",
+    "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "create an API token for the service account at https://admin.atlassian.com",
+    "ATLASSIAN_CLOUD_ID": "open https://YOUR-SITE.atlassian.net/_edge/tenant_info and copy cloudId",
+    "JIRA_URL": "the address people browse, such as https://example.atlassian.net",
+    "JIRA_WEBHOOK_SECRET": "any long random text, given to Jira when the webhook is created (Jira settings, System, WebHooks)",
+    "SLACK_BOT_TOKEN": "the Bot User OAuth Token (xoxb-) under OAuth & Permissions of your app at https://api.slack.com/apps",
+    "SLACK_APP_TOKEN": "an App-Level Token (xapp-) with connections:write, under Basic Information of your Slack app",
+    "SLACK_SIGNING_SECRET": "the Signing Secret under Basic Information of your Slack app",
+    "SLACK_CHANNEL_APPROVALS": "the channel's id (C…), at the bottom of the channel's details in Slack",
+    "PMAGENT_APPROVERS": "Slack user ids (U…), user group ids (S…), or the word channel for a private approvals channel",
+    "PMAGENT_ADMINS": "Slack user ids (U…) or user group ids (S…); required when the approvers are the word channel",
+}
+REQUIRED = (
+    "ANTHROPIC_API_KEY", "ATLASSIAN_SERVICE_ACCOUNT_EMAIL", "ATLASSIAN_SERVICE_ACCOUNT_TOKEN", "JIRA_URL",
+    "JIRA_WEBHOOK_SECRET", "SLACK_BOT_TOKEN", "SLACK_CHANNEL_APPROVALS", "PMAGENT_APPROVERS",
+)  # fmt: skip
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+Words = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the settings: which variable, what, and how to mend it."""
+
+    variable: str
+    what: str
+    mend: str
+
+
+class SettingsError(UserError):
+    """All problems of the settings at once."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(f"{p.variable}: {p.what}" + (f" ({p.mend})" if p.mend else "") for p in problems))
+
+
+@dataclass(frozen=True)
+class StandupTime:
+    """When the standup is due: local hour and minute, on these weekdays (Monday is 0)."""
+
+    hour: int
+    minute: int
+    days: frozenset[int]
+
+
+def _fail(sentence: str) -> PydanticCustomError:
+    # Our own error type: pydantic's repeats the offending value, which may be a secret.
+    return PydanticCustomError("setting", "{sentence}", {"sentence": sentence})
+
+
+def parse_standup(text: str) -> StandupTime | None:
+    """`HH:MM`, then `daily`, a range (`mon-fri`) or a list (`mon,wed,fri`). Empty: None. Raises ValueError."""
+    if not text.strip():
+        return None
+    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)(?:\s+(\S+))?", text.strip().lower())
+    if not match:
+        raise ValueError("is not a time such as 09:30 mon-fri")
+    hour, minute, when = int(match[1]), int(match[2]), match[3] or "daily"
+    if when == "daily":
+        return StandupTime(hour, minute, frozenset(range(7)))
+    days: set[int] = set()
+    for part in when.split(","):
+        first, dash, last = part.partition("-")
+        if first not in DAYS or (dash and last not in DAYS):
+            raise ValueError(f"has no such day: {part} (use mon, tue, wed, thu, fri, sat, sun)")
+        start, end = DAYS.index(first), DAYS.index(last) if dash else DAYS.index(first)
+        days |= {day % 7 for day in range(start, end + 1 if end >= start else end + 8)}
+    return StandupTime(hour, minute, frozenset(days))
+
+
+class Settings(BaseSettings):
+    """All settings. Field names are the variables' names in lower case; the contract's section 2 has their meaning."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # `load` reads the sources itself: it has to know blank from missing, and a test's dictionary is the whole truth.
+        return (init_settings,)
+
+    anthropic_api_key: SecretStr
+    anthropic_base_url: str | None = None
+    pmagent_model: str = "claude-sonnet-5-5"
+    pmagent_triage_model: str = "claude-haiku-5-5"
+    pmagent_daily_budget_usd: float = Field(default=10.0, ge=0, allow_inf_nan=False)
+    atlassian_service_account_email: str
+    atlassian_service_account_token: SecretStr
+    atlassian_cloud_id: str | None = None
+    atlassian_api_url: str = "https://api.atlassian.com"
+    jira_url: str
+    jira_projects: Words = ()
+    jira_webhook_secret: Secrets
+    jira_automation_token: SecretStr | None = None
+    jira_public_replies: Words = ()
+    bitbucket_url: str = "https://api.bitbucket.org/2.0"
+    bitbucket_token: SecretStr | None = None
+    bitbucket_email: str | None = None
+    bitbucket_webhook_secret: Secrets = ()
+    slack_bot_token: SecretStr
+    slack_app_token: SecretStr | None = None
+    slack_signing_secret: SecretStr | None = None
+    slack_api_url: str = "https://slack.com/api/"
+    slack_channel_approvals: str
+    slack_channel_standup: str | None = None
+    pmagent_approvers: Words
+    pmagent_admins: Words = ()
+    pmagent_mode: Literal["simulation", "production"] = "simulation"
+    pmagent_timezone: str = "UTC"
+    pmagent_standup_at: str = "09:30 mon-fri"
+    pmagent_data_dir: Path = Path("data")
+    pmagent_database_url: SecretStr | None = None
+    pmagent_host: str = "127.0.0.1"
+    pmagent_port: int = Field(default=8000, ge=0, le=65535)
+    pmagent_draft_days: float = Field(default=7, gt=0, allow_inf_nan=False)
+    pmagent_retention_days: float = Field(default=365, gt=0, allow_inf_nan=False)
+    pmagent_rate_limit: str = "6000/minute"
+    pmagent_trusted_proxies: Words = ("127.0.0.1",)
+    pmagent_open_metrics: bool = False
+    pmagent_log_format: Literal["text", "json"] | None = None
+
+    @field_validator(
+        "jira_projects", "jira_public_replies", "pmagent_approvers", "pmagent_admins", "pmagent_trusted_proxies",
+        "jira_webhook_secret", "bitbucket_webhook_secret", mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("jira_url", "atlassian_api_url", "bitbucket_url", "slack_api_url", "anthropic_base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise _fail("is not an address such as https://example.atlassian.net")
+        return value
+
+    @field_validator("jira_projects", "jira_public_replies")
+    @classmethod
+    def _project_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for key in keys:
+            if not re.fullmatch(r"[A-Z][A-Z0-9_]+", key.upper()):
+                raise _fail(f"{key} is not a project key such as ECD")
+        return tuple(key.upper() for key in keys)
+
+    @field_validator("slack_channel_approvals", "slack_channel_standup")
+    @classmethod
+    def _channel(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[CGD][A-Z0-9]{2,}", value):
+            raise _fail(f"{value} is not a channel id such as C0123ABCD (a name does not do: names change)")
+        return value
+
+    @field_validator("pmagent_approvers", "pmagent_admins")
+    @classmethod
+    def _who(cls, values: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        for value in values:
+            if value == "channel" and info.field_name == "pmagent_approvers":
+                continue
+            if not re.fullmatch(r"[UWS][A-Z0-9]{2,}", value):
+                raise _fail(f"{value} is neither a Slack user id (U…) nor a user group id (S…)")
+        return values
+
+    @field_validator("pmagent_timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise _fail(f"{value} is not an IANA time zone such as Europe/Berlin") from None
+        return value
+
+    @field_validator("pmagent_standup_at")
+    @classmethod
+    def _standup(cls, value: str) -> str:
+        try:
+            parse_standup(value)
+        except ValueError as error:
+            raise _fail(str(error)) from None
+        return value
+
+    @field_validator("pmagent_rate_limit")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        if value.strip():
+            from limits import parse_many
+
+            try:
+                parse_many(value)
+            except ValueError:
+                raise _fail("is not a rate such as 6000/minute") from None
+        return value.strip()
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        problems: list[Problem] = []
+        for secret in (*self.jira_webhook_secret, *self.bitbucket_webhook_secret):
+            if (
+                self.jira_automation_token
+                and secret.get_secret_value() == self.jira_automation_token.get_secret_value()
+            ):
+                problems.append(
+                    Problem("JIRA_AUTOMATION_TOKEN", "is the same as a signing secret", "use a text of its own")
+                )
+        if not self.jira_webhook_secret:
+            problems.append(Problem("JIRA_WEBHOOK_SECRET", "is blank", WHERE["JIRA_WEBHOOK_SECRET"]))
+        if self.atlassian_service_account_email.endswith(SERVICE_ACCOUNT_DOMAIN) and not self.atlassian_cloud_id:
+            problems.append(
+                Problem(
+                    "ATLASSIAN_CLOUD_ID",
+                    "is missing: a service account's token works only with it",
+                    WHERE["ATLASSIAN_CLOUD_ID"],
+                )
+            )
+        if not self.slack_app_token and not self.slack_signing_secret:
+            problems.append(
+                Problem(
+                    "SLACK_APP_TOKEN",
+                    "is missing, and so is SLACK_SIGNING_SECRET: one of them is needed",
+                    WHERE["SLACK_APP_TOKEN"],
+                )
+            )
+        if "channel" in self.pmagent_approvers and not self.pmagent_admins:
+            problems.append(
+                Problem(
+                    "PMAGENT_ADMINS", "is missing while PMAGENT_APPROVERS is the word channel", WHERE["PMAGENT_ADMINS"]
+                )
+            )
+        if not self.pmagent_approvers:
+            problems.append(Problem("PMAGENT_APPROVERS", "names nobody", WHERE["PMAGENT_APPROVERS"]))
+        if self.pmagent_database_url:
+            problems.append(
+                Problem(
+                    "PMAGENT_DATABASE_URL", "is not supported yet", "remove it: TinyDB in PMAGENT_DATA_DIR is the store"
+                )
+            )
+        if problems:
+            raise PydanticCustomError("settings", "several", {"problems": problems})
+        return self
+
+    # What is derived from several settings, named once.
+
+    @property
+    def jira_api(self) -> str:
+        """The base of Jira's REST API: through the gateway with a cloud id, else the site itself."""
+        if self.atlassian_cloud_id:
+            return f"{self.atlassian_api_url.rstrip('/')}/ex/jira/{self.atlassian_cloud_id}"
+        return self.jira_url.rstrip("/")
+
+    @property
+    def site(self) -> str:
+        """The site people browse, without a slash at its end."""
+        return self.jira_url.rstrip("/")
+
+    @property
+    def standup_channel(self) -> str:
+        return self.slack_channel_standup or self.slack_channel_approvals
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        return ZoneInfo(self.pmagent_timezone)
+
+    @property
+    def standup_time(self) -> StandupTime | None:
+        return parse_standup(self.pmagent_standup_at)
+
+    @property
+    def admins(self) -> tuple[str, ...]:
+        return self.pmagent_admins or self.pmagent_approvers
+
+    @property
+    def socket_mode(self) -> bool:
+        return self.slack_app_token is not None
+
+    def watches(self, project: str) -> bool:
+        """Whether events of this project are handled."""
+        return not self.jira_projects or project.upper() in self.jira_projects
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret's text: for the redaction of logs, and for nothing else."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            found += [
+                s.get_secret_value()
+                for s in (value if isinstance(value, tuple) else (value,))
+                if isinstance(s, SecretStr)
+            ]
+        return tuple(s for s in found if s)
+
+
+# An empty text means "off" for these two, so it must not be dropped as unset.
+_EMPTY_MEANS_OFF = ("PMAGENT_STANDUP_AT", "PMAGENT_RATE_LIMIT")
+
+
+def read_environment(folder: Path | None = None) -> dict[str, str]:
+    """The variables that concern us by upper-case name: the process's environment over `.env` in `folder` (default: here)."""
+    dotenv = DotEnvSettingsSource(Settings, env_file=(folder or Path.cwd()) / ".env", env_file_encoding="utf-8")
+    merged = {**dotenv(), **EnvSettingsSource(Settings)()}
+    known = set(Settings.model_fields)
+    return {name.upper(): value for name, value in merged.items() if name in known and isinstance(value, str)}
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this environment (default: the process's and `.env`). Raises `SettingsError` with every problem."""
+    values = dict(read_environment() if environment is None else environment)
+    given = {name.lower(): value for name, value in values.items() if value.strip() or name in _EMPTY_MEANS_OFF}
+    missing = [name for name in REQUIRED if name.lower() not in given]
+    problems = [Problem(name, "is missing" if name not in values else "is blank", WHERE[name]) for name in missing]
+    try:
+        for name in missing:
+            given[name.lower()] = _STAND_IN.get(name, "x")
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            if item["type"] == "settings":
+                problems += [p for p in item["ctx"]["problems"] if p.variable not in missing]
+                continue
+            variable = str(item["loc"][0]).upper() if item["loc"] else "settings"
+            if variable not in missing:
+                what = item["msg"] if item["type"] == "setting" else f"is not valid: {item['msg']}"
+                problems.append(Problem(variable, what, WHERE.get(variable, "")))
+    if problems:
+        order = [name.upper() for name in Settings.model_fields]
+        raise SettingsError(tuple(sorted(problems, key=lambda p: order.index(p.variable))))
+    return settings
+
+
+# Placeholders for missing variables, so that the others' problems are found in the same run.
+_STAND_IN = {"JIRA_URL": "https://x.invalid", "SLACK_CHANNEL_APPROVALS": "C00", "PMAGENT_APPROVERS": "U00"}

@@ -1,0 +1,118 @@
+"""What the program needs of a store: one atomic write, two kinds of read. The backends are `tiny` and, later, `postgres`.
+
+A record is a JSON object with an `id` (a string) in a table. One `commit` is one story step: all its changes, in all
+tables, and its audit records become durable together or not at all, after every `expect` was found true. It returns
+after the data is on stable storage, never before.
+
+Tables that people see (`export TABLE`): webhook_events, agent_cycles, drafts, audit. Tables of our own: `development`
+(pull requests, branches), `keys` (what must happen once: delivery ids, body hashes, schedule claims), `state` (mode,
+pause, spend, and the like).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+Record = dict[str, Any]
+Table = Literal["webhook_events", "agent_cycles", "drafts", "audit", "development", "keys", "state"]
+TABLES: tuple[Table, ...] = ("webhook_events", "agent_cycles", "drafts", "audit", "development", "keys", "state")
+
+INDEXED: dict[Table, tuple[str, ...]] = {
+    "webhook_events": ("state", "issue"),
+    "agent_cycles": ("issue", "event_id"),
+    "drafts": ("state", "issue_key", "event_id"),
+    "audit": ("draft_id", "event_id"),
+    "development": ("keys",),
+    "keys": (),
+    "state": (),
+}
+"""Fields that `find` looks up without reading the whole table. A field that holds a list is indexed by each member."""
+
+
+@dataclass(frozen=True)
+class Put:
+    """Insert or replace a record. `record["id"]` is its key."""
+
+    table: Table
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Remove a record; absent is fine."""
+
+    table: Table
+    id: str
+
+
+@dataclass(frozen=True)
+class Expect:
+    """True when the record exists and each of `fields` has this value; with `fields` None, when there is no such record."""
+
+    table: Table
+    id: str
+    fields: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One line of the audit trail. The store adds `seq`, `at`, `prev` and `hash`.
+
+    `actor`: `slack:U…`, `jira:ACCOUNT` or `system`. `details`: ids, hashes, numbers and facts; never a person's text.
+    """
+
+    actor: str
+    action: str
+    event_id: str | None = None
+    draft_id: str | None = None
+    issue: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Conflict(Exception):  # noqa: N818 - the winner is an answer more than an error
+    """An `expect` was not true. `found` is the record that is there instead (None: there is none)."""
+
+    def __init__(self, expect: Expect, found: Record | None) -> None:
+        super().__init__(f"{expect.table}/{expect.id} is not as expected")
+        self.expect = expect
+        self.found = found
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - named for what the answer (503) says
+    """The write did not reach stable storage and nothing of it is visible: disk full, I/O error, closed."""
+
+
+class Store(Protocol):
+    """See the module's docstring."""
+
+    async def commit(self, *changes: Put | Delete, expect: Sequence[Expect] = (), audit: Sequence[Audit] = ()) -> None:
+        """Raises `Conflict` (nothing written) or `StoreUnavailable` (nothing written)."""
+        ...
+
+    async def get(self, table: Table, record_id: str) -> Record | None:
+        """A copy of the record, or None. Only what is durable is seen."""
+        ...
+
+    async def find(
+        self,
+        table: Table,
+        *,
+        since: datetime | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+        **equals: Any,
+    ) -> list[Record]:
+        """Copies of the records whose fields equal `equals`, in order of first insertion.
+
+        `since`: only records whose `at` (ISO-8601 UTC, a field of every record) is not earlier.
+        """
+        ...
+
+    async def audit_head(self) -> tuple[int, str]:
+        """(number of audit records, hash of the last one); (0, "") for an empty trail."""
+        ...
+
+    async def close(self) -> None: ...
