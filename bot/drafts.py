@@ -22,6 +22,7 @@ record in the same write. An edit is a new revision, not a state: Claude's text 
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -174,6 +175,15 @@ class Draft(Frozen):
     @property
     def edited(self) -> bool:
         return len(self.revisions) > 1
+
+    @property
+    def fingerprint(self) -> str:
+        """What a person saw when they clicked: wording, mode, state, and what had changed in the issue.
+
+        Every button carries it; a click whose fingerprint is not the draft's decides nothing.
+        """
+        seen = [self.id, self.revisions[-1].sha256, self.mode, self.state, *self.changes]
+        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
 
     def moved(self, to: DraftState, **changes: Any) -> Draft:
         """This draft in its next state, one version on. Raises `Illegal` where there is no such arrow."""

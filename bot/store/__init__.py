@@ -1,4 +1,4 @@
-"""What the program needs of a store: one atomic write, two kinds of read. The backends are `tiny` and, later, `postgres`.
+"""What the program needs of a store: one atomic write, two kinds of read. The backend is `tiny`.
 
 A record is a JSON object with an `id` (a string) in a table. One `commit` is one story step: all its changes, in all
 tables, and its audit records become durable together or not at all, after every `expect` was found true. It returns
@@ -50,7 +50,7 @@ class Delete:
 
 @dataclass(frozen=True)
 class Expect:
-    """True when the record exists and each of `fields` has this value; with `fields` None, when there is no such record."""
+    """True when the record exists and each of `fields` has this value; `fields` None: when there is no such record."""
 
     table: Table
     id: str

@@ -1,0 +1,195 @@
+"""The stage: four stand-ins on one port, and the real program as a process pointed at them by its settings.
+
+The demo and the acceptance tests stand on it alike::
+
+    async with Stage() as stage:
+        await stage.start_bot()
+        ...
+        await stage.stop_bot()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from bot.demo.bitbucket import BitbucketStandIn
+from bot.demo.claude import ClaudeStandIn
+from bot.demo.jira import JiraStandIn
+from bot.demo.slack import SlackStandIn
+from bot.demo.wire import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class BotFailed(RuntimeError):
+    """The program ended, or did not get ready. The text holds what it printed."""
+
+
+class Stage:
+    """Stand-ins, server, data folder and the program's process. `env` may be changed before `start_bot`."""
+
+    def __init__(self, *, folder: Path | None = None) -> None:
+        self.server = Server()
+        self.slack = SlackStandIn()
+        self.jira = JiraStandIn()
+        self.bitbucket = BitbucketStandIn()
+        self.claude = ClaudeStandIn()
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="pm-agent-"))
+        self.bot: asyncio.subprocess.Process | None = None
+        self.bot_port = 0
+        self.output = bytearray()
+        self.env: dict[str, str] = {}
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def bot_url(self) -> str:
+        return f"http://127.0.0.1:{self.bot_port}"
+
+    @property
+    def standins(self) -> tuple[SlackStandIn, JiraStandIn, BitbucketStandIn, ClaudeStandIn]:
+        return (self.slack, self.jira, self.bitbucket, self.claude)
+
+    async def open(self, port: int = 0) -> None:
+        """Start the stand-ins and work out the program's settings."""
+        self.server.mount("/slack/", self.slack.application())
+        self.server.mount("/jira/", self.jira.application())
+        self.server.mount("/bitbucket/", self.bitbucket.application())
+        self.server.mount("/claude/", self.claude.application())
+        await self.server.start(port)
+        url = self.server.url
+        self.slack.base = f"{url}/slack"
+        self.jira.base = f"{url}/jira"
+        self.bitbucket.base = f"{url}/bitbucket"
+        jira_secret, bitbucket_secret = secrets.token_hex(16), secrets.token_hex(16)
+        self.jira.secret, self.bitbucket.secret = jira_secret, bitbucket_secret
+        self.env = {
+            "ANTHROPIC_API_KEY": self.claude.api_key,
+            "ANTHROPIC_BASE_URL": f"{url}/claude",
+            "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": self.jira.email,
+            "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": self.jira.token,
+            "JIRA_URL": f"{url}/jira",
+            "JIRA_WEBHOOK_SECRET": jira_secret,
+            "BITBUCKET_URL": f"{url}/bitbucket/2.0",
+            "BITBUCKET_WEBHOOK_SECRET": bitbucket_secret,
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_API_URL": f"{url}/slack/api/",
+            "SLACK_CHANNEL_APPROVALS": self.slack.approvals_channel,
+            "PMAGENT_APPROVERS": ",".join(self.slack.approvers),
+            "PMAGENT_DATA_DIR": str(self.data),
+            "PMAGENT_MODE": "production",
+            "PMAGENT_STANDUP_AT": "",
+            "PMAGENT_LOG_FORMAT": "json",
+        }
+
+    async def start_bot(self, *arguments: str, **changes: str) -> None:
+        """Start `python -m bot` and wait until it is ready. `changes`: settings for this start (upper-case names)."""
+        self.bot_port = _free_port()
+        environment = {
+            **{k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "SYSTEMROOT")},
+            "PYTHONPATH": str(ROOT),
+            "PMAGENT_PORT": str(self.bot_port),
+            **self.env,
+            **changes,
+        }
+        self.bot = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *arguments,
+            cwd=self.folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        self._reader = asyncio.create_task(self._read(self.bot))
+        self.jira.target = f"{self.bot_url}/webhooks/jira"
+        self.bitbucket.target = f"{self.bot_url}/webhooks/bitbucket"
+        await self._ready(20.0)
+
+    async def run(self, *arguments: str, seconds: float = 60.0, **changes: str) -> tuple[int, str]:
+        """Run another command of the program (`stats`, `export drafts`) with the same settings: exit code and output."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *arguments, cwd=self.folder,
+            env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), **self.env, **changes},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await asyncio.wait_for(process.communicate(), seconds)
+        return process.returncode or 0, (out if process.returncode == 0 else out + err).decode()
+
+    async def stop_bot(self, how: signal.Signals = signal.SIGTERM, seconds: float = 25.0) -> int:
+        """End the program by a signal and return its exit code (negative: killed by that signal)."""
+        if self.bot is None:
+            return 0
+        with contextlib.suppress(ProcessLookupError):
+            self.bot.send_signal(how)
+        return await self.ended(seconds)
+
+    async def ended(self, seconds: float = 25.0) -> int:
+        """Wait until the program has ended (at a failpoint, say) and return its exit code."""
+        if self.bot is None:
+            return 0
+        code = await asyncio.wait_for(self.bot.wait(), seconds)
+        if self._reader:
+            await self._reader
+        self.bot = None
+        return code
+
+    async def close(self) -> None:
+        if self.bot is not None:
+            with contextlib.suppress(ProcessLookupError, TimeoutError):
+                await self.stop_bot(signal.SIGKILL, 5.0)
+        for standin in self.standins:
+            await standin.close()
+        await self.server.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def log(self) -> str:
+        """Everything the program printed so far, over all its starts."""
+        return self.output.decode("utf-8", "replace")
+
+    async def _read(self, bot: asyncio.subprocess.Process) -> None:
+        if bot.stdout is None:
+            return
+        while chunk := await bot.stdout.read(65536):
+            self.output += chunk
+
+    async def _ready(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        async with aiohttp.ClientSession() as session:
+            while time.monotonic() < end:
+                if self.bot is None or self.bot.returncode is not None:
+                    await asyncio.sleep(0.05)
+                    raise BotFailed(f"the program ended with {self.bot and self.bot.returncode}:\n{self.log}")
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"{self.bot_url}/ready") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+        raise BotFailed(f"the program was not ready after {seconds:g} s:\n{self.log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
