@@ -5,7 +5,7 @@ tables, and its audit records become durable together or not at all, after every
 after the data is on stable storage, never before.
 
 Tables that people see (`export TABLE`): webhook_events, agent_cycles, drafts, audit. Tables of our own: `development`
-(pull requests, branches), `keys` (what must happen once: delivery ids, body hashes, schedule claims), `state` (mode,
+(pull requests, branches), `messages` (what must appear in Slack once, besides the cards), `keys` (what must happen once: delivery ids, body hashes, schedule claims), `state` (mode,
 pause, spend, and the like).
 """
 
@@ -17,15 +17,18 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 Record = dict[str, Any]
-Table = Literal["webhook_events", "agent_cycles", "drafts", "audit", "development", "keys", "state"]
-TABLES: tuple[Table, ...] = ("webhook_events", "agent_cycles", "drafts", "audit", "development", "keys", "state")
+Table = Literal["webhook_events", "agent_cycles", "drafts", "audit", "development", "messages", "keys", "state"]
+TABLES: tuple[Table, ...] = (
+    "webhook_events", "agent_cycles", "drafts", "audit", "development", "messages", "keys", "state",
+)  # fmt: skip
 
 INDEXED: dict[Table, tuple[str, ...]] = {
     "webhook_events": ("state", "issue"),
     "agent_cycles": ("issue", "event_id"),
-    "drafts": ("state", "issue_key", "event_id"),
+    "drafts": ("state", "issue_key", "event_id", "open"),
     "audit": ("draft_id", "event_id"),
     "development": ("keys",),
+    "messages": ("pending",),
     "keys": (),
     "state": (),
 }
