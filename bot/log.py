@@ -1,0 +1,216 @@
+"""The program's log: structlog over the standard library, one line per event, text on a terminal and JSON elsewhere.
+
+Everything that any library says passes through one handler on the root logger, and so through one redaction: our
+events, slack_sdk, atlassian, httpx2, uvicorn, asyncio, uncaught exceptions of any thread, and warnings. It happens
+twice on purpose: each value is cleaned before it is rendered (a pattern such as an API key is found in plain text only
+there), and every configured secret is searched once more in the finished line, tracebacks included.
+
+Use::
+
+    log = get_logger()
+    with bound(event_id=event.id, draft_id=draft.id):
+        log.info("draft.posted", comment=comment_id)
+
+Log ids, numbers and our own words. The text of a ticket, a comment or a draft does not belong here at any level.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import quote, quote_plus
+
+import structlog
+
+from bot.safety import tidy
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+REDACTED = "[redacted secret]"
+QUIET = (
+    "slack_sdk", "slack_bolt", "atlassian", "urllib3", "requests", "httpx2", "httpcore2", "anthropic", "aiohttp",
+    "uvicorn.access", "asyncio", "tzlocal", "markdown_it",
+)  # fmt: skip
+"""Loggers that speak from WARNING on: below, some of them print whole request bodies and headers."""
+
+
+def get_logger() -> structlog.stdlib.BoundLogger:
+    """A logger. It may be made at import: it looks at the configuration only when it is used."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger()
+    return logger
+
+
+@contextmanager
+def bound(**ids: str | None) -> Iterator[None]:
+    """Put these ids on every line logged inside, by whatever library. `None` is left out."""
+    with structlog.contextvars.bound_contextvars(**{k: v for k, v in ids.items() if v is not None}):
+        yield
+
+
+class Redactor:
+    """Replaces secrets in texts: the given ones in every form that we know they travel in, and what looks like one."""
+
+    def __init__(self, secrets: Iterable[str] = (), *, users: Iterable[str] = ()) -> None:
+        """`secrets`: texts to hide. `users`: names that go before a secret in HTTP Basic credentials."""
+        forms: set[str] = set()
+        words: set[str] = set()
+        for secret in filter(None, secrets):
+            forms |= _forms(secret) if len(secret) >= 4 else set()
+            # Three characters occur everywhere: hidden where they stand alone, or no line would be readable.
+            words |= {secret} if len(secret) < 4 else set()
+            for user in filter(None, users):
+                forms.add(base64.b64encode(f"{user}:{secret}".encode()).decode())
+        # Longest first: a secret that begins with another one must not leave its end behind.
+        parts = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
+        parts += [rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(words)]
+        self._known = re.compile("|".join(parts)) if parts else None
+
+    def known(self, text: str) -> str:
+        """`text` without the given secrets."""
+        return self._known.sub(REDACTED, text) if self._known else text
+
+    def text(self, text: str) -> str:
+        """`text` without the given secrets, without anything that looks like one, and without control characters."""
+        return tidy(self.known(text))
+
+    def value(self, value: object, depth: int = 0) -> Any:
+        """A loggable copy of any value: numbers as they are, containers in depth, everything else as clean text."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if depth < 6:  # deeper is no log line any more; its repr is enough
+            if isinstance(value, Mapping):
+                return {self.text(str(k)): self.value(v, depth + 1) for k, v in value.items()}
+            if isinstance(value, list | tuple | set | frozenset):
+                return [self.value(v, depth + 1) for v in value]
+        return self.text(_safe_repr(value))
+
+
+def _forms(secret: str) -> set[str]:
+    """The secret as it may stand in a line: plain, in JSON, in a repr, in a URL."""
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        repr(secret.encode())[2:-1],
+        quote(secret, safe=""),
+        quote(secret),
+        quote_plus(secret),
+    }
+
+
+def _safe_repr(value: object) -> str:
+    try:
+        return str(value) if isinstance(value, BaseException) else repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """structlog's formatter, with the last look for secrets in the finished line."""
+
+    def __init__(self, redactor: Redactor, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor.known(super().format(record))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        # logging's own answer prints the record's arguments, unredacted. Say that it happened, and where, no more.
+        self.stream.write(f"a log line of {record.name} could not be written ({record.pathname}:{record.lineno})\n")
+
+
+def configure(
+    settings: Settings | None = None,
+    *,
+    stream: TextIO | None = None,
+    level: int = logging.INFO,
+    form: str | None = None,
+) -> Redactor:
+    """Send all logging of this process to `stream` (default: standard error). Call once at the start of a command.
+
+    `settings` brings the secrets to hide and PMAGENT_LOG_FORMAT; without them only what looks like a secret is hidden.
+    `form` (`text` or `json`) wins over the settings. Returns the redactor, for texts that leave by another way.
+    """
+    out = stream or sys.stderr
+    chosen = form or (settings.pmagent_log_format if settings else None) or ("text" if out.isatty() else "json")
+    redactor = redactor_of(settings)
+
+    def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        inner = ("_record", "_from_structlog")
+        return {k: v if k in inner else redactor.value(v) for k, v in event.items()}
+
+    before: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso" if chosen == "json" else "%H:%M:%S", utc=chosen == "json"),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,  # to text at once, so that it is redacted like every other value
+        redact,
+    ]
+    final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if chosen == "json":
+        final.append(structlog.processors.JSONRenderer(ensure_ascii=False, sort_keys=False))
+    else:
+        final.append(structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0))
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # a test or a command may configure again
+    )
+    handler = _Handler(out)
+    handler.setFormatter(_Formatter(redactor, foreign_pre_chain=before, processors=final))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(True)
+    _catch_the_rest()
+    return redactor
+
+
+def redactor_of(settings: Settings | None) -> Redactor:
+    """The redactor for these settings' secrets."""
+    if settings is None:
+        return Redactor()
+    users = (settings.atlassian_service_account_email, settings.bitbucket_email or "", "x-token-auth")
+    return Redactor(settings.secrets(), users=users)
+
+
+def _catch_the_rest() -> None:
+    """What Python itself would print as a traceback goes through the log, and so through the redaction."""
+    crash = logging.getLogger("crash")
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            return
+        crash.critical("uncaught error", exc_info=(kind, error, trace))
+
+    def in_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+            crash.error("uncaught error in a thread", exc_info=(args.exc_type, args.exc_value, args.exc_traceback))
+
+    def unraisable(args: sys.UnraisableHookArgs) -> None:
+        if args.exc_value is not None:
+            crash.error("error nobody could catch", exc_info=(args.exc_type, args.exc_value, args.exc_traceback))
+
+    sys.excepthook = uncaught
+    threading.excepthook = in_thread
+    sys.unraisablehook = unraisable
