@@ -1,0 +1,154 @@
+"""What an answer over HTTP, or its absence, means for us: an Atlassian service's status → one of `bot.errors`.
+
+Reading and writing differ. A read that failed may simply be done again. A write whose answer was lost may have
+happened: only where it is certain that it did not (no connection, 429, 503 with `Retry-After`) is it `RetryLater`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
+from bot.safety import tidy
+
+if TYPE_CHECKING:
+    from requests import Response
+
+LONGEST_WAIT = 86_400.0
+"""Seconds: a `Retry-After` beyond a day is taken for a mistake of the other side and cut to a day."""
+LONGEST_REASON = 300
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds to wait by a `Retry-After` header (seconds or an HTTP date); None when absent or unreadable."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=UTC)
+        seconds = (when - (now or datetime.now(UTC))).total_seconds()
+    if seconds != seconds:  # NaN
+        return None
+    return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def own_words(text: str) -> str:
+    """The other side's own explanation, out of any of Atlassian's error bodies; "" where there is none. Redacted."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""  # an HTML page of some proxy says nothing to a person
+    if not isinstance(body, dict):
+        return ""
+    found: list[str] = [m for m in _list(body.get("errorMessages")) if isinstance(m, str)]
+    errors = body.get("errors")
+    if isinstance(errors, dict):
+        found += [f"{field}: {said}" for field, said in errors.items() if isinstance(said, str)]
+    error = body.get("error")
+    if isinstance(error, dict):  # Bitbucket
+        found += [error[name] for name in ("message", "detail") if isinstance(error.get(name), str)]
+    for name in ("errorMessage", "message", "detail"):  # the gateway, and newer endpoints
+        if not found and isinstance(body.get(name), str):
+            found.append(body[name])
+    said: str = tidy(" ".join(part.strip() for part in found if part.strip()))
+    return said if len(said) <= LONGEST_REASON else said[: LONGEST_REASON - 1] + "…"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def status_of(response: Response) -> int:
+    """The HTTP status, with Jira's way of answering 404 or 200 to wrong credentials read as the 401 it is."""
+    login = response.headers.get("X-Seraph-LoginReason", "")
+    if response.status_code < 500 and ("AUTHENTICATED_FAILED" in login or "AUTHENTICATION_DENIED" in login):
+        return 401
+    return response.status_code
+
+
+_MEANINGS = {
+    400: "{service} did not accept what was sent",
+    401: "{service} did not accept the account's e-mail and token",
+    403: "the account is not allowed to do this in {service}",
+    404: "{service} has no such {what}, or the account may not see it",
+    413: "{service} says that the text is too long",
+    429: "{service} is receiving too many requests",
+}
+
+
+def sentence(service: str, what: str, status: int, text: str) -> str:
+    """A sentence for a person about a refused request, with the service's own words where it gave some."""
+    meaning = _MEANINGS.get(status, "{service} answered with an error").format(service=service, what=what)
+    said = own_words(text)
+    return f"{meaning} (HTTP {status})" + (f": {said}" if said else "")
+
+
+def refused(response: Response, service: str, what: str, *, write: bool) -> PMAgentError | None:
+    """The error that this answer stands for, or None when it is a success (2xx)."""
+    status = status_of(response)
+    if 200 <= status < 300:
+        return None
+    reason = sentence(service, what, status, response.text)
+    after = retry_after(response.headers.get("Retry-After"))
+    if status == 429 or (status == 503 and after is not None):
+        return RetryLater(reason, after=after)
+    if write:
+        # 408: the server gave up waiting for the request, which may have been read in full.
+        return OutcomeUnknown(reason) if status >= 500 or status == 408 else Permanent(reason, status=status)
+    if status in (403, 404):
+        return Gone(reason, status=status)
+    if status >= 500 or status in (401, 408):
+        return RetryLater(reason, after=after)
+    return Permanent(reason, status=status)
+
+
+def failed(error: Exception, service: str, *, write: bool) -> PMAgentError:
+    """The error that an exception of requests stands for. Its own text is not passed on: it holds addresses."""
+    import requests
+
+    if isinstance(error, requests.TooManyRedirects):  # our sessions follow none, see `jira_wire`
+        return Permanent(f"{service} answered with a redirect: its address in the settings is not quite right")
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, UnicodeError)):
+        return Permanent(f"the address or the credentials of {service} in the settings are not usable")
+    if isinstance(error, requests.RequestException):
+        if _never_connected(error):
+            return RetryLater(f"{service} cannot be reached ({_short(error)})")
+        if write:
+            return OutcomeUnknown(f"the connection to {service} broke before its answer arrived")
+        return RetryLater(f"the connection to {service} broke before its answer arrived", nothing_sent=False)
+    raise error  # a mistake of ours must be seen as one
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether no connection was made at all, so that certainly nothing was sent."""
+    import requests
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    if isinstance(error, requests.exceptions.SSLError):
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)
+    reasons = [getattr(argument, "reason", argument) for argument in error.args]
+    return any(isinstance(reason, (NewConnectionError, ConnectTimeoutError)) for reason in reasons)
+
+
+def _short(error: Exception) -> str:
+    text = str(error)
+    for mark, words in (
+        ("CERTIFICATE_VERIFY_FAILED", "its certificate could not be verified"),
+        ("refused", "connection refused"),
+        ("NameResolution", "its name could not be resolved"),
+        ("timed out", "no connection within a few seconds"),
+    ):
+        if mark in text:
+            return words
+    return "no connection"

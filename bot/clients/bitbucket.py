@@ -1,0 +1,144 @@
+"""Bitbucket Cloud: read a pull request again, so that its approvals and state are today's.
+
+Optional: without a token everything known of Bitbucket comes from its webhooks. Nothing is ever written there.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from bot.clients.answers import failed, refused
+from bot.clients.jira_read import listing, mapping, moment, words
+from bot.clients.threads import OutOfTime, Threads
+from bot.errors import Permanent, RetryLater
+from bot.issues import PullRequest
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from bot.settings import Settings
+
+DEADLINE = 10.0
+"""Seconds for one call."""
+
+
+class Bitbucket:
+    """`configured`: there is a token. Auth: Basic with `BITBUCKET_EMAIL`, else Bearer (a repository's access token)."""
+
+    def __init__(self, settings: Settings, *, deadline: float = DEADLINE) -> None:
+        self.configured = settings.bitbucket_token is not None
+        self._settings = settings
+        self._deadline = deadline
+        self._threads: Threads[Any] = Threads("bitbucket", self._client, lambda session: session.close())
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._threads.close()
+
+    async def pull_request(self, known: PullRequest) -> PullRequest:
+        """The pull request as it is now; `known` itself without a token. Builds and keys stay as they were known.
+
+        Raises `RetryLater`, or `Gone` when it is not there for us (any more).
+        """
+        if not self.configured:
+            return known
+        workspace, _, repository = known.repository.partition("/")
+        path = f"repositories/{quote(workspace, safe='')}/{quote(repository, safe='')}/pullrequests/{known.number}"
+        return refreshed(known, mapping(await self._get(path, "pull request")))
+
+    async def check(self) -> str:
+        """Who the token belongs to, as a sentence. Raises `RetryLater` or `Permanent`; "" without a token."""
+        if not self.configured:
+            return ""
+        try:
+            user = mapping(await self._get("user", "account"))
+        except Permanent as refusal:
+            if refusal.status != 403:
+                raise
+            # A repository's or project's token is nobody's: it may read pull requests and not ask who it is.
+            return "a token that belongs to a repository, project or workspace"
+        return words(user.get("display_name")) or words(user.get("username")) or "an account without a name"
+
+    async def _get(self, path: str, what: str) -> Any:
+        url = f"{self._settings.bitbucket_url.rstrip('/')}/{path}"
+
+        def on_thread(session: Any, left: float) -> Response:
+            answer: Response = session.get(url, timeout=(min(5.0, left), left))
+            return answer
+
+        try:
+            answer = await self._threads.run(on_thread, self._deadline)
+        except OutOfTime as late:
+            reason = f"Bitbucket did not answer within {self._deadline:g} seconds"
+            raise RetryLater(reason, nothing_sent=not late.started) from None
+        except Exception as error:
+            raise failed(error, "Bitbucket", write=False) from None
+        refusal = refused(answer, "Bitbucket", what, write=False)
+        if refusal is not None:
+            raise refusal
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            raise RetryLater("Bitbucket answered with something that is not JSON") from None
+
+    def _client(self) -> Any:
+        # Plain requests: of the library's Bitbucket client we would use one GET, and its DEBUG records hold bodies.
+        logging.getLogger("urllib3").setLevel(logging.INFO)
+        from requests import Session
+
+        session = Session()
+        session.max_redirects = 0
+        session.headers["Accept"] = "application/json"
+        token = self._settings.bitbucket_token.get_secret_value() if self._settings.bitbucket_token else ""
+        if self._settings.bitbucket_email:
+            session.auth = (self._settings.bitbucket_email, token)
+        else:
+            session.auth = _Bearer(token)
+        return session
+
+
+class _Bearer:
+    """An auth handler, not a header: with neither, requests would look for a login in ~/.netrc and replace the header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: Any) -> Any:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def refreshed(known: PullRequest, found: dict[str, Any]) -> PullRequest:
+    """`known` with everything that Bitbucket's answer says; what it does not say stays. Pure."""
+    people = listing(found.get("participants"))
+    changes: dict[str, Any] = {}
+    if isinstance(found.get("participants"), list):
+        approved = [p for p in people if p.get("approved") is True or p.get("state") == "approved"]
+        changes["approved_by"] = tuple(_name(p.get("user")) for p in approved)
+        changes["changes_requested_by"] = tuple(
+            _name(p.get("user")) for p in people if p.get("state") == "changes_requested"
+        )
+    if isinstance(found.get("reviewers"), list):
+        changes["reviewers"] = tuple(_name(r) for r in listing(found["reviewers"]))
+    for field in ("title", "state"):
+        if words(found.get(field)):
+            changes[field] = words(found[field])
+    if isinstance(found.get("draft"), bool):
+        changes["draft"] = found["draft"]
+    for field, side in (("branch", "source"), ("target", "destination")):
+        name = words(mapping(mapping(found.get(side)).get("branch")).get("name"))
+        if name:
+            changes[field] = name
+    author = mapping(found.get("author"))
+    if author:
+        changes["author"] = _name(author)
+        changes["author_id"] = words(author.get("account_id")) or known.author_id
+    changes["updated"] = moment(found.get("updated_on")) or known.updated
+    return known.model_copy(update=changes)
+
+
+def _name(user: Any) -> str:
+    found = mapping(user)
+    return words(found.get("display_name")) or words(found.get("nickname")) or "somebody"

@@ -1,0 +1,322 @@
+"""Jira Cloud: read an issue, post a comment that carries our marker, find it again, delete it, search.
+
+How a request is made is in `jira_wire`, what the shapes of Jira's answers mean in `jira_read`, their statuses in `answers`.
+
+Errors: reads raise `RetryLater`, `Gone` (404, 403) or `Permanent`; writes raise `RetryLater` only where certainly
+nothing was sent or done, `OutcomeUnknown` where the answer was lost, `Permanent` with the status where Jira refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from bot.clients import jira_read as read
+from bot.clients.jira_wire import DEADLINE, Call, Wire
+from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.issues import Change, Comment, Frozen, Issue, Person, Visibility
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+MARKER = "pm-agent"
+"""The key of the comment property by which our comments are known."""
+NEWEST_COMMENTS = 50
+CLOCKS_APART = timedelta(minutes=10)
+"""Our clock and Jira's may differ by this much when a comment is looked for by time."""
+MOST_SINGLE_READS = 50
+"""Issues of one search that are read one by one because the search gave too few of their comments."""
+NOT_OFFERED = (404, 405)
+
+
+class Reply(Frozen):
+    """A comment of ours in Jira. `public`: Jira's `jsdPublic`, None where it says nothing (no service desk)."""
+
+    comment_id: str
+    public: bool | None = None
+
+
+class Project(Frozen):
+    """A project of the site."""
+
+    key: str
+    name: str
+    service_desk: bool
+
+
+class Jira:
+    """One site, one service account. `account_id` is known after `myself()`; the other verbs ask when they need it."""
+
+    def __init__(self, settings: Settings, *, deadline: float = DEADLINE) -> None:
+        self.account_id: str | None = None
+        self._settings = settings
+        self._wire = Wire(settings, deadline)
+
+    async def close(self) -> None:
+        """Close idle connections; calls that hang are left to themselves."""
+        await self._wire.close()
+
+    def comment_url(self, key: str, comment_id: str) -> str:
+        """Where people see the comment."""
+        return f"{self._settings.site}/browse/{quote(key, safe='')}?" + urlencode({"focusedCommentId": comment_id})
+
+    # Reading
+
+    async def myself(self) -> Person:
+        """The service account, by `GET /myself`; sets `account_id`."""
+        found = read.person(await self._wire.read(lambda c: c.get_current_user(), "account"))
+        if found is None or not found.account_id:
+            raise RetryLater("Jira did not say who the service account is")
+        self.account_id = found.account_id
+        return found
+
+    async def issue(self, key: str) -> Issue:
+        """The issue with its newest comments (oldest first), newest changes and links."""
+        path = quote(key, safe="")
+        calls = (
+            asyncio.create_task(self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)))),
+            asyncio.create_task(self._own_account()),
+            asyncio.create_task(self._newest_comments(path)),
+            asyncio.create_task(self._history(path)),
+        )
+        # All are waited for, so that the error raised is always the first in this order: what the issue itself says.
+        await asyncio.gather(*calls, return_exceptions=True)
+        main, _, comments, history = (call.result() for call in calls)
+        try:
+            return self._issue(main, comments, history)
+        except ValueError:
+            raise RetryLater(f"Jira's answer about {key} is not an issue") from None
+
+    async def comment(self, key: str, comment_id: str) -> Comment:
+        """One comment. Raises `Gone` when it was deleted or is hidden from us."""
+        await self._own_account()
+        path, number = quote(key, safe=""), quote(comment_id, safe="")
+        return read.comment(await self._wire.read(lambda c: c.get_comment(path, number), "comment"), self.account_id)
+
+    async def has_marker(self, key: str, comment_id: str) -> bool:
+        """Whether the comment carries our property (anybody can set one: no proof that the comment is ours)."""
+        return bool(await self._markers([comment_id]))
+
+    async def find_marked(self, key: str, draft_id: str, since: datetime) -> Reply | None:
+        """One look for the comment posted for this draft: newest first, back to `since`, only our own account's.
+
+        None: Jira answered, and it is not there. Raises `RetryLater` when Jira did not answer (the look does not count)
+        and `Gone` when the issue is not there any more.
+        """
+        own = await self._own_account()
+        path, earliest, start = quote(key, safe=""), since - CLOCKS_APART, 0
+        while True:
+            page = await self._comment_page(path, start, 100)
+            raw = read.listing(page.get("comments"))
+            mine = {}
+            for item in raw:
+                found = read.comment({**item, "body": None}, own)
+                if found.by_us and found.created >= earliest:
+                    mine[found.id] = Reply(comment_id=found.id, public=_public(item))
+            for comment_id, value in (await self._markers(list(mine), raw)).items():
+                if value.get("draft_id") == draft_id:
+                    return mine[comment_id]
+            start += len(raw)
+            times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
+            newest_first = bool(times) and times[0] >= times[-1]
+            if not raw or start >= read.number(page.get("total"), 0) or (newest_first and times[-1] < earliest):
+                return None
+
+    async def search(self, jql: str, *, limit: int = 200) -> tuple[Issue, ...]:
+        """The issues that a bounded JQL finds, each with changes and comments, in the order of the search."""
+        await self._own_account()
+        found: list[dict[str, Any]] = []
+        token: str | None = None
+        while len(found) < limit:
+            body: dict[str, Any] = {
+                "jql": jql,
+                "maxResults": min(100, limit - len(found)),
+                "fields": [*read.FIELDS, "comment"],
+                "expand": "changelog",
+            }
+            if token:
+                body["nextPageToken"] = token
+            page = read.mapping(await self._wire.read(_searching(body), "search"))
+            issues = [i for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str)]
+            found += issues
+            following = page.get("nextPageToken")
+            if not issues or page.get("isLast") is True or not isinstance(following, str) or following == token:
+                break
+            token = following
+        return await self._whole(found[:limit])
+
+    async def project(self, key: str) -> Project:
+        """A project's name and whether it is a service desk."""
+        path = quote(key, safe="")
+        found = read.mapping(await self._wire.read(lambda c: c.get_project(path), "project"))
+        return Project(
+            key=found["key"] if isinstance(found.get("key"), str) else key,
+            name=read.words(found.get("name")) or key,
+            service_desk=found.get("projectTypeKey") == "service_desk",
+        )
+
+    async def permissions(self, project: str | None, names: tuple[str, ...]) -> dict[str, bool]:
+        """Which of these permissions (`ADD_COMMENTS`, …) the service account has, in one project or at all."""
+        asked = await self._wire.read(lambda c: c.get_my_permissions(project_key=project, permissions=",".join(names)))
+        given = read.mapping(read.mapping(asked).get("permissions"))
+        return {name: read.mapping(given.get(name)).get("havePermission") is True for name in names}
+
+    # Writing
+
+    async def post_comment(
+        self, key: str, adf: dict[str, Any], properties: list[dict[str, Any]], visibility: Visibility | None = None
+    ) -> Reply:
+        """Post one comment with its properties, in one request, once. See the module's docstring for the errors."""
+        body: dict[str, Any] = {"body": adf, "properties": properties}
+        if visibility is not None:
+            body["visibility"] = visibility.model_dump(exclude_none=True)
+        path = quote(key, safe="")
+        answer = await self._wire.exchange(lambda c: c.add_comment(path, data=body), "issue", write=True)
+        try:
+            posted = read.mapping(answer.json())
+        except (ValueError, RecursionError):
+            posted = {}
+        if not posted.get("id"):
+            raise OutcomeUnknown("Jira's answer to the comment was not readable")
+        return Reply(comment_id=str(posted["id"]), public=_public(posted))
+
+    async def delete_comment(self, key: str, comment_id: str) -> None:
+        """Delete a comment of ours; one that is gone already is fine."""
+        path, number = quote(key, safe=""), quote(comment_id, safe="")
+        try:
+            await self._wire.exchange(lambda c: c.delete_comment(path, number), "comment", write=True)
+        except Permanent as refusal:
+            if refusal.status not in (404, 410):
+                raise
+
+    # How
+
+    async def _own_account(self) -> str | None:
+        """Our account id, asked for once. A Jira without `/myself` leaves it None: then no comment counts as ours."""
+        if self.account_id is None:
+            try:
+                await self.myself()
+            except Permanent as refusal:
+                if refusal.status not in NOT_OFFERED:
+                    raise
+        return self.account_id
+
+    async def _comment_page(self, path: str, start: int, most: int) -> dict[str, Any]:
+        first = None if start == 0 else start
+        return read.mapping(
+            await self._wire.read(lambda c: c.get_comments(path, start_at=first, max_results=most, order_by="-created"))
+        )
+
+    async def _newest_comments(self, path: str) -> dict[str, Any] | None:
+        """The newest comments as Jira gave them; None where Jira offers no list of them."""
+        try:
+            page = await self._comment_page(path, 0, NEWEST_COMMENTS)
+        except Permanent as refusal:
+            if refusal.status in NOT_OFFERED:
+                return None
+            raise
+        raw, total = read.listing(page.get("comments")), read.number(page.get("total"), 0)
+        times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
+        if total > len(raw) > 0 and times[0] < times[-1]:  # oldest first, whatever was asked: the newest are at the end
+            page = await self._comment_page(path, max(total - NEWEST_COMMENTS, 1), NEWEST_COMMENTS)
+        return page
+
+    async def _history(self, path: str) -> tuple[Change, ...]:
+        try:
+            page = read.mapping(await self._wire.read(lambda c: c.get_change_logs(path, max_results=100)))
+            values, total = read.listing(page.get("values")), read.number(page.get("total"), 0)
+            if total > len(values) > 0:  # oldest first: the newest are on the last page
+                start = max(total - read.NEWEST_CHANGES, 1)
+                last = await self._wire.read(lambda c: c.get_change_logs(path, start_at=start, max_results=100))
+                values = read.listing(read.mapping(last).get("values"))
+        except Permanent as refusal:
+            if refusal.status in NOT_OFFERED:
+                return ()
+            raise
+        return read.changes(values or page.get("histories"))
+
+    def _issue(self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...]) -> Issue:
+        fields = read.mapping(read.mapping(raw).get("fields"))
+        page = read.mapping(fields.get("comment")) if comments is None else comments
+        found = [read.comment(item, self.account_id) for item in read.listing(page.get("comments"))]
+        return read.issue(
+            raw,
+            site=self._settings.site,
+            comments=read.in_order(found)[-NEWEST_COMMENTS:],
+            total=read.number(page.get("total"), len(found)),
+            history=history,
+        )
+
+    async def _whole(self, raw: list[dict[str, Any]]) -> tuple[Issue, ...]:
+        """Issues of a search; those whose comments or changes the search left out are read singly, a few at a time."""
+        gate, singly = asyncio.Semaphore(4), [MOST_SINGLE_READS]
+
+        async def one(item: dict[str, Any]) -> Issue:
+            page = read.mapping(read.mapping(item.get("fields")).get("comment"))
+            log = item.get("changelog")
+            has = len(read.listing(page.get("comments")))
+            comments: dict[str, Any] | None = None
+            history = read.changes(read.mapping(log).get("histories"))
+            # A search gives at most 20 comments and 40 changes of an issue.
+            if (not page or has < read.number(page.get("total"), has) or not isinstance(log, dict)) and singly[0] > 0:
+                singly[0] -= 1
+                path = quote(item["key"], safe="")
+                async with gate:
+                    try:
+                        comments = await self._newest_comments(path)
+                        history = history if isinstance(log, dict) else await self._history(path)
+                    except Gone:
+                        pass  # it went away since the search: what the search gave is all there is
+            return self._issue(item, comments, history)
+
+        return tuple(await asyncio.gather(*(one(item) for item in raw)))
+
+    async def _markers(self, ids: list[str], raw: list[dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
+        """Comment id → our property's value, for those of `ids` that carry it. `raw`: the comments, if at hand."""
+        settled = {str(i.get("id")): i["properties"] for i in raw or [] if isinstance(i.get("properties"), list)}
+        ids = list(ids)
+        if any(comment_id not in settled for comment_id in ids):
+            settled |= await self._properties_by_ids([i for i in ids if i not in settled])
+        found: dict[str, dict[str, Any]] = {}
+        for comment_id in ids:
+            if comment_id in settled:
+                values = [p.get("value") for p in read.listing(settled[comment_id]) if p.get("key") == MARKER]
+            else:
+                values = await self._property(comment_id)
+            if values:
+                found[comment_id] = read.mapping(values[0])
+        return found
+
+    async def _properties_by_ids(self, ids: list[str]) -> dict[str, Any]:
+        wanted = [int(i) for i in ids if i.isdecimal()]
+        if not wanted:
+            return {}
+        try:
+            page = await self._wire.read(lambda c: c.get_comments_by_ids(expand="properties", data={"ids": wanted}))
+        except Permanent as refusal:
+            if refusal.status in NOT_OFFERED:
+                return {}
+            raise
+        listed = read.listing(read.mapping(page).get("values"))
+        return {str(i.get("id")): i["properties"] for i in listed if isinstance(i.get("properties"), list)}
+
+    async def _property(self, comment_id: str) -> list[Any]:
+        number = quote(comment_id, safe="")
+        try:
+            return [read.mapping(await self._wire.read(lambda c: c.get_comment_property(number, MARKER))).get("value")]
+        except Permanent as refusal:
+            if refusal.status in NOT_OFFERED:
+                return []
+            raise
+
+
+def _searching(body: dict[str, Any]) -> Call:
+    # The library's own method for this endpoint (`enhanced_jql`) is a GET, whose JQL an address cannot hold at length.
+    return lambda client: client.post(client.endpoint("search/jql", api_version=3), data=body)
+
+
+def _public(comment: dict[str, Any]) -> bool | None:
+    said = comment.get("jsdPublic")
+    return said if isinstance(said, bool) else None

@@ -1,0 +1,192 @@
+"""Jira's REST answers → our own types (`bot.issues`). Pure.
+
+Lenient on purpose: a missing or odd optional field is an empty value, never an exception; an issue needs only its key.
+Texts come as ADF (REST v3) or wiki markup and leave as tidy Markdown; names and summaries leave tidied too.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Any
+
+from bot.issues import Change, Comment, Issue, Link, Person, Visibility
+from bot.markup import from_body
+from bot.safety import tidy
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEWEST_CHANGES = 20
+LONGEST_CHANGE = 200
+"""Characters of a value in a change: a changed description stands there whole, twice."""
+
+FIELDS = (
+    "summary", "status", "description", "issuetype", "project", "assignee", "reporter", "priority", "labels",
+    "duedate", "created", "updated", "issuelinks",
+)  # fmt: skip
+"""The fields that are asked for; `comment` is asked for in searches alone."""
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """`value` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def listing(value: Any) -> list[dict[str, Any]]:
+    """The objects in `value` if it is a list, else none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def words(value: Any, most: int = 1000) -> str:
+    """One line of tidy text, at most so many characters; "" for anything that is not text."""
+    text = " ".join(tidy(value).split()) if isinstance(value, str) else ""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def moment(value: Any) -> datetime | None:
+    """Jira's `2026-01-05T10:00:00.000+0100`, ISO 8601, or milliseconds → aware UTC; None when unreadable."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value / 1000, UTC)
+        except (OverflowError, OSError, ValueError):
+            return None
+    if not isinstance(value, str):
+        return None
+    text = re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", value.strip())
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def person(value: Any) -> Person | None:
+    """A user object; None without an account id or any name."""
+    user = mapping(value)
+    name = words(user.get("displayName"))
+    account_id = user.get("accountId")
+    if not isinstance(account_id, str) or not account_id:
+        # A deleted or anonymous author: no id that anybody could be mentioned by.
+        return Person(account_id="", name=name) if name else None
+    kind = user.get("accountType")
+    return Person(account_id=account_id, name=name or account_id, kind=kind if isinstance(kind, str) else "atlassian")
+
+
+def visibility(value: Any) -> Visibility | None:
+    """A comment's restriction, as Jira gave it."""
+    found = mapping(value)
+    kind, identifier = found.get("type"), found.get("identifier")
+    name = found.get("value")
+    if not isinstance(kind, str) or not isinstance(name, str):
+        return None
+    return Visibility(type=kind, value=name, identifier=identifier if isinstance(identifier, str) else None)
+
+
+def comment(value: Any, own_account: str | None) -> Comment:
+    """One comment. `own_account`: our service account's id, for `by_us`."""
+    found = mapping(value)
+    author = person(found.get("author")) or Person(account_id="", name="somebody")
+    created = moment(found.get("created")) or EPOCH
+    return Comment(
+        id=str(found.get("id", "")),
+        author=author,
+        text=from_body(_body(found.get("body"))),
+        created=created,
+        updated=moment(found.get("updated")) or created,
+        public=found.get("jsdPublic") is not False,
+        visibility=visibility(found.get("visibility")),
+        by_us=bool(own_account) and author.account_id == own_account,
+    )
+
+
+def in_order(comments: list[Comment]) -> tuple[Comment, ...]:
+    """Oldest first; comments of the same instant by their number."""
+    return tuple(sorted(comments, key=lambda c: (c.created, int(c.id) if c.id.isdecimal() else 0, c.id)))
+
+
+def changes(histories: Any) -> tuple[Change, ...]:
+    """The newest changes, oldest first, of a list of histories in any order."""
+    found: list[Change] = []
+    for history in sorted(listing(histories), key=lambda h: moment(h.get("created")) or EPOCH):
+        by = person(history.get("author"))
+        found += [
+            Change(
+                field=words(item.get("field")),
+                before=words(item.get("fromString"), LONGEST_CHANGE),
+                after=words(item.get("toString"), LONGEST_CHANGE),
+                at=moment(history.get("created")) or EPOCH,
+                by=by.name if by else "",
+            )
+            for item in listing(history.get("items"))
+        ]
+    return tuple(found[-NEWEST_CHANGES:])
+
+
+def links(value: Any) -> tuple[Link, ...]:
+    """The linked issues, each with the relation as it is worded from this issue's side."""
+    found: list[Link] = []
+    for item in listing(value):
+        for side, wording in (("inwardIssue", "inward"), ("outwardIssue", "outward")):
+            other = mapping(item.get(side))
+            if isinstance(other.get("key"), str):
+                fields = mapping(other.get("fields"))
+                found.append(
+                    Link(
+                        relation=words(mapping(item.get("type")).get(wording)) or "relates to",
+                        key=other["key"],
+                        summary=words(fields.get("summary")),
+                        status=words(mapping(fields.get("status")).get("name")),
+                    )
+                )
+    return tuple(found)
+
+
+def issue(value: Any, *, site: str, comments: tuple[Comment, ...], total: int, history: tuple[Change, ...]) -> Issue:
+    """An issue of `GET /issue/{key}` or of a search, with its comments and changes read beside it.
+
+    Raises ValueError when it has no key.
+    """
+    found = mapping(value)
+    key, fields = found.get("key"), mapping(found.get("fields"))
+    if not isinstance(key, str) or not key:
+        raise ValueError("an issue without a key")
+    project = mapping(fields.get("project"))
+    status = mapping(fields.get("status"))
+    labels = fields.get("labels")
+    return Issue(
+        key=key,
+        project=project["key"] if isinstance(project.get("key"), str) else key.rpartition("-")[0],
+        summary=words(fields.get("summary")),
+        url=f"{site}/browse/{key}",
+        status=words(status.get("name")),
+        status_category=words(mapping(status.get("statusCategory")).get("key")),
+        description=from_body(_body(fields.get("description"))),
+        issue_type=words(mapping(fields.get("issuetype")).get("name")),
+        assignee=person(fields.get("assignee")),
+        reporter=person(fields.get("reporter")),
+        priority=words(mapping(fields.get("priority")).get("name")),
+        labels=tuple(words(label) for label in labels if isinstance(label, str)) if isinstance(labels, list) else (),
+        due=_day(fields.get("duedate")),
+        created=moment(fields.get("created")),
+        updated=moment(fields.get("updated")),
+        links=links(fields.get("issuelinks")),
+        comments=comments,
+        comment_total=max(total, len(comments)),
+        changes=history,
+        service_desk=project.get("projectTypeKey") == "service_desk",
+    )
+
+
+def number(value: Any, default: int) -> int:
+    """A count out of an answer, or `default`."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
+
+
+def _body(value: Any) -> str | dict[str, Any] | None:
+    return value if isinstance(value, (str, dict)) else None
+
+
+def _day(value: Any) -> date | None:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

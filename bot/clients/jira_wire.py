@@ -1,0 +1,96 @@
+"""One request to Jira and its answer: the library, the connection, the deadline, the errors.
+
+Under it is atlassian-python-api's `JiraCloud` with its own retries off (they would send a comment twice) and its raw
+answers on (its exceptions drop the gateway's reason). It blocks, so every call runs on `bot.clients.threads`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bot.clients.answers import failed, refused
+from bot.clients.threads import OutOfTime, Threads
+from bot.errors import OutcomeUnknown, RetryLater
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from bot.settings import Settings
+
+Call = Callable[[Any], Any]
+"""A call on a `JiraCloud`; its methods have no types, hence `Any`."""
+
+DEADLINE = 15.0
+"""Seconds for one call, whatever the other side does with its bytes."""
+CONNECT = 5.0
+"""Seconds for the connection: well within the deadline, so that "never connected" is known for certain."""
+
+
+class Wire:
+    """Requests to one site by one account."""
+
+    def __init__(self, settings: Settings, deadline: float = DEADLINE) -> None:
+        self._settings = settings
+        self._deadline = deadline
+        self._threads: Threads[Any] = Threads("jira", self._client, lambda client: client.close())
+
+    async def close(self) -> None:
+        """Close idle connections; calls that hang are left to themselves."""
+        await self._threads.close()
+
+    async def read(self, call: Call, what: str = "issue") -> Any:
+        """The JSON of a successful answer. `what`: what is asked for, for the sentence of an error."""
+        answer = await self.exchange(call, what, write=False)
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            raise RetryLater("Jira answered with something that is not JSON: a login page, or a proxy's") from None
+
+    async def exchange(self, call: Call, what: str, *, write: bool) -> Response:
+        """One request and its answer, which is a success (2xx); everything else is one of our errors."""
+
+        def on_thread(client: Any, left: float) -> Any:
+            if write:
+                # A connection of its own: a kept one may be closed by Jira at the very moment it is used again,
+                # and then nobody knows whether the comment arrived.
+                client = self._client()
+            client.timeout = (min(CONNECT, left), left)
+            try:
+                return call(client)
+            finally:
+                if write:
+                    client.close()
+
+        try:
+            answer: Response = await self._threads.run(on_thread, self._deadline)
+        except OutOfTime as late:
+            reason = f"Jira did not answer within {self._deadline:g} seconds"
+            if write and late.started:
+                raise OutcomeUnknown(reason) from None
+            raise RetryLater(reason, nothing_sent=not late.started) from None
+        except Exception as error:
+            raise failed(error, "Jira", write=write) from None
+        refusal = refused(answer, "Jira", what, write=write)
+        if refusal is not None:
+            raise refusal
+        return answer
+
+    def _client(self) -> Any:
+        # Its DEBUG records hold whole bodies.
+        logging.getLogger("atlassian").setLevel(logging.WARNING)
+        from atlassian.jira import JiraCloud
+        from requests import Session
+
+        session = Session()
+        session.max_redirects = 0  # a redirected POST would arrive as a GET, or at a stranger's
+        return JiraCloud(
+            self._settings.jira_api,
+            username=self._settings.atlassian_service_account_email,
+            password=self._settings.atlassian_service_account_token.get_secret_value(),
+            session=session,
+            advanced_mode=True,
+            backoff_and_retry=False,
+            retry_with_header=False,
+        )
