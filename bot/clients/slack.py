@@ -1,0 +1,336 @@
+"""Slack, in verbs of our own: post, update, find, whisper, open a modal, who is this.
+
+Two Web API clients share one session: reads are repeated by the SDK where that is harmless; writes never are, because a
+repeated `chat.postMessage` is a second message. A write whose answer was lost raises `OutcomeUnknown`, and `find` tells
+by the message's metadata whether it happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
+
+import aiohttp
+from slack_sdk.errors import SlackClientError
+from slack_sdk.http_retry.builtin_async_handlers import (
+    AsyncConnectionErrorRetryHandler,
+    AsyncRateLimitErrorRetryHandler,
+    AsyncServerErrorRetryHandler,
+)
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.clients.slack_answers import TokenRefused, explained
+from bot.errors import Permanent, PMAgentError, RetryLater
+from bot.issues import Frozen
+from bot.log import get_logger
+from bot.policy import SlackUser
+from bot.safety import tidy
+
+if TYPE_CHECKING:
+    from bot.cards import Message
+    from bot.settings import Settings
+
+log = get_logger(__name__)
+
+CALL_SECONDS = 15.0
+"""How long one call may take."""
+PATIENCE = 30.0
+"""A 429 up to this many seconds is waited out in place, which keeps the order; a longer one is handed to the caller."""
+FAILED = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
+MAX_PAGES = 50
+
+
+class ChannelInfo(Frozen):
+    """What `conversations.info` says. `is_shared`: with another organisation (Slack Connect)."""
+
+    id: str
+    name: str
+    is_private: bool
+    is_member: bool
+    is_shared: bool
+    is_archived: bool
+
+
+class _Lane:
+    """The order and the pace of one kind of write to one channel: one at a time, a burst, then about one a second."""
+
+    def __init__(self, burst: int) -> None:
+        self.lock = asyncio.Lock()
+        self._burst = burst
+        self._left = float(burst)
+        self._at = time.monotonic()
+        self.not_before = 0.0
+
+    async def turn(self) -> None:
+        """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `PATIENCE`."""
+        wait = self.not_before - time.monotonic()
+        if wait > PATIENCE:
+            raise RetryLater("Slack asks to wait", after=wait)
+        if wait > 0:
+            await asyncio.sleep(wait)
+        now = time.monotonic()
+        self._left = min(float(self._burst), self._left + now - self._at)
+        self._at = now
+        if self._left < 1:
+            await asyncio.sleep(1 - self._left)
+            self._left, self._at = 1.0, time.monotonic()
+        self._left -= 1
+
+
+class Slack:
+    """See the module's docstring. `start()` first: it opens the session and learns who we are.
+
+    All verbs raise `RetryLater` (with `after` where Slack said so), `Permanent` (the request is wrong in itself; Slack's
+    code stands in `reason`), and `Gone` (no such user or group); `post` raises `OutcomeUnknown` as well.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._session: aiohttp.ClientSession | None = None
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self.bot_user_id = ""
+        self.bot_id = ""
+        self.team_id = ""
+        self.team_url = ""
+        self.scopes: frozenset[str] = frozenset()
+        token, base = settings.slack_bot_token.get_secret_value(), settings.slack_api_url
+        self.client = AsyncWebClient(token, base_url=base, retry_handlers=[])
+        self._reads = AsyncWebClient(
+            token,
+            base_url=base,
+            retry_handlers=[
+                AsyncConnectionErrorRetryHandler(max_retry_count=1),
+                AsyncRateLimitErrorRetryHandler(max_retry_count=1),
+                AsyncServerErrorRetryHandler(max_retry_count=1),
+            ],
+        )
+        if proxy_bypass(urlsplit(base).hostname or ""):
+            # The SDK honours HTTPS_PROXY and not NO_PROXY.
+            self.client.proxy = self._reads.proxy = None
+
+    async def start(self) -> None:
+        """Open the session and ask Slack who we are. Raises `Permanent` when the token is refused, else `RetryLater`."""
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5.0))
+            self.client.session = self._reads.session = self._session
+        try:
+            me = await self._read("auth.test", self.client.auth_test)
+        except TokenRefused as error:
+            raise Permanent(error.reason) from None
+        self.bot_user_id = str(me.get("user_id") or "")
+        self.bot_id = str(me.get("bot_id") or "")
+        self.team_id = str(me.get("team_id") or "")
+        self.team_url = str(me.get("url") or "")
+        scopes = next((v for k, v in dict(me.headers).items() if k.lower() == "x-oauth-scopes"), "")
+        self.scopes = frozenset(part.strip() for part in str(scopes).split(",") if part.strip())
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    # Messages
+
+    async def post(self, channel: str, message: Message) -> str:
+        """Post a message and return its `ts`. Nothing in it unfurls. Raises `OutcomeUnknown` when the answer was lost."""
+        answer = await self._write("chat.postMessage", channel, 5, **_body(channel, message))
+        return str(answer["ts"])
+
+    async def update(self, channel: str, ts: str, message: Message) -> None:
+        """Replace a message of ours. Doing it twice is harmless, so a lost answer is `RetryLater`."""
+        await self._write("chat.update", channel, 10, ts=ts, **_body(channel, message))
+
+    async def find(self, channel: str, key: str, since: datetime, *, event_type: str = "pmagent_draft") -> str | None:
+        """The `ts` of our message whose metadata is of `event_type` and carries `key` (a draft's id), or None.
+
+        Looks through the channel's history back to a minute before `since`; raises `RetryLater` when Slack does not answer.
+        """
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            page = await self._read(
+                "conversations.history",
+                lambda cursor=cursor: self._reads.conversations_history(
+                    channel=channel,
+                    oldest=f"{since.timestamp() - 60:.6f}",
+                    include_all_metadata=True,
+                    limit=200,
+                    **({"cursor": cursor} if cursor else {}),
+                ),
+            )
+            for message in page.get("messages") or []:
+                metadata = message.get("metadata") or {}
+                ours = message.get("bot_id") in (None, self.bot_id) or message.get("user") == self.bot_user_id
+                if ours and metadata.get("event_type") == event_type:
+                    if key in (metadata.get("event_payload") or {}).values():
+                        return str(message["ts"])
+            cursor = _cursor(page)
+            if not cursor:
+                break
+        return None
+
+    async def whisper(
+        self, channel: str, user: str, message: Message, response_url: str | None = None, *, url_first: bool = False
+    ) -> bool:
+        """Tell one person something that nobody else sees; True when Slack took it.
+
+        By `chat.postEphemeral`, and by the interaction's `response_url` where that fails (or first, for commands: they
+        may come from channels that the bot is not in). Never raises for Slack's sake: a lost whisper is logged.
+        """
+        for by_url in (url_first, not url_first):
+            if by_url and not response_url:
+                continue
+            try:
+                if by_url:
+                    await self._respond(str(response_url), message)
+                else:
+                    body = _body(channel, message)
+                    for name in ("metadata", "unfurl_links", "unfurl_media"):
+                        body.pop(name, None)
+                    await self._call("chat.postEphemeral", self.client, {"user": user, **body}, write=True)
+            except PMAgentError as error:
+                log.warning("slack.whisper_failed", by="response_url" if by_url else "ephemeral", reason=str(error))
+            else:
+                return True
+        return False
+
+    async def open_modal(self, trigger_id: str, view: dict[str, Any]) -> str:
+        """Open a modal (within 3 s of the click) and return the view's id."""
+        answer = await self._call("views.open", self.client, {"trigger_id": trigger_id, "view": view}, write=True)
+        return str((answer.get("view") or {}).get("id") or "")
+
+    async def update_modal(self, view_id: str, view: dict[str, Any]) -> None:
+        """Replace an open modal's content."""
+        await self._call("views.update", self.client, {"view_id": view_id, "view": view}, write=False)
+
+    async def publish_home(self, user: str, view: dict[str, Any]) -> None:
+        """Show the home tab to this person."""
+        await self._call("views.publish", self.client, {"user_id": user, "view": view}, write=False)
+
+    # People and places
+
+    async def user(self, user_id: str) -> SlackUser:
+        """The account as Slack knows it now. Raises `Gone` for an id that this workspace does not know."""
+        answer = await self._read("users.info", lambda: self._reads.users_info(user=user_id))
+        found = answer.get("user") or {}
+        profile = found.get("profile") or {}
+        name = profile.get("display_name") or profile.get("real_name") or found.get("real_name") or found.get("name")
+        teams = (found.get("enterprise_user") or {}).get("teams") or []
+        team = str(found.get("team_id") or "")
+        return SlackUser(
+            id=str(found.get("id") or ""),
+            name=tidy(str(name or "somebody"))[:80] or "somebody",
+            # On an Enterprise Grid an account has a home of its own and is a member of several workspaces.
+            team_id=self.team_id if self.team_id in teams else team,
+            deleted=bool(found.get("deleted")),
+            is_bot=bool(found.get("is_bot") or found.get("is_workflow_bot")) or found.get("id") == "USLACKBOT",
+            is_guest=bool(found.get("is_restricted") or found.get("is_ultra_restricted")),
+            is_stranger=bool(found.get("is_stranger")),
+        )
+
+    async def group_members(self, group_id: str) -> frozenset[str]:
+        """The members of a user group (paid plans only)."""
+        answer = await self._read(
+            "usergroups.users.list", lambda: self._reads.usergroups_users_list(usergroup=group_id)
+        )
+        return frozenset(str(user) for user in answer.get("users") or [])
+
+    async def channel_members(self, channel_id: str) -> frozenset[str]:
+        """Everybody in a channel, bots too."""
+        members: set[str] = set()
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            page = await self._read(
+                "conversations.members",
+                lambda cursor=cursor: self._reads.conversations_members(
+                    channel=channel_id, limit=1000, **({"cursor": cursor} if cursor else {})
+                ),
+            )
+            members.update(str(user) for user in page.get("members") or [])
+            cursor = _cursor(page)
+            if not cursor:
+                break
+        return frozenset(members)
+
+    async def channel(self, channel_id: str) -> ChannelInfo:
+        """A channel's kind, and whether the bot is in it."""
+        answer = await self._read("conversations.info", lambda: self._reads.conversations_info(channel=channel_id))
+        found = answer.get("channel") or {}
+        return ChannelInfo(
+            id=channel_id,
+            name=str(found.get("name") or ""),
+            is_private=bool(found.get("is_private")),
+            is_member=bool(found.get("is_member")),
+            is_shared=bool(found.get("is_ext_shared") or found.get("is_pending_ext_shared")),
+            is_archived=bool(found.get("is_archived")),
+        )
+
+    # How
+
+    async def _read(self, method: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return await call()
+        except FAILED as error:
+            raise explained(error, method, write=False) from error
+
+    async def _call(self, method: str, client: AsyncWebClient, body: dict[str, Any], *, write: bool) -> Any:
+        try:
+            return await client.api_call(method, json=body)
+        except FAILED as error:
+            raise explained(error, method, write=write) from error
+
+    async def _write(self, method: str, channel: str, burst: int, **body: Any) -> Any:
+        """One write in its lane. A 429 is waited out in place, so that what comes after stays after."""
+        lane = self._lanes.setdefault((method, channel), _Lane(burst))
+        async with lane.lock:
+            while True:
+                await lane.turn()
+                try:
+                    return await self._call(method, self.client, body, write=method == "chat.postMessage")
+                except RetryLater as error:
+                    if error.after is None:
+                        raise
+                    lane.not_before = time.monotonic() + error.after
+                    if error.after > PATIENCE:
+                        raise
+
+    async def _respond(self, url: str, message: Message) -> None:
+        body = {
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "text": message.text,
+            "blocks": message.blocks,
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
+        if self._session is None:
+            raise RetryLater("the Slack client is not started")
+        try:
+            async with self._session.post(url, json=body, proxy=self.client.proxy) as answer:
+                if answer.status >= 400:
+                    raise RetryLater(f"Slack's response_url answered {answer.status}", nothing_sent=False)
+                with suppress(aiohttp.ClientError):
+                    await answer.read()
+        except FAILED as error:
+            raise explained(error, "response_url", write=False) from error
+
+
+def _body(channel: str, message: Message) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "channel": channel,
+        "text": message.text,
+        "blocks": message.blocks,
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+    if message.metadata:
+        body["metadata"] = message.metadata
+    return body
+
+
+def _cursor(page: Any) -> str:
+    return str((page.get("response_metadata") or {}).get("next_cursor") or "")
