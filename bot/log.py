@@ -42,9 +42,9 @@ QUIET = (
 """Loggers that speak from WARNING on: below, some of them print whole request bodies and headers."""
 
 
-def get_logger() -> structlog.stdlib.BoundLogger:
-    """A logger. It may be made at import: it looks at the configuration only when it is used."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger()
+def get_logger(name: str | None = None) -> structlog.stdlib.BoundLogger:
+    """A logger, named by `__name__`. It may be made at import: it reads the configuration only when it is used."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(*([name] if name else []))
     return logger
 
 
@@ -79,7 +79,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """`text` without the given secrets, without anything that looks like one, and without control characters."""
-        return tidy(self.known(text))
+        clean: str = tidy(self.known(text))
+        return clean
 
     def value(self, value: object, depth: int = 0) -> Any:
         """A loggable copy of any value: numbers as they are, containers in depth, everything else as clean text."""

@@ -1,0 +1,207 @@
+"""The standup: gather the facts, let Claude write a summary that stands on them, post it once a day.
+
+Claude is a convenience here: without it (down, refused, budget reached) the facts alone are the standup. Jira is not:
+without it the standup says so and shows what is known from the store.
+
+Once a day whatever is restarted: the run is claimed first (`bot.schedule`), then the written message is kept, then
+posted with the date in its metadata, then recorded together with the settled claim. A crash at any point is found by
+the next process: it looks in Slack for the date before it posts, and does not pay Claude twice.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot.cards import Message
+from bot.drafts import OPEN, Draft
+from bot.errors import OutcomeUnknown, Permanent, RetryLater
+from bot.failpoints import failpoint
+from bot.issues import Issue, PullRequest
+from bot.log import get_logger
+from bot.reports import facts as rules
+from bot.reports.facts import Fact, StandupFacts
+from bot.reports.standup_message import EVENT_TYPE, Line, Report, standup_message
+from bot.schedule import Run, claim, settled
+from bot.store import Audit, Delete, Put
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+MOST_ISSUES = 200
+"""Issues read from Jira for one standup, newest change first: more than a message could show."""
+WRITTEN = "standup:written"
+
+
+async def gather(ctx: Context, now: datetime) -> StandupFacts:
+    """Everything a standup at `now` stands on. Never raises for Jira: what could not be read stands in `notes`."""
+    zone = ctx.settings.timezone
+    time = ctx.settings.standup_time
+    since = rules.looks_back_to(now, zone, time.days if time else None)
+    issues, upcoming, notes = await _from_jira(ctx)
+    found: list[Fact] = []
+    for issue in issues:
+        found += [*rules.moved(issue, since), *rules.waits(issue, now)]
+    for issue in sorted(upcoming, key=lambda i: (i.due is None, i.due, i.key)):
+        found += rules.due(issue, now.astimezone(zone).date())
+    for project, pr in await _pull_requests(ctx):
+        found += rules.pull_request(pr, project, since, now)
+    for state in sorted(OPEN):
+        for record in await ctx.store.find("drafts", state=str(state)):
+            found.append(rules.draft(_draft(record), zone))
+    projects = tuple(sorted({fact.project for fact in found} | set(ctx.settings.jira_projects)))
+    return StandupFacts(
+        now=now, since=since, timezone=ctx.settings.pmagent_timezone, projects=projects, facts=tuple(found), notes=notes
+    )
+
+
+async def write(ctx: Context, facts: StandupFacts) -> Report:
+    """The report: Claude's sentences over the facts, or the facts alone with the reason why."""
+    from bot.prompting import InvalidAnswer, load_prompts, read_standup, standup_request
+
+    head = await ctx.store.audit_head()
+    if not facts.facts:
+        return Report(facts=facts, head=head)
+    calls: list[dict[str, Any]] = []
+    try:
+        request = standup_request(load_prompts(), ctx.settings, facts.for_claude())
+        answer = await ctx.claude.ask(request)
+        calls.append(answer.call.model_dump(mode="json"))
+        sentences = read_standup(answer.text, frozenset(facts.refs))
+        lines = tuple(Line(text=s.text, refs=tuple(s.refs)) for s in sentences)
+        why = "" if lines else "Claude wrote nothing that stands on these facts."
+    except InvalidAnswer:
+        lines, why = (), "Claude's summary could not be read, so here are the facts alone."
+    except (RetryLater, Permanent, OutcomeUnknown) as error:
+        lines, why = (), f"The facts alone, because Claude could not be asked: {error.reason}"
+    return Report(facts=facts, lines=lines, why_plain=why, head=head, calls=tuple(calls))
+
+
+async def standup_now(ctx: Context, *, share: bool, by: str) -> Message:
+    """A standup for the person who asked (`by`: their Slack user id); `share` posts it to the standup channel as well.
+
+    Raises `RetryLater`, `Permanent` or `OutcomeUnknown` when it should be shared and Slack did not take it.
+    """
+    report = await write(ctx, await gather(ctx, ctx.clock.now()))
+    message = standup_message(report)
+    if share:
+        ts = await ctx.slack.post(ctx.settings.standup_channel, message)
+        await ctx.store.commit(audit=[Audit(f"slack:{by}", "standup.posted", details=_details(report, ts, "asked"))])
+    return message
+
+
+async def standup_due(ctx: Context, run: Run | None) -> None:
+    """Post the standup of this date, or record that it was missed. Raises `RetryLater` while Slack does not take it."""
+    if run is None or (started := await claim(ctx, run)) is None:
+        return
+    channel, day = ctx.settings.standup_channel, run.day.isoformat()
+    written = await ctx.store.get("state", WRITTEN)
+    if written is not None and written["date"] != day:
+        written = None
+    # Only what was written can have been posted: without it there is nothing to look for.
+    ts = await ctx.slack.find(channel, day, started, event_type=EVENT_TYPE) if written else None
+    if ts is None and run.missed:
+        await _skip(ctx, run, "missed by more than two hours")
+        return
+    if ts is None:
+        written = written or await _written(ctx, run)
+        message = Message(blocks=written["blocks"], text=written["text"], metadata=written["metadata"])
+        failpoint("standup.before_post")
+        try:
+            ts = await ctx.slack.post(channel, message)
+        except OutcomeUnknown as error:
+            raise RetryLater(error.reason, after=5.0, nothing_sent=False) from None
+        except Permanent as error:
+            # Asking again every half minute would change nothing: the channel's owner has to do something.
+            await _skip(ctx, run, f"Slack refused it: {error.reason}")
+            return
+        failpoint("standup.after_post")
+    details = {
+        "date": day,
+        "ts": ts,
+        "kind": "late" if _late(run, started) else "on time",
+        **(written or {})["details"],
+    }
+    await ctx.store.commit(
+        *settled(run, "done", ctx.clock.now()),
+        Delete("state", WRITTEN),
+        audit=[Audit("system", "standup.posted", details=details)],
+    )
+    log.info("standup.posted", date=day, ts=ts)
+
+
+async def _written(ctx: Context, run: Run) -> dict[str, Any]:
+    """Write the standup and keep it, so that neither a crash nor a refusing Slack asks Claude again."""
+    report = await write(ctx, await gather(ctx, ctx.clock.now()))
+    message = standup_message(report, day=run.day)
+    record = {
+        "id": WRITTEN,
+        "at": ctx.clock.now().isoformat(),
+        "date": run.day.isoformat(),
+        "blocks": message.blocks,
+        "text": message.text,
+        "metadata": message.metadata,
+        "details": _details(report),
+    }
+    await ctx.store.commit(Put("state", record))
+    return record
+
+
+async def _skip(ctx: Context, run: Run, reason: str) -> None:
+    details = {"date": run.day.isoformat(), "planned": run.planned.isoformat(), "reason": reason}
+    await ctx.store.commit(
+        *settled(run, "skipped", ctx.clock.now()),
+        Delete("state", WRITTEN),
+        audit=[Audit("system", "standup.skipped", details=details)],
+    )
+    log.warning("standup.skipped", date=run.day.isoformat(), reason=reason)
+
+
+def _late(run: Run, started: datetime) -> bool:
+    return started - run.planned > timedelta(minutes=1)
+
+
+def _details(report: Report, ts: str | None = None, kind: str | None = None) -> dict[str, Any]:
+    """Numbers and hashes for the audit trail; no texts."""
+    cost = round(sum(call.get("cost_usd") or 0.0 for call in report.calls), 6)
+    found = {
+        "ts": ts, "kind": kind, "facts": len(report.facts.facts), "sentences": len(report.lines),
+        "head_seq": report.head[0], "head": report.head[1], "claude_calls": len(report.calls), "cost_usd": cost,
+    }  # fmt: skip
+    return {k: v for k, v in found.items() if v is not None}
+
+
+async def _from_jira(ctx: Context) -> tuple[tuple[Issue, ...], tuple[Issue, ...], tuple[str, ...]]:
+    """The issues changed lately, the issues due soon, and what could not be read."""
+    keys = ctx.settings.jira_projects
+    scope = f"project in ({', '.join(keys)}) AND " if keys else ""
+    # Relative times: an absolute one would be read in the time zone of the service account's profile.
+    changed = f"{scope}updated >= -{rules.WAITING_DAYS}d ORDER BY updated DESC"
+    soon = f"{scope}due <= {rules.DUE_DAYS}d AND statusCategory != Done ORDER BY due ASC"
+    try:
+        issues = await ctx.jira.search(changed, limit=MOST_ISSUES)
+        upcoming = await ctx.jira.search(soon, limit=MOST_ISSUES)
+    except (RetryLater, Permanent, OutcomeUnknown) as error:
+        return (), (), (f"Jira could not be read, so what moved, waits or is due there is missing: {error.reason}",)
+    if len(issues) == MOST_ISSUES:
+        return issues, upcoming, (f"Only the {MOST_ISSUES} issues that changed last were read.",)
+    return issues, upcoming, ()
+
+
+async def _pull_requests(ctx: Context) -> list[tuple[str, PullRequest]]:
+    """The pull requests known from webhooks, each with the first watched project it mentions."""
+    found: list[tuple[str, PullRequest]] = []
+    for record in await ctx.store.find("development"):
+        if "reviewers" not in record:  # a branch or a build
+            continue
+        pr = PullRequest.model_validate({k: v for k, v in record.items() if k in PullRequest.model_fields})
+        projects = [key.rpartition("-")[0] for key in pr.keys]
+        watched = [project for project in projects if ctx.settings.watches(project)]
+        if watched:
+            found.append((watched[0], pr))
+    return sorted(found, key=lambda pair: pair[1].updated)
+
+
+def _draft(record: dict[str, Any]) -> Draft:
+    return Draft.model_validate({k: v for k, v in record.items() if k in Draft.model_fields})

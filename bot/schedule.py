@@ -1,0 +1,210 @@
+"""What happens by the clock: one table of (name, rule, function), and the loop that keeps it.
+
+A timed run belongs to a date, and is settled once for that date, whatever is restarted: its claim is the record
+`schedule:<name>:<date>` in `keys` ::
+
+    (absent) ─ due, or late within the grace ─→ started ─→ done
+        └──── missed ─────────────────────────────┴──────→ skipped
+
+`started` after a crash means: look whether it happened, then go on. The function itself settles the claim, in the same
+write as the record of what it did. `state/schedule:<name>` remembers the last settled date, so that several missed days
+are each recorded. The arithmetic is in `due` and `next_at`, which are pure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from bot.errors import RetryLater
+from bot.log import bound, get_logger
+from bot.settings import Settings, StandupTime
+from bot.store import Conflict, Expect, Put, StoreUnavailable
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+GRACE = timedelta(hours=2)
+"""How late a missed standup is still worth posting (the contract's number)."""
+LOOK = 30.0
+"""Seconds after which the wall clock is read again at the latest: it can be set, and a laptop can sleep."""
+MEMORY = 10
+"""Missed dates that are recorded one by one; of a longer absence, the last ones."""
+
+
+@dataclass(frozen=True)
+class Every:
+    """Again and again, `seconds` after the last run ended."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class At:
+    """On these weekdays at this local time."""
+
+    time: StandupTime
+    zone: ZoneInfo
+    grace: timedelta = GRACE
+
+
+@dataclass(frozen=True)
+class Run:
+    """One occurrence of a timed entry. `day` is its local date; `missed`: too late, to be recorded as a skip."""
+
+    name: str
+    day: date
+    planned: datetime
+    missed: bool
+
+    @property
+    def key(self) -> str:
+        return f"schedule:{self.name}:{self.day.isoformat()}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the table. `rule` reads the settings (None: off). Timed entries are given their `Run`, others None."""
+
+    name: str
+    rule: Callable[[Settings], At | Every | None]
+    run: Callable[[Context, Run | None], Awaitable[None]]
+
+
+def occurrence(rule: At, day: date) -> datetime | None:
+    """When the rule falls on this local day, in UTC; None on other weekdays.
+
+    A time that the clock change leaves out (02:30 in spring) is read with the offset before it, so it falls an hour
+    later by the wall; of a time that comes twice, the first counts.
+    """
+    if day.weekday() not in rule.time.days:
+        return None
+    return datetime.combine(day, time(rule.time.hour, rule.time.minute), rule.zone).astimezone(UTC)
+
+
+def due(now: datetime, last: date | None, rule: At, name: str = "") -> tuple[Run, ...]:
+    """The occurrences up to `now` that are not settled, oldest first. `last`: the last settled local date.
+
+    Without `last` (a new data folder, or a clock that was set back) only today's counts, and yesterday's while its
+    grace lasts: nobody missed what was due before there was a program.
+    """
+    today = now.astimezone(rule.zone).date()
+    first = today - timedelta(days=1) if last is None or last > today else last + timedelta(days=1)
+    runs: list[Run] = []
+    for back in range(min((today - first).days, 400), -1, -1):
+        day = today - timedelta(days=back)
+        planned = occurrence(rule, day)
+        if planned is None or planned > now:
+            continue
+        missed = now - planned > rule.grace
+        if missed and last is None and day != today:
+            continue
+        runs.append(Run(name, day, planned, missed))
+    return tuple(runs[-MEMORY:])
+
+
+def next_at(now: datetime, rule: At) -> datetime | None:
+    """The next occurrence after `now`, in UTC; None when no weekday is chosen."""
+    today = now.astimezone(rule.zone).date()
+    for ahead in range(9):
+        planned = occurrence(rule, today + timedelta(days=ahead))
+        if planned is not None and planned > now:
+            return planned
+    return None
+
+
+def settled(run: Run, outcome: str, now: datetime) -> tuple[Put, Put]:
+    """The changes that settle a run (`done` or `skipped`), for the commit that records what was done."""
+    at = now.isoformat()
+    return (
+        Put("keys", {"id": run.key, "at": at, "state": outcome}),
+        Put("state", {"id": f"schedule:{run.name}", "at": at, "date": run.day.isoformat()}),
+    )
+
+
+async def claim(ctx: Context, run: Run) -> datetime | None:
+    """Take this run: when it was first started (now, or before a crash), or None when it is settled already."""
+    now = ctx.clock.now()
+    mine = {"id": run.key, "at": now.isoformat(), "state": "started"}
+    found = await ctx.store.get("keys", run.key)
+    if found and found["state"] == "started":
+        return datetime.fromisoformat(found["at"])
+    # A skip from the future was recorded while the clock was wrong: the day it spoke of has not come yet.
+    if found and not (found["state"] == "skipped" and datetime.fromisoformat(found["at"]) > now):
+        return None
+    try:
+        await ctx.store.commit(Put("keys", mine), expect=(Expect("keys", run.key, found),))
+    except Conflict:
+        return None  # another process was faster
+    return now
+
+
+async def last_settled(ctx: Context, name: str) -> date | None:
+    """The local date of the last settled run, or None: never, or written by a clock that was ahead of today's."""
+    found = await ctx.store.get("state", f"schedule:{name}")
+    if found is None or datetime.fromisoformat(found["at"]) > ctx.clock.now():
+        return None
+    return date.fromisoformat(found["date"])
+
+
+async def tick(ctx: Context, entry: Entry) -> float:
+    """Do what is due of this entry now. Returns the seconds until it has to be looked at again."""
+    rule = entry.rule(ctx.settings)
+    if rule is None:
+        return 3600.0
+    if isinstance(rule, Every):
+        await entry.run(ctx, None)
+        return rule.seconds
+    for run in due(ctx.clock.now(), await last_settled(ctx, entry.name), rule, entry.name):
+        await entry.run(ctx, run)
+    now = ctx.clock.now()
+    following = next_at(now, rule)
+    return min(LOOK, max(0.05, (following - now).total_seconds())) if following else LOOK
+
+
+async def _keep(ctx: Context, entry: Entry) -> None:
+    while True:
+        try:
+            with bound(schedule=entry.name):
+                wait = await tick(ctx, entry)
+        except RetryLater as error:
+            log.warning("schedule.waits", name=entry.name, reason=error.reason)
+            wait = min(max(error.after or LOOK, 1.0), 300.0)
+        except StoreUnavailable:
+            log.warning("schedule.waits", name=entry.name, reason="the store does not take writes")
+            wait = LOOK
+        except Exception:
+            # One entry's bug must not stop the others, nor this one's next day.
+            log.exception("schedule.failed", name=entry.name)
+            wait = LOOK
+        await asyncio.sleep(wait)
+
+
+async def run_schedule(ctx: Context) -> None:
+    """Keep the table, each entry by itself, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for entry in entries():
+            group.create_task(_keep(ctx, entry), name=f"schedule:{entry.name}")
+
+
+def entries() -> tuple[Entry, ...]:
+    """The table. A function, because the two use cases in it import half of the program."""
+    from bot.reports.standup import standup_due
+    from bot.workflow import expire
+
+    async def expire_drafts(ctx: Context, _: Run | None) -> None:
+        await expire(ctx)
+
+    return (
+        Entry("standup", _standup_rule, standup_due),
+        Entry("expiry", lambda _: Every(60.0), expire_drafts),
+    )
+
+
+def _standup_rule(settings: Settings) -> At | None:
+    return At(settings.standup_time, settings.timezone) if settings.standup_time else None
