@@ -1,0 +1,439 @@
+"""The Slack stand-in: a workspace with people in it, the Web API, Socket Mode, and verbs to play its users.
+
+::
+
+    ack = await slack.click(DANA, await slack.card("ECD-142"), "Approve")
+    assert ack.acked and ack.ms < 3000
+    await slack.whispered(PRIYA, "may not decide")
+
+It is as strict as Slack: see `slack_limits` (Block Kit), `slack_api` (methods) and `slack_socket` (acknowledgements).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from bot.demo import slack_limits as limits
+from bot.demo.slack_api import TRIGGER_SECONDS, ApiError, Bucket, answer, open_view, with_ids
+from bot.demo.slack_people import (
+    APP_ID,
+    APPROVALS,
+    BOT_USER,
+    DANA,
+    HOME_TEAM,
+    PM_GROUP,
+    SAM,
+    STANDUP,
+    Member,
+    Message,
+    Modal,
+    Whisper,
+    channels,
+    everybody,
+)  # fmt: skip
+from bot.demo.slack_socket import Ack, Connections, Kind, http_body, post_signed
+from bot.demo.wire import Exchange, StandIn
+
+Json = dict[str, Any]
+RESPONSE_URL_USES = 5
+RESPONSE_URL_SECONDS = 30 * 60
+
+
+@dataclass
+class _ResponseUrl:
+    user: str
+    channel: str
+    message: Message | Whisper | None
+    made: float
+    used: int = 0
+
+
+class ClientRefusedError(ValueError):
+    """Slack's own client would not let the person do this (submit an empty required field, say)."""
+
+
+class SlackStandIn(StandIn):
+    """The workspace. Ids of people and channels are constants in `bot.demo.slack_people`."""
+
+    service = "slack"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = ""
+        self.bot_token = f"xoxb-demo-{secrets.token_hex(12)}"
+        self.app_token = f"xapp-1-demo-{secrets.token_hex(12)}"
+        self.signing_secret = secrets.token_hex(16)
+        self.scopes = ["chat:write", "commands", "users:read", "usergroups:read", "channels:read", "groups:read",
+                       "channels:history", "groups:history"]  # fmt: skip
+        self.approvals_channel, self.standup_channel = APPROVALS, STANDUP
+        self.approvers: list[str] = [DANA, SAM]
+        self.people: dict[str, Member] = everybody()
+        self.channels = channels()
+        self.groups: dict[str, list[str]] = {PM_GROUP: [DANA, SAM]}
+        self.log: list[Message] = []
+        self.private: list[Whisper] = []
+        self.modals: dict[str, Modal] = {}
+        self.homes: dict[str, Json] = {}
+        self.buckets: dict[str, Bucket] = {}
+        self.connections = Connections(APP_ID)
+        self.http_target: str | None = None
+        """Set to the program's /webhooks/slack: interactions go there, signed, instead of over the socket."""
+        self.redelivery: tuple[float, ...] = (1.0, 60.0, 300.0)
+        """Seconds before an unacknowledged event comes again."""
+        self._triggers: dict[str, tuple[str, float]] = {}
+        self._spent: set[str] = set()
+        self._urls: dict[str, _ResponseUrl] = {}
+        self._last_ts = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.route("*", "/api/{method}", self._api),
+            web.get("/socket", self.connections.serve),
+            web.post("/response/{token}", self._respond),
+        ]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self.connections.close()
+
+    # What a test or the page looks at.
+
+    def messages(self, channel: str | None = None) -> list[Message]:
+        """The messages in a channel (default: approvals), oldest first, without deleted ones."""
+        return [m for m in self.log if m.channel == (channel or self.approvals_channel) and not m.deleted]
+
+    async def cards(self) -> list[Message]:
+        """The messages in the approvals channel that are draft cards, in whatever state, oldest first."""
+        return self.drafts()
+
+    def drafts(self, issue_key: str = "") -> list[Message]:
+        """As `cards`, at once, and only those that name the issue."""
+        return [
+            m for m in self.messages()
+            if (m.metadata.get("event_type") == "pmagent_draft" or "Approve" in m.buttons)
+            and (not issue_key or issue_key in m.words)
+        ]  # fmt: skip
+
+    async def card(
+        self, issue_key: str, seconds: float = 15.0, *, shows: str = "", button: str = "", number: int = -1
+    ) -> Message:
+        """The newest card that names the issue (or the `number`th), once its words hold `shows` and it has `button`."""
+
+        def look() -> Message | None:
+            found = self.drafts(issue_key)
+            if not found or (number >= 0 and len(found) <= number):
+                return None
+            card = found[number]
+            fits = shows in card.words and (not button or button in card.buttons)
+            return card if fits else None
+
+        return await self.until(look, seconds, f"for a card of {issue_key} {shows!r} {button!r}")
+
+    async def changes(self, message: Message, shows: str, seconds: float = 10.0) -> Message:
+        """Wait until the message's words hold `shows`."""
+        return await self.until(
+            lambda: message if shows in message.words else None, seconds, f"for {shows!r} in:\n{message.words}"
+        )
+
+    async def notice(self, shows: str, seconds: float = 10.0, channel: str | None = None) -> Message:
+        """Wait for any message in a channel (default: approvals) whose words hold `shows`."""
+        return await self.until(
+            lambda: next((m for m in reversed(self.messages(channel)) if shows in m.words), None), seconds, repr(shows)
+        )
+
+    def whispers(self, user: str) -> list[Whisper]:
+        """What was said to this person alone, oldest first."""
+        return [w for w in self.private if w.user == user and not w.deleted]
+
+    async def whispered(self, user: str, shows: str = "", seconds: float = 10.0, *, after: int = 0) -> Whisper:
+        """Wait for a private message to this person whose words hold `shows`, past the first `after` ones."""
+
+        def look() -> Whisper | None:
+            return next((w for w in self.whispers(user)[after:] if shows in w.words), None)
+
+        return await self.until(look, seconds, f"for {shows!r} to {user}: {[w.words for w in self.whispers(user)]}")
+
+    def modal(self, user: str) -> Modal | None:
+        """The modal on this person's screen."""
+        return self.modals.get(user)
+
+    async def opened(self, user: str, seconds: float = 3.0) -> Modal:
+        """Wait until a modal is on this person's screen."""
+        return await self.until(lambda: self.modals.get(user), seconds, f"for a modal for {user}")
+
+    async def connected(self, seconds: float = 15.0) -> None:
+        """Wait until the program holds a socket."""
+        await self.until(lambda: [s for s in self.connections.sockets if not s.closed], seconds, "for a socket")
+
+    # What a person does.
+
+    async def click(self, user: str, message: Message | Whisper, button: str, *, over_http: str | None = None) -> Ack:
+        """Press a button, by its text or action id. A `snapshot()` is clicked as it was when it was taken."""
+        if isinstance(message, Whisper):
+            message = message.message
+        ephemeral = bool(message.payload.get("is_ephemeral"))
+        pressed = message.button(button)
+        at = f"{time.time():.6f}"
+        kept = ("action_id", "block_id", "text", "value", "type", "style", "url")
+        payload = {
+            "type": "block_actions", **self._person(user), "api_app_id": APP_ID, "token": "demo",
+            "container": {"type": "message", "message_ts": message.ts, "channel_id": message.channel,
+                          "is_ephemeral": ephemeral},
+            "trigger_id": self.trigger(user), "enterprise": None, "is_enterprise_install": False,
+            "channel": {"id": message.channel, "name": self.channels[message.channel].name},
+            "state": {"values": {}}, "response_url": self._response_url(user, message.channel, message),
+            "actions": [{k: pressed[k] for k in kept if k in pressed} | {"action_ts": at}],
+        }  # fmt: skip
+        if not ephemeral:
+            payload["message"] = {k: v for k, v in message.payload.items() if k != "metadata"}
+        return await self.send("interactive", payload, over_http)
+
+    async def submit(
+        self, user: str, text: str | None = None, *, force: bool = False, over_http: str | None = None
+    ) -> Ack:
+        """Submit the modal that is open for this person, with `text` in its first input (None: as it stands).
+
+        Afterwards the modal is gone, replaced, or still there with `errors`, as the program answered. Raises
+        ClientRefusedError where Slack's client would not send it, unless `force`.
+        """
+        modal = await self.opened(user)
+        values: dict[str, Any] = {}
+        for i, block in enumerate(modal.inputs):
+            element = block["element"]
+            value = text if i == 0 and text is not None else element.get("initial_value")
+            if not force:
+                _client_checks(block, value)
+            element["initial_value"] = value or ""
+            shown = {"type": element["type"], "value": value or None}
+            values[block["block_id"]] = {element.setdefault("action_id", secrets.token_urlsafe(4)): shown}
+        modal.view["state"] = {"values": values}
+        payload = {
+            "type": "view_submission", **self._person(user), "api_app_id": APP_ID, "token": "demo",
+            "trigger_id": self.trigger(user), "view": modal.view, "response_urls": [], "enterprise": None,
+            "is_enterprise_install": False,
+        }  # fmt: skip
+        ack = await self.send("interactive", payload, over_http)
+        if ack.acked:
+            self._after_submit(modal, ack)
+        await self.changed()
+        return ack
+
+    async def dismiss(self, user: str, over_http: str | None = None) -> Ack | None:
+        """Close the modal without submitting; the program hears of it if the view asked for that."""
+        modal = self.modals.pop(user, None)
+        await self.changed()
+        if modal is None or not modal.view.get("notify_on_close"):
+            return None
+        payload = {"type": "view_closed", **self._person(user), "api_app_id": APP_ID, "view": modal.view,
+                   "is_cleared": False}  # fmt: skip
+        return await self.send("interactive", payload, over_http)
+
+    async def command(
+        self, user: str, command: str = "/pmagent", text: str = "", *, channel: str | None = None,
+        over_http: str | None = None,
+    ) -> Ack:  # fmt: skip
+        """Type a slash command. An immediate answer in the acknowledgement becomes a whisper."""
+        where = channel or self.approvals_channel
+        member = self.people[user]
+        payload = {
+            "token": "demo", "team_id": member.team_id, "team_domain": "pmagent-demo", "channel_id": where,
+            "channel_name": "privategroup" if self.channels[where].is_private else self.channels[where].name,
+            "user_id": user, "user_name": member.handle, "command": command, "text": text, "api_app_id": APP_ID,
+            "is_enterprise_install": "false", "response_url": self._response_url(user, where, None),
+            "trigger_id": self.trigger(user),
+        }  # fmt: skip
+        ack = await self.send("slash_commands", payload, over_http)
+        if ack.acked and ack.payload:
+            said = ack.payload if isinstance(ack.payload, dict) else {"text": str(ack.payload)}
+            self._say(_ResponseUrl(user, where, None, 0.0), said)
+        await self.changed()
+        return ack
+
+    async def home(self, user: str) -> None:
+        """Open the app's home tab."""
+        await self.event({"type": "app_home_opened", "user": user, "channel": "D0HOME0001", "tab": "home",
+                          "event_ts": f"{time.time():.6f}"})  # fmt: skip
+
+    async def event(self, event: Json, *, again: bool = True) -> Ack:
+        """Deliver an event; while unacknowledged (and `again`) it comes again after `redelivery` seconds, thrice."""
+        payload = {
+            "token": "demo", "team_id": HOME_TEAM, "api_app_id": APP_ID, "event": event, "type": "event_callback",
+            "event_id": "Ev" + secrets.token_hex(5).upper(), "event_time": int(time.time()),
+            "authorizations": [{"enterprise_id": None, "team_id": HOME_TEAM, "user_id": BOT_USER, "is_bot": True,
+                                "is_enterprise_install": False}],
+            "is_ext_shared_channel": False,
+        }  # fmt: skip
+        ack = await self.send("events_api", payload)
+        if not ack.acked and again:
+            self._spawn(self._event_again(payload, ack.error))
+        return ack
+
+    async def _event_again(self, payload: Json, reason: str) -> None:
+        for attempt, pause in enumerate(self.redelivery, 1):
+            await asyncio.sleep(pause)
+            ack = await self.send("events_api", payload, attempt=attempt, reason=reason or "timeout")
+            if ack.acked:
+                return
+
+    async def again(self, ack: Ack, over_http: str | None = None) -> Ack:
+        """Deliver the very same payload once more, in a new envelope."""
+        return await self.send(ack.kind, ack.sent, over_http, attempt=1, reason="timeout")
+
+    async def disconnect(self, reason: str = "refresh_requested") -> None:
+        """Slack asks the program to reconnect: warning, refresh_requested, link_disabled, too_many_websockets."""
+        await self.connections.disconnect(reason)
+
+    # Delivery.
+
+    async def send(
+        self, kind: Kind, payload: Json, over_http: str | None = None, *, attempt: int = 0, reason: str = ""
+    ) -> Ack:
+        """Deliver a payload over the socket, or signed to `over_http` (default `http_target`)."""
+        target = over_http or self.http_target
+        name = payload.get("type") if kind == "interactive" else payload.get("command") or payload["event"]["type"]
+        exchange = Exchange("slack", "POST" if target else "SOCKET", f"/{kind}/{name}", payload, {})
+        self.exchanges.append(exchange)
+        if target:
+            ack = await self._over_http(target, kind, payload, attempt)
+        else:
+            ack = await self.connections.send(kind, payload, attempt=attempt, reason=reason)
+        exchange.status, exchange.response, exchange.ms = ack.status or 504, ack.payload, ack.ms
+        for listener in self.listeners:
+            listener(exchange)
+        await self.changed()
+        return ack
+
+    async def _over_http(self, url: str, kind: Kind, payload: Json, attempt: int) -> Ack:
+        body, content_type = http_body(kind, payload)
+        extra = {"X-Slack-Retry-Num": str(attempt), "X-Slack-Retry-Reason": "http_timeout"} if attempt else {}
+        try:
+            status, parsed, took = await post_signed(url, self.signing_secret, body, content_type, extra)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            return Ack(False, 3000.0, error=type(error).__name__, kind=kind, sent=payload)
+        return Ack(status == 200, took * 1000, parsed, "" if status == 200 else str(status), kind, payload, "", status)
+
+    def trigger(self, user: str) -> str:
+        """A trigger id: good for three seconds, once."""
+        trigger = f"{int(time.time() * 1000)}.{HOME_TEAM}.{secrets.token_hex(8)}"
+        self._triggers[trigger] = (user, time.monotonic())
+        return trigger
+
+    def spend_trigger(self, trigger: str) -> str:
+        """The user behind a trigger id, which is spent by this."""
+        if trigger in self._spent:
+            raise ApiError("exchanged_trigger_id")
+        if trigger not in self._triggers:
+            raise ApiError("invalid_trigger_id")
+        user, made = self._triggers.pop(trigger)
+        self._spent.add(trigger)
+        if time.monotonic() - made > TRIGGER_SECONDS:
+            raise ApiError("expired_trigger_id")
+        return user
+
+    def next_ts(self) -> str:
+        """A message's id: the time in microseconds, never twice."""
+        self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000)
+        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+
+    def message(self, channel: str, ts: str) -> Message | None:
+        """The message with this id."""
+        return next((m for m in reversed(self.log) if (m.channel, m.ts) == (channel, ts) and not m.deleted), None)
+
+    def _person(self, user: str) -> Json:
+        member = self.people[user]
+        return {
+            "user": {"id": user, "username": member.handle, "name": member.handle, "team_id": member.team_id},
+            "team": {"id": HOME_TEAM, "domain": "pmagent-demo"},
+        }
+
+    def _response_url(self, user: str, channel: str, message: Message | None) -> str:
+        token = secrets.token_urlsafe(16)
+        self._urls[token] = _ResponseUrl(user, channel, message, time.monotonic())
+        return f"{self.base}/response/{token}"
+
+    def _after_submit(self, modal: Modal, ack: Ack) -> None:
+        answered = ack.payload if isinstance(ack.payload, dict) else {}
+        action = answered.get("response_action")
+        if action == "errors":
+            modal.errors = dict(answered.get("errors") or {})
+            unknown = modal.errors.keys() - {b["block_id"] for b in modal.inputs}
+            if unknown or not modal.errors:
+                ack.error = f"no input block {sorted(unknown)}"
+        elif action in ("update", "push"):
+            problems = limits.check_view(answered.get("view"))
+            if problems:
+                ack.error = "; ".join(problems)
+                return
+            modal.view, modal.errors = open_view(answered["view"], view_id=modal.id), {}
+        elif self.modals.get(modal.user) is modal:
+            del self.modals[modal.user]
+
+    async def _api(self, request: web.Request) -> web.Response:
+        return await answer(self, request)
+
+    async def _respond(self, request: web.Request) -> web.Response:
+        """A response_url: five uses in thirty minutes, JSON only."""
+        url = self._urls.get(request.match_info["token"])
+        if url is None or time.monotonic() - url.made > RESPONSE_URL_SECONDS:
+            return web.json_response({"ok": False, "error": "expired_url"}, status=404)
+        if url.used >= RESPONSE_URL_USES:
+            return web.json_response({"ok": False, "error": "used_url"}, status=404)
+        url.used += 1
+        try:
+            said = await request.json()
+        except ValueError:
+            return web.Response(status=400, text="invalid_payload")
+        problems = limits.check_message(said.get("blocks") or []) if isinstance(said, dict) else ["not an object"]
+        if problems:
+            return web.json_response(
+                {"ok": False, "error": "invalid_blocks", "response_metadata": {"messages": problems}}, status=400
+            )
+        self._say(url, said)
+        return web.Response(text="ok")
+
+    def _say(self, url: _ResponseUrl, said: Json) -> None:
+        text, blocks = str(said.get("text") or ""), with_ids(said.get("blocks") or [])
+        original = url.message
+        if said.get("delete_original") and original is not None:
+            original.deleted = True
+            for whisper in self.private:
+                if whisper.ts == getattr(original, "ts", None):
+                    whisper.deleted = True
+        elif said.get("replace_original") and original is not None:
+            whisper_now = next((w for w in self.private if w.ts == original.ts), None)
+            if whisper_now is not None:
+                whisper_now.text, whisper_now.blocks = text, blocks
+            elif isinstance(original, Message):
+                live = self.message(original.channel, original.ts)
+                if live is not None:
+                    live.versions.append(dict(live.payload))
+                    live.payload = {**live.payload, "text": text, "blocks": blocks}
+        elif said.get("response_type") == "in_channel":
+            payload = {"type": "message", "user": BOT_USER, "ts": self.next_ts(), "text": text, "blocks": blocks}
+            self.log.append(Message(url.channel, payload))
+        else:
+            self.private.append(Whisper(url.user, url.channel, self.next_ts(), text, blocks))
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _client_checks(block: Json, value: str | None) -> None:
+    element = block["element"]
+    if not value and not block.get("optional"):
+        raise ClientRefusedError("Please complete this required field.")
+    if value and len(value) > element.get("max_length", 3000):
+        raise ClientRefusedError(f"Must be at most {element.get('max_length', 3000)} characters.")
+    if value and len(value) < element.get("min_length", 0):
+        raise ClientRefusedError(f"Must be at least {element['min_length']} characters.")
