@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bot.clients.slack import Slack
     from bot.clock import Clock
     from bot.people import People
+    from bot.prompting import Prompts
     from bot.settings import Settings
     from bot.store import Store
     from bot.worker import Worker
@@ -27,6 +28,7 @@ class Context:
     jira: Jira
     bitbucket: Bitbucket
     claude: Claude
+    prompts: Prompts
     people: People
     clock: Clock
     worker: Worker = field(init=False)

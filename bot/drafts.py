@@ -10,7 +10,7 @@
       │                           └→ held (the issue changed)
       │                               ├ Post anyway ─→ approved   (bound to the revision and the issue shown)
       │                               └ Draft anew  ─→ superseded (when the new draft is there)
-      ├→ skipped      a person said no (also from held, failed and unknown)
+      ├→ skipped      a person said no (also from held and failed)
       ├→ superseded   a newer draft on the same issue (also from held, failed)
       └→ expired      nobody decided in PMAGENT_DRAFT_DAYS (also from held)
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -32,6 +32,9 @@ from bot.issues import Frozen, Issue, Visibility
 
 MAX_TEXT = 3000
 """Characters in a draft: the limit of Slack's plain_text_input, so that every draft can be edited."""
+
+UNDO_FOR = timedelta(minutes=10)
+"""How long a posted comment can be withdrawn from its card."""
 
 
 class DraftState(StrEnum):
@@ -60,8 +63,8 @@ TRANSITIONS: dict[DraftState, frozenset[DraftState]] = {
     S.HELD: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
     S.POSTING: frozenset({S.POSTED, S.FAILED, S.UNKNOWN, S.APPROVED}),
     S.FAILED: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED}),
-    S.UNKNOWN: frozenset({S.LOOKING, S.APPROVED, S.SKIPPED}),
-    S.LOOKING: frozenset({S.POSTED, S.UNKNOWN}),
+    S.UNKNOWN: frozenset({S.LOOKING, S.APPROVED}),
+    S.LOOKING: frozenset({S.POSTED, S.UNKNOWN, S.FAILED}),
     S.POSTED: frozenset({S.UNDOING}),
     S.UNDOING: frozenset({S.UNDONE, S.POSTED}),
     S.SIMULATED: frozenset(),

@@ -1,0 +1,85 @@
+"""The commands: `python -m bot …`. Each imports what it needs when it runs, so that a small one starts fast."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    try:
+        code: int = args.run(args)
+    except BrokenPipeError:  # `… export drafts | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    from bot.commands import check, data, demo
+
+    parser = argparse.ArgumentParser(
+        prog="python -m bot",
+        description="PM Agent drafts answers to Jira questions and posts them after a person's click in Slack.",
+        epilog="Without a command it runs the bot. To see it work without any account: python -m bot demo",
+    )
+    parser.set_defaults(run=_run)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    run = commands.add_parser("run", help="start the bot (the default)", description="Start the bot, until SIGTERM.")
+    run.set_defaults(run=_run)
+    demo.add_parsers(commands)
+    check.add_parsers(commands)
+    data.add_parsers(commands)
+    openapi = commands.add_parser(
+        "openapi", help="print the sidecar's OpenAPI document", description="Print the sidecar's OpenAPI document (JSON)."
+    )
+    openapi.set_defaults(run=_openapi)
+    return parser
+
+
+def _run(_: argparse.Namespace) -> int:
+    from bot.settings import SettingsError, load
+
+    try:
+        settings = load()
+    except SettingsError as error:
+        print("PM Agent cannot start; these settings (environment or .env) need you:\n", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  {problem.variable}: {problem.what}", file=sys.stderr)
+            if problem.mend:
+                print(f"      {problem.mend}", file=sys.stderr)
+        print("\n.env.example explains every setting. To see it work without any account: python -m bot demo", file=sys.stderr)
+        return 2
+    import asyncio
+
+    from bot.app import serve
+    from bot.errors import UserError
+    from bot.store.lock import DataFolderLocked
+
+    try:
+        return asyncio.run(serve(settings))
+    except DataFolderLocked as error:
+        print(str(error), file=sys.stderr)
+        return 3
+    except (UserError, OSError) as error:
+        print(f"PM Agent cannot start: {error}", file=sys.stderr)
+        return 2
+
+
+def _openapi(_: argparse.Namespace) -> int:
+    import json
+
+    from handlers import openapi
+
+    print(json.dumps(openapi(), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""The composition root: settings in, a running program out. The only module besides `__main__` that knows the handlers.
+
+One event loop carries the sidecar, Slack, the worker and the schedule. They start in the order in which they can be
+useful: the store first (nothing is accepted before it can be kept), then the door, then what answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from bot import __version__
+from bot.clock import Clock, SystemClock
+from bot.context import Context
+from bot.errors import Permanent, PMAgentError
+from bot.log import configure, get_logger
+from bot.settings import Settings
+from bot.store import Put
+
+if TYPE_CHECKING:
+    from bot.store import Store
+
+log = get_logger(__name__)
+
+DRAIN_SECONDS = 12.0
+"""For work that runs at SIGTERM; with the connections' closing it stays under the contract's 20 s."""
+
+
+def build(settings: Settings, store: Store, clock: Clock) -> Context:
+    """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop."""
+    from bot.clients.bitbucket import Bitbucket
+    from bot.clients.claude import Claude
+    from bot.clients.jira import Jira
+    from bot.clients.slack import Slack
+    from bot.people import People
+    from bot.prompting import load_prompts
+    from bot.worker import Worker
+
+    slack = Slack(settings)
+    ctx = Context(
+        settings=settings,
+        store=store,
+        slack=slack,
+        jira=Jira(settings),
+        bitbucket=Bitbucket(settings),
+        claude=Claude(settings, store, clock),
+        prompts=load_prompts(),
+        people=People(slack, settings, clock),
+        clock=clock,
+    )
+    ctx.worker = Worker(ctx)
+    return ctx
+
+
+async def serve(settings: Settings, clock: Clock | None = None) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit code: 0 after a drain, 2 when Slack refuses the token.
+
+    Raises `bot.store.lock.DataFolderLocked` when another process holds the data folder, `UserError` when the store
+    cannot be opened.
+    """
+    from bot.server import Server
+    from bot.store.erase import serve_requests
+    from bot.store.tiny import TinyStore
+    from bot.workflow import settle_mode
+    from handlers import create_sidecar
+    from handlers.slack import build_bolt, connect, http_route
+
+    configure(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    clock = clock or SystemClock()
+    store = TinyStore.open(settings.pmagent_data_dir, clock=clock)
+    ctx = build(settings, store, clock)
+    background: list[asyncio.Task[None]] = []
+    slack_handle = None
+    server = None
+    code = 0
+    try:
+        now = await settle_mode(ctx)
+        await _recall_account(ctx)
+        bolt = build_bolt(ctx)
+        sidecar = create_sidecar(ctx)
+        if not settings.socket_mode:
+            sidecar.router.routes.insert(0, http_route(ctx, bolt))
+        server = Server(sidecar, settings)
+        await server.start()
+        _say(f"PM Agent {__version__} listens on http://{settings.pmagent_host}:{server.port}")
+        _say(f"mode {now.mode} (set by {now.by}), store {settings.pmagent_data_dir.resolve()}")
+        try:
+            await ctx.slack.start()
+        except Permanent as error:
+            print(f"SLACK_BOT_TOKEN: {error.reason}\nTo try everything: python -m bot check", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+            code = 2
+            stop.set()
+        except PMAgentError as error:
+            log.warning("slack.unreachable", reason=str(error))
+            background.append(_keep_trying("slack", ctx.slack.start))
+        if code == 0:
+            slack_handle = await connect(ctx, bolt)
+            ctx.slack.connection = slack_handle
+            background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
+            await ctx.worker.start()
+            from bot.schedule import run_schedule
+
+            background.append(asyncio.create_task(run_schedule(ctx), name="schedule"))
+            background.append(asyncio.create_task(serve_requests(store, settings.pmagent_data_dir), name="requests"))
+            for task in background:
+                task.add_done_callback(_report_end)
+        await stop.wait()
+        log.info("stopping")
+    finally:
+        for task in background:
+            task.cancel()
+        if server is not None:
+            await server.stop()
+        if slack_handle is not None:
+            await slack_handle.close()
+        await ctx.worker.drain(DRAIN_SECONDS)
+        for closing in (ctx.slack.close, ctx.jira.close, ctx.bitbucket.close, ctx.claude.close, store.close):
+            with contextlib.suppress(Exception):
+                await closing()
+    log.info("stopped", exit_code=code)
+    return code
+
+
+async def _recall_account(ctx: Context) -> None:
+    """Know our own Jira account from the last start, before Jira has answered in this one."""
+    record = await ctx.store.get("state", "me")
+    if record:
+        ctx.jira.account_id = record["account_id"]
+
+
+async def _learn_account(ctx: Context) -> None:
+    me = await ctx.jira.myself()
+    await ctx.store.commit(Put("state", {"id": "me", "at": ctx.clock.now().isoformat(), "account_id": me.account_id}))
+
+
+def _keep_trying(name: str, attempt: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+    """Try until it works, with pauses of 1 to 60 s: a home server may be up before its network."""
+
+    async def trying() -> None:
+        pause = 1.0
+        while True:
+            try:
+                await attempt()
+            except PMAgentError as error:
+                log.warning("start.waits", part=name, reason=str(error), next_try_in=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 60.0)
+            else:
+                return
+
+    return asyncio.create_task(trying(), name=f"start:{name}")
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background.ended", task=task.get_name(), exc_info=task.exception())
+
+
+def _say(line: str) -> None:
+    """What the person who started it reads first, whatever the log's format is."""
+    print(line, flush=True)  # noqa: T201 - for the person at the terminal

@@ -1,0 +1,97 @@
+"""When Claude is down: nobody calls before its time, one notice after 15 minutes, and everything goes on by itself.
+
+One event at a time is the probe. It tries when the time has come, while all others wait for what it finds out.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bot.cards import outage_notice
+from bot.clients.claude import ClaudeDown
+from bot.errors import RetryLater
+from bot.store import Put
+from bot.workflow.controls import HealthLine
+from bot.workflow.messages import announce, revise
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+NOTICE_AFTER = timedelta(minutes=15)
+FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
+"""Seconds between probes: doubling from the first to the longest, unless Claude named a time."""
+
+
+class Outage:
+    """What is known about Claude's being away. In memory, with its beginning on stable storage."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._since: datetime | None = None
+        self._cause = ""
+        self._announced = False
+        self._wait = FIRST_WAIT
+        self._next_probe = 0.0
+
+    async def load(self) -> None:
+        """Take up an outage that began before a restart."""
+        record = await self._ctx.store.get("state", "outage")
+        if record and record["since"]:
+            self._since, self._cause = datetime.fromisoformat(record["since"]), record["cause"]
+            self._announced = record["announced"]
+
+    def turn(self) -> None:
+        """Return when a call to Claude may be made now; raise `RetryLater` when somebody else is the probe."""
+        if self._since is None:
+            return
+        now = self._ctx.clock.monotonic()
+        if now < self._next_probe:
+            raise RetryLater(f"Claude cannot be reached: {self._cause}", after=self._next_probe - now + 0.05)
+        self._next_probe = now + self._wait  # this caller is the probe
+
+    async def down(self, error: ClaudeDown) -> float:
+        """A call found Claude down. Returns the seconds until the next probe."""
+        now = self._ctx.clock.now()
+        first = self._since is None
+        self._since = self._since or now
+        changed = first or self._cause != error.reason
+        self._cause = error.reason
+        wait = error.after if error.after is not None else self._wait
+        self._wait = min(self._wait * 2, LONGEST_WAIT)
+        self._next_probe = self._ctx.clock.monotonic() + wait
+        if not self._announced and now - self._since >= NOTICE_AFTER:
+            self._announced = changed = True
+            await announce(self._ctx, self._key, outage_notice(self._since, self._cause))
+        if changed:
+            await self._save()
+        return wait
+
+    async def up(self) -> None:
+        """A call was answered: an outage is over, its notice says so, and everything that waits goes on."""
+        if self._since is None:
+            return
+        if self._announced:
+            await revise(self._ctx, self._key, outage_notice(self._since, self._cause, self._ctx.clock.now()))
+        self._since, self._cause, self._announced, self._wait = None, "", False, FIRST_WAIT
+        await self._save()
+        self._ctx.worker.wake_all_events()
+
+    def health(self) -> HealthLine:
+        """For `/pmagent health`."""
+        if self._since is None:
+            return HealthLine("claude", True, "answering")
+        local = self._since.astimezone(self._ctx.settings.timezone)
+        return HealthLine("claude", False, f"down since {local:%H:%M}: {self._cause}")
+
+    @property
+    def _key(self) -> str:
+        return f"outage:{self._since.isoformat() if self._since else ''}"
+
+    async def _save(self) -> None:
+        since = self._since.isoformat() if self._since else None
+        record = {
+            "id": "outage", "at": self._ctx.clock.now().isoformat(), "since": since, "cause": self._cause,
+            "announced": self._announced,
+        }  # fmt: skip
+        await self._ctx.store.commit(Put("state", record))

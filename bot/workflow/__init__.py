@@ -1,0 +1,57 @@
+"""The story: what happens to an event, from the door to Jira. Each step is a module, each module one idea.
+
+::
+
+    notice      bot.intake       a delivery is stored, once, and the worker is woken
+    triage      answering        rules, then Jira, then the cheap model: is an answer due?
+    draft       answering        the strong model writes it; it is stored, older drafts retire
+    present     presenting       the card in Slack follows the stored draft, whatever is restarted
+    decide      deciding         a click becomes a state, by compare and set; the loser hears who won
+    publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
+
+Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appear once), `development` (pull requests
+known for an issue), `records` (how drafts stand in the store). `bot.worker` calls answer, present, publish when due.
+"""
+
+from bot.workflow.controls import (
+    HealthLine,
+    ModeSetting,
+    WhyLine,
+    expire,
+    health,
+    mode,
+    pause,
+    paused,
+    pending,
+    request_draft,
+    resume,
+    retry_event,
+    settle_mode,
+    switch_mode,
+    why,
+)
+from bot.workflow.deciding import Actor, Lost, decide, refused
+from bot.workflow.records import load_draft
+
+__all__ = [
+    "Actor",
+    "HealthLine",
+    "Lost",
+    "ModeSetting",
+    "WhyLine",
+    "decide",
+    "expire",
+    "health",
+    "load_draft",
+    "mode",
+    "pause",
+    "paused",
+    "pending",
+    "refused",
+    "request_draft",
+    "resume",
+    "retry_event",
+    "settle_mode",
+    "switch_mode",
+    "why",
+]

@@ -1,0 +1,343 @@
+"""From an event to a draft, or to a recorded reason for silence, or to a recorded failure: exactly one of the three.
+
+The order is from cheap to dear: rules that need nothing, then Jira, then the cheap model, then the strong one.
+Whatever is raised as `RetryLater` leaves the event where it is, and the worker comes back to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot.asking import CallRecord, decide_with
+from bot.cards import failed_event
+from bot.clients.claude import Unanswerable
+from bot.drafts import Card, Draft, DraftState, Revision
+from bot.errors import Gone
+from bot.events import EVENT, DraftRequested, Event, IssueCommented, IssueCreated
+from bot.failpoints import failpoint
+from bot.issues import Comment, Issue, PullRequest
+from bot.log import get_logger
+from bot.policy import asks_something, audience, for_customer, visible_to, words_changed
+from bot.prompting import Decision, Material, reply_request, triage_request
+from bot.store import Audit, Conflict, Expect, Put, Record
+from bot.workflow.controls import mode
+from bot.workflow.development import pull_requests, remember
+from bot.workflow.messages import message_record
+from bot.workflow.records import audit, draft_record, read_draft
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+
+CONTEXT = "context"
+"""The reason that every handled event gets which is context only (contract 3)."""
+RETIRABLE = (DraftState.WAITING, DraftState.HELD, DraftState.FAILED)
+"""A newer draft on the issue takes the place of a draft in one of these."""
+ALIVE = frozenset(DraftState) - {DraftState.SKIPPED, DraftState.SUPERSEDED, DraftState.EXPIRED, DraftState.UNDONE}
+DRAFTS_PER_ISSUE = 12
+DRAFTS_WITHIN = timedelta(hours=1)
+"""More drafts than this on one issue in that time means that something is talking to itself."""
+
+
+class Silence(Exception):  # noqa: N818 - an outcome, not an error
+    """The event is not answered. `reason` is short and countable, `detail` a sentence for `/pmagent why`."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+def may_lead_to_draft(event: Event) -> bool:
+    """Whether this kind of event can be answered at all; the others are context."""
+    return isinstance(event, IssueCommented | IssueCreated | DraftRequested)
+
+
+async def answer(ctx: Context, event_id: str) -> None:
+    """Bring one received event to its end. Raises `RetryLater` when it has to wait."""
+    record = await ctx.store.get("webhook_events", event_id)
+    if record is None or record["state"] != "received":
+        return
+    event = EVENT.validate_python(record["event"])
+    started = ctx.clock.now()
+    calls: list[CallRecord] = []
+    try:
+        await remember(ctx, event)
+        if not may_lead_to_draft(event):
+            raise Silence(CONTEXT)
+        await _settle_by_rule(ctx, event, record)
+        subject = await _read(ctx, event)
+        decision = await _ask(ctx, subject, calls)
+        failpoint("answer.before_draft")
+        await _draft(ctx, record, subject, decision, calls, started)
+    except Silence as silence:
+        await _finish(ctx, record, started, "silence", silence.reason, silence.detail, calls)
+    except Unanswerable as error:
+        await _fail(ctx, record, started, error, calls)
+
+
+async def _settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
+    """Raise `Silence` for what needs no model."""
+    if isinstance(event, IssueCreated) and not asks_something(event.text):
+        raise Silence(CONTEXT, "a new issue that asks nothing")
+    if isinstance(event, IssueCommented):
+        comment = event.comment
+        if comment.author.account_id == ctx.jira.account_id:
+            raise Silence("our own comment")
+        if comment.author.kind == "app":
+            raise Silence("written by an app", f"{comment.author.name} is a bot")
+        if not comment.text.strip():
+            raise Silence("no words", "the comment holds no text")
+        if event.edited:
+            await _settle_edit(ctx, event, record)
+    recent = await ctx.store.find("drafts", issue_key=event.issues[0])
+    since = (ctx.clock.now() - DRAFTS_WITHIN).isoformat()
+    if not isinstance(event, DraftRequested) and sum(r["at"] >= since for r in recent) >= DRAFTS_PER_ISSUE:
+        raise Silence("too many drafts", f"{DRAFTS_PER_ISSUE} drafts on this issue within an hour; ask with /pmagent draft")
+
+
+async def _settle_edit(ctx: Context, event: IssueCommented, record: Record) -> None:
+    drafts = [read_draft(r) for r in await ctx.store.find("drafts", issue_key=event.issues[0])]
+    replied = {DraftState.POSTED, DraftState.POSTING, DraftState.APPROVED, DraftState.UNKNOWN, DraftState.LOOKING}
+    if any(d.answered == event.comment.id and d.state in replied | {DraftState.UNDOING} for d in drafts):
+        raise Silence(CONTEXT, "an edit of a comment that has a reply of ours")
+    earlier = [
+        r["event"]["comment"]["text"]
+        for r in await ctx.store.find("webhook_events", issue=event.issues[0])
+        if r["id"] < record["id"]
+        and r["kind"] == event.kind
+        and r["event"]
+        and r["event"]["comment"]["id"] == event.comment.id
+    ]
+    if earlier and not words_changed(earlier[-1], event.comment.text):
+        raise Silence(CONTEXT, "an edit that changed no words")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be answered: the issue as Claude may see it, and what the card and the freshness check need."""
+
+    event: Event
+    issue: Issue
+    answered: Comment | None
+    material: Material
+    audience: Any
+    asked_for: bool
+
+
+async def _read(ctx: Context, event: Event) -> Subject:
+    """The issue's real state now. Raises `Silence` when it or the comment is gone or not to be answered."""
+    key = event.issues[0]
+    comment_id = (
+        event.comment.id
+        if isinstance(event, IssueCommented)
+        else event.comment_id
+        if isinstance(event, DraftRequested)
+        else None
+    )
+    try:
+        issue = await ctx.jira.issue(key)
+    except Gone as error:
+        raise Silence("the issue is gone or forbidden", error.reason) from None
+    answered = await _answered(ctx, issue, comment_id) if comment_id else None
+    asked_for = isinstance(event, DraftRequested)
+    seen_by = audience(issue, answered, ctx.settings)
+    requests: tuple[PullRequest, ...] = ()
+    shown = issue.model_copy(update={"comments": visible_to(seen_by, issue.comments)})
+    if seen_by.customer:
+        shown = for_customer(shown)
+    else:
+        requests = await pull_requests(ctx, key)
+    material = Material(
+        issue=shown,
+        kind=event.kind,
+        answered=answered,
+        asked_for=asked_for,
+        pull_requests=requests,
+        audience=seen_by.audience,
+        customer=seen_by.customer,
+        now=ctx.clock.now(),
+        timezone=ctx.settings.pmagent_timezone,
+    )
+    return Subject(event, issue, answered, material, seen_by, asked_for)
+
+
+async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
+    found = next((c for c in issue.comments if c.id == comment_id), None)
+    try:
+        marked = asyncio.ensure_future(ctx.jira.has_marker(issue.key, comment_id))
+        comment = found or await ctx.jira.comment(issue.key, comment_id)
+        carries_marker = await marked
+    except Gone as error:
+        raise Silence("the comment is gone or forbidden", error.reason) from None
+    if comment.by_us or carries_marker:
+        raise Silence("our own comment", "the comment carries the bot's marker" if carries_marker else "")
+    if comment.author.kind == "app":
+        raise Silence("written by an app", f"{comment.author.name} is a bot")
+    return comment
+
+
+async def _ask(ctx: Context, subject: Subject, calls: list[CallRecord]) -> Decision:
+    """Triage by the cheap model, then the draft by the strong one. Raises `Silence`, `Unanswerable` or `RetryLater`."""
+    settings = ctx.settings
+    requests = [reply_request(ctx.prompts, settings, subject.material)]
+    if settings.pmagent_triage_model != settings.pmagent_model and not subject.asked_for:
+        requests.insert(0, triage_request(ctx.prompts, settings, subject.material))
+    for request in requests:
+        ctx.worker.outage.turn()
+        asked = await decide_with(ctx.claude, request)
+        await ctx.worker.outage.up()
+        calls += asked.calls
+        if not asked.decision.should_respond:
+            raise Silence("no answer is due", asked.decision.reasoning)
+    return asked.decision
+
+
+async def _draft(
+    ctx: Context, record: Record, subject: Subject, decision: Decision, calls: list[CallRecord], started: Any
+) -> None:
+    """The draft, its cycle, the event's end and the retirement of older drafts, in one write."""
+    from bot.markup import addresses_in
+
+    now = ctx.clock.now()
+    suffix = str(record["id"]).removeprefix("evt_")
+    issue = subject.issue
+    material = subject.material
+    texts = [material.issue.description, *(c.text for c in material.issue.comments)]
+    links = {address for text in texts for address in addresses_in(text)} | {p.url for p in material.pull_requests}
+    answered = subject.answered
+    call = calls[-1]
+    draft = Draft(
+        id=f"drf_{suffix}{record['attempts'] or ''}",
+        event_id=record["id"],
+        cycle_id=f"cyc_{suffix}{record['attempts'] or ''}",
+        issue=issue,
+        mode=(await mode(ctx)).mode,
+        revisions=(Revision(text=decision.response_text, by="claude", at=now),),
+        answered=answered.id if answered else None,
+        answered_text=answered.text if answered else issue.description or issue.summary,
+        answered_author=answered.author.name if answered else (issue.reporter.name if issue.reporter else ""),
+        answered_at=answered.created if answered else issue.created,
+        audience=subject.audience.audience,
+        customer=subject.audience.customer,
+        visibility=subject.audience.visibility,
+        why=decision.reasoning,
+        confidence=decision.confidence,
+        sources=decision.sources,
+        links=tuple(sorted(links)),
+        model=call.model,
+        prompt=call.prompt,
+        created=now,
+        expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
+        card=Card(channel=ctx.settings.slack_channel_approvals),
+    )
+    while True:
+        current = (await mode(ctx)).mode
+        draft = draft.model_copy(update={"mode": current})
+        older = [
+            read_draft(r)
+            for state in RETIRABLE
+            for r in await ctx.store.find("drafts", issue_key=issue.key, state=str(state))
+        ]
+        retired = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
+        stored_mode = await ctx.store.get("state", "mode")
+        expect = [
+            Expect("webhook_events", record["id"], {"state": "received"}),
+            Expect("drafts", draft.id),
+            # The mode that the card shows is the mode in force at this very write.
+            Expect("state", "mode", {"at": stored_mode["at"]} if stored_mode else None),
+        ]
+        for d in older:
+            old = draft_record(d)
+            expect.append(Expect("drafts", d.id, {"version": old["version"], "card": old["card"]}))
+        try:
+            await ctx.store.commit(
+                Put("drafts", draft_record(draft)),
+                Put("webhook_events", {**record, "state": "done", "reason": "draft"}),
+                Put("agent_cycles", _cycle(ctx, record, started, "draft", "", decision, calls, draft.id)),
+                *(Put("drafts", draft_record(d)) for d in retired),
+                expect=expect,
+                audit=(
+                    audit(draft, "draft.created", "system", model=draft.model, prompt=draft.prompt),
+                    *(audit(d, "draft.superseded", "system", by=draft.id) for d in retired),
+                ),
+            )
+        except Conflict as conflict:
+            if conflict.expect.table == "webhook_events" or conflict.expect.id == draft.id:
+                return  # this event has its story already
+            continue
+        break
+    failpoint("answer.after_draft")
+    log.info("draft.created", event_id=record["id"], draft_id=draft.id, issue=issue.key)
+    ctx.worker.wake_draft(draft.id)
+    for d in retired:
+        ctx.worker.wake_draft(d.id)
+
+
+def _cycle(
+    ctx: Context, record: Record, started: Any, outcome: str, reason: str, decision: Decision | str,
+    calls: list[CallRecord], draft_id: str | None = None,
+) -> Record:  # fmt: skip
+    return {
+        "id": f"cyc_{str(record['id']).removeprefix('evt_')}{record['attempts'] or ''}",
+        "event_id": record["id"],
+        "at": started.isoformat(),
+        "ended": ctx.clock.now().isoformat(),
+        "issue": record["issue"],
+        "outcome": outcome,
+        "reason": reason,
+        "reasoning": decision.reasoning if isinstance(decision, Decision) else decision,
+        "confidence": decision.confidence if isinstance(decision, Decision) else None,
+        "calls": [call.model_dump(mode="json") for call in calls],
+        "cost_usd": round(sum(call.cost_usd for call in calls), 8),
+        "draft_id": draft_id,
+    }
+
+
+async def _finish(
+    ctx: Context, record: Record, started: Any, outcome: str, reason: str, detail: str, calls: list[CallRecord]
+) -> None:
+    """The event ends without a draft, and says why."""
+    cycle = _cycle(ctx, record, started, outcome, reason, detail, calls)
+    try:
+        await ctx.store.commit(
+            Put("webhook_events", {**record, "state": "done", "reason": reason}),
+            Put("agent_cycles", cycle),
+            expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
+            audit=(Audit("system", "cycle.silence", record["id"], None, record["issue"], {"reason": reason}),),
+        )
+    except Conflict:
+        return
+    log.info("event.silence", event_id=record["id"], issue=record["issue"], reason=reason)
+
+
+async def _fail(
+    ctx: Context, record: Record, started: Any, error: Unanswerable, calls: list[CallRecord]
+) -> None:
+    """Claude cannot answer this one: recorded, shown in the channel with Retry, and nothing else waits for it."""
+    await ctx.worker.outage.up()
+    await fail_event(ctx, record, started, error.reason, [*calls, *error.calls])
+
+
+async def fail_event(ctx: Context, record: Record, started: Any, reason: str, calls: list[CallRecord]) -> None:
+    """End an event as a failure that a person can retry, with its message in the channel, in one write."""
+    event = record["event"] or {}
+    number = record["attempts"] + 1
+    key = f"failed:{record['id']}:{number}"
+    message = failed_event(record["id"], record["issue"], event.get("summary", ""), ctx.settings.site, reason)
+    posted = message_record(ctx, key, ctx.settings.slack_channel_approvals, message)
+    try:
+        await ctx.store.commit(
+            Put("webhook_events", {**record, "state": "failed", "reason": reason, "attempts": number}),
+            Put("agent_cycles", _cycle(ctx, record, started, "failure", reason, "", calls)),
+            Put("messages", posted),
+            expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
+            audit=(Audit("system", "cycle.failure", record["id"], None, record["issue"], {"reason": reason}),),
+        )
+    except Conflict:
+        return
+    ctx.worker.wake_message(key)

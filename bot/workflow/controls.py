@@ -1,0 +1,233 @@
+"""What people steer and ask besides deciding: mode, pause, a draft on request, why, what waits, health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from bot.cards import mode_notice
+from bot.drafts import OPEN, Draft, DraftState, Mode
+from bot.errors import Gone, PMAgentError, RetryLater, UserError
+from bot.events import DraftRequested
+from bot.store import Audit, Conflict, Expect, Put
+from bot.workflow.messages import announce
+from bot.workflow.records import audit, draft_record, read_draft, save_draft
+
+if TYPE_CHECKING:
+    from bot.context import Context
+    from bot.workflow.deciding import Actor
+
+
+@dataclass(frozen=True)
+class ModeSetting:
+    """The mode in force, who set it (their name, or "the settings") and when."""
+
+    mode: Mode
+    by: str
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class WhyLine:
+    """One event's outcome, for `/pmagent why`."""
+
+    at: datetime
+    event: str
+    outcome: str
+    reason: str
+    draft_id: str | None
+
+
+@dataclass(frozen=True)
+class HealthLine:
+    """One part of the program: its name, whether it is well, and a sentence."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+async def mode(ctx: Context) -> ModeSetting:
+    """The mode in force: the stored one, or the settings' for a data folder that has none yet."""
+    record = await ctx.store.get("state", "mode")
+    if record is None:
+        return ModeSetting(ctx.settings.pmagent_mode, "the settings", None)
+    return ModeSetting(record["mode"], record["name"], datetime.fromisoformat(record["at"]))
+
+
+async def settle_mode(ctx: Context) -> ModeSetting:
+    """At start: a new data folder takes the settings' mode for good; afterwards the stored one wins."""
+    record = {
+        "id": "mode", "at": ctx.clock.now().isoformat(), "mode": ctx.settings.pmagent_mode, "by": "system",
+        "name": "the settings",
+    }  # fmt: skip
+    try:
+        await ctx.store.commit(Put("state", record), expect=(Expect("state", "mode"),))
+    except Conflict:
+        pass
+    return await mode(ctx)
+
+
+async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"], by: Actor) -> str:
+    """Switch, redraw the cards that wait, announce it; all or nothing. Returns a sentence for the person."""
+    while True:
+        before = await ctx.store.get("state", "mode")
+        current = await mode(ctx)
+        if current.mode == wanted:
+            return f"The mode is {wanted} already."
+        now = ctx.clock.now()
+        record = {"id": "mode", "at": now.isoformat(), "mode": wanted, "by": by.id, "name": by.name}
+        # A draft whose POST may have happened keeps the mode in which it was sent.
+        drafts = [draft for draft in await _open_drafts(ctx) if draft.state != DraftState.UNKNOWN]
+        redrawn = [d.model_copy(update={"mode": wanted, "version": d.version + 1}) for d in drafts]
+        expect = [Expect("state", "mode", {"at": before["at"]} if before else None)]
+        for draft in drafts:
+            old = draft_record(draft)
+            expect.append(Expect("drafts", draft.id, {"version": old["version"], "card": old["card"]}))
+        try:
+            await ctx.store.commit(
+                Put("state", record),
+                *(Put("drafts", draft_record(d)) for d in redrawn),
+                expect=expect,
+                audit=(Audit(by.account, "mode.switched", details={"from": current.mode, "to": wanted}),),
+            )
+        except Conflict:
+            continue
+        await announce(ctx, f"mode:{now.isoformat()}", mode_notice(wanted, by.name, len(redrawn)))
+        for draft in redrawn:
+            ctx.worker.wake_draft(draft.id)
+        return f"The mode is {wanted} now. It was announced in the approvals channel."
+
+
+async def pause(ctx: Context, until: datetime | None, by: Actor) -> None:
+    """Drafting waits until then (None: until somebody resumes); deliveries are still accepted."""
+    now = ctx.clock.now()
+    record = {"id": "pause", "at": now.isoformat(), "until": until.isoformat() if until else None, "by": by.id, "name": by.name}
+    await ctx.store.commit(
+        Put("state", {**record, "paused": True}),
+        audit=(Audit(by.account, "agent.paused", details={"until": record["until"]}),),
+    )
+    ctx.worker.wake_all_events()
+
+
+async def resume(ctx: Context, by: Actor) -> None:
+    """Drafting goes on with what has waited."""
+    now = ctx.clock.now().isoformat()
+    record = {"id": "pause", "at": now, "until": None, "by": by.id, "name": by.name, "paused": False}
+    await ctx.store.commit(Put("state", record), audit=(Audit(by.account, "agent.resumed"),))
+    ctx.worker.wake_all_events()
+
+
+async def paused(ctx: Context) -> datetime | Literal[True] | None:
+    """None: not paused. True: until somebody resumes. A time: until then."""
+    record = await ctx.store.get("state", "pause")
+    if record is None or not record["paused"]:
+        return None
+    if record["until"] is None:
+        return True
+    until = datetime.fromisoformat(record["until"])
+    return until if until > ctx.clock.now() else None
+
+
+async def request_draft(ctx: Context, key: str, by: Actor) -> str:
+    """Ask for a draft on this issue. Returns a sentence; raises `UserError` when the issue is not there for us."""
+    from bot.intake import Delivery, notice
+
+    try:
+        issue = await ctx.jira.issue(key)
+    except Gone:
+        raise UserError(f"Jira has no issue {key} that the bot's account can see.") from None
+    except RetryLater as error:
+        raise UserError(f"Jira cannot be asked right now ({error.reason}). Please try again in a moment.") from None
+    now = ctx.clock.now()
+    comments = [c for c in issue.comments if not c.by_us]
+    event = DraftRequested(issues=(issue.key,), comment_id=comments[-1].id if comments else None, by=by.account, at=now)
+    await notice(ctx, Delivery("slack", f"draft:{by.id}:{now.isoformat()}", None, now), event)
+    if await paused(ctx):
+        return f"Noted: a draft for {issue.key} will be written when drafting goes on (/pmagent resume)."
+    return f"A draft for {issue.key} is being written; it will appear in the approvals channel."
+
+
+async def why(ctx: Context, key: str, limit: int = 10) -> list[WhyLine]:
+    """What became of the last events of this issue, newest first."""
+    events = await ctx.store.find("webhook_events", issue=key)
+    lines = []
+    for event in events[::-1][:limit]:
+        cycles = await ctx.store.find("agent_cycles", event_id=event["id"])
+        at = datetime.fromisoformat(event["at"])
+        if cycles:
+            cycle = cycles[-1]
+            reason = cycle["reason"] + (f": {cycle['reasoning']}" if cycle.get("reasoning") else "")
+            lines.append(WhyLine(at, event["kind"], cycle["outcome"], reason, cycle.get("draft_id")))
+        else:
+            waiting = ctx.worker.waiting.get(event["id"], "waits to be worked on")
+            reason = waiting if event["state"] == "received" else (event["reason"] or "")
+            lines.append(WhyLine(at, event["kind"], event["state"], reason, None))
+    return lines
+
+
+async def pending(ctx: Context) -> list[Draft]:
+    """Drafts on which a person can decide, oldest first."""
+    return sorted(await _open_drafts(ctx), key=lambda draft: draft.created)
+
+
+async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
+    """Put a failed event back to work. Returns a sentence; raises `UserError` when there is nothing to retry."""
+    record = await ctx.store.get("webhook_events", event_id)
+    if record is None or record["state"] != "failed":
+        raise UserError("This was already tried again, or it has been answered meanwhile.")
+    try:
+        await ctx.store.commit(
+            Put("webhook_events", {**record, "state": "received", "reason": None, "due": None}),
+            expect=(Expect("webhook_events", event_id, {"state": "failed", "attempts": record["attempts"]}),),
+            audit=(Audit(by.account, "event.retried", event_id, None, record["issue"]),),
+        )
+    except Conflict:
+        raise UserError("Somebody else has just asked for the same.") from None
+    ctx.worker.wake_event(event_id)
+    return "It is being tried again."
+
+
+async def health(ctx: Context) -> list[HealthLine]:
+    """How the parts of the program are, without asking anybody for long."""
+    now = await mode(ctx)
+    lines = [HealthLine("mode", True, f"{now.mode}, set by {now.by}")]
+    halted = await paused(ctx)
+    if halted:
+        text = "until somebody resumes" if halted is True else f"until {halted.astimezone(ctx.settings.timezone):%Y-%m-%d %H:%M}"
+        lines.append(HealthLine("drafting", True, f"paused {text}"))
+    count, head = await ctx.store.audit_head()
+    lines.append(HealthLine("store", True, f"{count} audit records, head {head[:12] or 'none'}"))
+    lines += ctx.worker.health()
+    try:
+        me = await ctx.jira.myself()
+        lines.append(HealthLine("jira", True, f"signed in as {me.name}"))
+    except PMAgentError as error:
+        lines.append(HealthLine("jira", False, str(error)))
+    lines.append(ctx.worker.outage.health())
+    waiting = await _open_drafts(ctx)
+    lines.append(HealthLine("drafts", True, f"{len(waiting)} wait for a decision"))
+    return lines
+
+
+async def expire(ctx: Context) -> int:
+    """Close the drafts that nobody decided in time; returns how many. Called by the schedule."""
+    expired = 0
+    for draft in await _open_drafts(ctx):
+        if draft.state in (DraftState.WAITING, DraftState.HELD) and draft.expires <= ctx.clock.now():
+            after = draft.moved(DraftState.EXPIRED, note="", due=None)
+            try:
+                await save_draft(ctx, draft, after, audit(after, "draft.expired", "system"))
+            except Conflict:
+                continue  # somebody decided at the last moment
+            ctx.worker.wake_draft(draft.id)
+            expired += 1
+    return expired
+
+
+async def _open_drafts(ctx: Context) -> list[Draft]:
+    found: list[Draft] = []
+    for state in OPEN:
+        found += [read_draft(record) for record in await ctx.store.find("drafts", state=str(state))]
+    return found

@@ -1,0 +1,179 @@
+"""A person's click becomes a state: compare and set, with its audit record, in one write. Nothing slow happens here.
+
+What follows from the new state (reading the issue again, the POST, the card) is the worker's, which finds it in the
+store. Whoever comes second hears who was first, when and with what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot.drafts import MAX_TEXT, Decision, Draft, DraftState, Revision
+from bot.errors import UserError
+from bot.events import DraftRequested
+from bot.store import Audit, Conflict
+from bot.workflow.controls import mode
+from bot.workflow.records import audit, load_draft, save_draft
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+S = DraftState
+UNDO_FOR = timedelta(minutes=10)
+"""How long a posted comment can be withdrawn from its card."""
+
+ARROWS: dict[str, tuple[frozenset[DraftState], DraftState, str]] = {
+    "approve": (frozenset({S.WAITING}), S.APPROVED, "draft.approved"),
+    "edit": (frozenset({S.WAITING}), S.APPROVED, "draft.edited"),
+    "skip": (frozenset({S.WAITING, S.HELD, S.FAILED}), S.SKIPPED, "draft.skipped"),
+    "retry": (frozenset({S.FAILED}), S.APPROVED, "draft.approved"),
+    "post_anyway": (frozenset({S.HELD}), S.APPROVED, "draft.approved"),
+    "draft_anew": (frozenset({S.HELD}), S.HELD, "draft.anew"),
+    "look_again": (frozenset({S.UNKNOWN}), S.LOOKING, "draft.looking"),
+    "post_again": (frozenset({S.UNKNOWN}), S.APPROVED, "draft.approved"),
+    "undo": (frozenset({S.POSTED}), S.UNDOING, "draft.undoing"),
+}
+"""Action → the states it is offered in, the state it leads to, and its name in the audit trail."""
+
+_DONE = {
+    S.APPROVED: "approved this", S.POSTING: "approved this", S.POSTED: "approved this, and it was posted",
+    S.SIMULATED: "approved this in simulation", S.SKIPPED: "skipped this", S.UNDOING: "is withdrawing this",
+    S.UNDONE: "withdrew this", S.HELD: "approved this, but the issue had changed", S.LOOKING: "is looking for the comment",
+    S.FAILED: "approved this, but posting failed", S.UNKNOWN: "approved this, and Jira's answer was lost",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does something: a Slack user id and the name to show."""
+
+    id: str
+    name: str
+
+    @property
+    def account(self) -> str:
+        """The name in the audit trail and in revisions."""
+        return f"slack:{self.id}"
+
+
+class Lost(UserError):
+    """Somebody or something was first; the sentence says who, when and with what."""
+
+
+async def decide(
+    ctx: Context, draft_id: str, action: str, *, by: Actor, seen: str | None, text: str | None = None
+) -> Draft:
+    """Carry out a click on a draft's card.
+
+    `seen`: the fingerprint of the card that was clicked. `text`: the edited draft (action `edit`). Whoever calls has
+    made sure that `by` may decide. Returns the draft in its new state; raises `Lost` or `UserError` with the sentence
+    for the person, and then nothing has changed.
+    """
+    states, target, name = ARROWS[action]
+    while True:
+        draft = await load_draft(ctx, draft_id)
+        now = ctx.clock.now()
+        if draft.state not in states:
+            raise Lost(_who_was_first(ctx, draft, by))
+        current = await mode(ctx)
+        if draft.mode != current.mode and action != "look_again":  # looking writes nothing
+            ctx.worker.wake_draft(draft_id)
+            raise Lost(f"The mode is {current.mode} now, and this card was made for {draft.mode}. Please look at it again.")
+        if seen != draft.fingerprint:
+            ctx.worker.wake_draft(draft_id)
+            raise Lost(_what_changed(ctx, draft))
+        if action == "undo" and (not draft.posted or now > draft.posted.at + UNDO_FOR):
+            raise Lost("The ten minutes to withdraw this comment are over. You can still delete it in Jira.")
+        decision = Decision(action=action, by=by.id, name=by.name, at=now)
+        changes: dict[str, Any] = {"decision": decision, "decided": (*draft.decided, decision), "note": "", "due": None}
+        action_name = name
+        if action == "edit":
+            revision = _revision(draft, text, by, ctx)
+            if revision is None:
+                action_name = "draft.approved"
+            else:
+                changes["revisions"] = (*draft.revisions, revision)
+        if action == "draft_anew":
+            changes["note"] = f"{by.name} asked for a new draft; it will replace this one."
+        after = draft.moved(target, **changes)
+        try:
+            await save_draft(ctx, draft, after, audit(after, action_name, by.account, action=action))
+        except Conflict:
+            continue
+        if action == "draft_anew":
+            await ask_again(ctx, draft, by)
+        ctx.worker.wake_draft(draft_id)
+        return after
+
+
+async def ask_again(ctx: Context, draft: Draft, by: Actor) -> None:
+    """Request a new draft for what `draft` answers, unless one was already asked for by the same click."""
+    from bot.intake import Delivery, notice
+
+    request = DraftRequested(
+        issues=(draft.issue.key,), comment_id=draft.answered, by=by.account, at=ctx.clock.now()
+    )  # fmt: skip
+    await notice(ctx, Delivery("slack", f"anew:{draft.id}:{draft.version}", None, ctx.clock.now()), request)
+
+
+async def refused(ctx: Context, draft_id: str | None, action: str, by: str, reason: str) -> None:
+    """Record that `by` (a Slack user id) tried something that they may not do."""
+    record = await ctx.store.get("drafts", draft_id) if draft_id else None
+    await ctx.store.commit(
+        audit=(
+            Audit(
+                f"slack:{by}",
+                "decision.refused",
+                record["event_id"] if record else None,
+                draft_id if record else None,
+                record["issue_key"] if record else None,
+                {"action": action, "reason": reason},
+            ),
+        )
+    )
+
+
+def _revision(draft: Draft, text: str | None, by: Actor, ctx: Context) -> Revision | None:
+    """The person's wording as a revision; None when they changed nothing. Raises `UserError` when it cannot be posted."""
+    from bot.safety import clean
+
+    wanted = clean((text or "").replace("\r\n", "\n")).strip()
+    if not wanted:
+        raise UserError("The reply is empty. Write something, or close this window and press Skip.")
+    if len(wanted) > MAX_TEXT:
+        raise UserError(f"The reply has {len(wanted):,} characters; at most {MAX_TEXT:,} fit. Please shorten it.")
+    return None if wanted == draft.text else Revision(text=wanted, by=by.account, at=ctx.clock.now())
+
+
+def _when(ctx: Context, decision: Decision) -> str:
+    local = decision.at.astimezone(ctx.settings.timezone)
+    today = ctx.clock.now().astimezone(ctx.settings.timezone).date()
+    return f"at {local:%H:%M}" if local.date() == today else f"on {local:%Y-%m-%d} at {local:%H:%M}"
+
+
+def _who_was_first(ctx: Context, draft: Draft, by: Actor) -> str:
+    if draft.state == S.SUPERSEDED:
+        return "A newer draft on this issue has taken this one's place. Please decide on that one."
+    if draft.state == S.EXPIRED:
+        return f"This draft has expired. For a new one: /pmagent draft {draft.issue.key}"
+    decision = draft.decision
+    if decision is None or draft.state == S.WAITING:
+        return "This draft waits for a decision again. Please look at the card as it is now."
+    who = "You" if decision.by == by.id else decision.name
+    done = _DONE.get(draft.state, "decided this")
+    if decision.by == by.id:
+        done = done.replace("is looking", "are looking").replace("is withdrawing", "are withdrawing")
+    edited = " with an edit" if decision.action == "edit" else ""
+    return f"{who} already {done}{edited} {_when(ctx, decision)}.".replace("already is", "is").replace("already are", "are")
+
+
+def _what_changed(ctx: Context, draft: Draft) -> str:
+    newest = draft.revisions[-1]
+    if draft.edited and draft.decision:
+        return (
+            f"{draft.decision.name} edited this draft {_when(ctx, draft.decision)}; the card shows the new text. "
+            f"It reads now:\n{newest.text}"
+        )
+    return "This draft has changed since the card was drawn. Please look at the card as it is now."

@@ -1,0 +1,93 @@
+"""Messages that must appear in Slack once, whatever is restarted: notices, failures, announcements.
+
+A message is a record first (`messages`, with a key of its own), then a post. A crash between posting and recording is
+settled by the message's metadata, as for the cards.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bot.cards import Message
+from bot.errors import OutcomeUnknown, Permanent
+from bot.failpoints import failpoint
+from bot.log import get_logger
+from bot.store import Conflict, Expect, Put, Record
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+EVENT_TYPE = "pmagent_message"
+log = get_logger(__name__)
+
+
+def message_record(ctx: Context, key: str, channel: str, message: Message) -> Record:
+    """The record of a message to be posted, for a commit of the caller's (then `ctx.worker.wake_message(key)`)."""
+    return {
+        "id": key,
+        "at": ctx.clock.now().isoformat(),
+        "channel": channel,
+        "blocks": message.blocks,
+        "text": message.text,
+        "ts": None,
+        "sending_since": None,
+        "version": 1,
+        "shown": 0,
+        "pending": True,
+    }
+
+
+async def announce(ctx: Context, key: str, message: Message, channel: str | None = None) -> bool:
+    """Post `message` once under `key`; False when a message of this key was already announced."""
+    record = message_record(ctx, key, channel or ctx.settings.slack_channel_approvals, message)
+    try:
+        await ctx.store.commit(Put("messages", record), expect=(Expect("messages", key),))
+    except Conflict:
+        return False
+    ctx.worker.wake_message(key)
+    return True
+
+
+async def revise(ctx: Context, key: str, message: Message) -> None:
+    """Change what the message under `key` says, where there is one."""
+    record = await ctx.store.get("messages", key)
+    if record is None:
+        return
+    changed = {
+        **record, "blocks": message.blocks, "text": message.text, "version": record["version"] + 1, "pending": True,
+    }  # fmt: skip
+    await ctx.store.commit(Put("messages", changed), expect=(Expect("messages", key, {"version": record["version"]}),))
+    ctx.worker.wake_message(key)
+
+
+async def deliver(ctx: Context, key: str) -> None:
+    """Bring Slack to what the record says. Raises `RetryLater` while Slack does not take it."""
+    record = await ctx.store.get("messages", key)
+    if record is None or not record["pending"]:
+        return
+    message = Message(record["blocks"], record["text"], {"event_type": EVENT_TYPE, "event_payload": {"id": key}})
+    ts = record["ts"]
+    try:
+        if ts:
+            await ctx.slack.update(record["channel"], ts, message)
+        else:
+            if record["sending_since"]:
+                since = datetime.fromisoformat(record["sending_since"])
+                ts = await ctx.slack.find(record["channel"], key, since, event_type=EVENT_TYPE)
+            else:
+                record = {**record, "sending_since": ctx.clock.now().isoformat()}
+                await ctx.store.commit(Put("messages", record))
+            failpoint("message.before_post")
+            ts = ts or await ctx.slack.post(record["channel"], message)
+            failpoint("message.after_post")
+    except OutcomeUnknown:
+        ctx.worker.wake_message(key, after=2.0)
+        return
+    except Permanent as error:
+        log.error("message.refused", message_id=key, reason=error.reason)
+    current = await ctx.store.get("messages", key) or record
+    done = current["version"] == record["version"]
+    await ctx.store.commit(Put("messages", {**current, "ts": ts, "shown": record["version"], "pending": not done}))
+    if not done:
+        ctx.worker.wake_message(key)

@@ -1,0 +1,125 @@
+"""The card in Slack follows the draft in the store: whatever changed a draft, its message is redrawn until it agrees."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bot.cards import draft_card
+from bot.drafts import OPEN, Card, Draft, DraftState
+from bot.errors import OutcomeUnknown, Permanent
+from bot.failpoints import failpoint
+from bot.log import get_logger
+from bot.store import Conflict
+from bot.workflow.records import load_draft, read_draft, save_draft
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+RETIRED = frozenset({DraftState.SUPERSEDED, DraftState.EXPIRED})
+
+
+async def present(ctx: Context, draft_id: str) -> None:
+    """Post or redraw the card of this draft until it shows the stored version.
+
+    Raises `RetryLater` while Slack does not take it (429 with its time, or unreachable).
+    """
+    while True:
+        draft = await load_draft(ctx, draft_id)
+        card = draft.card
+        if card.shown >= draft.version or (card.ts is None and draft.state in RETIRED):
+            return
+        if card.ts is None and card.sending_since is None:
+            # The intent comes first, so that a crash after the post is found by the message's metadata.
+            await _save_card(ctx, draft, card.model_copy(update={"sending_since": ctx.clock.now()}))
+            failpoint("card.before_post")
+            found = None
+        elif card.ts is None and card.sending_since:
+            found = await ctx.slack.find(card.channel, draft.id, card.sending_since)
+        else:
+            found = card.ts
+        newer = await _newer(ctx, draft)
+        if newer and newer.card.ts is None and newer.state not in RETIRED:
+            return  # the newer card is posted first, and then wakes this one, which links to it
+        message = draft_card(
+            draft,
+            site=ctx.settings.site,
+            now=ctx.clock.now(),
+            timezone=ctx.settings.timezone,
+            newer_url=_address(ctx, newer) if newer else None,
+        )
+        try:
+            if found:
+                await ctx.slack.update(card.channel, found, message)
+                ts: str | None = found
+            else:
+                ts = await ctx.slack.post(card.channel, message)
+                failpoint("card.after_post")
+        except OutcomeUnknown as error:
+            log.warning("card.outcome_unknown", draft_id=draft.id, reason=error.reason)
+            ctx.worker.wake_draft(draft_id, after=2.0)
+            return
+        except Permanent as error:
+            log.error("card.refused", draft_id=draft.id, reason=error.reason)
+            gone = "message_not_found" in error.reason
+            if gone and draft.state in OPEN:
+                # Somebody deleted the message while the draft still waits for a decision: it gets a new one.
+                await _save_card(ctx, draft, Card(channel=card.channel))
+                continue
+            if not gone:
+                ctx.worker.wake_draft(draft_id, after=60.0)
+                return
+            ts = found
+        await _save_card(ctx, draft, card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None}))
+        if not card.ts:
+            await _wake_retired(ctx, draft)
+
+
+async def _save_card(ctx: Context, seen: Draft, card: Card) -> None:
+    """Record the card's state on whatever the draft has become meanwhile (only this module writes `card`)."""
+    draft = seen
+    while True:
+        try:
+            await save_draft(ctx, draft, draft.model_copy(update={"card": card}))
+            return
+        except Conflict:
+            draft = await load_draft(ctx, draft.id)
+
+
+async def _newer(ctx: Context, draft: Draft) -> Draft | None:
+    """The draft that took this one's place in the end (a chain is followed)."""
+    newer = draft
+    while newer.state == DraftState.SUPERSEDED and newer.superseded_by:
+        record = await ctx.store.get("drafts", newer.superseded_by)
+        if record is None:
+            return None
+        newer = read_draft(record)
+    return newer if newer.id != draft.id else None
+
+
+def _address(ctx: Context, draft: Draft) -> str | None:
+    """The message's own address in Slack."""
+    if not draft.card.ts or not ctx.slack.team_url:
+        return None
+    return f"{ctx.slack.team_url.rstrip('/')}/archives/{draft.card.channel}/p{draft.card.ts.replace('.', '')}"
+
+
+async def _wake_retired(ctx: Context, draft: Draft) -> None:
+    """The cards that this one replaced can link to it now."""
+    for record in await ctx.store.find("drafts", issue_key=draft.issue.key, open=True):
+        if record["state"] == DraftState.SUPERSEDED:
+            ctx.worker.wake_draft(record["id"])
+
+
+def undo_ends(draft: Draft, now: datetime) -> bool:
+    """Whether the time to withdraw a posted comment is over and its card still offers it."""
+    return draft.state == DraftState.POSTED and draft.due is not None and now >= draft.due
+
+
+async def close_undo(ctx: Context, draft_id: str) -> None:
+    """Take the Undo button away when its ten minutes are over."""
+    draft = await load_draft(ctx, draft_id)
+    if undo_ends(draft, ctx.clock.now()):
+        await save_draft(ctx, draft, draft.moved(DraftState.POSTED, due=None))
+        ctx.worker.wake_draft(draft_id)

@@ -1,0 +1,287 @@
+"""From `approved` to a comment in Jira, once: freshness, intent, one POST with its marker, and what the answer means.
+
+::
+
+    read the issue again ─ changed → held · unreadable → waiting · gone → failed
+    simulation → simulated
+    record the intent → POST
+        answered                          → posted
+        refused outright (429, 503, no connection) → approved, due later; looked for before it is sent again
+        400, 401, 403, 404, 413           → failed, with the reason and Retry
+        answer lost, or a crash           → the marker is looked for: posted, else unknown
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot import __version__
+from bot.drafts import Draft, DraftState, Posted
+from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.failpoints import failpoint
+from bot.issues import Issue
+from bot.log import get_logger
+from bot.markup import check_adf, render
+from bot.policy import freshness, known
+from bot.store import Conflict
+from bot.workflow.controls import mode
+from bot.workflow.deciding import UNDO_FOR
+from bot.workflow.records import audit, load_draft, save_draft
+
+if TYPE_CHECKING:
+    from bot.clients.jira import Reply
+    from bot.context import Context
+
+S = DraftState
+log = get_logger(__name__)
+
+MARKER = "pm-agent"
+"""The comment property that every comment of ours carries from its first moment."""
+LOOK_AT = (0.5, 3.0, 5.5)
+"""Seconds after a lost answer at which the marker is looked for: three looks over at least 5 s (contract 5)."""
+LOOKING_ENDS = timedelta(minutes=2)
+"""When Jira cannot even be asked for so long, a person decides."""
+REFUSED_ENDS = timedelta(minutes=15)
+"""An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
+
+
+async def advance(ctx: Context, draft_id: str) -> None:
+    """Do what this draft's state asks of the program. Raises `RetryLater` when it has to be done again later."""
+    draft = await load_draft(ctx, draft_id)
+    if draft.state == S.APPROVED:
+        await _publish(ctx, draft)
+    elif draft.state == S.POSTING:
+        # Found here only after a crash or a lost answer: whoever sent it is gone. Look, never send blindly.
+        await _settle(ctx, draft)
+    elif draft.state == S.LOOKING:
+        await _settle(ctx, draft)
+    elif draft.state == S.UNDOING:
+        await _undo(ctx, draft)
+
+
+async def _publish(ctx: Context, draft: Draft) -> None:
+    wait = (draft.due - ctx.clock.now()).total_seconds() if draft.due else 0
+    if wait > 0:
+        ctx.worker.wake_draft(draft.id, after=wait)
+        return
+    if (await mode(ctx)).mode != draft.mode:
+        return await _back_to_waiting(ctx, draft, "The mode was switched after the click, so nothing was posted.")
+    try:
+        issue = await ctx.jira.issue(draft.issue.key)
+    except RetryLater as error:
+        if draft.intent_at:
+            return await _again_later(ctx, draft, error)
+        return await _back_to_waiting(ctx, draft, f"Jira cannot be read, so nothing was posted: {error.reason}")
+    except Permanent as error:
+        return await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
+    if draft.intent_at and draft.mode == "production":
+        # It was sent before. Only what is certainly absent is sent again.
+        found = await _look(ctx, draft)
+        if found is not None:
+            return await _record_posted(ctx, draft, found)
+    changes = freshness(draft.issue, issue)
+    if changes:
+        return await _hold(ctx, draft, issue, changes)
+    if draft.mode == "simulation":
+        return await _move(ctx, draft, S.SIMULATED, "draft.simulated")
+    await _post(ctx, draft)
+
+
+async def _post(ctx: Context, draft: Draft) -> None:
+    """Intent, POST, outcome. The draft is `approved`, fresh, and in production."""
+    body = render(draft.text, known(draft, ctx.settings.site)).adf()
+    problems = check_adf(body)
+    if problems:
+        return await _move(ctx, draft, S.FAILED, "draft.failed", note="The reply cannot be put into Jira's format.")
+    failpoint("publish.before_intent")
+    sending = await _move(
+        ctx, draft, S.POSTING, "draft.posting", intent_at=draft.intent_at or ctx.clock.now(), attempts=draft.attempts + 1
+    )
+    if sending is None:
+        return None
+    failpoint("publish.after_intent")
+    if (await mode(ctx)).mode != sending.mode:
+        # Between the decision and here somebody switched: nothing was sent, the decision does not count any more.
+        await _move(ctx, sending, S.APPROVED, "draft.mode_changed", intent_at=draft.intent_at)
+        ctx.worker.wake_draft(draft.id)
+        return None
+    try:
+        reply = await ctx.jira.post_comment(draft.issue.key, body, properties(sending), sending.visibility)
+    except RetryLater as error:
+        return await _again_later(ctx, sending, error)
+    except Permanent as error:
+        return await _failed(ctx, sending, error)
+    except OutcomeUnknown as error:
+        log.warning("publish.answer_lost", draft_id=draft.id, reason=error.reason)
+        return await _settle(ctx, sending)
+    failpoint("publish.after_post")
+    await _record_posted(ctx, sending, reply)
+    failpoint("publish.after_record")
+
+
+def properties(draft: Draft) -> list[dict[str, Any]]:
+    """The marker, and for an internal reply the service desk's own property (contract 5)."""
+    marker = {
+        "draft_id": draft.id,
+        "sha256": draft.revisions[-1].sha256,
+        "approved_by": draft.decision.by if draft.decision else "",
+        "model": draft.model,
+        "prompt": draft.prompt,
+        "event_id": draft.event_id,
+        "version": __version__,
+    }
+    found: list[dict[str, Any]] = [{"key": MARKER, "value": marker}]
+    if draft.audience == "internal":
+        found.append({"key": "sd.public.comment", "value": {"internal": True}})
+    return found
+
+
+async def _record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
+    if draft.audience == "internal" and reply.public:
+        return await _withdraw_public(ctx, draft, reply)
+    url = ctx.jira.comment_url(draft.issue.key, reply.comment_id)
+    now = ctx.clock.now()
+    posted = Posted(comment_id=reply.comment_id, url=url, at=now)
+    done = await _move(
+        ctx, draft, S.POSTED, "draft.posted", comment_id=reply.comment_id,
+        posted=posted, due=now + UNDO_FOR, note="",
+    )  # fmt: skip
+    if done:
+        ctx.worker.wake_draft(draft.id, after=UNDO_FOR.total_seconds())
+    return None
+
+
+async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
+    """An internal reply came out public: it goes at once, and the card says so whatever came of that."""
+    try:
+        await ctx.jira.delete_comment(draft.issue.key, reply.comment_id)
+    except (RetryLater, Permanent, OutcomeUnknown) as error:
+        url = ctx.jira.comment_url(draft.issue.key, reply.comment_id)
+        note = f"⚠ Jira made this internal reply public, and it could not be deleted ({error.reason}). Delete it in Jira now."
+        posted = Posted(comment_id=reply.comment_id, url=url, at=ctx.clock.now())
+        await _move(ctx, draft, S.POSTED, "draft.posted", posted=posted, due=ctx.clock.now() + UNDO_FOR, note=note, public=True)
+        return
+    note = (
+        "Jira made this internal reply public, so it was deleted at once; the customer may have been mailed. "
+        "Ask a Jira administrator whether the bot's account may add internal comments in this project."
+    )
+    await _move(ctx, draft, S.FAILED, "draft.failed", note=note, intent_at=None, public=True)
+
+
+async def _failed(ctx: Context, draft: Draft, error: Permanent) -> None:
+    # A definite no: nothing of this attempt is in Jira, so a later click starts afresh.
+    await _move(
+        ctx, draft, S.FAILED, "draft.failed", status=error.status, note=error.reason, intent_at=None
+    )  # fmt: skip
+
+
+async def _again_later(ctx: Context, draft: Draft, error: RetryLater) -> None:
+    """Jira certainly did not take it: the same again at the time it named, or after a while."""
+    now = ctx.clock.now()
+    started = draft.decision.at if draft.decision else now
+    if now - started > REFUSED_ENDS:
+        await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Jira did not take the reply: {error.reason}")
+        return
+    seconds = error.after if error.after is not None else min(2.0 ** min(draft.attempts, 6), 60.0)
+    note = f"Jira did not take it yet ({error.reason}); trying again in {max(seconds, 1):.0f} s."
+    moved = await _move(ctx, draft, S.APPROVED, "draft.deferred", note=note, due=now + timedelta(seconds=seconds))
+    if moved:
+        ctx.worker.wake_draft(draft.id, after=seconds)
+
+
+async def _settle(ctx: Context, draft: Draft) -> None:
+    """A comment may or may not be there: three looks that Jira answered, then a person is asked."""
+    started = ctx.clock.monotonic()
+    looked = 0
+    reason = ""
+    while looked < len(LOOK_AT):
+        await asyncio.sleep(max(0.0, LOOK_AT[looked] - (ctx.clock.monotonic() - started)))
+        try:
+            found = await ctx.jira.find_marked(draft.issue.key, draft.id, draft.intent_at or draft.created)
+        except Gone as error:
+            reason = error.reason
+            break
+        except (RetryLater, Permanent, OutcomeUnknown) as error:
+            reason = error.reason
+            if ctx.clock.monotonic() - started > LOOKING_ENDS.total_seconds():
+                break
+            await asyncio.sleep(2.0)
+            continue
+        if found is not None:
+            return await _record_posted(ctx, draft, found)
+        looked += 1
+    note = (
+        f"Jira could not be asked whether the comment is there: {reason}"
+        if looked < len(LOOK_AT)
+        else "Jira's answer was lost, and the comment was not found in three looks. It may still appear."
+    )
+    await _move(ctx, draft, S.UNKNOWN, "draft.unknown", note=note, looks=looked)
+
+
+async def _look(ctx: Context, draft: Draft) -> Reply | None:
+    """One look before a second sending; Jira not answering counts as not knowing, and is raised as `RetryLater`."""
+    return await ctx.jira.find_marked(draft.issue.key, draft.id, draft.intent_at or draft.created)
+
+
+async def _hold(ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...]) -> None:
+    await _move(ctx, draft, S.HELD, "draft.held", changed=len(changes), issue=issue, changes=changes, note="", intent_at=None)
+
+
+async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:
+    current = (await mode(ctx)).mode
+    await _move(ctx, draft, S.WAITING, "draft.waiting", mode=current, note=note, due=None)
+
+
+async def _undo(ctx: Context, draft: Draft) -> None:
+    if draft.posted is None:
+        return
+    try:
+        await ctx.jira.delete_comment(draft.issue.key, draft.posted.comment_id)
+    except (RetryLater, OutcomeUnknown) as error:
+        # Deleting twice is harmless, so it is tried again while the person may still wait for it.
+        asked = draft.decision.at if draft.decision else ctx.clock.now()
+        if ctx.clock.now() - asked < LOOKING_ENDS:
+            raise RetryLater(error.reason, after=getattr(error, "after", None) or 3.0) from None
+        await _not_undone(ctx, draft, error.reason)
+    except Permanent as error:
+        await _not_undone(ctx, draft, error.reason)
+    else:
+        failpoint("undo.after_delete")
+        note = "A customer may already have been mailed what it said." if draft.customer else ""
+        await _move(ctx, draft, S.UNDONE, "draft.undone", comment_id=draft.posted.comment_id, note=note, due=None)
+
+
+async def _not_undone(ctx: Context, draft: Draft, reason: str) -> None:
+    ends = draft.posted.at + UNDO_FOR if draft.posted else None
+    note = f"The comment could not be withdrawn: {reason} It is still in Jira."
+    await _move(ctx, draft, S.POSTED, "draft.undo_failed", note=note, due=ends)
+    if ends:
+        ctx.worker.wake_draft(draft.id, after=max(0.0, (ends - ctx.clock.now()).total_seconds()))
+
+
+FIELDS = frozenset(Draft.model_fields)
+
+
+async def _move(ctx: Context, draft: Draft, to: DraftState, action: str, **values: Any) -> Draft | None:
+    """The next state, by the program itself. Values that are fields of a draft change it, the others are audit details.
+
+    None when the draft is not what it was any more (which only a second process could do): then nothing is done.
+    """
+    fields = {name: value for name, value in values.items() if name in FIELDS}
+    details = {name: value for name, value in values.items() if name not in FIELDS}
+    current = draft
+    while True:
+        after = current.moved(to, **fields)
+        try:
+            await save_draft(ctx, current, after, audit(after, action, "system", **details))
+        except Conflict:
+            newer = await load_draft(ctx, draft.id)
+            if newer.version != draft.version:
+                log.error("publish.overtaken", draft_id=draft.id, state=str(newer.state), wanted=str(to))
+                return None
+            current = newer  # only the card was redrawn meanwhile
+            continue
+        ctx.worker.wake_card(draft.id)
+        return after

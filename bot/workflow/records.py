@@ -1,0 +1,63 @@
+"""Drafts, events and cycles as the store's records, and the one way to change a draft: compare and set."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from bot.drafts import BUSY, OPEN, Draft
+from bot.errors import UserError
+from bot.store import Audit, Delete, Expect, Put, Record
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+
+def draft_record(draft: Draft) -> Record:
+    """The record of a draft, with the fields that the store indexes. `open`: somebody or something has a next move."""
+    return {
+        **draft.model_dump(mode="json"),
+        "at": _iso(draft.created),
+        "issue_key": draft.issue.key,
+        "open": draft.state in OPEN or draft.state in BUSY or draft.due is not None or draft.card.shown < draft.version,
+    }
+
+
+def read_draft(record: Record) -> Draft:
+    """A draft from its record."""
+    return Draft.model_validate({k: v for k, v in record.items() if k not in ("at", "issue_key", "open")})
+
+
+async def load_draft(ctx: Context, draft_id: str) -> Draft:
+    """The draft as it is on stable storage. Raises `UserError` when there is none of this id."""
+    record = await ctx.store.get("drafts", draft_id)
+    if record is None:
+        raise UserError("This draft is not in the store any more, so nothing was done. Ask for a new one: /pmagent draft KEY")
+    return read_draft(record)
+
+
+async def save_draft(
+    ctx: Context, before: Draft, after: Draft, *audit: Audit, changes: tuple[Put | Delete, ...] = ()
+) -> Draft:
+    """Replace `before` by `after`, with follow-up changes and audit records, in one atomic write.
+
+    Raises `bot.store.Conflict` when the stored draft is not `before` any more (its state, wording or card changed).
+    """
+    old = draft_record(before)
+    await ctx.store.commit(
+        Put("drafts", draft_record(after)),
+        *changes,
+        expect=(Expect("drafts", before.id, {"version": old["version"], "card": old["card"]}),),
+        audit=audit,
+    )
+    return after
+
+
+def audit(draft: Draft, action: str, actor: str, **details: Any) -> Audit:
+    """An audit record about a draft: facts and hashes, no texts."""
+    facts = {"state": str(draft.state), "mode": draft.mode, "sha256": draft.revisions[-1].sha256, **details}
+    return Audit(actor, action, draft.event_id, draft.id, draft.issue.key, {k: v for k, v in facts.items() if v is not None})
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat()
