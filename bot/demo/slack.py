@@ -12,86 +12,34 @@ It is as strict as Slack: see `slack_limits` (Block Kit), `slack_api` (methods) 
 from __future__ import annotations
 
 import asyncio
+import copy
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-from bot.demo import slack_limits as limits
-from bot.demo.slack_api import TRIGGER_SECONDS, ApiError, Bucket, answer, open_view, with_ids
-from bot.demo.slack_people import (
-    APP_ID,
-    APPROVALS,
-    BOT_USER,
-    DANA,
-    HOME_TEAM,
-    PM_GROUP,
-    SAM,
-    STANDUP,
-    Member,
-    Message,
-    Modal,
-    Whisper,
-    channels,
-    everybody,
-)  # fmt: skip
-from bot.demo.slack_socket import Ack, Connections, Kind, http_body, post_signed
-from bot.demo.wire import Exchange, StandIn
+from bot.demo.slack_api import answer
+from bot.demo.slack_limits import check_message, check_view
+from bot.demo.slack_methods import open_view, with_ids
+from bot.demo.slack_people import APP_ID, BOT_USER, HOME_TEAM, Message, Modal, Whisper
+from bot.demo.slack_rules import Json
+from bot.demo.slack_socket import Ack, Kind, http_body, post_signed
+from bot.demo.slack_state import ResponseUrl, Workspace
+from bot.demo.wire import Exchange
 
-Json = dict[str, Any]
 RESPONSE_URL_USES = 5
 RESPONSE_URL_SECONDS = 30 * 60
-
-
-@dataclass
-class _ResponseUrl:
-    user: str
-    channel: str
-    message: Message | Whisper | None
-    made: float
-    used: int = 0
 
 
 class ClientRefusedError(ValueError):
     """Slack's own client would not let the person do this (submit an empty required field, say)."""
 
 
-class SlackStandIn(StandIn):
-    """The workspace. Ids of people and channels are constants in `bot.demo.slack_people`."""
-
-    service = "slack"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.base = ""
-        self.bot_token = f"xoxb-demo-{secrets.token_hex(12)}"
-        self.app_token = f"xapp-1-demo-{secrets.token_hex(12)}"
-        self.signing_secret = secrets.token_hex(16)
-        self.scopes = ["chat:write", "commands", "users:read", "usergroups:read", "channels:read", "groups:read",
-                       "channels:history", "groups:history"]  # fmt: skip
-        self.approvals_channel, self.standup_channel = APPROVALS, STANDUP
-        self.approvers: list[str] = [DANA, SAM]
-        self.people: dict[str, Member] = everybody()
-        self.channels = channels()
-        self.groups: dict[str, list[str]] = {PM_GROUP: [DANA, SAM]}
-        self.log: list[Message] = []
-        self.private: list[Whisper] = []
-        self.modals: dict[str, Modal] = {}
-        self.homes: dict[str, Json] = {}
-        self.buckets: dict[str, Bucket] = {}
-        self.connections = Connections(APP_ID)
-        self.http_target: str | None = None
-        """Set to the program's /webhooks/slack: interactions go there, signed, instead of over the socket."""
-        self.redelivery: tuple[float, ...] = (1.0, 60.0, 300.0)
-        """Seconds before an unacknowledged event comes again."""
-        self._triggers: dict[str, tuple[str, float]] = {}
-        self._spent: set[str] = set()
-        self._urls: dict[str, _ResponseUrl] = {}
-        self._last_ts = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+class SlackStandIn(Workspace):
+    """The workspace with its doors open, and its people's hands."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -104,75 +52,6 @@ class SlackStandIn(StandIn):
         for task in self._tasks:
             task.cancel()
         await self.connections.close()
-
-    # What a test or the page looks at.
-
-    def messages(self, channel: str | None = None) -> list[Message]:
-        """The messages in a channel (default: approvals), oldest first, without deleted ones."""
-        return [m for m in self.log if m.channel == (channel or self.approvals_channel) and not m.deleted]
-
-    async def cards(self) -> list[Message]:
-        """The messages in the approvals channel that are draft cards, in whatever state, oldest first."""
-        return self.drafts()
-
-    def drafts(self, issue_key: str = "") -> list[Message]:
-        """As `cards`, at once, and only those that name the issue."""
-        return [
-            m for m in self.messages()
-            if (m.metadata.get("event_type") == "pmagent_draft" or "Approve" in m.buttons)
-            and (not issue_key or issue_key in m.words)
-        ]  # fmt: skip
-
-    async def card(
-        self, issue_key: str, seconds: float = 15.0, *, shows: str = "", button: str = "", number: int = -1
-    ) -> Message:
-        """The newest card that names the issue (or the `number`th), once its words hold `shows` and it has `button`."""
-
-        def look() -> Message | None:
-            found = self.drafts(issue_key)
-            if not found or (number >= 0 and len(found) <= number):
-                return None
-            card = found[number]
-            fits = shows in card.words and (not button or button in card.buttons)
-            return card if fits else None
-
-        return await self.until(look, seconds, f"for a card of {issue_key} {shows!r} {button!r}")
-
-    async def changes(self, message: Message, shows: str, seconds: float = 10.0) -> Message:
-        """Wait until the message's words hold `shows`."""
-        return await self.until(
-            lambda: message if shows in message.words else None, seconds, f"for {shows!r} in:\n{message.words}"
-        )
-
-    async def notice(self, shows: str, seconds: float = 10.0, channel: str | None = None) -> Message:
-        """Wait for any message in a channel (default: approvals) whose words hold `shows`."""
-        return await self.until(
-            lambda: next((m for m in reversed(self.messages(channel)) if shows in m.words), None), seconds, repr(shows)
-        )
-
-    def whispers(self, user: str) -> list[Whisper]:
-        """What was said to this person alone, oldest first."""
-        return [w for w in self.private if w.user == user and not w.deleted]
-
-    async def whispered(self, user: str, shows: str = "", seconds: float = 10.0, *, after: int = 0) -> Whisper:
-        """Wait for a private message to this person whose words hold `shows`, past the first `after` ones."""
-
-        def look() -> Whisper | None:
-            return next((w for w in self.whispers(user)[after:] if shows in w.words), None)
-
-        return await self.until(look, seconds, f"for {shows!r} to {user}: {[w.words for w in self.whispers(user)]}")
-
-    def modal(self, user: str) -> Modal | None:
-        """The modal on this person's screen."""
-        return self.modals.get(user)
-
-    async def opened(self, user: str, seconds: float = 3.0) -> Modal:
-        """Wait until a modal is on this person's screen."""
-        return await self.until(lambda: self.modals.get(user), seconds, f"for a modal for {user}")
-
-    async def connected(self, seconds: float = 15.0) -> None:
-        """Wait until the program holds a socket."""
-        await self.until(lambda: [s for s in self.connections.sockets if not s.closed], seconds, "for a socket")
 
     # What a person does.
 
@@ -216,10 +95,10 @@ class SlackStandIn(StandIn):
             shown = {"type": element["type"], "value": value or None}
             values[block["block_id"]] = {element.setdefault("action_id", secrets.token_urlsafe(4)): shown}
         modal.view["state"] = {"values": values}
-        payload = {
+        payload: Json = {
             "type": "view_submission", **self._person(user), "api_app_id": APP_ID, "token": "demo",
-            "trigger_id": self.trigger(user), "view": modal.view, "response_urls": [], "enterprise": None,
-            "is_enterprise_install": False,
+            "trigger_id": self.trigger(user), "view": copy.deepcopy(modal.view), "response_urls": [],
+            "enterprise": None, "is_enterprise_install": False,
         }  # fmt: skip
         ack = await self.send("interactive", payload, over_http)
         if ack.acked:
@@ -254,7 +133,7 @@ class SlackStandIn(StandIn):
         ack = await self.send("slash_commands", payload, over_http)
         if ack.acked and ack.payload:
             said = ack.payload if isinstance(ack.payload, dict) else {"text": str(ack.payload)}
-            self._say(_ResponseUrl(user, where, None, 0.0), said)
+            self._say(ResponseUrl(user, where, None, 0.0), said)
         await self.changed()
         return ack
 
@@ -321,44 +200,12 @@ class SlackStandIn(StandIn):
             return Ack(False, 3000.0, error=type(error).__name__, kind=kind, sent=payload)
         return Ack(status == 200, took * 1000, parsed, "" if status == 200 else str(status), kind, payload, "", status)
 
-    def trigger(self, user: str) -> str:
-        """A trigger id: good for three seconds, once."""
-        trigger = f"{int(time.time() * 1000)}.{HOME_TEAM}.{secrets.token_hex(8)}"
-        self._triggers[trigger] = (user, time.monotonic())
-        return trigger
-
-    def spend_trigger(self, trigger: str) -> str:
-        """The user behind a trigger id, which is spent by this."""
-        if trigger in self._spent:
-            raise ApiError("exchanged_trigger_id")
-        if trigger not in self._triggers:
-            raise ApiError("invalid_trigger_id")
-        user, made = self._triggers.pop(trigger)
-        self._spent.add(trigger)
-        if time.monotonic() - made > TRIGGER_SECONDS:
-            raise ApiError("expired_trigger_id")
-        return user
-
-    def next_ts(self) -> str:
-        """A message's id: the time in microseconds, never twice."""
-        self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000)
-        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
-
-    def message(self, channel: str, ts: str) -> Message | None:
-        """The message with this id."""
-        return next((m for m in reversed(self.log) if (m.channel, m.ts) == (channel, ts) and not m.deleted), None)
-
     def _person(self, user: str) -> Json:
         member = self.people[user]
         return {
             "user": {"id": user, "username": member.handle, "name": member.handle, "team_id": member.team_id},
             "team": {"id": HOME_TEAM, "domain": "pmagent-demo"},
         }
-
-    def _response_url(self, user: str, channel: str, message: Message | None) -> str:
-        token = secrets.token_urlsafe(16)
-        self._urls[token] = _ResponseUrl(user, channel, message, time.monotonic())
-        return f"{self.base}/response/{token}"
 
     def _after_submit(self, modal: Modal, ack: Ack) -> None:
         answered = ack.payload if isinstance(ack.payload, dict) else {}
@@ -369,7 +216,7 @@ class SlackStandIn(StandIn):
             if unknown or not modal.errors:
                 ack.error = f"no input block {sorted(unknown)}"
         elif action in ("update", "push"):
-            problems = limits.check_view(answered.get("view"))
+            problems = check_view(answered.get("view"))
             if problems:
                 ack.error = "; ".join(problems)
                 return
@@ -392,7 +239,7 @@ class SlackStandIn(StandIn):
             said = await request.json()
         except ValueError:
             return web.Response(status=400, text="invalid_payload")
-        problems = limits.check_message(said.get("blocks") or []) if isinstance(said, dict) else ["not an object"]
+        problems = check_message(said.get("blocks") or []) if isinstance(said, dict) else ["not an object"]
         if problems:
             return web.json_response(
                 {"ok": False, "error": "invalid_blocks", "response_metadata": {"messages": problems}}, status=400
@@ -400,31 +247,29 @@ class SlackStandIn(StandIn):
         self._say(url, said)
         return web.Response(text="ok")
 
-    def _say(self, url: _ResponseUrl, said: Json) -> None:
+    def _say(self, url: ResponseUrl, said: Json) -> None:
         text, blocks = str(said.get("text") or ""), with_ids(said.get("blocks") or [])
         original = url.message
-        if said.get("delete_original") and original is not None:
-            original.deleted = True
-            for whisper in self.private:
-                if whisper.ts == getattr(original, "ts", None):
-                    whisper.deleted = True
-        elif said.get("replace_original") and original is not None:
-            whisper_now = next((w for w in self.private if w.ts == original.ts), None)
-            if whisper_now is not None:
-                whisper_now.text, whisper_now.blocks = text, blocks
-            elif isinstance(original, Message):
-                live = self.message(original.channel, original.ts)
-                if live is not None:
-                    live.versions.append(dict(live.payload))
-                    live.payload = {**live.payload, "text": text, "blocks": blocks}
+        if original is not None and (said.get("replace_original") or said.get("delete_original")):
+            self._change_original(original, text, blocks, gone=bool(said.get("delete_original")))
         elif said.get("response_type") == "in_channel":
-            payload = {"type": "message", "user": BOT_USER, "ts": self.next_ts(), "text": text, "blocks": blocks}
+            payload: Json = {"type": "message", "user": BOT_USER, "ts": self.next_ts(), "text": text, "blocks": blocks}
             self.log.append(Message(url.channel, payload))
         else:
             self.private.append(Whisper(url.user, url.channel, self.next_ts(), text, blocks))
 
-    def _spawn(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def _change_original(self, original: Message, text: str, blocks: list[Json], *, gone: bool) -> None:
+        whisper = next((w for w in self.private if w.ts == original.ts), None)
+        message = self.message(original.channel, original.ts)
+        if whisper is not None:
+            whisper.text, whisper.blocks, whisper.deleted = text, blocks, gone
+        elif message is not None:
+            message.versions.append(dict(message.payload))
+            message.payload = {**message.payload, "text": text, "blocks": blocks}
+            message.deleted = gone
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -1,9 +1,21 @@
-"""What every Block Kit check needs: a list of problems in Slack's words, and the rules for fields, texts and lists."""
+"""What every check needs: Slack's errors, problems in Slack's words, the rules for fields, texts and lists."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+
+Json = dict[str, Any]
+
+
+class ApiError(Exception):
+    """An answer with `ok` false. `more` stands beside the error's name."""
+
+    def __init__(self, error: str, *messages: str, **more: Any) -> None:
+        super().__init__(error)
+        self.answer: Json = {"ok": False, "error": error, **more}
+        if messages:
+            self.answer["response_metadata"] = {"messages": list(messages)}
 
 
 @dataclass
