@@ -1,0 +1,40 @@
+"""Every Block Kit message, modal and home tab, built from facts. Pure: no Slack, no store, no clock of its own.
+
+`card`     the draft's message, in every state         `modal`   the window behind Edit
+`notices`  the channel's other messages                `home`    the app's home tab
+`parts`    the pieces, and Slack's limits              `actions` the ids behind every button and field
+
+Text that is not ours (Jira's, Claude's, people's names) appears only as `rich_text` or `plain_text` elements, which
+Slack never interprets: nobody is pinged, nothing becomes a link that we did not make. A message's `text` (the
+notification) is mrkdwn in Slack, so it holds only words of ours and the issue's key.
+"""
+
+from bot.cards.actions import (
+    ACTIONS,
+    APPROVE,
+    DRAFT_ANEW,
+    EDIT,
+    EDIT_MODAL,
+    LOOK_AGAIN,
+    OPEN_LINK,
+    POST_AGAIN,
+    POST_ANYWAY,
+    RETRY,
+    RETRY_EVENT,
+    SKIP,
+    TEXT_ACTION,
+    TEXT_BLOCK,
+    UNDO,
+)
+from bot.cards.card import draft_card
+from bot.cards.home import home_view
+from bot.cards.modal import edit_modal
+from bot.cards.notices import budget_notice, failed_event, mode_notice, outage_notice
+from bot.cards.parts import Message, bullets, context, link, paragraph, text, whisper
+
+__all__ = [
+    "ACTIONS", "APPROVE", "DRAFT_ANEW", "EDIT", "EDIT_MODAL", "LOOK_AGAIN", "OPEN_LINK", "POST_AGAIN", "POST_ANYWAY",
+    "RETRY", "RETRY_EVENT", "SKIP", "TEXT_ACTION", "TEXT_BLOCK", "UNDO", "Message", "budget_notice", "bullets",
+    "context", "draft_card", "edit_modal", "failed_event", "home_view", "link", "mode_notice", "outage_notice",
+    "paragraph", "text", "whisper",
+]  # fmt: skip

@@ -1,0 +1,34 @@
+"""The ids behind every button, modal and field: what a card offers and what `handlers/` listens for."""
+
+from __future__ import annotations
+
+APPROVE = "pm.approve"
+EDIT = "pm.edit"
+SKIP = "pm.skip"
+UNDO = "pm.undo"
+RETRY = "pm.retry"
+LOOK_AGAIN = "pm.look_again"
+POST_AGAIN = "pm.post_again"
+POST_ANYWAY = "pm.post_anyway"
+DRAFT_ANEW = "pm.draft_anew"
+
+ACTIONS: dict[str, str] = {
+    APPROVE: "approve",
+    SKIP: "skip",
+    UNDO: "undo",
+    RETRY: "retry",
+    LOOK_AGAIN: "look_again",
+    POST_AGAIN: "post_again",
+    POST_ANYWAY: "post_anyway",
+    DRAFT_ANEW: "draft_anew",
+}
+"""Buttons that decide at once: action id → the action of `bot.workflow.decide`. Edit opens a modal first."""
+
+RETRY_EVENT = "pm.event.retry"
+"""`Retry` on an event that Claude could not answer; its value is `{"event": id}`."""
+OPEN_LINK = "pm.link"
+"""A button that only opens an address; Slack sends a click all the same, and it is acknowledged."""
+
+EDIT_MODAL = "pm.edit.modal"
+TEXT_BLOCK = "reply"
+TEXT_ACTION = "text"

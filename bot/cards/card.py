@@ -1,0 +1,145 @@
+"""A draft's message, in every state of its life: what is answered, the reply, why, and what a person can do now.
+
+The draft is rendered from the same tree as what goes to Jira, so what is seen is what is posted. It is never cut. The
+quoted comment is (a link leads to the rest), the more so where a long draft leaves little room.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bot.cards.outcomes import notification, outcome
+from bot.cards.parts import (
+    DIVIDER,
+    MAX_MESSAGE,
+    Block,
+    Message,
+    audience_words,
+    clock,
+    context,
+    cut,
+    issue_url,
+    key_of,
+    link,
+    one_line,
+    paragraph,
+    quoted,
+    rich,
+    section,
+    size,
+    text,
+)
+from bot.drafts import Draft, DraftState
+from bot.markup import Rendered, render
+from bot.policy import known
+
+S = DraftState
+EVENT_TYPE = "pmagent_draft"
+"""The type of the message's metadata, whose payload has the `draft_id` by which the card is found again."""
+QUOTE = 1000
+CLOSED = frozenset({S.SUPERSEDED, S.EXPIRED})
+"""States in which the card shrinks to the issue and one sentence."""
+UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
+MAX_WARNINGS = 8
+
+
+def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None = None) -> Message:
+    """The message for this draft as it is now.
+
+    `site`: the Jira site people browse. `now` decides whether Undo is still offered. `newer_url`: for a superseded
+    draft, the newer card's address in Slack. Its blocks stay within Slack's limits, whatever the issue holds.
+    """
+    site = site.rstrip("/")
+    end = outcome(draft, site=site, now=now, timezone=timezone, newer_url=newer_url)
+    if draft.state in CLOSED:
+        blocks = [_issue(draft, site), *end]
+    else:
+        rendered = render(draft.text, known(draft, site))
+        for quote_length, plain in ((QUOTE, False), (300, False), (0, False), (300, True), (0, True)):
+            blocks = _open_card(draft, rendered, end, site, now, timezone, quote_length=quote_length, plain=plain)
+            if size(blocks) <= MAX_MESSAGE:
+                break
+    metadata: dict[str, Any] = {
+        "event_type": EVENT_TYPE,
+        "event_payload": {"draft_id": draft.id, "issue": key_of(draft.issue.key), "state": str(draft.state)},
+    }
+    return Message(blocks, notification(draft), metadata)
+
+
+def _open_card(
+    draft: Draft,
+    rendered: Rendered,
+    end: list[Block],
+    site: str,
+    now: datetime,
+    timezone: ZoneInfo,
+    *,
+    quote_length: int,
+    plain: bool,
+) -> list[Block]:
+    blocks = [_issue(draft, site), *_answered(draft, site, now, timezone, quote_length), DIVIDER]
+    edited = " · edited" if draft.edited else ""
+    blocks.append(paragraph(text("Draft reply", bold=True), f"{edited} · {audience_words(draft)} · posts as PM Agent"))
+    elements = rendered.slack()
+    if plain or not elements:
+        # A draft of hundreds of tiny list items: its structure alone is more than Slack takes in one message.
+        elements = [section(rendered.plain() or " ")]
+    blocks.append(rich(*elements, block_id="draft"))
+    if plain:
+        blocks.append(context("Shown without formatting: it has too many parts for one Slack message."))
+    blocks.append(DIVIDER)
+    if draft.state in UNDECIDED:
+        blocks += _warnings(rendered.warnings)
+    blocks.append(_why(draft))
+    return [*blocks, *end]
+
+
+def _issue(draft: Draft, site: str) -> Block:
+    issue = draft.issue
+    facts = [one_line(issue.status, 60), one_line(issue.assignee.name, 80) if issue.assignee else "nobody assigned"]
+    if issue.priority:
+        facts.append(f"{one_line(issue.priority, 40)} priority")
+    if issue.due:
+        facts.append(f"due {issue.due.day} {issue.due:%b}")
+    return rich(
+        section(
+            link(issue_url(site, issue.key), issue.key, bold=True),
+            text(f"  {one_line(issue.summary, 255)}", bold=True),
+            text("\n" + " · ".join(fact for fact in facts if fact)),
+        )
+    )
+
+
+def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length: int) -> list[Block]:
+    """Who wrote what is answered, and its words: plain, and cut at `length` characters with a link to the rest."""
+    who = one_line(draft.answered_author, 80) or "Somebody"
+    when = f" {clock(draft.answered_at, now, timezone)}" if draft.answered_at else ""
+    head = f"{who} wrote{when}" if draft.answered else f"{who} opened this issue{when}"
+    blocks = [context(head)]
+    words = render(draft.answered_text, known(draft, site)).plain().strip() if draft.answered_text else ""
+    if words:
+        shown = cut(words, length) if length else ""
+        elements = [quoted(shown)] if shown else []
+        if shown != words:
+            elements.append(section(link(issue_url(site, draft.issue.key, draft.answered), "Read all of it in Jira")))
+        blocks.append(rich(*elements))
+    return blocks
+
+
+def _warnings(warnings: tuple[str, ...]) -> list[Block]:
+    if not warnings:
+        return []
+    lines = [f"⚠ {one_line(warning, 200)}" for warning in warnings[:MAX_WARNINGS]]
+    if len(warnings) > MAX_WARNINGS:
+        lines.append(f"⚠ and {len(warnings) - MAX_WARNINGS} more; each is marked in the text")
+    return [paragraph("\n".join(lines))]
+
+
+def _why(draft: Draft) -> Block:
+    parts = [f"Why: {one_line(draft.why, 500)}"] if draft.why.strip() else []
+    parts.append(f"confidence {round(max(0.0, min(draft.confidence, 1.0)) * 100)} %")
+    if draft.sources:
+        parts.append("from " + one_line(", ".join(draft.sources), 200))
+    return context(" · ".join([*parts, f"reply {draft.id[-6:]}"]))

@@ -1,0 +1,231 @@
+"""The end of a draft's card: what became of it, in one clear sentence, the next step, and the buttons of that state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.cards.actions import (
+    APPROVE,
+    DRAFT_ANEW,
+    EDIT,
+    LOOK_AGAIN,
+    POST_AGAIN,
+    POST_ANYWAY,
+    RETRY,
+    SKIP,
+    UNDO,
+)
+from bot.cards.parts import (
+    Block,
+    button,
+    buttons,
+    clock,
+    context,
+    cut,
+    issue_url,
+    key_of,
+    link,
+    listing,
+    mode_words,
+    one_line,
+    rich,
+    section,
+    text,
+)
+from bot.drafts import UNDO_FOR, Decision, Draft, DraftState
+
+S = DraftState
+APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
+
+NOTIFICATIONS = {
+    S.WAITING: "Draft reply for {key} waits for a decision",
+    S.APPROVED: "Reply for {key} approved",
+    S.HELD: "Reply for {key} is held: the issue changed",
+    S.POSTING: "Reply for {key} is being posted",
+    S.POSTED: "Reply for {key} posted",
+    S.SIMULATED: "Reply for {key} simulated",
+    S.FAILED: "Reply for {key} was not posted",
+    S.UNKNOWN: "Reply for {key}: it is not certain that it was posted",
+    S.LOOKING: "Reply for {key}: looking for it in Jira",
+    S.UNDOING: "Reply for {key} is being withdrawn",
+    S.UNDONE: "Reply for {key} withdrawn",
+    S.SKIPPED: "Draft reply for {key} skipped",
+    S.SUPERSEDED: "Draft reply for {key} was replaced by a newer one",
+    S.EXPIRED: "Draft reply for {key} expired",
+}
+
+
+def notification(draft: Draft) -> str:
+    """The message's `text`: our own words and the issue's key."""
+    return NOTIFICATIONS[draft.state].format(key=key_of(draft.issue.key))
+
+
+def outcome(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None) -> list[Block]:
+    """The blocks that end the card. See `bot.drafts` for the states."""
+    return _Ending(draft, site, now, timezone, newer_url).blocks()
+
+
+class _Ending:
+    def __init__(self, draft: Draft, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None) -> None:
+        self.draft, self.site, self.now, self.timezone, self.newer_url = draft, site, now, timezone, newer_url
+        self.last = draft.decision
+        self.approval = _last(draft, APPROVING) or draft.decision
+
+    def blocks(self) -> list[Block]:
+        say = {
+            S.WAITING: self.waiting, S.APPROVED: self.approved, S.HELD: self.held, S.POSTING: self.posting,
+            S.POSTED: self.posted, S.SIMULATED: self.simulated, S.FAILED: self.failed, S.UNKNOWN: self.unknown,
+            S.LOOKING: self.looking, S.UNDOING: self.undoing, S.UNDONE: self.undone, S.SKIPPED: self.skipped,
+            S.SUPERSEDED: self.superseded, S.EXPIRED: self.expired,
+        }  # fmt: skip
+        return say[self.draft.state]()
+
+    # The states
+
+    def waiting(self) -> list[Block]:
+        blocks = []
+        if self.draft.note:
+            # An approval that could not be carried out (Jira unreadable) or does not count any more (the mode changed).
+            blocks.append(self._said(text("Still waiting. ", bold=True), cut(self.draft.note, 500)))
+        row = [
+            self._button("Approve", APPROVE, style="primary"),
+            self._button("Edit", EDIT),
+            self._button("Skip", SKIP),
+        ]
+        return [*blocks, buttons(*row), context(mode_words(self.draft, "Approve"))]
+
+    def approved(self) -> list[Block]:
+        doing = "Looking at the issue once more" if self.draft.mode == "simulation" else "Posting it to Jira"
+        when = f" {clock(self.draft.due, self.now, self.timezone)}" if self.draft.due else ""
+        return self._busy(f"Approved by {self._who()}.", f" {doing}{when}.")
+
+    def posting(self) -> list[Block]:
+        return self._busy(f"Approved by {self._who()}.", " Posting it to Jira.")
+
+    def held(self) -> list[Block]:
+        changes: Sequence[str] = [one_line(change, 250) for change in self.draft.changes] or ["The issue changed."]
+        head = section(
+            text("Held: the issue changed since this was drafted.", bold=True),
+            f" {one_line(self.approval.name, 80)} approved it; nothing was posted." if self.approval else "",
+        )
+        blocks = [self._outcome(head, listing(changes))]
+        blocks += self._note()
+        row = [
+            self._button("Post anyway", POST_ANYWAY),
+            self._button("Draft anew", DRAFT_ANEW, style="primary"),
+            self._button("Discard", SKIP),
+        ]
+        return [*blocks, buttons(*row), context(mode_words(self.draft, "Post anyway"))]
+
+    def posted(self) -> list[Block]:
+        draft, found = self.draft, self.draft.posted
+        at = found.at if found else (self.approval.at if self.approval else self.now)
+        who = self.approval.name if self.approval else "PM Agent"
+        words = "with an edit" if draft.edited else "as drafted"
+        parts: list[str | Block] = [
+            text(f"✓ Posted by {one_line(who, 80)}", bold=True),
+            f" {clock(at, self.now, self.timezone)} {words}",
+        ]
+        if found:
+            parts += [" · ", link(issue_url(self.site, draft.issue.key, found.comment_id), "View in Jira")]
+        blocks = [self._said(*parts), *self._note()]
+        if found and self.now < found.at + UNDO_FOR:
+            until = (found.at + UNDO_FOR).astimezone(self.timezone)
+            mailed = " It may already have been mailed." if draft.audience == "public" else ""
+            blocks.append(buttons(self._button("Undo", UNDO)))
+            blocks.append(context(f"Until {until:%H:%M}, Undo deletes the comment in Jira.{mailed}"))
+        return blocks
+
+    def simulated(self) -> list[Block]:
+        words = "with an edit" if self.draft.edited else "as drafted"
+        return [
+            self._said(
+                text(f"✓ Simulated: approved by {self._who()}", bold=True),
+                f" {words}. The text above would have been posted to {self.draft.issue.key}; Jira was not written to.",
+            ),
+            *self._note(),
+        ]
+
+    def failed(self) -> list[Block]:
+        reason = cut(self.draft.note, 700) or "Jira refused it."
+        head = self._said(text("✗ Not posted.", bold=True), f" {reason}")
+        row = [self._button("Retry", RETRY, style="primary"), self._button("Discard", SKIP)]
+        return [head, buttons(*row), context(f"Approved by {self._who()}. Retry once the cause is mended.")]
+
+    def unknown(self) -> list[Block]:
+        reason = f" {cut(self.draft.note, 700)}" if self.draft.note else ""
+        head = self._said(
+            text("It is not certain that this reached Jira.", bold=True),
+            f"{reason} Look at the issue before you post again. ",
+            link(issue_url(self.site, self.draft.issue.key), "Open the issue"),
+        )
+        row = [
+            self._button("Look again", LOOK_AGAIN, style="primary"),
+            self._button("Post again", POST_AGAIN),
+        ]
+        more = context(f"Approved by {self._who()}. Post again may make a second comment if the first is there.")
+        return [head, buttons(*row), more]
+
+    def looking(self) -> list[Block]:
+        return self._busy("Looking for the comment in Jira.", f" Asked by {self._who(self.last)}.")
+
+    def undoing(self) -> list[Block]:
+        return self._busy("Withdrawing the comment.", f" Asked by {self._who(self.last)}.")
+
+    def undone(self) -> list[Block]:
+        mailed = " It may already have been mailed." if self.draft.audience == "public" else ""
+        undo = _last(self.draft, frozenset({"undo"})) or self.last
+        return [
+            self._said(
+                text(f"Withdrawn by {self._who(undo)}.", bold=True), f" The comment was deleted in Jira.{mailed}"
+            ),
+            *self._note(),
+        ]
+
+    def skipped(self) -> list[Block]:
+        return [self._said(text(f"Skipped by {self._who(self.last)}.", bold=True), " Nothing was posted.")]
+
+    def superseded(self) -> list[Block]:
+        parts: list[str | Block] = [text("Replaced by a newer draft on this issue.", bold=True), " Nothing was posted."]
+        if self.newer_url:
+            parts += [" ", link(self.newer_url, "Go to the newer draft")]
+        return [self._said(*parts)]
+
+    def expired(self) -> list[Block]:
+        ended = clock(self.draft.expires, self.now, self.timezone)
+        return [
+            self._said(
+                text(f"Expired {ended}: nobody decided.", bold=True),
+                " Nothing was posted. For a new draft: ",
+                text(f"/pmagent draft {self.draft.issue.key}", code=True),
+            )
+        ]
+
+    # The pieces
+
+    def _outcome(self, *elements: Block) -> Block:
+        by = self.draft.decision.by if self.draft.decision else "none"
+        return rich(*elements, block_id=f"outcome:{self.draft.state}:{by}"[:255])
+
+    def _said(self, *parts: str | Block) -> Block:
+        return self._outcome(section(*parts))
+
+    def _busy(self, head: str, rest: str) -> list[Block]:
+        return [self._said(text(head, bold=True), rest), *self._note()]
+
+    def _note(self) -> list[Block]:
+        return [context(f"⚠ {cut(self.draft.note, 500)}")] if self.draft.note else []
+
+    def _who(self, decision: Decision | None = None) -> str:
+        found = decision or self.approval
+        return f"{one_line(found.name, 80)} {clock(found.at, self.now, self.timezone)}" if found else "PM Agent"
+
+    def _button(self, label: str, action_id: str, **more: str) -> Block:
+        return button(label, action_id, {"draft": self.draft.id, "seen": self.draft.fingerprint}, **more)
+
+
+def _last(draft: Draft, actions: frozenset[str]) -> Decision | None:
+    known = [*draft.decided, *([draft.decision] if draft.decision else [])]
+    return next((decision for decision in reversed(known) if decision.action in actions), None)
