@@ -100,7 +100,7 @@ class Bitbucket:
 
 
 class _Bearer:
-    """An auth handler, not a header: with neither, requests would look for a login in ~/.netrc and replace the header."""
+    """An auth handler and no mere header: without a handler requests puts a login of ~/.netrc over the header."""
 
     def __init__(self, token: str) -> None:
         self._token = token

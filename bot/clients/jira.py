@@ -1,6 +1,7 @@
 """Jira Cloud: read an issue, post a comment that carries our marker, find it again, delete it, search.
 
-How a request is made is in `jira_wire`, what the shapes of Jira's answers mean in `jira_read`, their statuses in `answers`.
+How a request is made is in `jira_wire`; what the shapes of Jira's answers mean is in `jira_read`, their statuses in
+`answers`.
 
 Errors: reads raise `RetryLater`, `Gone` (404, 403) or `Permanent`; writes raise `RetryLater` only where certainly
 nothing was sent or done, `OutcomeUnknown` where the answer was lost, `Permanent` with the status where Jira refused.
@@ -75,17 +76,15 @@ class Jira:
     async def issue(self, key: str) -> Issue:
         """The issue with its newest comments (oldest first), newest changes and links."""
         path = quote(key, safe="")
-        calls = (
-            asyncio.create_task(self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)))),
-            asyncio.create_task(self._own_account()),
-            asyncio.create_task(self._newest_comments(path)),
-            asyncio.create_task(self._history(path)),
-        )
+        main = asyncio.create_task(self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS))))
+        own = asyncio.create_task(self._own_account())
+        comments = asyncio.create_task(self._newest_comments(path))
+        history = asyncio.create_task(self._history(path))
         # All are waited for, so that the error raised is always the first in this order: what the issue itself says.
-        await asyncio.gather(*calls, return_exceptions=True)
-        main, _, comments, history = (call.result() for call in calls)
+        await asyncio.gather(main, own, comments, history, return_exceptions=True)
+        raw, _ = main.result(), own.result()
         try:
-            return self._issue(main, comments, history)
+            return self._issue(raw, comments.result(), history.result())
         except ValueError:
             raise RetryLater(f"Jira's answer about {key} is not an issue") from None
 

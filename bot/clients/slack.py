@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
@@ -86,8 +87,8 @@ class _Lane:
 class Slack:
     """See the module's docstring. `start()` first: it opens the session and learns who we are.
 
-    All verbs raise `RetryLater` (with `after` where Slack said so), `Permanent` (the request is wrong in itself; Slack's
-    code stands in `reason`), and `Gone` (no such user or group); `post` raises `OutcomeUnknown` as well.
+    All verbs raise `RetryLater` (with `after` where Slack said so), `Permanent` (the request is wrong in itself;
+    Slack's code stands in `reason`), and `Gone` (no such user or group); `post` raises `OutcomeUnknown` as well.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -114,7 +115,7 @@ class Slack:
             self.client.proxy = self._reads.proxy = None
 
     async def start(self) -> None:
-        """Open the session and ask Slack who we are. Raises `Permanent` when the token is refused, else `RetryLater`."""
+        """Open the session and ask Slack who we are. Raises `Permanent` for a refused token, else `RetryLater`."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5.0))
             self.client.session = self._reads.session = self._session
@@ -137,7 +138,7 @@ class Slack:
     # Messages
 
     async def post(self, channel: str, message: Message) -> str:
-        """Post a message and return its `ts`. Nothing in it unfurls. Raises `OutcomeUnknown` when the answer was lost."""
+        """Post a message, return its `ts`. Nothing in it unfurls. Raises `OutcomeUnknown` when the answer was lost."""
         answer = await self._write("chat.postMessage", channel, 5, **_body(channel, message))
         return str(answer["ts"])
 
@@ -148,29 +149,19 @@ class Slack:
     async def find(self, channel: str, key: str, since: datetime, *, event_type: str = "pmagent_draft") -> str | None:
         """The `ts` of our message whose metadata is of `event_type` and carries `key` (a draft's id), or None.
 
-        Looks through the channel's history back to a minute before `since`; raises `RetryLater` when Slack does not answer.
+        Looks through the channel's history back to a minute before `since`. Raises `RetryLater` while Slack is silent.
         """
-        cursor = ""
-        for _ in range(MAX_PAGES):
-            page = await self._read(
-                "conversations.history",
-                lambda cursor=cursor: self._reads.conversations_history(
-                    channel=channel,
-                    oldest=f"{since.timestamp() - 60:.6f}",
-                    include_all_metadata=True,
-                    limit=200,
-                    **({"cursor": cursor} if cursor else {}),
-                ),
-            )
+        call = partial(
+            self._reads.conversations_history,
+            channel=channel, oldest=f"{since.timestamp() - 60:.6f}", include_all_metadata=True, limit=200,
+        )  # fmt: skip
+        async for page in self._pages("conversations.history", call):
             for message in page.get("messages") or []:
                 metadata = message.get("metadata") or {}
                 ours = message.get("bot_id") in (None, self.bot_id) or message.get("user") == self.bot_user_id
-                if ours and metadata.get("event_type") == event_type:
-                    if key in (metadata.get("event_payload") or {}).values():
-                        return str(message["ts"])
-            cursor = _cursor(page)
-            if not cursor:
-                break
+                payload = metadata.get("event_payload") or {}
+                if ours and metadata.get("event_type") == event_type and key in payload.values():
+                    return str(message["ts"])
         return None
 
     async def whisper(
@@ -241,20 +232,14 @@ class Slack:
 
     async def channel_members(self, channel_id: str) -> frozenset[str]:
         """Everybody in a channel, bots too."""
-        members: set[str] = set()
-        cursor = ""
-        for _ in range(MAX_PAGES):
-            page = await self._read(
-                "conversations.members",
-                lambda cursor=cursor: self._reads.conversations_members(
-                    channel=channel_id, limit=1000, **({"cursor": cursor} if cursor else {})
-                ),
-            )
-            members.update(str(user) for user in page.get("members") or [])
-            cursor = _cursor(page)
-            if not cursor:
-                break
-        return frozenset(members)
+        call = partial(self._reads.conversations_members, channel=channel_id, limit=1000)
+        return frozenset(
+            [
+                str(user)
+                async for page in self._pages("conversations.members", call)
+                for user in page.get("members") or []
+            ]
+        )
 
     async def channel(self, channel_id: str) -> ChannelInfo:
         """A channel's kind, and whether the bot is in it."""
@@ -277,6 +262,15 @@ class Slack:
         except FAILED as error:
             raise explained(error, method, write=False) from error
 
+    async def _pages(self, method: str, call: Callable[..., Awaitable[Any]]) -> AsyncIterator[Any]:
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            page = await self._read(method, partial(call, cursor=cursor) if cursor else call)
+            yield page
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                break
+
     async def _call(self, method: str, client: AsyncWebClient, body: dict[str, Any], *, write: bool) -> Any:
         try:
             return await client.api_call(method, json=body)
@@ -287,6 +281,7 @@ class Slack:
         """One write in its lane. A 429 is waited out in place, so that what comes after stays after."""
         lane = self._lanes.setdefault((method, channel), _Lane(burst))
         async with lane.lock:
+            end = time.monotonic() + PATIENCE
             while True:
                 await lane.turn()
                 try:
@@ -295,7 +290,7 @@ class Slack:
                     if error.after is None:
                         raise
                     lane.not_before = time.monotonic() + error.after
-                    if error.after > PATIENCE:
+                    if lane.not_before > end:
                         raise
 
     async def _respond(self, url: str, message: Message) -> None:
@@ -330,7 +325,3 @@ def _body(channel: str, message: Message) -> dict[str, Any]:
     if message.metadata:
         body["metadata"] = message.metadata
     return body
-
-
-def _cursor(page: Any) -> str:
-    return str((page.get("response_metadata") or {}).get("next_cursor") or "")

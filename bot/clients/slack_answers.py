@@ -23,14 +23,14 @@ WRONG = frozenset(
         "no_text", "invalid_arguments", "invalid_arg_name", "invalid_json", "invalid_form_data", "too_many_attachments",
         "metadata_too_large", "invalid_metadata_format", "invalid_metadata_schema", "message_not_found",
         "cant_update_message", "edit_window_closed", "expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id",
-        "trigger_expired", "view_too_large", "duplicate_external_id", "push_limit_reached", "not_found", "hash_conflict",
-        "user_not_in_channel", "invalid_cursor",
+        "trigger_expired", "view_too_large", "duplicate_external_id", "push_limit_reached", "not_found",
+        "hash_conflict", "user_not_in_channel", "invalid_cursor",
     }
 )  # fmt: skip
 """The request itself is wrong, or what it was about is over: the same call fails again."""
 
 MENDED_BY_AN_OPERATOR = {
-    "channel_not_found": "Slack knows no such channel, or the bot is not in it: check the channel's id and invite the bot",
+    "channel_not_found": "Slack knows no such channel, or the bot is not in it: check its id and invite the bot",
     "not_in_channel": "the bot is not in the channel: invite it there with /invite",
     "is_archived": "the channel is archived: name another one in the settings, or unarchive it",
     "restricted_action": "the channel does not let the bot post: see its posting permissions",

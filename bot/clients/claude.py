@@ -1,0 +1,276 @@
+"""Claude: one call at a time is reserved, made under an absolute deadline, recorded and settled. No tools, no stream.
+
+The SDK's own retries are off (`max_retries=0`). Each retry would be one more billed attempt under one reservation, and
+it obeys `retry-after` without a bound; the worker is the one place that waits and tries again. Importing this module
+does not import the SDK (1.7 s).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bot.budget import Budget, BudgetHeld, BudgetReached, Reservation
+from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable, retry_after, status_error
+from bot.clock import Clock
+from bot.issues import Frozen
+from bot.prices import Usage, cost, highest_cost
+from bot.prompting.requests import Request
+from bot.safety import tidy
+from bot.settings import Settings
+from bot.store import Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    from anthropic import APIStatusError, AsyncAnthropic
+    from anthropic.types import Message
+
+__all__ = [
+    "Answer", "BudgetHeld", "BudgetReached", "CallRecord", "Claude", "ClaudeBusy", "ClaudeDown", "ModelState",
+    "Unanswerable",
+]  # fmt: skip
+
+DEADLINE = 60.0
+"""Seconds for one call, whatever happens in it (the SDK's timeout is per read: a dripping server outlives it)."""
+
+# Older models that do not know `output_config.effort` and answer 400 to it.
+_WITHOUT_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-1", "claude-sonnet-4-0", "claude-3")
+
+
+class CallRecord(Frozen):
+    """One call as it is kept in `agent_cycles`. `cost_usd` in dollars, `ms` from asking to the answer."""
+
+    purpose: str
+    model: str
+    prompt: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    ms: int = 0
+    stop_reason: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the text blocks' text, why the model stopped, a refusal's category, and the call as recorded."""
+
+    text: str
+    stop_reason: str
+    category: str
+    call: CallRecord
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """Whether a configured model can be used: for `python -m bot check` and for the probe after an outage."""
+
+    model: str
+    ok: bool
+    text: str
+
+
+class Claude:
+    """The port to Claude. One per process; `close` it at the end."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, *, deadline: float = DEADLINE) -> None:
+        self.budget = Budget(store, settings, clock)
+        self._settings = settings
+        self._clock = clock
+        self._deadline = deadline
+        self._client: AsyncAnthropic | None = None
+        self._pause_until = 0.0
+
+    async def ask(self, request: Request) -> Answer:
+        """One call.
+
+        Raises `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetHeld`, `Unanswerable`, `StoreUnavailable`. A stop
+        reason other than `end_turn` is an answer here; `bot.asking` says what it means.
+        """
+        await self._respect_pause()
+        client, arguments = await self._prepare(request)
+        prompt = f"{request.system}{request.message}{arguments['output_config']}"
+        reservation = await self.budget.reserve(highest_cost(request.model, prompt, request.max_tokens))
+        started = self._clock.monotonic()
+        try:
+            message, request_id = await self._send(client, request.model, arguments)
+        except (ClaudeDown, ClaudeBusy, Unanswerable) as error:
+            await self._not_answered(reservation, error)
+            raise
+        except BaseException:  # cancelled at shutdown, or a bug: whether it was billed is unknown
+            self.budget.keep(reservation)
+            raise
+        ms = round((self._clock.monotonic() - started) * 1000)
+        answer = _answer(request, message, request_id, ms)
+        # If the store fails now the reservation stays, which is more than the cost: the answer is paid for and good.
+        with contextlib.suppress(StoreUnavailable):
+            await self.budget.settle(reservation, answer.call.cost_usd)
+        return answer
+
+    async def models(self) -> tuple[ModelState, ...]:
+        """Whether key and configured models are good, by GET /v1/models/{id}: free, no token is used."""
+        names = dict.fromkeys((self._settings.pmagent_triage_model, self._settings.pmagent_model))
+        return tuple([await self._model(name) for name in names])
+
+    async def probe(self) -> None:
+        """A free look whether Claude answers again. Raises `ClaudeDown` or `ClaudeBusy` while it does not."""
+        await self._respect_pause()
+        client = await self._connect()
+        name = self._settings.pmagent_model
+        await self._guarded(client.models.retrieve(name), name, min(15.0, self._deadline))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _model(self, name: str) -> ModelState:
+        client = await self._connect()
+        try:
+            info = await self._guarded(client.models.retrieve(name), name, min(15.0, self._deadline))
+        except (ClaudeDown, ClaudeBusy, Unanswerable) as error:
+            return ModelState(name, False, error.reason)
+        life = getattr(info, "lifecycle", None)
+        if life == "retired":
+            return ModelState(name, False, f"{name} is retired: choose a newer model")
+        ends = getattr(info, "retires_at", None)
+        return ModelState(name, True, f"{name}, which retires on {ends:%Y-%m-%d}" if ends else name)
+
+    async def _connect(self) -> AsyncAnthropic:
+        if self._client is None:
+            # In a thread: the import takes more than a second, and clicks have to be answered meanwhile.
+            await asyncio.to_thread(__import__, "anthropic")
+        if self._client is None:
+            from anthropic import AsyncAnthropic
+
+            self._client = AsyncAnthropic(
+                api_key=self._settings.anthropic_api_key.get_secret_value(),
+                base_url=self._settings.anthropic_base_url,
+                max_retries=0,
+                timeout=self._deadline,
+            )
+        return self._client
+
+    async def _prepare(self, request: Request) -> tuple[AsyncAnthropic, dict[str, Any]]:
+        client = await self._connect()
+        from anthropic import transform_schema
+
+        output: dict[str, Any] = {"format": {"type": "json_schema", "schema": transform_schema(request.answer)}}
+        if not request.model.startswith(_WITHOUT_EFFORT):
+            output["effort"] = request.effort
+        return client, {
+            "model": request.model,
+            "max_tokens": request.max_tokens,
+            # Never padded to be cached: below the model's minimum (1,024 tokens on the Sonnet line, up to 4,096 on
+            # older Haiku) it simply costs the full price, which `cache_read_tokens` in the records shows.
+            "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
+            "messages": [{"role": "user", "content": request.message}],
+            "output_config": output,
+        }
+
+    async def _send(self, client: AsyncAnthropic, model: str, arguments: dict[str, Any]) -> tuple[Message, str]:
+        from anthropic.types import Message
+
+        async def call() -> tuple[Any, str]:
+            raw = await client.messages.with_raw_response.create(**arguments)
+            return await raw.parse(), raw.headers.get("request-id", "")
+
+        message, request_id = await self._guarded(call(), model, self._deadline)
+        if not isinstance(message, Message) or not isinstance(message.content, list):
+            raise ClaudeDown("server", "what answered at ANTHROPIC_BASE_URL is not Claude", nothing_sent=False)
+        return message, request_id
+
+    async def _guarded(self, call: Any, model: str, seconds: float) -> Any:
+        """Await an SDK call under a deadline; its errors become ours."""
+        import anthropic
+
+        try:
+            async with asyncio.timeout(seconds):
+                return await call
+        except (TimeoutError, anthropic.APITimeoutError) as error:
+            sent = not _never_connected(error)
+            raise ClaudeDown("timeout", f"Claude did not answer within {seconds:g} s", nothing_sent=not sent) from None
+        except anthropic.APIStatusError as error:
+            raise self._status(error, model) from None
+        except anthropic.APIConnectionError as error:
+            refused = _never_connected(error)
+            how = "cannot be reached" if refused else "broke off the connection"
+            raise ClaudeDown("unreachable", f"Claude {how}", nothing_sent=refused) from None
+        except (anthropic.AnthropicError, ValueError):
+            # A 200 whose body is no JSON, or not of the expected shape.
+            raise ClaudeDown("server", "Claude's answer could not be read", nothing_sent=False) from None
+
+    def _status(self, error: APIStatusError, model: str) -> ClaudeDown | ClaudeBusy | Unanswerable:
+        after = retry_after(error.response.headers, self._clock.now())
+        message = tidy(error.api_message) if isinstance(error.api_message, str) else ""
+        found = status_error(error.status_code, str(error.type or ""), error.error_code or "", message, model, after)
+        if isinstance(found, ClaudeBusy) or (isinstance(found, ClaudeDown) and after is not None):
+            self._pause_until = max(self._pause_until, self._clock.monotonic() + (found.after or 0.0))
+        return found
+
+    async def _respect_pause(self) -> None:
+        left = self._pause_until - self._clock.monotonic()
+        if left > 0:
+            raise ClaudeBusy(left)
+
+    async def _not_answered(self, reservation: Reservation, error: ClaudeDown | ClaudeBusy | Unanswerable) -> None:
+        if isinstance(error, ClaudeDown) and not error.nothing_sent:
+            self.budget.keep(reservation)
+            return
+        with contextlib.suppress(StoreUnavailable):
+            await self.budget.release(reservation)
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether the request never left: the connection was refused, or could not be made in time."""
+    import httpx2
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+            return True
+        seen = seen.__cause__
+    return False
+
+
+def _answer(request: Request, message: Message, request_id: str, ms: int) -> Answer:
+    # Thinking blocks come first: only blocks that say they are text are the answer.
+    # (The SDK does not validate: a block may lack anything.)
+    blocks = [getattr(block, "text", None) for block in message.content if getattr(block, "type", "") == "text"]
+    text = "".join(part for part in blocks if isinstance(part, str))
+    usage = _usage(message)
+    stop_reason = str(message.stop_reason or "")
+    details = getattr(message, "stop_details", None)
+    record = CallRecord(
+        purpose=request.purpose,
+        model=request.model,
+        prompt=request.prompt,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cost_usd=round(cost(request.model, usage), 9),
+        ms=ms,
+        stop_reason=stop_reason,
+        request_id=request_id,
+    )
+    return Answer(text, stop_reason, str(getattr(details, "category", None) or ""), record)
+
+
+def _usage(message: Message) -> Usage:
+    def count(source: Any, name: str) -> int:
+        value = getattr(source, name, None)
+        return value if isinstance(value, int) and value > 0 else 0
+
+    usage = getattr(message, "usage", None)
+    return Usage(
+        input_tokens=count(usage, "input_tokens"),
+        output_tokens=count(usage, "output_tokens"),
+        cache_read_tokens=count(usage, "cache_read_input_tokens"),
+        cache_write_tokens=count(usage, "cache_creation_input_tokens"),
+        cache_write_1h_tokens=count(getattr(usage, "cache_creation", None), "ephemeral_1h_input_tokens"),
+    )
