@@ -1,0 +1,166 @@
+"""Notice: a delivery becomes a record, once, on stable storage, before anybody is told that it was received.
+
+One commit holds the record, the keys under which it must never be seen again, and its line in the audit trail. The
+keys are the delivery's id and the body's hash (the id is not covered by the signature), each source for itself, and
+for a comment its id and time of change: Jira may announce it twice. What comes again within 72 hours is a duplicate.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal
+
+from bot.events import DraftRequested, Event, Ignored, IssueCommented
+from bot.store import Audit, Conflict, Expect, Put, Record, StoreUnavailable
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+REMEMBERED = timedelta(hours=72)
+"""How long a delivery is known again, and how old an event may be by its own time."""
+
+Source = Literal["jira", "bitbucket", "automation", "slack"]
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32: sorts as its numbers do
+_PLAIN_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How something reached us. `delivery_id`: the sender's id for it; `body_sha256`: hex, of the raw body."""
+
+    source: Source
+    delivery_id: str | None
+    body_sha256: str | None
+    received: datetime
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What became of a delivery. `event_id` is the first one's for a duplicate. `reason`: why it was ignored."""
+
+    event_id: str
+    status: Literal["accepted", "duplicate", "ignored", "invalid"]
+    reason: str = ""
+
+
+async def notice(ctx: Context, delivery: Delivery, event: Event | Ignored, malformed: str | None = None) -> Noticed:
+    """Record this delivery and, if it is an event, wake the worker. Returns after all of it is on stable storage.
+
+    `malformed` names the field that was wrong; `event` is then an `Ignored` with what is known (`invalid`; it never
+    counts as seen before, and none of it is kept). Raises `StoreUnavailable`: nothing was recorded.
+    """
+    record = _record(delivery, event, malformed)
+    event_id, state = str(record["id"]), record["state"]
+    audit = Audit(
+        actor=_actor(event),
+        action="event.accepted" if state == "received" else f"event.{state}",
+        event_id=event_id,
+        issue=record["issue"],
+        details={k: record[k] for k in ("source", "kind", "delivery_id", "body_sha256") if record[k] is not None},
+    )
+    if state == "invalid":
+        await ctx.store.commit(Put("webhook_events", record), audit=[audit])
+        return Noticed(event_id, "invalid", record["reason"])
+    first = await _once(ctx, delivery, record, _keys(delivery, event), audit)
+    if first is not None:
+        return Noticed(first, "duplicate")
+    if state == "ignored":
+        return Noticed(event_id, "ignored", record["reason"])
+    ctx.worker.wake_event(event_id)
+    return Noticed(event_id, "accepted")
+
+
+async def _once(ctx: Context, delivery: Delivery, record: Record, keys: list[str], audit: Audit) -> str | None:
+    """Commit the record unless one of its keys is known. Returns the first event's id for a duplicate, else None."""
+    at = record["at"]
+    puts = [Put("keys", {"id": key, "at": at, "event_id": record["id"]}) for key in keys]
+    expected = {key: Expect("keys", key) for key in keys}
+    for _ in range(2 * len(keys) + 8):
+        try:
+            await ctx.store.commit(Put("webhook_events", record), *puts, expect=list(expected.values()), audit=[audit])
+        except Conflict as conflict:
+            key, found = conflict.expect.id, conflict.found
+        else:
+            return None
+        if found is None:
+            expected[key] = Expect("keys", key)
+        elif delivery.received - datetime.fromisoformat(found["at"]) > REMEMBERED:
+            # Known, but too long ago to count: replaced, unless somebody else just did.
+            expected[key] = Expect("keys", key, {"at": found["at"], "event_id": found["event_id"]})
+        elif await _count_duplicate(ctx, key, audit, found["event_id"]):
+            return str(found["event_id"])
+    raise StoreUnavailable("a delivery's keys kept changing while it was recorded")
+
+
+async def _count_duplicate(ctx: Context, key: str, audit: Audit, first: str) -> bool:
+    """Put a duplicate into the audit trail. False: the first one did not reach the store after all; try again.
+
+    This is what makes it safe to answer 2xx to the second of two simultaneous deliveries: its own commit succeeds
+    only when the first one's record is there.
+    """
+    line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=audit.details)
+    try:
+        await ctx.store.commit(expect=[Expect("webhook_events", first, {})], audit=[line])
+    except Conflict:
+        if await ctx.store.get("keys", key) is None:
+            return False
+        # The key is durable, so the first one was; its record has moved to an archive since.
+        await ctx.store.commit(audit=[line])
+    return True
+
+
+def new_event_id(at: datetime) -> str:
+    """`evt_` and 20 characters that sort by time: 10 of milliseconds, 10 of chance."""
+    number = int(at.timestamp() * 1000) << 50 | secrets.randbits(50)
+    return "evt_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
+
+
+def _record(delivery: Delivery, event: Event | Ignored, malformed: str | None) -> Record:
+    silent = event.reason if isinstance(event, Ignored) else None
+    event_id = new_event_id(delivery.received)
+    return {
+        "id": event_id,
+        "event_id": event_id,
+        "at": delivery.received.isoformat(),
+        "source": delivery.source,
+        "kind": event.kind,
+        "delivery_id": plain_id(delivery.delivery_id),
+        "body_sha256": delivery.body_sha256,
+        "issue": event.issues[0] if event.issues else None,
+        "issues": list(event.issues),
+        "state": "invalid" if malformed else "received" if silent is None else "ignored",
+        "reason": malformed or silent or "",
+        "event": None if isinstance(event, Ignored) else event.model_dump(mode="json"),
+        "attempts": 0,
+        "due": None,
+    }
+
+
+def _keys(delivery: Delivery, event: Event | Ignored) -> list[str]:
+    source, delivery_id = delivery.source, plain_id(delivery.delivery_id)
+    keys = [f"{source}:delivery:{delivery_id}"] if delivery_id else []
+    if delivery.body_sha256:
+        keys.append(f"{source}:body:{delivery.body_sha256}")
+    if isinstance(event, IssueCommented):
+        keys.append(f"{source}:comment:{event.comment.id}:{event.comment.updated.isoformat()}")
+    return keys
+
+
+def plain_id(value: str | None) -> str | None:
+    """A sender's id as a key: itself if it is short and plain, else its hash; None for none."""
+    if not value:
+        return None
+    return value if _PLAIN_ID.fullmatch(value) else "sha256-" + sha256(value.encode("utf-8", "replace")).hexdigest()
+
+
+def _actor(event: Event | Ignored) -> str:
+    if isinstance(event, DraftRequested):
+        return event.by
+    if isinstance(event, IssueCommented):
+        return f"jira:{event.comment.author.account_id}"
+    person = getattr(event, "reporter", None) or getattr(event, "by", None)
+    return f"jira:{person.account_id}" if person is not None and event.kind.startswith("issue_") else "system"

@@ -1,0 +1,54 @@
+"""The sidecar: one FastAPI application from the webhooks' doors and the status pages.
+
+Slack's own endpoint (HTTP mode) and the lifespan are `bot.app`'s to add: this module starts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from bot import __version__
+from handlers import openapi as document
+from handlers import status
+
+if TYPE_CHECKING:
+    from starlette.types import Lifespan
+
+    from bot.context import Context
+
+DESCRIPTION = """Where Jira and Bitbucket report what happened. Each delivery is verified, recorded on stable storage
+and only then answered. What becomes of it is shown by `/pmagent why KEY` in Slack and by
+`python -m bot export webhook_events`."""
+
+
+def create_sidecar(
+    ctx: Context | None = None,
+    *,
+    lifespan: Lifespan[FastAPI] | None = None,
+    slack_ready: Callable[[], str | None] | None = None,
+) -> FastAPI:
+    """The application. Without a context it can describe itself and nothing else.
+
+    `lifespan`: the composition root's; `slack_ready()`: None when Slack is connected, else why not (for `/ready`).
+    """
+    app = FastAPI(title="PM Agent", version=__version__, description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
+    if ctx is not None:
+        from handlers.webhooks import gates  # here: `openapi` needs no markup, no store and no workflow
+
+        app.router.routes[:0] = gates(ctx)  # first: every request looks through the routes in order
+    app.include_router(status.routes(ctx, slack_ready))
+    own = app.openapi
+
+    def complete() -> dict[str, Any]:
+        return document.complete(own())
+
+    app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    return app
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document, without a store, secrets or settings."""
+    return create_sidecar().openapi()

@@ -1,0 +1,161 @@
+"""How we are, for people, load balancers and Prometheus: `/`, `/health`, `/ready`, `/metrics`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from bot import __version__
+from bot.limits import is_local
+from bot.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+SERVICE = "pm-agent"
+PATIENCE = 2.0
+"""Seconds that a part may take to say that it is ready."""
+
+
+class Home(BaseModel):
+    """Who answers here, and where to look next."""
+
+    service: str
+    version: str
+    mode: str
+    links: dict[str, str]
+
+
+class Health(BaseModel):
+    """The process can serve."""
+
+    status: Literal["healthy"]
+    timestamp: datetime
+    version: str
+    mode: str
+
+
+class Ready(BaseModel):
+    """`parts`: each part's name and `ok`, or what is wrong with it."""
+
+    status: Literal["ready", "not ready"]
+    parts: dict[str, str]
+
+
+def routes(ctx: Context | None, slack_ready: Callable[[], str | None] | None = None) -> APIRouter:
+    """The four endpoints. `slack_ready()`: None when Slack can be heard and spoken to, else why not.
+
+    `ctx` None: the routes can be described (OpenAPI) and not called.
+    """
+    router = APIRouter(tags=["status"])
+
+    def given() -> Context:
+        if ctx is None:
+            raise RuntimeError("this sidecar was made for its description only")
+        return ctx
+
+    @router.get("/", summary="Who answers here")
+    async def home() -> Home:
+        links = {name: f"/{name}" for name in ("health", "ready", "metrics", "docs")}
+        return Home(service=SERVICE, version=__version__, mode=await _mode(given()), links=links)
+
+    @router.get("/health", summary="Whether the process can serve")
+    async def health() -> Health:
+        ctx = given()
+        now = ctx.clock.now().astimezone(UTC)
+        return Health(status="healthy", timestamp=now, version=__version__, mode=await _mode(ctx))
+
+    @router.get("/ready", summary="Whether work is taken", responses={503: {"model": Ready}})
+    async def ready(response: Response) -> Ready:
+        parts = await readiness(given(), slack_ready)
+        wrong = any(text != "ok" for text in parts.values())
+        response.status_code = 503 if wrong else 200
+        return Ready(status="not ready" if wrong else "ready", parts=parts)
+
+    @router.get(
+        "/metrics",
+        summary="Figures for Prometheus (this machine only, unless PMAGENT_OPEN_METRICS)",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            403: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        },
+    )
+    async def metrics(request: Request) -> Response:
+        ctx = given()
+        if not ctx.settings.pmagent_open_metrics and not is_local(request.scope):
+            return Response(
+                "Metrics are for this machine. PMAGENT_OPEN_METRICS=true opens them.\n", 403, media_type="text/plain"
+            )
+        from bot.reports.metrics import figures  # here: the report is read by few processes
+
+        text = exposition(await figures(ctx.store, ctx.clock, None), await readiness(ctx, slack_ready))
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+async def readiness(ctx: Context, slack_ready: Callable[[], str | None] | None = None) -> dict[str, str]:
+    """Store, slack and worker: `ok`, or what is wrong."""
+    parts: dict[str, str] = {}
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await ctx.store.get("state", "mode")
+        parts["store"] = "ok"
+    except (StoreUnavailable, TimeoutError) as error:
+        parts["store"] = str(error) or "does not answer"
+    parts["slack"] = (slack_ready() if slack_ready else None) or "ok"
+    worker = getattr(ctx, "worker", None)
+    parts["worker"] = "starting" if worker is None else worker.ready() or "ok"
+    return parts
+
+
+async def _mode(ctx: Context) -> str:
+    from bot import workflow  # here: the document can be printed without the workflow's libraries
+
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return (await workflow.mode(ctx)).mode
+    except (StoreUnavailable, TimeoutError):
+        return "unknown"
+
+
+_HELP: dict[str, tuple[str, str]] = {
+    "events": ("counter", "Events that were accepted"),
+    "duplicates": ("counter", "Deliveries that were seen before"),
+    "ignored": ("counter", "Deliveries that were recorded and left alone"),
+    "silences": ("counter", "Events that led to no draft, for a recorded reason"),
+    "failures": ("counter", "Events that could not be answered"),
+    "posted": ("counter", "Comments posted to Jira"),
+    "edited": ("counter", "Drafts that a person edited"),
+    "skipped": ("counter", "Drafts that a person skipped"),
+    "undone": ("counter", "Posted comments that were withdrawn"),
+    "claude_calls": ("counter", "Calls to Claude"),
+    "cost_usd": ("counter", "What the calls to Claude cost, in US dollars"),
+}
+
+
+def exposition(figures: dict[str, Any], parts: dict[str, str]) -> str:
+    """Prometheus's text format: the figures of `stats`, drafts by state, and which parts are ready."""
+    lines: list[str] = []
+
+    def family(name: str, kind: str, text: str, values: dict[str, Any]) -> None:
+        lines.extend((f"# HELP pmagent_{name} {text}", f"# TYPE pmagent_{name} {kind}"))
+        lines.extend(f"pmagent_{name}{labels} {value}" for labels, value in values.items())
+
+    for name, (kind, text) in _HELP.items():
+        if name in figures:
+            family(f"{name}_total", kind, text, {"": figures[name]})
+    drafts = {f'{{state="{state}"}}': count for state, count in figures.get("drafts", {}).items()}
+    family("drafts", "gauge", "Drafts by state", drafts)
+    modes = {f'{{mode="{mode}"}}': int(figures.get("mode") == mode) for mode in ("simulation", "production")}
+    family("mode", "gauge", "The mode in force", modes)
+    ready = {f'{{part="{part}"}}': int(text == "ok") for part, text in parts.items()}
+    family("ready", "gauge", "Whether a part is ready", ready)
+    family("info", "gauge", "The version that runs", {f'{{version="{__version__}"}}': 1})
+    return "\n".join(lines) + "\n"

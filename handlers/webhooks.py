@@ -1,0 +1,249 @@
+"""The doors of Jira and Bitbucket: who is it, what is it, have we seen it; and an answer, after it is stored.
+
+::
+
+    rate, size            bot.limits.Gate       429, 413
+    signature             verify                401   nothing was parsed, nothing is stored
+    content type          _check_type           415
+    JSON                  handlers.body         400
+    fields                jira, bitbucket       422   recorded with the field's name
+    seen, age, project    bot.intake, here      200   duplicate, or ignored with a reason
+    new                   bot.intake            202   on stable storage; 503 where that failed
+
+The doors are plain ASGI and stand in `handlers.openapi` for the document: this path carries the load.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from bot.events import Event, Ignored, Malformed
+from bot.intake import REMEMBERED, Delivery, Noticed, Source, notice
+from bot.limits import Gate, Proxies, Rates, Waiting, answer_json
+from bot.log import get_logger
+from bot.store import StoreUnavailable
+from handlers import bitbucket, jira
+from handlers.body import NotJson, read_object
+from handlers.fields import kind_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bot.context import Context
+
+log = get_logger(__name__)
+
+_SIGNATURE = re.compile(r"sha256=([0-9a-fA-F]{64})")
+_JSON = re.compile(r"""application/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[ \t]*)?;?""", re.IGNORECASE)
+_COMPLAIN_EVERY = 60.0  # seconds between two lines in the log about refused signatures: anybody can cause them
+RETRY_STORE = "15"  # seconds; Jira waits for minutes of its own
+
+
+def verify(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
+    """Whether `header` is `sha256=` and the hex HMAC (either case) of the raw `body` under one of `secrets`.
+
+    Blank secrets never count. Every secret is tried, each compared in constant time. Never raises.
+    """
+    match = _SIGNATURE.fullmatch(header or "")
+    if match is None:
+        return False
+    given, found = bytes.fromhex(match[1]), False
+    for secret in secrets:
+        if secret.strip():
+            found |= hmac.compare_digest(given, hmac.digest(secret.encode(), body, "sha256"))
+    return found
+
+
+class Refused(Exception):  # noqa: N818 - an answer more than an error
+    """Not stored. `status` and `reason` are the answer."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Headers:
+    """A request's headers, by lower-case name. A header that is sent twice has no value: it could mean two things."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._lines: list[tuple[bytes, bytes]] = scope["headers"]
+
+    def all(self, name: bytes) -> list[str]:
+        return [value.decode("latin-1") for key, value in self._lines if key == name]
+
+    def one(self, name: bytes) -> str | None:
+        found = self.all(name)
+        return found[0] if len(found) == 1 else None
+
+
+class Door:
+    """One source's endpoint, behind a `Gate`. Subclasses know the sender's headers and words."""
+
+    source: Source
+    setting: str
+
+    def __init__(self, ctx: Context, secrets: Sequence[SecretStr]) -> None:
+        self.ctx = ctx
+        self.secrets = tuple(secret.get_secret_value() for secret in secrets)
+        self._complained = float("-inf")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body: bytes = (await receive())["body"]  # whole: the gate sees to it
+        try:
+            noticed = await self._take(Headers(scope), body)
+        except Refused as no:
+            await answer_json(send, no.status, {"status": "refused", "reason": no.reason})
+        except StoreUnavailable as error:
+            log.error("webhook.not_stored", source=self.source, error=str(error))  # noqa: TRY400 - the store logs the cause
+            content = {"status": "refused", "reason": "the event cannot be stored at the moment"}
+            await answer_json(send, 503, content, {"Retry-After": RETRY_STORE})
+        else:
+            status = {"accepted": 202, "invalid": 422}.get(noticed.status, 200)
+            await answer_json(send, status, answer(noticed))
+
+    async def _take(self, headers: Headers, body: bytes) -> Noticed:
+        source = self.authenticate(headers, body)
+        _check_type(headers)
+        try:
+            payload = read_object(body)
+        except NotJson as error:
+            raise Refused(400, str(error)) from None
+        now = self.ctx.clock.now()
+        delivery = Delivery(source, self.delivery_id(source, headers, payload), sha256(body).hexdigest(), now)
+        try:
+            event = self.parse(source, headers, payload, now)
+        except Malformed as error:
+            kind = self.kind(source, headers, payload)
+            return await notice(self.ctx, delivery, Ignored(reason="", kind=kind), malformed=str(error))
+        if not isinstance(event, Ignored) and self.has_age and now - event.at > REMEMBERED:
+            event = Ignored(reason="older than 72 hours by its own timestamp", kind=event.kind, issues=event.issues)
+        return await notice(self.ctx, delivery, event)
+
+    has_age = False
+    """Whether this source's events carry a time of their own for which they can be too old."""
+
+    def authenticate(self, headers: Headers, body: bytes) -> Source:
+        """As whom this request counts. Raises `Refused` (401)."""
+        if not verify(self.secrets, body, headers.one(b"x-hub-signature")):
+            self.complain(f"X-Hub-Signature is absent, or made with another secret than {self.setting}")
+            raise Refused(401, "the signature is absent or wrong")
+        return self.source
+
+    def complain(self, what: str) -> None:
+        """Say in the log that somebody was turned away, at most once a minute."""
+        now = self.ctx.clock.monotonic()
+        if now - self._complained > _COMPLAIN_EVERY:
+            self._complained = now
+            log.warning("webhook.refused", source=self.source, reason=what)
+
+    def delivery_id(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str | None:
+        """The sender's own id for this delivery, the same when it is sent again."""
+        raise NotImplementedError
+
+    def kind(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str:
+        """What a malformed delivery calls itself."""
+        raise NotImplementedError
+
+    def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
+        """The event. Raises `Malformed`."""
+        raise NotImplementedError
+
+
+class JiraDoor(Door):
+    """Jira's webhooks, signed, and Jira Automation's requests, which cannot sign and show a token."""
+
+    source = "jira"
+    setting = "JIRA_WEBHOOK_SECRET"
+    has_age = True
+
+    def authenticate(self, headers: Headers, body: bytes) -> Source:
+        # A signature that is there is what counts: a wrong one is never rescued by a token.
+        if headers.all(b"x-hub-signature") or not headers.all(b"x-pmagent-token"):
+            return super().authenticate(headers, body)
+        expected = self.ctx.settings.jira_automation_token
+        given = headers.one(b"x-pmagent-token") or ""
+        secret = expected.get_secret_value().encode() if expected else b""
+        if not secret.strip() or not hmac.compare_digest(given.encode("latin-1"), secret):
+            self.complain("X-PMAgent-Token is not JIRA_AUTOMATION_TOKEN")
+            raise Refused(401, "the token is wrong")
+        return "automation"
+
+    def delivery_id(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str | None:
+        if source == "jira":
+            return headers.one(b"x-atlassian-webhook-identifier")
+        try:
+            return jira.automation_id(payload)
+        except Malformed:
+            return None  # parsing says so in a moment
+
+    def kind(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str:
+        return kind_of(payload.get("webhookEvent")) if source == "jira" else "draft_requested"
+
+    def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
+        watches = self.ctx.settings.watches
+        if source == "automation":
+            return jira.parse_automation(payload, watches=watches, at=now)
+        return jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id)
+
+
+class BitbucketDoor(Door):
+    """Bitbucket Cloud's webhooks. They carry no time of their own."""
+
+    source = "bitbucket"
+    setting = "BITBUCKET_WEBHOOK_SECRET"
+
+    def delivery_id(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str | None:
+        return headers.one(b"x-request-uuid")
+
+    def kind(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str:
+        return kind_of(headers.one(b"x-event-key"))
+
+    def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
+        event_key = headers.one(b"x-event-key")
+        if not event_key:
+            raise Malformed("the header X-Event-Key is missing, or is there twice")
+        settings = self.ctx.settings
+        return bitbucket.parse(
+            event_key, payload, watches=settings.watches, projects=settings.jira_projects, received=now
+        )
+
+
+def answer(noticed: Noticed) -> dict[str, str]:
+    """The body of a 2xx or 422."""
+    found = {"status": noticed.status, "event_id": noticed.event_id, "reason": noticed.reason}
+    return {name: text for name, text in found.items() if text}
+
+
+def gates(ctx: Context) -> list[Route]:
+    """The doors of this configuration as routes. Without BITBUCKET_WEBHOOK_SECRET Bitbucket has none (404)."""
+    settings = ctx.settings
+    rates, proxies, waiting = Rates(settings.pmagent_rate_limit), Proxies(settings.pmagent_trusted_proxies), Waiting()
+    doors: list[Door] = [JiraDoor(ctx, settings.jira_webhook_secret)]
+    if settings.bitbucket_webhook_secret:
+        doors.append(BitbucketDoor(ctx, settings.bitbucket_webhook_secret))
+    return [
+        Route(
+            f"/webhooks/{door.source}",
+            Gate(door, rates=rates, proxies=proxies, waiting=waiting),
+            methods=["POST"],
+            include_in_schema=False,
+        )
+        for door in doors
+    ]
+
+
+def _check_type(headers: Headers) -> None:
+    """Exactly JSON, in UTF-8, not packed. Raises `Refused` (415)."""
+    if any(encoding.strip().lower() not in ("", "identity") for encoding in headers.all(b"content-encoding")):
+        raise Refused(415, "a content encoding is not accepted")
+    if not _JSON.fullmatch(headers.one(b"content-type") or ""):
+        raise Refused(415, "the content type must be application/json")
