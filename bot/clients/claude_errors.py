@@ -56,7 +56,7 @@ class ClaudeBusy(RetryLater):
         self.calls: tuple[CallRecord, ...] = ()
 
 
-class Unanswerable(Permanent):  # noqa: N818 - named for what is then true
+class Unanswerable(Permanent):
     """Claude gave no usable answer to this request. `reason`: a sentence; `calls`: what was tried, with its cost."""
 
     def __init__(self, reason: str, calls: Sequence[CallRecord] = ()) -> None:

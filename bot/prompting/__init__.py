@@ -1,0 +1,25 @@
+"""What is asked of Claude, and what its answers mean: data in, request out; answer in, decision out. Pure.
+
+::
+
+    prompts/*.md ──────────────→ files.Prompts ─┐
+    Issue, pull requests ──────→ material ──────┼→ requests.Request ──→ (bot.clients.claude) ──→ text
+    standup facts ─────────────→ standup ───────┘                                                 │
+    Decision, Sentence ←────────────────────────── answers, standup ←─────────────────────────────┘
+
+The instructions are the project's own prompt files and stand in the system part. Whatever somebody else wrote stands
+in the user part, as JSON inside one delimited block (`untrusted`).
+"""
+
+from bot.prompting.answers import Decision, InvalidAnswer, TooLong, read_decision
+from bot.prompting.files import PROMPTS, Prompts, load_prompts
+from bot.prompting.material import Material, refs_of
+from bot.prompting.requests import Request, reply_request, single_call, triage_request
+from bot.prompting.standup import Sentence, read_standup, standup_request
+from bot.prompting.untrusted import block, read_block
+
+__all__ = [
+    "PROMPTS", "Decision", "InvalidAnswer", "Material", "Prompts", "Request", "Sentence", "TooLong", "block",
+    "load_prompts", "read_block", "read_decision", "read_standup", "refs_of", "reply_request", "single_call",
+    "standup_request", "triage_request",
+]  # fmt: skip

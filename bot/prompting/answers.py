@@ -1,0 +1,103 @@
+"""What came back: the text of an answer → a `Decision`, or a reason why it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from bot.drafts import MAX_TEXT
+from bot.errors import PMAgentError
+from bot.issues import Frozen
+from bot.safety import tidy
+
+MAX_REASONING = 600
+"""Characters of the reasoning that are kept: it is one line on the card."""
+
+
+class InvalidAnswer(PMAgentError):  # noqa: N818 - named for what came, as all of ours
+    """The answer is no decision. `reason`: why, for a person. `note`: what the second request says about it."""
+
+    def __init__(self, reason: str, note: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.note = note or f"Your previous answer could not be used: {reason}. Answer again, in the required JSON."
+
+
+class TooLong(InvalidAnswer):
+    """A reply over the limit. It is asked for again, shorter; it is never cut."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(
+            f"the reply has {length:,} characters; the limit is {MAX_TEXT:,}",
+            f"Your previous reply had {length:,} characters and was not used: the limit is {MAX_TEXT:,}. Write a much "
+            "shorter one, under 120 words, with only what answers the question.",
+        )
+
+
+class Decision(Frozen):
+    """What Claude decided. `response_text`: Markdown, empty when not responding; `sources`: refs that were given."""
+
+    should_respond: bool
+    reasoning: str
+    response_text: str
+    confidence: float
+    sources: tuple[str, ...] = ()
+
+
+class DecisionAnswer(BaseModel):
+    """The decision about one event."""
+
+    # The order is the order of writing: the reason is found before the verdict, the facts before the words.
+    reasoning: str = Field(description="One or two short sentences for a colleague: why an answer is due, or why not.")
+    should_respond: bool = Field(description="Whether a reply should be drafted.")
+    response_text: str = Field(description="The reply in Markdown; an empty string when should_respond is false.")
+    confidence: float = Field(ge=0, le=1, allow_inf_nan=False, description="How sure you are, from 0 to 1.")
+    sources: tuple[str, ...] = Field(default=(), description="The refs of the facts that the reply states.")
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _lenient(cls, value: Any) -> Any:
+        # Optional: an odd value here costs the trace on the card, not the answer.
+        return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list | tuple) else ()
+
+
+def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | None = None) -> Decision:
+    """Read an answer. The four fields of the contract must be there with exact types; unknown fields are ignored.
+
+    `drafting` False (triage): the response text is not wanted and is dropped. `refs`: sources other than these are
+    dropped. Raises `InvalidAnswer`, or `TooLong` for a reply over the limit.
+    """
+    try:
+        answer = DecisionAnswer.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise InvalidAnswer(_first_problem(error)) from None
+    wanted = drafting and answer.should_respond
+    words = tidy(answer.response_text).strip() if wanted else ""
+    if wanted and not words:
+        raise InvalidAnswer("should_respond is true, but response_text is empty")
+    if len(words) > MAX_TEXT:
+        raise TooLong(len(words))
+    sources = dict.fromkeys(s for s in answer.sources if refs is None or s in refs)
+    reasoning = " ".join(tidy(answer.reasoning).split())
+    if len(reasoning) > MAX_REASONING:
+        reasoning = reasoning[: MAX_REASONING - 1] + "…"
+    return Decision(
+        should_respond=answer.should_respond,
+        reasoning=reasoning,
+        response_text=words,
+        confidence=float(answer.confidence),
+        sources=tuple(sources),
+    )
+
+
+def _first_problem(error: ValidationError) -> str:
+    """One sentence without the answer's own text in it (which may be anything)."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"].startswith("json"):
+        return "the answer is not valid JSON"
+    where = ".".join(str(part) for part in first["loc"]) or "the answer"
+    if first["type"] == "missing":
+        return f"{where} is missing in the answer"
+    return f"{where} is not right in the answer: {first['msg'].lower()}"
