@@ -29,6 +29,7 @@ LONG = frozenset({"description", "environment", "summary", "comment"})
 """Fields whose values are texts: that they changed is the fact, not what they say."""
 
 Kind = Literal["moved", "waits", "due", "draft"]
+KINDS: tuple[Kind, ...] = ("moved", "waits", "due", "draft")
 
 
 class Fact(Frozen):
@@ -66,7 +67,10 @@ class StandupFacts(Frozen):
         return {
             "since": self.since.astimezone(zone).isoformat(timespec="minutes"),
             "now": self.now.astimezone(zone).isoformat(timespec="minutes"),
-            "facts": [f.model_dump(include={"kind", "ref", "project", "person", "text"}) for f in self.facts],
+            **{
+                kind: [f.model_dump(include={"ref", "project", "person", "text"}) for f in self.of(kind)]
+                for kind in KINDS
+            },
             "notes": list(self.notes),
         }
 

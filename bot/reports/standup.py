@@ -13,15 +13,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bot.asking import ask_for
 from bot.cards import Message
 from bot.drafts import OPEN, Draft
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.issues import Issue, PullRequest
 from bot.log import get_logger
+from bot.prompting import read_standup, standup_request
 from bot.reports import facts as rules
 from bot.reports.facts import Fact, StandupFacts
-from bot.reports.standup_message import EVENT_TYPE, Line, Report, standup_message
+from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
 from bot.schedule import Run, claim, settled
 from bot.store import Audit, Delete, Put
 
@@ -58,24 +60,19 @@ async def gather(ctx: Context, now: datetime) -> StandupFacts:
 
 async def write(ctx: Context, facts: StandupFacts) -> Report:
     """The report: Claude's sentences over the facts, or the facts alone with the reason why."""
-    from bot.prompting import InvalidAnswer, load_prompts, read_standup, standup_request
-
     head = await ctx.store.audit_head()
     if not facts.facts:
         return Report(facts=facts, head=head)
-    calls: list[dict[str, Any]] = []
+    known = frozenset(facts.refs)
+    request = standup_request(ctx.prompts, ctx.settings, facts.for_claude())
     try:
-        request = standup_request(load_prompts(), ctx.settings, facts.for_claude())
-        answer = await ctx.claude.ask(request)
-        calls.append(answer.call.model_dump(mode="json"))
-        sentences = read_standup(answer.text, frozenset(facts.refs))
-        lines = tuple(Line(text=s.text, refs=tuple(s.refs)) for s in sentences)
-        why = "" if lines else "Claude wrote nothing that stands on these facts."
-    except InvalidAnswer:
-        lines, why = (), "Claude's summary could not be read, so here are the facts alone."
-    except (RetryLater, Permanent, OutcomeUnknown) as error:
-        lines, why = (), f"The facts alone, because Claude could not be asked: {error.reason}"
-    return Report(facts=facts, lines=lines, why_plain=why, head=head, calls=tuple(calls))
+        lines, calls = await ask_for(ctx.claude, request, lambda text: read_standup(text, known))
+    except (RetryLater, Permanent) as error:
+        # One request is worth no waiting: the people who read it at half past nine are here now.
+        why = f"The facts alone, without a summary: {error.reason}"
+        return Report(facts=facts, why_plain=why, head=head, calls=getattr(error, "calls", ()))
+    why = "" if lines else "The facts alone: Claude wrote nothing that stands on them."
+    return Report(facts=facts, lines=lines, why_plain=why, head=head, calls=calls)
 
 
 async def standup_now(ctx: Context, *, share: bool, by: str) -> Message:
@@ -117,12 +114,8 @@ async def standup_due(ctx: Context, run: Run | None) -> None:
             await _skip(ctx, run, f"Slack refused it: {error.reason}")
             return
         failpoint("standup.after_post")
-    details = {
-        "date": day,
-        "ts": ts,
-        "kind": "late" if _late(run, started) else "on time",
-        **(written or {})["details"],
-    }
+    details = {"date": day, "ts": ts, "kind": "late" if _late(run, started) else "on time"}
+    details |= written["details"] if written else {}
     await ctx.store.commit(
         *settled(run, "done", ctx.clock.now()),
         Delete("state", WRITTEN),
@@ -164,7 +157,7 @@ def _late(run: Run, started: datetime) -> bool:
 
 def _details(report: Report, ts: str | None = None, kind: str | None = None) -> dict[str, Any]:
     """Numbers and hashes for the audit trail; no texts."""
-    cost = round(sum(call.get("cost_usd") or 0.0 for call in report.calls), 6)
+    cost = round(sum(call.cost_usd for call in report.calls), 6)
     found = {
         "ts": ts, "kind": kind, "facts": len(report.facts.facts), "sentences": len(report.lines),
         "head_seq": report.head[0], "head": report.head[1], "claude_calls": len(report.calls), "cost_usd": cost,
@@ -193,7 +186,7 @@ async def _pull_requests(ctx: Context) -> list[tuple[str, PullRequest]]:
     """The pull requests known from webhooks, each with the first watched project it mentions."""
     found: list[tuple[str, PullRequest]] = []
     for record in await ctx.store.find("development"):
-        if "reviewers" not in record:  # a branch or a build
+        if record["type"] != "pull_request":
             continue
         pr = PullRequest.model_validate({k: v for k, v in record.items() if k in PullRequest.model_fields})
         projects = [key.rpartition("-")[0] for key in pr.keys]
