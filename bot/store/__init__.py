@@ -5,8 +5,8 @@ tables, and its audit records become durable together or not at all, after every
 after the data is on stable storage, never before.
 
 Tables that people see (`export TABLE`): webhook_events, agent_cycles, drafts, audit. Tables of our own: `development`
-(pull requests, branches), `messages` (what must appear in Slack once, besides the cards), `keys` (what must happen once: delivery ids, body hashes, schedule claims), `state` (mode,
-pause, spend, and the like).
+(pull requests, branches), `messages` (what must appear in Slack once, besides the cards), `keys` (what must happen
+once: delivery ids, body hashes, schedule claims), `state` (mode, pause, spend, and the like).
 """
 
 from __future__ import annotations

@@ -1,0 +1,206 @@
+"""The audit trail: a hash chain that holds no text, and whose people can be erased without breaking it.
+
+::
+
+    hash   = SHA-256 of {seq, at, action, event_id, draft_id, issue, prev, sealed}   (canonical JSON)
+    prev   = the hash of the record before (the first: 64 zeros)
+    sealed = {"actor": leaf, "details.KEY": leaf, …}
+    leaf   = SHA-256 of leaf salt + canonical JSON of the value
+    leaf salt = SHA-256 of the record's random `salt` + the leaf's name
+
+So a record's hash covers everything, but who acted, and each detail, only through a salted hash. `blank` removes such
+a value for good: it drops the record's salt, keeps the leaf hash of what went (`erased`), and the leaf salts of what
+stays (`salts`). Nobody can try ids against the leaf hash then, and the chain still verifies. A blanked record counts
+only when an `erase` record in the chain names its `seq`; whoever blanks one by hand is found.
+
+The chain is no signature: somebody who may write the file can rewrite all of it. That is found by the head that was
+published earlier (each standup carries it): `verify(…, head=…)`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.store import Audit, Record
+
+GENESIS = "0" * 64
+ERASED = "erased"
+SHORT_HEAD = 16
+"""A published head may be shortened to this many hex digits."""
+
+_HASHED = ("seq", "at", "action", "event_id", "draft_id", "issue", "prev")
+_KNOWN = {*_HASHED, "id", "actor", "details", "hash", "salt", "salts", "erased"}
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands in the trail where something cannot be read at all. `what` is for a person."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `verify` found. `broken_at`: the first bad `seq`, None when the chain is whole."""
+
+    records: int
+    head: str
+    broken_at: int | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        if self.broken_at is not None:
+            return f"broken at seq {self.broken_at}: {self.why}"
+        return f"ok {self.records} records, head {self.head}"
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _leaf_salt(salt: str, name: str) -> str:
+    return hashlib.sha256(f"{salt}:{name}".encode()).hexdigest()[:32]
+
+
+def _leaf(leaf_salt: str, value: Any) -> str:
+    return hashlib.sha256(leaf_salt.encode() + b":" + _canonical(value)).hexdigest()
+
+
+def _leaves(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"actor": record["actor"], **{f"details.{name}": value for name, value in record["details"].items()}}
+
+
+def _sealed(record: Mapping[str, Any]) -> dict[str, str]:
+    """Name → leaf hash. Raises ValueError with the reason where a blanked value is not blank."""
+    gone: dict[str, str] = record.get("erased") or {}
+    salt, salts = record.get("salt"), record.get("salts") or {}
+    sealed: dict[str, str] = {}
+    for name, value in _leaves(record).items():
+        if name in gone:
+            if value != ERASED:
+                raise ValueError(f"{name} was erased and has a value again")
+            sealed[name] = gone[name]
+        else:
+            sealed[name] = _leaf(_leaf_salt(salt, name) if salt else salts[name], value)
+    if gone.keys() - sealed.keys():
+        raise ValueError("an erased value is missing")
+    return sealed
+
+
+def digest(record: Mapping[str, Any]) -> str:
+    """The hash that a record should have. Raises KeyError, TypeError or ValueError for one that is no audit record."""
+    covered = {name: record[name] for name in _HASHED}
+    return hashlib.sha256(_canonical({**covered, "sealed": _sealed(record)})).hexdigest()
+
+
+def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
+    """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before."""
+    record: Record = {
+        "id": str(seq), "seq": seq, "at": at, "actor": entry.actor, "action": entry.action, "event_id": entry.event_id,
+        "draft_id": entry.draft_id, "issue": entry.issue, "details": json.loads(_canonical(dict(entry.details))),
+        "prev": prev or GENESIS, "salt": secrets.token_hex(16),
+    }  # fmt: skip
+    record["hash"] = digest(record)
+    return record
+
+
+def blank(record: Mapping[str, Any], names: Collection[str]) -> Record:
+    """`record` without the values of these leaves (`actor`, `details.KEY`), its hash unchanged."""
+    sealed = _sealed(record)
+    gone = {name: sealed[name] for name in sealed if name in names or name in (record.get("erased") or {})}
+    salt, salts = record.get("salt"), record.get("salts") or {}
+    found = {name: value for name, value in record.items() if name not in ("salt", "salts", "erased")}
+    found["actor"] = ERASED if "actor" in gone else record["actor"]
+    found["details"] = {
+        name: ERASED if f"details.{name}" in gone else value for name, value in record["details"].items()
+    }
+    found["salts"] = {
+        name: _leaf_salt(salt, name) if salt else salts[name] for name in sealed if name not in gone
+    }  # fmt: skip
+    return {**found, "erased": gone}
+
+
+def spans(seqs: Iterable[int]) -> list[list[int]]:
+    """Ascending numbers as [first, last] pairs: how an `erase` record names what it blanked."""
+    found: list[list[int]] = []
+    for seq in sorted(set(seqs)):
+        if found and found[-1][1] == seq - 1:
+            found[-1][1] = seq
+        else:
+            found.append([seq, seq])
+    return found
+
+
+def _spans_of(record: Record) -> list[list[int]]:
+    found = record["details"].get("seqs")
+    return [
+        span
+        for span in (found if isinstance(found, list) else ())
+        if isinstance(span, list) and len(span) == 2 and all(type(end) is int for end in span)
+    ]
+
+
+def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> Verdict:
+    """Recompute the chain, in the order in which it is stored, and name the first bad record.
+
+    `head`: a hash that was published earlier; it must be in the chain, else the end was cut off or rewritten.
+    """
+    seq, prev, unreadable = 0, GENESIS, ""
+    blanked: list[int] = []
+    allowed: list[list[int]] = []
+    wanted = (head or "").strip().lower()
+    seen = not wanted or (len(wanted) >= SHORT_HEAD and GENESIS.startswith(wanted))
+    for record in records:
+        if isinstance(record, Unreadable):
+            unreadable = unreadable or record.what
+            continue
+        seq += 1
+        why = _wrong(record, seq, prev)
+        if why:
+            return Verdict(seq - 1, prev, seq, unreadable or why)
+        unreadable = ""
+        prev = record["hash"]
+        seen = seen or (len(wanted) >= SHORT_HEAD and prev.startswith(wanted))
+        if record.get("erased"):
+            blanked.append(seq)
+        if record["action"] == "erase":
+            allowed += _spans_of(record)
+    if unreadable:
+        return Verdict(seq, prev, seq + 1, unreadable)
+    if not seen:
+        why = (
+            f"the head {wanted} is not in the chain: what followed record {seq} was cut off, or the trail was rewritten"
+        )
+        return _first_bad(Verdict(seq, prev, seq + 1, why), blanked, allowed)
+    return _first_bad(Verdict(seq, prev), blanked, allowed)
+
+
+def _first_bad(verdict: Verdict, blanked: list[int], allowed: list[list[int]]) -> Verdict:
+    """The verdict, unless a record before was blanked without an `erase` record that names it."""
+    for seq in blanked:
+        if not any(first <= seq <= last for first, last in allowed):
+            return Verdict(verdict.records, verdict.head, seq, "it was blanked, and no erase record says so")
+    return verdict
+
+
+def _wrong(record: Record, seq: int, prev: str) -> str:
+    """Why this cannot be record number `seq` after the hash `prev`; empty when it can."""
+    found = record.get("seq")
+    if found != seq or isinstance(found, bool):
+        if isinstance(found, int) and found > seq:
+            return f"record {seq} is missing (record {found} stands in its place)"
+        return f"record {found} stands in its place"
+    if record.get("prev") != prev:
+        return "it does not follow the record before it"
+    if record.get("id") != str(seq) or record.keys() - _KNOWN:
+        return "it was changed: its fields are not those of an audit record"
+    try:
+        right = digest(record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return f"it was changed: {error}" if isinstance(error, ValueError) else "it was changed: it is not whole"
+    return "" if right == record.get("hash") else "it was changed: its content does not match its hash"

@@ -1,0 +1,70 @@
+"""A commit on its way to the journal: checked and turned into JSON by its caller, written by the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bot.store import TABLES, Audit, Delete, Expect, Put, Table
+from bot.store.index import Keys, keys_of, moment
+from bot.store.journal import body, to_json
+
+Place = tuple[Table, str]
+
+
+class Ready(NamedTuple):
+    """A record ready to be written: its JSON, its `at` and what it is found by. `text` None: it is deleted."""
+
+    text: bytes | None
+    at: float
+    keys: Keys
+
+
+@dataclass
+class Commit:
+    """One caller's commit on its way through the writer. `answer` is called once, with None or the error."""
+
+    changes: dict[Place, Ready]
+    expect: Sequence[Expect]
+    audit: Sequence[Audit]
+    answer: Callable[[BaseException | None], None]
+    written: dict[Place, Ready] = field(default_factory=dict)
+
+
+@dataclass
+class Task:
+    """Something else for the writer to do between two groups, with nothing else going on."""
+
+    run: Callable[[], Any]
+    future: Future[Any]
+
+
+def ready(changes: Sequence[Put | Delete]) -> dict[Place, Ready]:
+    """What a commit writes, by place: the last change of a record wins. Raises ValueError, TypeError."""
+    found: dict[Place, Ready] = {}
+    for change in changes:
+        if change.table not in TABLES:
+            raise ValueError(f"there is no table {change.table}")
+        if change.table == "audit":
+            raise ValueError("the audit trail only grows, through commit(audit=…)")
+        if isinstance(change, Delete):
+            found[change.table, change.id] = Ready(None, 0.0, ())
+            continue
+        record_id = change.record.get("id")
+        if not isinstance(record_id, str) or not record_id:
+            raise ValueError(f"a record of {change.table} has no id")
+        found[change.table, record_id] = made_ready(change.table, change.record)
+    return found
+
+
+def made_ready(table: Table, record: Mapping[str, Any]) -> Ready:
+    """One record, made ready."""
+    return Ready(to_json(record), moment(record.get("at")), keys_of(table, record))
+
+
+def body_of(written: Mapping[Place, Ready]) -> bytes:
+    """The journal line's middle for what a commit writes."""
+    puts = [(table, change.text) for (table, _), change in written.items() if change.text is not None]
+    return body(puts, [place for place, change in written.items() if change.text is None])
