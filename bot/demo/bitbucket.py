@@ -90,8 +90,8 @@ class BitbucketStandIn(StandIn):
         repository = f"{WORKSPACE}/{repo}"
         number = 1 + max((n for r, n in self.pull_requests if r == repository), default=0)
         found = BitbucketPullRequest(
-            number, title, self.people[author], repository, branch or f"feature/{title.split()[0]}", target, description,
-            state, draft, [self.people[r] for r in reviewers], dict.fromkeys(approved_by, "approved"),
+            number, title, self.people[author], repository, branch or f"feature/{title.split()[0]}", target,
+            description, state, draft, [self.people[r] for r in reviewers], dict.fromkeys(approved_by, "approved"),
         )  # fmt: skip
         self.pull_requests[repository, number] = found
         return found
@@ -181,7 +181,7 @@ class BitbucketStandIn(StandIn):
         self, event_key: str, payload: Any, *, identifier: str | None = None, secret: str | None = None,
         raw: bytes | None = None, headers: dict[str, str] | None = None, retries: int = 2,
     ) -> Delivery:  # fmt: skip
-        """Deliver a payload (or these raw bytes), signed; again only on 5xx, at most twice, at once, as Bitbucket does."""
+        """Deliver a payload (or these raw bytes), signed; again only on 5xx, twice and at once, as Bitbucket does."""
         body = raw if raw is not None else json.dumps(payload).encode()
         name = identifier or str(uuid.uuid4())
         signed = signature(self.secret if secret is None else secret, body)

@@ -10,7 +10,6 @@ import base64
 import binascii
 import hmac
 import html
-import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bot.demo import adf, jira_world
+from bot.demo.jira_answers import Refusal, json_body, page_of, properties_of
 from bot.demo.jira_world import FIELDS, JiraComment, JiraIssue, stamp
 from bot.demo.jql import JqlError, compile_jql
 
@@ -28,19 +28,8 @@ if TYPE_CHECKING:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MISSING = "Issue does not exist or you do not have permission to see it."
 LONGEST_COMMENT = 32_767
-LONGEST_PROPERTY = 32_768
 WRITES = ((20, 2.0), (100, 30.0))
 """So many writes to one issue in so many seconds; more get 429."""
-
-
-class Refusal(Exception):  # noqa: N818 - it is an answer
-    """An error answer in Jira's shape."""
-
-    def __init__(self, status: int, message: str = "", *, errors: dict[str, str] | None = None, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"errorMessages": [message] if message else [], "errors": errors or {}}
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 class JiraRest:
@@ -144,7 +133,7 @@ class JiraRest:
         return web.json_response(found.shape(self.jira.base))
 
     async def project_search(self, request: web.Request) -> web.Response:
-        return self._page(request, [p.shape(self.jira.base) for p in self.jira.projects.values()], "values", 50)
+        return page_of(request, [p.shape(self.jira.base) for p in self.jira.projects.values()], "values", 50)
 
     # Issues
 
@@ -154,10 +143,10 @@ class JiraRest:
         return web.json_response(self._shape(self._issue(request), names, expand))
 
     async def changelog(self, request: web.Request) -> web.Response:
-        return self._page(request, self._histories(self._issue(request)), "values", 100)
+        return page_of(request, self._histories(self._issue(request)), "values", 100)
 
     async def search(self, request: web.Request) -> web.Response:
-        asked = dict(request.query) if request.method == "GET" else await _json(request)
+        asked = dict(request.query) if request.method == "GET" else await json_body(request)
         if unknown := set(asked) - {
             "jql", "fields", "expand", "maxResults", "nextPageToken", "properties", "fieldsByKeys", "failFast",
             "reconcileIssues",
@@ -193,14 +182,14 @@ class JiraRest:
         if order not in ("created", "+created", "-created"):
             raise Refusal(400, f"Invalid value for orderBy: {order}")
         found = sorted(issue.comments, key=lambda c: (c.created, int(c.id)), reverse=order == "-created")
-        return self._page(request, [c.shape(self.jira.base, issue.id) for c in found], "comments", 100)
+        return page_of(request, [c.shape(self.jira.base, issue.id) for c in found], "comments", 100)
 
     async def comment(self, request: web.Request) -> web.Response:
         issue = self._issue(request)
         return web.json_response(self._comment(issue, request).shape(self.jira.base, issue.id))
 
     async def add_comment(self, request: web.Request) -> web.Response:
-        issue, asked = self._issue(request), await _json(request)
+        issue, asked = self._issue(request), await json_body(request)
         self._limit(issue.key)
         if unknown := set(asked) - {"body", "properties", "visibility", "author", "updateAuthor"}:
             raise Refusal(400, f'Unrecognized field "{sorted(unknown)[0]}".')
@@ -213,7 +202,7 @@ class JiraRest:
         text = adf.text_of(asked["body"]).strip()
         if len(text) > LONGEST_COMMENT:
             raise Refusal(400, errors={"comment": "The entered text is too long."})
-        properties = _properties(asked.get("properties", []))
+        properties = properties_of(asked.get("properties", []))
         visibility = asked.get("visibility")
         if visibility is not None and (
             not isinstance(visibility, dict) or visibility.get("type") not in ("role", "group")
@@ -240,7 +229,7 @@ class JiraRest:
         return web.Response(status=204)
 
     async def comment_list(self, request: web.Request) -> web.Response:
-        ids = (await _json(request)).get("ids")
+        ids = (await json_body(request)).get("ids")
         if not isinstance(ids, list) or not ids or len(ids) > 1000 or not all(type(i) is int for i in ids):
             raise Refusal(400, "The ids must be a list of 1 to 1000 numbers.")
         expand = "properties" in request.query.get("expand", "").split(",")
@@ -250,7 +239,7 @@ class JiraRest:
             for c in issue.comments
             if int(c.id) in ids
         ]
-        return self._page(request, found, "values", 1000)
+        return page_of(request, found, "values", 1000)
 
     async def property_keys(self, request: web.Request) -> web.Response:
         found = self._any_comment(request)
@@ -268,7 +257,7 @@ class JiraRest:
             value = await request.json()
         except ValueError:
             raise Refusal(400, "The value has to be valid JSON.") from None
-        found.properties |= _properties([{"key": request.match_info["property"], "value": value}])
+        found.properties |= properties_of([{"key": request.match_info["property"], "value": value}])
         return web.Response(status=200)
 
     # How
@@ -323,18 +312,6 @@ class JiraRest:
             }  # fmt: skip
         return answer
 
-    def _page(self, request: web.Request, found: list[Any], name: str, default: int) -> web.Response:
-        try:
-            start, most = int(request.query.get("startAt", 0)), int(request.query.get("maxResults", default))
-        except ValueError:
-            raise Refusal(400, "startAt and maxResults are numbers.") from None
-        most = max(0, min(most, 1000))
-        page = found[start : start + most]
-        answer = {"startAt": start, "maxResults": most, "total": len(found), name: page}
-        if name == "values":
-            answer["isLast"] = start + most >= len(found)
-        return web.json_response(answer)
-
     def _limit(self, key: str) -> None:
         times, at = self._writes.setdefault(key, deque(maxlen=200)), time.monotonic()
         for most, seconds in WRITES:
@@ -346,30 +323,3 @@ class JiraRest:
                     RateLimit_Reason="jira-per-issue-on-write",
                 )
         times.append(at)
-
-
-async def _json(request: web.Request) -> dict[str, Any]:
-    if request.content_type != "application/json":
-        raise Refusal(415)
-    try:
-        body = await request.json()
-    except ValueError:
-        raise Refusal(400, "There was an error parsing JSON. Check that your request body is valid.") from None
-    if not isinstance(body, dict):
-        raise Refusal(400, "Invalid request payload. Refer to the REST API documentation and try again.")
-    return body
-
-
-def _properties(given: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if not isinstance(given, list):
-        raise Refusal(400, errors={"properties": "properties must be a list."})
-    for item in given:
-        if not isinstance(item, dict) or set(item) != {"key", "value"} or not isinstance(item["key"], str):
-            raise Refusal(400, errors={"properties": "a property has a key and a value."})
-        if not 0 < len(item["key"]) <= 255:
-            raise Refusal(400, errors={"properties": "a property's key has 1 to 255 characters."})
-        if len(json.dumps(item["value"])) > LONGEST_PROPERTY:
-            raise Refusal(400, errors={"properties": f"a property's value has at most {LONGEST_PROPERTY} characters."})
-        found[item["key"]] = item["value"]
-    return found
