@@ -23,7 +23,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
 
@@ -67,9 +67,9 @@ class Redactor:
             # Three characters occur everywhere: hidden where they stand alone, or no line would be readable.
             words |= {secret} if len(secret) < 4 else set()
             for user in filter(None, users):
-                forms.add(base64.b64encode(f"{user}:{secret}".encode()).decode())
+                forms.add(re.escape(base64.b64encode(f"{user}:{secret}".encode("utf-8", "surrogatepass")).decode()))
         # Longest first: a secret that begins with another one must not leave its end behind.
-        parts = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
+        parts = sorted(forms, key=len, reverse=True)
         parts += [rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(words)]
         self._known = re.compile("|".join(parts)) if parts else None
 
@@ -97,17 +97,24 @@ class Redactor:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in a line: plain, in JSON, in a repr, in a URL."""
-    return {
-        secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        repr(secret)[1:-1],
-        repr(secret.encode())[2:-1],
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
-    }
+    """Patterns of the secret as it may stand in a line: plain, in JSON or a repr (also twice over), in a URL."""
+    raw = secret.encode("utf-8", "surrogatepass")  # a setting that is not UTF-8 arrives with lone surrogates
+    urls = (quote(raw, safe=""), quote(raw), quote_plus(raw))
+    return {"".join(map(_written, secret)), *map(re.escape, urls)}
+
+
+def _written(character: str) -> str:
+    """A pattern of one character: as it is, or as JSON, a repr of a text or a repr of bytes writes it."""
+    if character in "\"'":
+        return rf"\\*{character}"
+    if character == "\\":
+        return r"\\+"
+    if " " <= character <= "~":
+        return re.escape(character)
+    escaped = {json.dumps(character)[1:-1], repr(character)[1:-1], ascii(character)[1:-1]}
+    escaped.add(repr(character.encode("utf-8", "surrogatepass"))[2:-1])
+    ways = [re.escape(way).replace(r"\\", r"\\+") for way in sorted(escaped, key=len, reverse=True)]
+    return f"(?:{'|'.join([*ways, re.escape(character)])})"
 
 
 def _safe_repr(value: object) -> str:
@@ -131,7 +138,9 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         # logging's own answer prints the record's arguments, unredacted. Say that it happened, and where, no more.
-        self.stream.write(f"a log line of {record.name} could not be written ({record.pathname}:{record.lineno})\n")
+        # And a log that nobody reads any more (a closed pipe, a full disk) is no reason for the program to stop.
+        with suppress(OSError, ValueError):
+            self.stream.write(f"a log line of {record.name} could not be written ({record.pathname}:{record.lineno})\n")
 
 
 def configure(
