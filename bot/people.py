@@ -1,7 +1,7 @@
 """Who may do what, asked at the moment it matters.
 
-Whether an account is deactivated, a guest, a bot or from elsewhere is asked of Slack at every call. Membership of groups
-and channels may be up to 60 s old. What cannot be found out is a no, with "try again": nobody decides on a guess.
+Whether an account is deactivated, a guest, a bot or from elsewhere is asked of Slack at every call. Membership of
+groups and channels may be up to 60 s old. What cannot be found out is a no, with "try again": nobody decides by guess.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNKNOWN = "This account is not a member of this workspace."
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether they may, the sentence why not (empty when they may), and the name to show. `certain`: Slack was asked."""
+    """Whether they may, the sentence why not (else empty), and the name to show. `certain`: Slack did answer."""
 
     allowed: bool
     reason: str

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
@@ -58,6 +58,15 @@ class ChannelInfo(Frozen):
     is_archived: bool
 
 
+class Connection(Protocol):
+    """How Slack reaches us, as `handlers.slack.connect` gives it: set by `bot.app`, asked by `/ready`."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    async def close(self, seconds: float = 10.0) -> None: ...
+
+
 class _Lane:
     """The order and the pace of one kind of write to one channel: one at a time, a burst, then about one a second."""
 
@@ -99,6 +108,7 @@ class Slack:
         self.team_id = ""
         self.team_url = ""
         self.scopes: frozenset[str] = frozenset()
+        self.connection: Connection | None = None
         token, base = settings.slack_bot_token.get_secret_value(), settings.slack_api_url
         self.client = AsyncWebClient(token, base_url=base, retry_handlers=[])
         self._reads = AsyncWebClient(

@@ -1,0 +1,177 @@
+"""The buttons of a card, and the window behind Edit.
+
+Every click is acknowledged before anything else happens. Then: who is this, may they, and one call of the workflow,
+which decides by compare and set. The card follows from the store; here people are only told what concerns them alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal
+from bot.cards.parts import clock
+from bot.drafts import MAX_TEXT, Draft, DraftState
+from bot.errors import PMAgentError, UserError
+from bot.log import get_logger
+from bot.people import TRY_AGAIN, Verdict
+from bot.store import StoreUnavailable
+from bot.workflow import Actor, decide, load_draft, refused, retry_event
+from handlers.interactions import Ack, Body, Click, Place, Submission, tell
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+
+NOT_STORED = "This could not be recorded just now, so nothing was done. Please try again in a moment."
+PATIENCE = 8.0
+"""Seconds for a look-up after the click is acknowledged."""
+BEFORE_MODAL = 0.8
+"""Seconds for the look-up before a modal is opened: its trigger lives for 3. A slower answer counts at submission."""
+IN_ACK = 1.8
+"""Seconds for the look-up inside a modal's acknowledgement, which must be out within 3."""
+ACK_BY = 2.4
+"""Seconds after which a modal is acknowledged whatever is still under way."""
+
+
+async def button(ctx: Context, ack: Ack, body: Body) -> None:
+    """Approve, Skip, Undo, Retry, Look again, Post again, Post anyway, Draft anew."""
+    await ack()
+    click = Click.of(body)
+    action, draft_id = ACTIONS[click.action_id], click.value.get("draft", "")
+    verdict = await ctx.people.may_decide(click.place.user, patience=PATIENCE)
+    if not verdict.allowed:
+        await _refuse(ctx, click.place, draft_id, action, verdict)
+        return
+    try:
+        await decide(ctx, draft_id, action, by=_actor(click.place, verdict), seen=click.value.get("seen"))
+    except UserError as error:
+        await tell(ctx, click.place, str(error))
+    except StoreUnavailable:
+        await tell(ctx, click.place, NOT_STORED)
+
+
+async def edit(ctx: Context, ack: Ack, body: Body) -> None:
+    """Edit: open the modal at once. Who may not decide does not get it, unless the look-up is slow; then it is refused
+    at submission."""
+    await ack()
+    click = Click.of(body)
+    asked = asyncio.create_task(ctx.people.may_decide(click.place.user, patience=PATIENCE))
+    try:
+        draft = await load_draft(ctx, click.value.get("draft", ""))
+        done, _ = await asyncio.wait({asked}, timeout=BEFORE_MODAL)
+        if done and not asked.result().allowed:
+            await _refuse(ctx, click.place, draft.id, "edit", asked.result())
+            return
+        if draft.state != DraftState.WAITING:
+            await tell(ctx, click.place, _too_late(ctx, draft))
+            return
+        if draft.fingerprint != click.value.get("seen"):
+            ctx.worker.wake_draft(draft.id)
+            await tell(ctx, click.place, "The card has changed since. Please look at it as it is now.")
+            return
+        await ctx.slack.open_modal(click.trigger_id, edit_modal(draft))
+    except UserError as error:
+        await tell(ctx, click.place, str(error))
+    except PMAgentError as error:
+        log.warning("edit.not_opened", draft_id=click.value.get("draft"), reason=str(error))
+        await tell(ctx, click.place, "Slack did not open the window in time. Please press Edit once more.")
+    finally:
+        asked.cancel()
+
+
+async def edited(ctx: Context, ack: Ack, body: Body) -> None:
+    """The modal was sent: approve the edited text. What cannot be done is said in the modal, which keeps the text."""
+    started = time.monotonic()
+    sent = Submission.of(body)
+    words = sent.text.replace("\r\n", "\n").strip()
+    if not words:
+        await ack(
+            response_action="errors", errors={TEXT_BLOCK: "The reply is empty. Write something, or press Cancel."}
+        )
+        return
+    if len(words) > MAX_TEXT:
+        sentence = f"This has {len(words):,} characters; at most {MAX_TEXT:,} fit. Please shorten it."
+        await ack(response_action="errors", errors={TEXT_BLOCK: sentence})
+        return
+    task = asyncio.create_task(_approve_edit(ctx, sent))
+    done, _ = await asyncio.wait({task}, timeout=ACK_BY - (time.monotonic() - started))
+    if not done:
+        # The disk or Slack is slow. The text stays on the screen until it is known what became of it.
+        await _keep_open(ctx, ack, sent, "This takes longer than usual. The card will show what became of it.")
+        problem = await task
+        if problem:
+            await tell(ctx, sent.place, problem)
+        return
+    problem = task.result()
+    if problem:
+        await _keep_open(ctx, ack, sent, problem)
+    else:
+        await ack()
+
+
+async def retry(ctx: Context, ack: Ack, body: Body) -> None:
+    """Retry on an event that Claude could not answer."""
+    await ack()
+    click = Click.of(body)
+    verdict = await ctx.people.may_decide(click.place.user, patience=PATIENCE)
+    if not verdict.allowed:
+        await _refuse(ctx, click.place, None, "retry_event", verdict)
+        return
+    try:
+        sentence = await retry_event(ctx, click.value.get("event", ""), _actor(click.place, verdict))
+    except UserError as error:
+        sentence = str(error)
+    except StoreUnavailable:
+        sentence = NOT_STORED
+    await tell(ctx, click.place, sentence)
+
+
+async def _approve_edit(ctx: Context, sent: Submission) -> str | None:
+    """None when the edit was approved; else the sentence that says why not."""
+    verdict = await ctx.people.may_decide(sent.place.user, patience=IN_ACK)
+    try:
+        if not verdict.allowed:
+            await refused(ctx, sent.draft, "edit", sent.place.user, verdict.reason)
+            return verdict.reason
+        await decide(ctx, sent.draft, "edit", by=_actor(sent.place, verdict), seen=sent.seen, text=sent.text)
+    except UserError as error:
+        return str(error)
+    except StoreUnavailable:
+        return NOT_STORED
+    return None
+
+
+async def _keep_open(ctx: Context, ack: Ack, sent: Submission, reason: str) -> None:
+    """Acknowledge with the same modal: what the person typed, the reason, and the draft's present fingerprint."""
+    try:
+        draft = await asyncio.wait_for(load_draft(ctx, sent.draft), 0.4)
+    except (UserError, TimeoutError):
+        await ack(response_action="errors", errors={TEXT_BLOCK: reason[:1000]})
+        return
+    await ack(response_action="update", view=edit_modal(draft, text=sent.text, notice=reason))
+
+
+async def _refuse(ctx: Context, place: Place, draft_id: str | None, action: str, verdict: Verdict) -> None:
+    """Tell them privately, and record the attempt. The card stays as it is."""
+    try:
+        await refused(ctx, draft_id or None, action, place.user, verdict.reason)
+    except StoreUnavailable:
+        log.exception("refusal.not_recorded", draft_id=draft_id, user=place.user)
+    await tell(ctx, place, verdict.reason or TRY_AGAIN)
+
+
+def _actor(place: Place, verdict: Verdict) -> Actor:
+    return Actor(place.user, verdict.name)
+
+
+def _too_late(ctx: Context, draft: Draft) -> str:
+    last = draft.decision
+    if draft.state == DraftState.SUPERSEDED:
+        return "A newer draft on this issue has taken this one's place. Please decide on that one."
+    if last is None:
+        return "This draft does not wait for a decision any more. Please look at its card."
+    when = clock(last.at, ctx.clock.now(), ctx.settings.timezone)
+    return f"{last.name} was first, {when}. Please look at the card as it is now."

@@ -1,0 +1,275 @@
+"""`/pmagent`: every word it knows, who may say it, and what it does. Answers are private.
+
+`COMMANDS` is the table of contents. The command is acknowledged at once; the answer goes to its `response_url`, which
+works in channels that the bot is not in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from bot.cards import Message
+from bot.errors import PMAgentError, UserError
+from bot.log import get_logger
+from bot.people import Verdict
+from bot.store import StoreUnavailable
+from bot.workflow import (
+    Actor,
+    health,
+    mode,
+    pause,
+    paused,
+    pending,
+    refused,
+    request_draft,
+    resume,
+    switch_mode,
+    why,
+)
+from handlers import answers
+from handlers.interactions import Ack, Body, Command, tell
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+PATIENCE = 8.0
+MAX_PAUSE = timedelta(days=90)
+MAX_DAYS = 3650.0
+
+
+class Who(Enum):
+    """Who may say a word: `bot.people` has the rules."""
+
+    EVERYBODY = "everybody"
+    MEMBER = "full members of the approvals channel"
+    APPROVER = "approvers and admins"
+    ADMIN = "admins"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command with the person who may say it."""
+
+    ctx: Context
+    words: tuple[str, ...]
+    by: Actor
+
+
+Run = Callable[[Asked], Awaitable[Message | str]]
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of `/pmagent`. `who_with_words`: who may say it with words after it, where that differs."""
+
+    name: str
+    usage: str
+    does: str
+    who: Who
+    run: Run
+    max_words: int = 0
+    who_with_words: Who | None = None
+
+    def asks_for(self, words: tuple[str, ...]) -> Who:
+        return self.who_with_words if words and self.who_with_words else self.who
+
+
+async def command(ctx: Context, ack: Ack, body: Body) -> None:
+    """`/pmagent …`: acknowledge, find the word, ask who it is, run it, answer."""
+    await ack()
+    said = Command.of(body)
+    try:
+        answer = await _answer(ctx, said)
+    except UserError as error:
+        answer = str(error)
+    except StoreUnavailable:
+        answer = "This could not be recorded just now, so nothing was done. Please try again in a moment."
+    except PMAgentError as error:
+        log.warning("command.failed", text=said.text[:100], reason=str(error))
+        answer = f"That did not work: {error}. Please try again in a moment."
+    await tell(ctx, said.place, answer, url_first=True)
+
+
+async def _answer(ctx: Context, said: Command) -> Message | str:
+    words = tuple(said.text.split())
+    word = COMMANDS.get(words[0].lower()) if words else COMMANDS["help"]
+    if word is None:
+        return answers.help_page(COMMANDS.values(), unknown=words[0], nearest=nearest(words[0]))
+    rest = words[1:]
+    if len(rest) > word.max_words:
+        extra = " ".join(rest[word.max_words :])
+        raise UserError(f"/pmagent {word.name} takes no “{extra[:60]}”. It is used like this: {word.usage}")
+    verdict = await _may(ctx, word.asks_for(rest), said.place.user)
+    if not verdict.allowed:
+        await refused(ctx, None, word.name, said.place.user, verdict.reason)
+        return verdict.reason
+    return await word.run(Asked(ctx, rest, Actor(said.place.user, verdict.name)))
+
+
+async def _may(ctx: Context, who: Who, user: str) -> Verdict:
+    people = ctx.people
+    if who is Who.EVERYBODY:
+        return Verdict(True, "", "somebody")
+    if who is Who.MEMBER:
+        return await people.is_member(user, patience=PATIENCE)
+    if who is Who.ADMIN:
+        return await people.may_administer(user, patience=PATIENCE)
+    approver = await people.may_decide(user, patience=PATIENCE)
+    if approver.allowed:
+        return approver
+    admin = await people.may_administer(user, patience=PATIENCE)
+    return admin if admin.allowed else approver
+
+
+# Reading what was typed
+
+
+def nearest(word: str) -> str | None:
+    """The known word that is most like this one, if any is."""
+    found = difflib.get_close_matches(word.lower(), list(COMMANDS), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def read_key(text: str, watches: Callable[[str], bool]) -> str:
+    """The issue key in `text` (`ECD-142`, in any case, or the issue's address). Raises `UserError` for any other."""
+    address = re.search(r"/browse/([^/?#|>\s]+)", text)
+    key = (address[1] if address else text.strip("<>.,;:")).upper()
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]{1,79}-[1-9][0-9]{0,14}", key):
+        raise UserError(f"“{text[:60]}” is not an issue key such as ECD-142.")
+    project = key.rpartition("-")[0]
+    if not watches(project):
+        raise UserError(f"{key} is in project {project}, which this bot does not look after (JIRA_PROJECTS).")
+    return key
+
+
+def read_duration(text: str) -> timedelta:
+    """`30m`, `2h`, `1d`, `1h30m`, at most 90 days. Raises `UserError` for any other."""
+    match = re.fullmatch(r"(?=.)(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m(?:in)?)?", text.lower(), re.ASCII)
+    if not match:
+        raise UserError(f"“{text[:60]}” is not a duration such as 30m, 2h or 1d.")
+    days, hours, minutes = (int(part or 0) for part in match.groups())
+    found = timedelta(days=days, hours=hours, minutes=minutes)
+    if not timedelta(0) < found <= MAX_PAUSE:
+        raise UserError("A pause lasts from one minute to 90 days. Without a duration it lasts until /pmagent resume.")
+    return found
+
+
+def read_days(text: str) -> float:
+    """A number of days, above 0. Raises `UserError` for any other."""
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text, re.ASCII) or not 0 < float(text) <= MAX_DAYS:
+        raise UserError(f"“{text[:60]}” is not a number of days, such as 7.")
+    return float(text)
+
+
+def _key(asked: Asked, example: str) -> str:
+    if not asked.words:
+        raise UserError(f"Which issue? For example: {example}")
+    return read_key(asked.words[0], asked.ctx.settings.watches)
+
+
+# What the words do
+
+
+async def _help(asked: Asked) -> Message:
+    return answers.help_page(COMMANDS.values())
+
+
+async def _stats(asked: Asked) -> Message:
+    from bot.reports.metrics import figures
+
+    days = read_days(asked.words[0]) if asked.words else None
+    return answers.stats_page(await figures(asked.ctx.store, asked.ctx.clock, days), days)
+
+
+async def _mode(asked: Asked) -> Message | str:
+    if not asked.words:
+        setting = await mode(asked.ctx)
+        return answers.mode_page(setting, asked.ctx.clock.now(), asked.ctx.settings.timezone)
+    wanted = asked.words[0].lower()
+    if wanted == "simulation":
+        return await switch_mode(asked.ctx, "simulation", asked.by)
+    if wanted == "production":
+        return await switch_mode(asked.ctx, "production", asked.by)
+    raise UserError(f"There is no mode “{wanted[:60]}”: it is simulation or production.")
+
+
+async def _pending(asked: Asked) -> Message:
+    ctx = asked.ctx
+    return answers.pending_page(
+        await pending(ctx),
+        site=ctx.settings.site,
+        team_url=ctx.slack.team_url,
+        now=ctx.clock.now(),
+        timezone=ctx.settings.timezone,
+    )
+
+
+async def _standup(asked: Asked) -> Message | str:
+    from bot.reports.standup import standup_now
+
+    if not asked.words:
+        return await standup_now(asked.ctx, share=False, by=f"slack:{asked.by.id}")
+    if asked.words[0].lower() != "share":
+        raise UserError("It is used like this: /pmagent standup, or /pmagent standup share for the whole channel.")
+    await standup_now(asked.ctx, share=True, by=f"slack:{asked.by.id}")
+    return "The standup was posted to the standup channel."
+
+
+async def _draft(asked: Asked) -> str:
+    return await request_draft(asked.ctx, _key(asked, "/pmagent draft ECD-142"), asked.by)
+
+
+async def _why(asked: Asked) -> Message:
+    ctx, key = asked.ctx, _key(asked, "/pmagent why ECD-142")
+    return answers.why_page(
+        key, await why(ctx, key), site=ctx.settings.site, now=ctx.clock.now(), timezone=ctx.settings.timezone
+    )
+
+
+async def _pause(asked: Asked) -> str:
+    ctx = asked.ctx
+    until = ctx.clock.now() + read_duration("".join(asked.words)) if asked.words else None
+    await pause(ctx, until, asked.by)
+    when = f"until {answers.stamp(until, ctx.settings.timezone)}" if until else "until somebody says /pmagent resume"
+    return f"Drafting is paused {when}. Webhooks are still taken in, and nothing is lost."
+
+
+async def _resume(asked: Asked) -> str:
+    if await paused(asked.ctx) is None:
+        return "Drafting is not paused."
+    await resume(asked.ctx, asked.by)
+    return "Drafting goes on, with what has waited first."
+
+
+async def _health(asked: Asked) -> Message:
+    return answers.health_page(await health(asked.ctx))
+
+
+_WORDS = (
+    Word("help", "/pmagent help", "shows this", Who.EVERYBODY, _help, max_words=9),
+    Word("stats", "/pmagent stats [days]", "figures, of all time or of the last days", Who.MEMBER, _stats, 1),
+    Word(
+        "mode", "/pmagent mode [simulation|production]", "shows the mode, or switches it (admins)",
+        Who.EVERYBODY, _mode, 1, Who.ADMIN,
+    ),
+    Word("pending", "/pmagent pending", "the drafts that wait for a decision", Who.MEMBER, _pending),
+    Word(
+        "standup", "/pmagent standup [share]", "the standup now, for you alone or for the channel (approvers)",
+        Who.MEMBER, _standup, 1, Who.APPROVER,
+    ),
+    Word("draft", "/pmagent draft KEY", "asks for a draft on an issue (approvers)", Who.APPROVER, _draft, 1),
+    Word("why", "/pmagent why KEY", "what became of an issue's events, and why", Who.MEMBER, _why, 1),
+    Word("pause", "/pmagent pause [30m|2h|1d]", "drafting waits; webhooks are taken in (approvers)",
+         Who.APPROVER, _pause, 3),
+    Word("resume", "/pmagent resume", "drafting goes on (approvers)", Who.APPROVER, _resume),
+    Word("health", "/pmagent health", "how each part of the program is", Who.EVERYBODY, _health),
+)  # fmt: skip
+COMMANDS: dict[str, Word] = {word.name: word for word in _WORDS}
+"""Every word that `/pmagent` knows."""
