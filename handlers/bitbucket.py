@@ -26,7 +26,7 @@ PULL_REQUEST_ACTIONS = frozenset({
     "rejected", "comment_created", "comment_updated", "comment_deleted", "comment_resolved", "comment_reopened",
 })  # fmt: skip
 _KEY = re.compile(r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]+)-([1-9]\d{0,9})(?![0-9A-Za-z])")
-_REPOSITORY = re.compile(r"[\w.{}-]{1,128}/[\w.{}-]{1,128}")
+_REPOSITORY = re.compile(r"(?!\.\.?/)[A-Za-z0-9_.{}-]{1,128}/(?!\.\.?$)[A-Za-z0-9_.{}-]{1,128}")
 
 Keys = Callable[..., tuple[str, ...]]
 

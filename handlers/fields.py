@@ -120,8 +120,9 @@ class Fields:
 
     def time(self, name: str) -> datetime:
         """An ISO-8601 time with its zone, in UTC."""
+        text = self.text(name)
         try:
-            found = datetime.fromisoformat(self.text(name))
+            found = datetime.fromisoformat(text)
             if found.tzinfo is not None:
                 return found.astimezone(UTC)
         except (ValueError, OverflowError):
