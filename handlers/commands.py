@@ -215,10 +215,10 @@ async def _standup(asked: Asked) -> Message | str:
     from bot.reports.standup import standup_now
 
     if not asked.words:
-        return await standup_now(asked.ctx, share=False, by=f"slack:{asked.by.id}")
+        return await standup_now(asked.ctx, share=False, by=asked.by.id)
     if asked.words[0].lower() != "share":
         raise UserError("It is used like this: /pmagent standup, or /pmagent standup share for the whole channel.")
-    await standup_now(asked.ctx, share=True, by=f"slack:{asked.by.id}")
+    await standup_now(asked.ctx, share=True, by=asked.by.id)
     return "The standup was posted to the standup channel."
 
 
