@@ -6,6 +6,7 @@ the problems is that of `response_metadata.messages` ("missing required field: t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,8 +15,8 @@ from bot.demo.slack_rules import Problems, check_fields, is_object
 
 MESSAGE_BLOCKS = 50
 VIEW_BLOCKS = 100
-ALL_TEXT = 13_200
-"""Characters over all blocks of one message; beyond it Slack answers `msg_blocks_too_long` (bolt-js#2509)."""
+MESSAGE_SIZE = 13_200
+"""Characters over all blocks of one message; beyond it Slack answers `msg_blocks_too_long` (bolt-js#2509, #2867)."""
 
 _IN_MESSAGES = frozenset({"section", "header", "divider", "context", "actions", "image", "rich_text", "input",
                           "markdown", "table", "context_actions"})  # fmt: skip
@@ -57,12 +58,9 @@ def check_view(view: Any) -> list[str]:
     return problems.found + _check_blocks(view.get("blocks"), _IN_VIEWS, VIEW_BLOCKS, "/view/blocks")
 
 
-def all_text(value: Any) -> int:
-    """How many characters of text the blocks hold."""
-    if isinstance(value, dict):
-        own = sum(len(v) for k, v in value.items() if k == "text" and isinstance(v, str))
-        return own + sum(all_text(v) for v in value.values() if isinstance(v, (dict, list)))
-    return sum(all_text(v) for v in value) if isinstance(value, list) else 0
+def size(blocks: Any) -> int:
+    """Characters of all blocks together, their containers included, as Slack seems to count them."""
+    return len(json.dumps(blocks, ensure_ascii=False, separators=(",", ":")))
 
 
 def walk(value: Any) -> Iterator[dict[str, Any]]:

@@ -55,7 +55,7 @@ def _content(args: Json, longest: int) -> tuple[str, list[Json]]:
     problems = limits.check_message(blocks)
     if problems:
         raise ApiError("invalid_blocks", *problems, errors=[p.removeprefix("[ERROR] ") for p in problems])
-    if limits.all_text(blocks) > limits.ALL_TEXT:
+    if limits.size(blocks) > limits.MESSAGE_SIZE:
         raise ApiError("msg_blocks_too_long")
     return text, with_ids(blocks)
 

@@ -75,7 +75,7 @@ APPROVALS, STANDUP, GENERAL, PM_GROUP = "C0APPROVE1", "C0STANDUP1", "C0GENERAL1"
 def everybody() -> dict[str, Member]:
     """One of each kind: approvers, a colleague who may not decide, an admin, an outsider, and those who never may."""
     members = (
-        Member(DANA, "Dana Reyes", "dana", "Product manager"),
+        Member(DANA, "Dana Petrova", "dana", "Product manager"),
         Member(SAM, "Sam Whitfield", "sam", "Delivery lead"),
         Member(PRIYA, "Priya Nair", "priya", "Engineer"),
         Member(OLGA, "Olga Lindt", "olga", "Workspace admin", is_admin=True),
