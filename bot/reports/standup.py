@@ -168,7 +168,8 @@ def _details(report: Report, ts: str | None = None, kind: str | None = None) -> 
 async def _from_jira(ctx: Context) -> tuple[tuple[Issue, ...], tuple[Issue, ...], tuple[str, ...]]:
     """The issues changed lately, the issues due soon, and what could not be read."""
     keys = ctx.settings.jira_projects
-    scope = f"project in ({', '.join(keys)}) AND " if keys else ""
+    names = ", ".join(f'"{key}"' for key in keys)  # quoted: a key may be a word of JQL, such as IN
+    scope = f"project in ({names}) AND " if keys else ""
     # Relative times: an absolute one would be read in the time zone of the service account's profile.
     changed = f"{scope}updated >= -{rules.WAITING_DAYS}d ORDER BY updated DESC"
     soon = f"{scope}due <= {rules.DUE_DAYS}d AND statusCategory != Done ORDER BY due ASC"
