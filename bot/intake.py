@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 from bot.events import DraftRequested, Event, Ignored, IssueCommented
+from bot.failpoints import failpoint
 from bot.store import Audit, Conflict, Expect, Put, Record, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ async def notice(ctx: Context, delivery: Delivery, event: Event | Ignored, malfo
         return Noticed(first, "duplicate")
     if state == "ignored":
         return Noticed(event_id, "ignored", record["reason"])
+    failpoint("intake.stored")
     ctx.worker.wake_event(event_id)
     return Noticed(event_id, "accepted")
 

@@ -14,6 +14,10 @@ the clock               due times                     `bot.schedule` (standup, e
 ======================  ============================  ======================================================
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the worker and the schedule. Helpers:
-`body` (strict JSON), `fields` (reading somebody else's JSON), `openapi` (the webhooks in the OpenAPI document).
+`body` (strict JSON), `fields` (reading somebody else's JSON), `document` (the webhooks in the OpenAPI document).
 Each is thin: verify, parse into our own types (`bot.events`), call one function of the workflow, answer.
 """
+
+from handlers.sidecar import create_sidecar, openapi
+
+__all__ = ["create_sidecar", "openapi"]

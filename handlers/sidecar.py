@@ -5,14 +5,12 @@ Slack's own endpoint (HTTP mode) and the lifespan are `bot.app`'s to add: this m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 from bot import __version__
-from handlers import openapi as document
-from handlers import status
+from handlers import document, status
 
 if TYPE_CHECKING:
     from starlette.types import Lifespan
@@ -28,18 +26,17 @@ def create_sidecar(
     ctx: Context | None = None,
     *,
     lifespan: Lifespan[FastAPI] | None = None,
-    slack_ready: Callable[[], str | None] | None = None,
 ) -> FastAPI:
     """The application. Without a context it can describe itself and nothing else.
 
-    `lifespan`: the composition root's; `slack_ready()`: None when Slack is connected, else why not (for `/ready`).
+    `lifespan`: the composition root's, where it has one.
     """
     app = FastAPI(title="PM Agent", version=__version__, description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
     if ctx is not None:
         from handlers.webhooks import gates  # here: `openapi` needs no markup, no store and no workflow
 
         app.router.routes[:0] = gates(ctx)  # first: every request looks through the routes in order
-    app.include_router(status.routes(ctx, slack_ready))
+    app.include_router(status.routes(ctx))
     own = app.openapi
 
     def complete() -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,11 +46,8 @@ class Ready(BaseModel):
     parts: dict[str, str]
 
 
-def routes(ctx: Context | None, slack_ready: Callable[[], str | None] | None = None) -> APIRouter:
-    """The four endpoints. `slack_ready()`: None when Slack can be heard and spoken to, else why not.
-
-    `ctx` None: the routes can be described (OpenAPI) and not called.
-    """
+def routes(ctx: Context | None) -> APIRouter:
+    """The four endpoints. `ctx` None: they can be described (OpenAPI) and not called."""
     router = APIRouter(tags=["status"])
 
     def given() -> Context:
@@ -72,7 +68,7 @@ def routes(ctx: Context | None, slack_ready: Callable[[], str | None] | None = N
 
     @router.get("/ready", summary="Whether work is taken", responses={503: {"model": Ready}})
     async def ready(response: Response) -> Ready:
-        parts = await readiness(given(), slack_ready)
+        parts = await readiness(given())
         wrong = any(text != "ok" for text in parts.values())
         response.status_code = 503 if wrong else 200
         return Ready(status="not ready" if wrong else "ready", parts=parts)
@@ -94,13 +90,13 @@ def routes(ctx: Context | None, slack_ready: Callable[[], str | None] | None = N
             )
         from bot.reports.metrics import figures  # here: the report is read by few processes
 
-        text = exposition(await figures(ctx.store, ctx.clock, None), await readiness(ctx, slack_ready))
+        text = exposition(await figures(ctx.store, ctx.clock, None), await readiness(ctx))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router
 
 
-async def readiness(ctx: Context, slack_ready: Callable[[], str | None] | None = None) -> dict[str, str]:
+async def readiness(ctx: Context) -> dict[str, str]:
     """Store, slack and worker: `ok`, or what is wrong."""
     parts: dict[str, str] = {}
     try:
@@ -109,7 +105,8 @@ async def readiness(ctx: Context, slack_ready: Callable[[], str | None] | None =
         parts["store"] = "ok"
     except (StoreUnavailable, TimeoutError) as error:
         parts["store"] = str(error) or "does not answer"
-    parts["slack"] = (slack_ready() if slack_ready else None) or "ok"
+    connection = ctx.slack.connection
+    parts["slack"] = "ok" if connection is not None and connection.connected else "not connected"
     worker = getattr(ctx, "worker", None)
     parts["worker"] = "starting" if worker is None else worker.ready() or "ok"
     return parts

@@ -10,7 +10,7 @@
     seen, age, project    bot.intake, here      200   duplicate, or ignored with a reason
     new                   bot.intake            202   on stable storage; 503 where that failed
 
-The doors are plain ASGI and stand in `handlers.openapi` for the document: this path carries the load.
+The doors are plain ASGI and stand in `handlers.document` for the document: this path carries the load.
 """
 
 from __future__ import annotations
