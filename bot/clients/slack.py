@@ -219,7 +219,8 @@ class Slack:
         answer = await self._read("users.info", lambda: self._reads.users_info(user=user_id))
         found = answer.get("user") or {}
         profile = found.get("profile") or {}
-        name = profile.get("display_name") or profile.get("real_name") or found.get("real_name") or found.get("name")
+        # The full name: a record of who decided should still say who that was in a year.
+        name = profile.get("real_name") or found.get("real_name") or profile.get("display_name") or found.get("name")
         teams = (found.get("enterprise_user") or {}).get("teams") or []
         team = str(found.get("team_id") or "")
         return SlackUser(

@@ -1,0 +1,206 @@
+"""The rules: who may decide, freshness, audience, what Claude may know, what counts as a question."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.issues import Change, Comment, Issue, Link, Person, Visibility
+from bot.policy import (
+    Audience,
+    SlackUser,
+    asks_something,
+    audience,
+    for_customer,
+    freshness,
+    may_decide,
+    standing,
+    visible_to,
+    words_changed,
+)
+from bot.settings import Settings, load
+
+HOME = "T1"
+NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+ANA, BEN = Person(account_id="a1", name="Ana Ruiz"), Person(account_id="b1", name="Ben Okafor")
+ROLE = Visibility(type="role", value="Developers")
+
+
+def user(**changes: Any) -> SlackUser:
+    return SlackUser(**{"id": "U1", "name": "Dana", "team_id": HOME, **changes})
+
+
+def comment(number: int, text: str = "Hello", **changes: Any) -> Comment:
+    at = NOW + timedelta(minutes=number)
+    values = {"id": str(number), "author": BEN, "text": text, "created": at, "updated": at, **changes}
+    return Comment(**values)
+
+
+def issue(*comments: Comment, **changes: Any) -> Issue:
+    values = {
+        "key": "ECD-1", "project": "ECD", "summary": "Export fails", "url": "https://x.example/browse/ECD-1",
+        "status": "Open", "assignee": ANA, "comments": comments, "comment_total": len(comments), **changes,
+    }  # fmt: skip
+    return Issue(**values)
+
+
+def settings(**changes: str) -> Settings:
+    return load(
+        {
+            "ANTHROPIC_API_KEY": "k", "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "a@b.example",
+            "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t", "JIRA_URL": "https://x.example", "JIRA_WEBHOOK_SECRET": "s",
+            "SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_CHANNEL_APPROVALS": "C123",
+            "PMAGENT_APPROVERS": "U1", **changes,
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"deleted": True}, "deactivated"),
+        ({"is_bot": True}, "Bots"),
+        ({"is_guest": True}, "Guests"),
+        ({"is_stranger": True}, "another organisation"),
+        ({"team_id": "T2"}, "another organisation"),
+    ],
+)
+def test_only_full_living_members_of_the_home_workspace(change: dict[str, Any], says: str) -> None:
+    assert says in str(standing(user(**change), HOME))
+    assert says in str(may_decide(user(**change), HOME, frozenset({"U1"})))
+
+
+def test_a_member_decides_only_when_named() -> None:
+    assert may_decide(user(), HOME, frozenset({"U1"})) is None
+    assert "approvers" in str(may_decide(user(), HOME, frozenset()))
+
+
+def test_an_unchanged_issue_is_fresh_whatever_the_bot_wrote() -> None:
+    before = issue(comment(1))
+    assert freshness(before, before) == ()
+    assert freshness(before, issue(comment(1), comment(2, by_us=True), labels=("x",), priority="High")) == ()
+
+
+def test_what_makes_a_draft_stale() -> None:
+    before = issue(comment(1), comment(2, "Old words"))
+    now = issue(comment(2, "New words"), comment(3, "I found it"), status="Done", assignee=None)
+    assert freshness(before, now) == (
+        "The status went from Open to Done.",
+        "The assignee changed from Ana Ruiz to nobody.",
+        "Ben Okafor edited a comment: “New words”",
+        "Ben Okafor commented: “I found it”",
+        "A comment by Ben Okafor was deleted.",
+    )
+
+
+def test_a_comment_whose_readers_changed_is_a_change() -> None:
+    assert "who may see" in freshness(issue(comment(1)), issue(comment(1, public=False)))[0]
+
+
+def test_comments_that_slid_out_of_the_window_were_not_deleted() -> None:
+    before = issue(*(comment(n) for n in range(50)), comment_total=50)
+    now = issue(*(comment(n) for n in range(1, 51)), comment_total=51)
+    assert freshness(before, now) == ("Ben Okafor commented: “Hello”",)
+
+
+def test_comments_that_slid_into_the_window_were_not_added() -> None:
+    before = issue(*(comment(n) for n in range(10, 60)), comment_total=60)
+    now = issue(*(comment(n) for n in range(9, 59)), comment_total=59)
+    assert freshness(before, now) == ("A comment by Ben Okafor was deleted.",)
+
+
+def test_many_changes_are_counted() -> None:
+    found = freshness(issue(), issue(*(comment(n) for n in range(20))))
+    assert len(found) == 9
+    assert found[-1] == "And 12 more changes."
+
+
+def test_audience_is_never_wider_than_what_is_answered() -> None:
+    plain, desk = issue(), issue(service_desk=True)
+    closed, opened = settings(), settings(JIRA_PUBLIC_REPLIES="ecd")
+    internal = Audience(audience="internal")
+    assert audience(plain, comment(1), closed) == Audience(audience="public")
+    assert audience(plain, comment(1, visibility=ROLE), closed) == Audience(audience="restricted", visibility=ROLE)
+    assert audience(desk, comment(1), closed) == internal
+    assert audience(desk, None, closed) == internal
+    assert audience(desk, comment(1), opened) == Audience(audience="public", customer=True)
+    assert audience(desk, None, opened) == Audience(audience="public", customer=True)
+    assert audience(desk, comment(1, public=False), opened) == internal
+    assert audience(desk, comment(1, visibility=ROLE), opened) == Audience(audience="internal", visibility=ROLE)
+
+
+def test_claude_is_given_only_what_every_reader_of_the_reply_sees() -> None:
+    public, note = comment(1), comment(2, public=False)
+    restricted = comment(3, visibility=ROLE)
+    other = comment(4, visibility=Visibility(type="group", value="board"))
+    everything = (public, note, restricted, other)
+    assert visible_to(Audience(audience="public", customer=True), everything) == (public,)
+    assert visible_to(Audience(audience="public"), everything) == (public,)
+    assert visible_to(Audience(audience="internal"), everything) == (public, note)
+    assert visible_to(Audience(audience="restricted", visibility=ROLE), everything) == (public, restricted)
+
+
+def test_a_customer_hears_nothing_of_linked_issues() -> None:
+    link = Link(relation="blocks", key="SEC-9", summary="Breach", status="Open")
+    changes = (
+        Change(field="Link", before="", after="This issue blocks SEC-9", at=NOW, by="Ana"),
+        Change(field="status", before="Open", after="Done", at=NOW, by="Ana"),
+    )
+    found = for_customer(issue(comment(1), comment(2, public=False), links=(link,), changes=changes))
+    assert found.links == ()
+    assert [c.field for c in found.changes] == ["status"]
+    assert [c.id for c in found.comments] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        ("Is it done", "Is it done?!", False),
+        ("Is it  done.", "is it **done**", False),
+        ("we ship on 3 May", "we ship on 5 May", True),
+        ("it costs 5 €", "it costs 5 $", True),
+        ("fertig", "nicht fertig", True),
+        ("ถึงแล้ว", "ถึงแล้ว!", False),
+        ("कब", "कबी", True),
+        ("", "…", False),
+    ],
+)
+def test_an_edit_of_punctuation_is_no_edit(before: str, after: str, changed: bool) -> None:
+    assert words_changed(before, after) is changed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Is anybody looking at this?", "¿Cuándo?", "什么时候？", "متى؟", "Պատրաստ է՞", "έτοιμο;", "έτοιμο\u037e",
+        "Did you see https://example.net/a?", "Was ist das ⁉", "done ❓", "see `a ? b : c` or not?",
+    ],
+)  # fmt: skip
+def test_questions_of_any_script(text: str) -> None:
+    assert asks_something(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "All done.", "see https://example.net/?page=2", "`a ? b : c`", "```\nwhy?\n```\nfixed", "~~~\n?\n~~~",
+        "[the list](https://example.net/?q=1)", "www.example.net/?x=1", "a; b; c", "```\nnever closed?",
+    ],
+)  # fmt: skip
+def test_no_question(text: str) -> None:
+    assert not asks_something(text)
+
+
+@given(st.text())
+def test_rules_about_texts_never_raise(text: str) -> None:
+    asks_something(text)
+    assert not words_changed(text, text)
+
+
+def test_rules_about_texts_take_linear_time() -> None:
+    for text in ("a" * 200_000, "a.a" * 70_000, "`" * 200_000, "```\n" * 50_000, "www." * 50_000):
+        asks_something(text)
