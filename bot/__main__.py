@@ -37,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_parsers(commands)
     data.add_parsers(commands)
     openapi = commands.add_parser(
-        "openapi", help="print the sidecar's OpenAPI document", description="Print the sidecar's OpenAPI document (JSON)."
+        "openapi",
+        help="print the sidecar's OpenAPI document",
+        description="Print the sidecar's OpenAPI document (JSON).",
     )
     openapi.set_defaults(run=_openapi)
     return parser
@@ -54,7 +56,10 @@ def _run(_: argparse.Namespace) -> int:
             print(f"  {problem.variable}: {problem.what}", file=sys.stderr)
             if problem.mend:
                 print(f"      {problem.mend}", file=sys.stderr)
-        print("\n.env.example explains every setting. To see it work without any account: python -m bot demo", file=sys.stderr)
+        print(
+            "\n.env.example explains every setting. To see it work without any account: python -m bot demo",
+            file=sys.stderr,
+        )
         return 2
     import asyncio
 
@@ -75,7 +80,7 @@ def _run(_: argparse.Namespace) -> int:
 def _openapi(_: argparse.Namespace) -> int:
     import json
 
-    from handlers import openapi
+    from handlers.sidecar import openapi
 
     print(json.dumps(openapi(), indent=2))
     return 0

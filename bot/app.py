@@ -23,6 +23,7 @@ from bot.store import Put
 
 if TYPE_CHECKING:
     from bot.store import Store
+    from handlers.slack import Door, Socket
 
 log = get_logger(__name__)
 
@@ -62,11 +63,11 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     Raises `bot.store.lock.DataFolderLocked` when another process holds the data folder, `UserError` when the store
     cannot be opened.
     """
-    from bot.server import Server
+    from bot.server import listen, make_server
     from bot.store.erase import serve_requests
     from bot.store.tiny import TinyStore
     from bot.workflow import settle_mode
-    from handlers import create_sidecar
+    from handlers.sidecar import create_sidecar
     from handlers.slack import build_bolt, connect, http_route
 
     configure(settings)
@@ -78,19 +79,21 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     store = TinyStore.open(settings.pmagent_data_dir, clock=clock)
     ctx = build(settings, store, clock)
     background: list[asyncio.Task[None]] = []
-    slack_handle = None
-    server = None
+    slack_handle: Socket | Door | None = None
+    server = serving = None
     code = 0
     try:
         now = await settle_mode(ctx)
         await _recall_account(ctx)
         bolt = build_bolt(ctx)
-        sidecar = create_sidecar(ctx)
+        sidecar = create_sidecar(ctx, slack_ready=lambda: _slack_ready(slack_handle))
         if not settings.socket_mode:
             sidecar.router.routes.insert(0, http_route(ctx, bolt))
-        server = Server(sidecar, settings)
-        await server.start()
-        _say(f"PM Agent {__version__} listens on http://{settings.pmagent_host}:{server.port}")
+        listening = listen(settings.pmagent_host, settings.pmagent_port)
+        server = make_server(sidecar, drain_seconds=4)
+        serving = asyncio.create_task(server.serve(sockets=[listening]), name="sidecar")
+        host, port = listening.getsockname()[:2]
+        _say(f"PM Agent {__version__} listens on http://{host}:{port}")
         _say(f"mode {now.mode} (set by {now.by}), store {settings.pmagent_data_dir.resolve()}")
         try:
             await ctx.slack.start()
@@ -103,7 +106,6 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             background.append(_keep_trying("slack", ctx.slack.start))
         if code == 0:
             slack_handle = await connect(ctx, bolt)
-            ctx.slack.connection = slack_handle
             background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
             await ctx.worker.start()
             from bot.schedule import run_schedule
@@ -117,8 +119,9 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     finally:
         for task in background:
             task.cancel()
-        if server is not None:
-            await server.stop()
+        if server is not None and serving is not None:
+            server.should_exit = True
+            await asyncio.wait({serving}, timeout=5.0)
         if slack_handle is not None:
             await slack_handle.close()
         await ctx.worker.drain(DRAIN_SECONDS)
@@ -127,6 +130,10 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
                 await closing()
     log.info("stopped", exit_code=code)
     return code
+
+
+def _slack_ready(handle: Socket | Door | None) -> str | None:
+    return None if handle is not None and handle.connected else "not connected to Slack"
 
 
 async def _recall_account(ctx: Context) -> None:

@@ -1,7 +1,8 @@
 """What happened, in our own words: parsed once at the door (`handlers/`), frozen from then on. Pure data.
 
 `kind` is the discriminator under which an event is stored and read back (`EVENT.validate_python`).
-Texts are Markdown, cleaned by `bot.safety` at the door. `issues` holds the keys an event is about, most important first.
+Texts are Markdown, cleaned by `bot.safety` at the door. `issues` holds the keys that an event is about, the most
+important first.
 """
 
 from __future__ import annotations

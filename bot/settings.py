@@ -30,16 +30,16 @@ from bot.errors import UserError
 SERVICE_ACCOUNT_DOMAIN = "@serviceaccount.atlassian.com"
 WHERE: dict[str, str] = {
     "ANTHROPIC_API_KEY": "create a key at https://platform.claude.com under API keys",
-    "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "the service account's address, at https://admin.atlassian.com under Service accounts",
+    "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "its address, at https://admin.atlassian.com under Service accounts",
     "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "create an API token for the service account at https://admin.atlassian.com",
     "ATLASSIAN_CLOUD_ID": "open https://YOUR-SITE.atlassian.net/_edge/tenant_info and copy cloudId",
     "JIRA_URL": "the address people browse, such as https://example.atlassian.net",
-    "JIRA_WEBHOOK_SECRET": "any long random text, given to Jira when the webhook is created (Jira settings, System, WebHooks)",
-    "SLACK_BOT_TOKEN": "the Bot User OAuth Token (xoxb-) under OAuth & Permissions of your app at https://api.slack.com/apps",
+    "JIRA_WEBHOOK_SECRET": "any long random text, given to Jira with the webhook (Jira settings, System, WebHooks)",
+    "SLACK_BOT_TOKEN": "the Bot User OAuth Token (xoxb-), https://api.slack.com/apps, OAuth & Permissions",
     "SLACK_APP_TOKEN": "an App-Level Token (xapp-) with connections:write, under Basic Information of your Slack app",
     "SLACK_SIGNING_SECRET": "the Signing Secret under Basic Information of your Slack app",
     "SLACK_CHANNEL_APPROVALS": "the channel's id (C…), at the bottom of the channel's details in Slack",
-    "PMAGENT_APPROVERS": "Slack user ids (U…), user group ids (S…), or the word channel for a private approvals channel",
+    "PMAGENT_APPROVERS": "Slack user ids (U…), user group ids (S…), or the word channel (approvals channel is private)",
     "PMAGENT_ADMINS": "Slack user ids (U…) or user group ids (S…); required when the approvers are the word channel",
 }
 REQUIRED = (
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # `load` reads the sources itself: it has to know blank from missing, and a test's dictionary is the whole truth.
+        # `load` reads the sources itself: it has to know blank from missing, and a test's dictionary is all there is.
         return (init_settings,)
 
     anthropic_api_key: SecretStr
@@ -336,7 +336,7 @@ _EMPTY_MEANS_OFF = ("PMAGENT_STANDUP_AT", "PMAGENT_RATE_LIMIT")
 
 
 def read_environment(folder: Path | None = None) -> dict[str, str]:
-    """The variables that concern us by upper-case name: the process's environment over `.env` in `folder` (default: here)."""
+    """Our variables by upper-case name: the process's environment, over `.env` in `folder` (default: here)."""
     dotenv = DotEnvSettingsSource(Settings, env_file=(folder or Path.cwd()) / ".env", env_file_encoding="utf-8")
     merged = {**dotenv(), **EnvSettingsSource(Settings)()}
     known = set(Settings.model_fields)
@@ -344,7 +344,7 @@ def read_environment(folder: Path | None = None) -> dict[str, str]:
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this environment (default: the process's and `.env`). Raises `SettingsError` with every problem."""
+    """The settings of this environment (default: the process's and `.env`). Raises `SettingsError` with all problems."""
     values = dict(read_environment() if environment is None else environment)
     given = {name.lower(): value for name, value in values.items() if value.strip() or name in _EMPTY_MEANS_OFF}
     missing = [name for name in REQUIRED if name.lower() not in given]

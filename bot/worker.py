@@ -1,7 +1,7 @@
 """Runs what is due. The record is the job: what has to be done stands in the store, and is found there after a crash.
 
 In memory there is only *when*: one entry per event, draft, card or message that somebody woke, its task while it runs
-and its timer while it waits. Events of one issue are drafted one after the other, those of different issues side by side.
+and its timer while it waits. Events of one issue are drafted one after the other, those of several side by side.
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ class Worker:
             job.tries += 1
             log.exception("worker.unexpected", kind=job.kind, job=job.id, tries=job.tries)
             if job.kind == "event" and job.tries >= UNEXPECTED_TRIES:
-                return await self._give_up(job, error)
+                await self._give_up(job, error)
+                return None
             return _backoff(job.tries)
         job.tries = 0
         self.waiting.pop(job.id, None)
@@ -235,7 +236,9 @@ class Worker:
             if halted:
                 self.waiting[event_id] = "drafting is paused"
                 if halted is not True:
-                    raise RetryLater("drafting is paused", after=(halted - self._ctx.clock.now()).total_seconds() + 0.05)
+                    raise RetryLater(
+                        "drafting is paused", after=(halted - self._ctx.clock.now()).total_seconds() + 0.05
+                    )
                 return
             await answer(self._ctx, event_id)
 
@@ -256,7 +259,9 @@ class Worker:
     async def _announce_budget(self, error: BudgetReached) -> None:
         settings = self._ctx.settings
         day = self._ctx.clock.now().astimezone(settings.timezone).date()
-        notice = budget_notice(error.spent, settings.pmagent_daily_budget_usd, error.until.astimezone(settings.timezone))
+        notice = budget_notice(
+            error.spent, settings.pmagent_daily_budget_usd, error.until.astimezone(settings.timezone)
+        )
         await announce(self._ctx, f"budget:{day}", notice)
 
     async def _give_up(self, job: _Job, error: Exception) -> None:

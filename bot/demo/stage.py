@@ -119,7 +119,7 @@ class Stage:
         await self._ready(20.0)
 
     async def run(self, *arguments: str, seconds: float = 60.0, **changes: str) -> tuple[int, str]:
-        """Run another command of the program (`stats`, `export drafts`) with the same settings: exit code and output."""
+        """Run another command of the program (`stats`, `export drafts`), same settings: exit code and output."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", *arguments, cwd=self.folder,
             env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), **self.env, **changes},

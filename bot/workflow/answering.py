@@ -7,13 +7,15 @@ Whatever is raised as `RetryLater` leaves the event where it is, and the worker 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.asking import CallRecord, decide_with
+from bot.asking import Asked, decide
 from bot.cards import failed_event
-from bot.clients.claude import Unanswerable
+from bot.clients.claude import CallRecord
+from bot.clients.claude_errors import Unanswerable
 from bot.drafts import Card, Draft, DraftState, Revision
 from bot.errors import Gone
 from bot.events import EVENT, DraftRequested, Event, IssueCommented, IssueCreated
@@ -21,7 +23,7 @@ from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
 from bot.log import get_logger
 from bot.policy import asks_something, audience, for_customer, visible_to, words_changed
-from bot.prompting import Decision, Material, reply_request, triage_request
+from bot.prompting import Decision, Material
 from bot.store import Audit, Conflict, Expect, Put, Record
 from bot.workflow.controls import mode
 from bot.workflow.development import pull_requests, remember
@@ -43,7 +45,7 @@ DRAFTS_WITHIN = timedelta(hours=1)
 """More drafts than this on one issue in that time means that something is talking to itself."""
 
 
-class Silence(Exception):  # noqa: N818 - an outcome, not an error
+class Silence(Exception):
     """The event is not answered. `reason` is short and countable, `detail` a sentence for `/pmagent why`."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -71,9 +73,12 @@ async def answer(ctx: Context, event_id: str) -> None:
             raise Silence(CONTEXT)
         await _settle_by_rule(ctx, event, record)
         subject = await _read(ctx, event)
-        decision = await _ask(ctx, subject, calls)
+        asked = await _ask(ctx, subject)
+        calls += asked.calls
+        if not asked.decision.should_respond:
+            raise Silence("no answer is due", asked.decision.reasoning)
         failpoint("answer.before_draft")
-        await _draft(ctx, record, subject, decision, calls, started)
+        await _draft(ctx, record, subject, asked, started)
     except Silence as silence:
         await _finish(ctx, record, started, "silence", silence.reason, silence.detail, calls)
     except Unanswerable as error:
@@ -97,7 +102,9 @@ async def _settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
     recent = await ctx.store.find("drafts", issue_key=event.issues[0])
     since = (ctx.clock.now() - DRAFTS_WITHIN).isoformat()
     if not isinstance(event, DraftRequested) and sum(r["at"] >= since for r in recent) >= DRAFTS_PER_ISSUE:
-        raise Silence("too many drafts", f"{DRAFTS_PER_ISSUE} drafts on this issue within an hour; ask with /pmagent draft")
+        raise Silence(
+            "too many drafts", f"{DRAFTS_PER_ISSUE} drafts on this issue within an hour; ask with /pmagent draft"
+        )
 
 
 async def _settle_edit(ctx: Context, event: IssueCommented, record: Record) -> None:
@@ -181,25 +188,15 @@ async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
     return comment
 
 
-async def _ask(ctx: Context, subject: Subject, calls: list[CallRecord]) -> Decision:
-    """Triage by the cheap model, then the draft by the strong one. Raises `Silence`, `Unanswerable` or `RetryLater`."""
-    settings = ctx.settings
-    requests = [reply_request(ctx.prompts, settings, subject.material)]
-    if settings.pmagent_triage_model != settings.pmagent_model and not subject.asked_for:
-        requests.insert(0, triage_request(ctx.prompts, settings, subject.material))
-    for request in requests:
-        ctx.worker.outage.turn()
-        asked = await decide_with(ctx.claude, request)
-        await ctx.worker.outage.up()
-        calls += asked.calls
-        if not asked.decision.should_respond:
-            raise Silence("no answer is due", asked.decision.reasoning)
-    return asked.decision
+async def _ask(ctx: Context, subject: Subject) -> Asked:
+    """Is an answer due, and which? Raises `Silence`, `Unanswerable` or `RetryLater`."""
+    ctx.worker.outage.turn()
+    asked = await decide(ctx.claude, ctx.settings, ctx.prompts, subject.material)
+    await ctx.worker.outage.up()
+    return asked
 
 
-async def _draft(
-    ctx: Context, record: Record, subject: Subject, decision: Decision, calls: list[CallRecord], started: Any
-) -> None:
+async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, started: Any) -> None:
     """The draft, its cycle, the event's end and the retirement of older drafts, in one write."""
     from bot.markup import addresses_in
 
@@ -209,8 +206,7 @@ async def _draft(
     material = subject.material
     texts = [material.issue.description, *(c.text for c in material.issue.comments)]
     links = {address for text in texts for address in addresses_in(text)} | {p.url for p in material.pull_requests}
-    answered = subject.answered
-    call = calls[-1]
+    answered, decision = subject.answered, asked.decision
     draft = Draft(
         id=f"drf_{suffix}{record['attempts'] or ''}",
         event_id=record["id"],
@@ -229,8 +225,8 @@ async def _draft(
         confidence=decision.confidence,
         sources=decision.sources,
         links=tuple(sorted(links)),
-        model=call.model,
-        prompt=call.prompt,
+        model=asked.request.model,
+        prompt=asked.request.prompt,
         created=now,
         expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
         card=Card(channel=ctx.settings.slack_channel_approvals),
@@ -258,7 +254,7 @@ async def _draft(
             await ctx.store.commit(
                 Put("drafts", draft_record(draft)),
                 Put("webhook_events", {**record, "state": "done", "reason": "draft"}),
-                Put("agent_cycles", _cycle(ctx, record, started, "draft", "", decision, calls, draft.id)),
+                Put("agent_cycles", _cycle(ctx, record, started, "draft", "", decision, asked.calls, draft.id)),
                 *(Put("drafts", draft_record(d)) for d in retired),
                 expect=expect,
                 audit=(
@@ -280,7 +276,7 @@ async def _draft(
 
 def _cycle(
     ctx: Context, record: Record, started: Any, outcome: str, reason: str, decision: Decision | str,
-    calls: list[CallRecord], draft_id: str | None = None,
+    calls: Sequence[CallRecord], draft_id: str | None = None,
 ) -> Record:  # fmt: skip
     return {
         "id": f"cyc_{str(record['id']).removeprefix('evt_')}{record['attempts'] or ''}",
@@ -315,9 +311,7 @@ async def _finish(
     log.info("event.silence", event_id=record["id"], issue=record["issue"], reason=reason)
 
 
-async def _fail(
-    ctx: Context, record: Record, started: Any, error: Unanswerable, calls: list[CallRecord]
-) -> None:
+async def _fail(ctx: Context, record: Record, started: Any, error: Unanswerable, calls: list[CallRecord]) -> None:
     """Claude cannot answer this one: recorded, shown in the channel with Retry, and nothing else waits for it."""
     await ctx.worker.outage.up()
     await fail_event(ctx, record, started, error.reason, [*calls, *error.calls])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -62,10 +63,8 @@ async def settle_mode(ctx: Context) -> ModeSetting:
         "id": "mode", "at": ctx.clock.now().isoformat(), "mode": ctx.settings.pmagent_mode, "by": "system",
         "name": "the settings",
     }  # fmt: skip
-    try:
+    with contextlib.suppress(Conflict):
         await ctx.store.commit(Put("state", record), expect=(Expect("state", "mode"),))
-    except Conflict:
-        pass
     return await mode(ctx)
 
 
@@ -103,7 +102,13 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
 async def pause(ctx: Context, until: datetime | None, by: Actor) -> None:
     """Drafting waits until then (None: until somebody resumes); deliveries are still accepted."""
     now = ctx.clock.now()
-    record = {"id": "pause", "at": now.isoformat(), "until": until.isoformat() if until else None, "by": by.id, "name": by.name}
+    record = {
+        "id": "pause",
+        "at": now.isoformat(),
+        "until": until.isoformat() if until else None,
+        "by": by.id,
+        "name": by.name,
+    }
     await ctx.store.commit(
         Put("state", {**record, "paused": True}),
         audit=(Audit(by.account, "agent.paused", details={"until": record["until"]}),),
@@ -195,7 +200,11 @@ async def health(ctx: Context) -> list[HealthLine]:
     lines = [HealthLine("mode", True, f"{now.mode}, set by {now.by}")]
     halted = await paused(ctx)
     if halted:
-        text = "until somebody resumes" if halted is True else f"until {halted.astimezone(ctx.settings.timezone):%Y-%m-%d %H:%M}"
+        text = (
+            "until somebody resumes"
+            if halted is True
+            else f"until {halted.astimezone(ctx.settings.timezone):%Y-%m-%d %H:%M}"
+        )
         lines.append(HealthLine("drafting", True, f"paused {text}"))
     count, head = await ctx.store.audit_head()
     lines.append(HealthLine("store", True, f"{count} audit records, head {head[:12] or 'none'}"))

@@ -40,7 +40,8 @@ ARROWS: dict[str, tuple[frozenset[DraftState], DraftState, str]] = {
 _DONE = {
     S.APPROVED: "approved this", S.POSTING: "approved this", S.POSTED: "approved this, and it was posted",
     S.SIMULATED: "approved this in simulation", S.SKIPPED: "skipped this", S.UNDOING: "is withdrawing this",
-    S.UNDONE: "withdrew this", S.HELD: "approved this, but the issue had changed", S.LOOKING: "is looking for the comment",
+    S.UNDONE: "withdrew this", S.HELD: "approved this, but the issue had changed",
+    S.LOOKING: "is looking for the comment",
     S.FAILED: "approved this, but posting failed", S.UNKNOWN: "approved this, and Jira's answer was lost",
 }  # fmt: skip
 
@@ -80,7 +81,9 @@ async def decide(
         current = await mode(ctx)
         if draft.mode != current.mode and action != "look_again":  # looking writes nothing
             ctx.worker.wake_draft(draft_id)
-            raise Lost(f"The mode is {current.mode} now, and this card was made for {draft.mode}. Please look at it again.")
+            raise Lost(
+                f"The mode is {current.mode} now, and this card was made for {draft.mode}. Please look at it again."
+            )
         if seen != draft.fingerprint:
             ctx.worker.wake_draft(draft_id)
             raise Lost(_what_changed(ctx, draft))
@@ -136,7 +139,7 @@ async def refused(ctx: Context, draft_id: str | None, action: str, by: str, reas
 
 
 def _revision(draft: Draft, text: str | None, by: Actor, ctx: Context) -> Revision | None:
-    """The person's wording as a revision; None when they changed nothing. Raises `UserError` when it cannot be posted."""
+    """The person's wording; None when they changed nothing. Raises `UserError` when it cannot be posted."""
     from bot.safety import clean
 
     wanted = clean((text or "").replace("\r\n", "\n")).strip()
@@ -166,7 +169,9 @@ def _who_was_first(ctx: Context, draft: Draft, by: Actor) -> str:
     if decision.by == by.id:
         done = done.replace("is looking", "are looking").replace("is withdrawing", "are withdrawing")
     edited = " with an edit" if decision.action == "edit" else ""
-    return f"{who} already {done}{edited} {_when(ctx, decision)}.".replace("already is", "is").replace("already are", "are")
+    return f"{who} already {done}{edited} {_when(ctx, decision)}.".replace("already is", "is").replace(
+        "already are", "are"
+    )
 
 
 def _what_changed(ctx: Context, draft: Draft) -> str:

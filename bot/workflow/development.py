@@ -34,7 +34,7 @@ async def remember(ctx: Context, event: Event) -> None:
 
 
 async def pull_requests(ctx: Context, key: str) -> tuple[PullRequest, ...]:
-    """The pull requests known for this issue, newest first; open ones read from Bitbucket anew where there is a token."""
+    """The pull requests known for this issue, newest first; open ones read from Bitbucket anew, given a token."""
     records = await ctx.store.find("development", keys=key)
     known = sorted((_read(r) for r in records if r["type"] == "pull_request"), key=lambda p: p.updated, reverse=True)
     if not ctx.bitbucket.configured:

@@ -1,4 +1,4 @@
-"""The card in Slack follows the draft in the store: whatever changed a draft, its message is redrawn until it agrees."""
+"""The card in Slack follows the draft in the store: whatever changed, the message is redrawn until it agrees."""
 
 from __future__ import annotations
 

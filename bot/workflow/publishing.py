@@ -67,25 +67,32 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         ctx.worker.wake_draft(draft.id, after=wait)
         return
     if (await mode(ctx)).mode != draft.mode:
-        return await _back_to_waiting(ctx, draft, "The mode was switched after the click, so nothing was posted.")
+        await _back_to_waiting(ctx, draft, "The mode was switched after the click, so nothing was posted.")
+        return
     try:
         issue = await ctx.jira.issue(draft.issue.key)
     except RetryLater as error:
         if draft.intent_at:
-            return await _again_later(ctx, draft, error)
-        return await _back_to_waiting(ctx, draft, f"Jira cannot be read, so nothing was posted: {error.reason}")
+            await _again_later(ctx, draft, error)
+            return
+        await _back_to_waiting(ctx, draft, f"Jira cannot be read, so nothing was posted: {error.reason}")
+        return
     except Permanent as error:
-        return await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
+        await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
+        return
     if draft.intent_at and draft.mode == "production":
         # It was sent before. Only what is certainly absent is sent again.
         found = await _look(ctx, draft)
         if found is not None:
-            return await _record_posted(ctx, draft, found)
+            await _record_posted(ctx, draft, found)
+            return
     changes = freshness(draft.issue, issue)
     if changes:
-        return await _hold(ctx, draft, issue, changes)
+        await _hold(ctx, draft, issue, changes)
+        return
     if draft.mode == "simulation":
-        return await _move(ctx, draft, S.SIMULATED, "draft.simulated")
+        await _move(ctx, draft, S.SIMULATED, "draft.simulated")
+        return
     await _post(ctx, draft)
 
 
@@ -94,28 +101,37 @@ async def _post(ctx: Context, draft: Draft) -> None:
     body = render(draft.text, known(draft, ctx.settings.site)).adf()
     problems = check_adf(body)
     if problems:
-        return await _move(ctx, draft, S.FAILED, "draft.failed", note="The reply cannot be put into Jira's format.")
+        await _move(ctx, draft, S.FAILED, "draft.failed", note="The reply cannot be put into Jira's format.")
+        return
     failpoint("publish.before_intent")
     sending = await _move(
-        ctx, draft, S.POSTING, "draft.posting", intent_at=draft.intent_at or ctx.clock.now(), attempts=draft.attempts + 1
+        ctx,
+        draft,
+        S.POSTING,
+        "draft.posting",
+        intent_at=draft.intent_at or ctx.clock.now(),
+        attempts=draft.attempts + 1,
     )
     if sending is None:
-        return None
+        return
     failpoint("publish.after_intent")
     if (await mode(ctx)).mode != sending.mode:
         # Between the decision and here somebody switched: nothing was sent, the decision does not count any more.
         await _move(ctx, sending, S.APPROVED, "draft.mode_changed", intent_at=draft.intent_at)
         ctx.worker.wake_draft(draft.id)
-        return None
+        return
     try:
         reply = await ctx.jira.post_comment(draft.issue.key, body, properties(sending), sending.visibility)
     except RetryLater as error:
-        return await _again_later(ctx, sending, error)
+        await _again_later(ctx, sending, error)
+        return
     except Permanent as error:
-        return await _failed(ctx, sending, error)
+        await _failed(ctx, sending, error)
+        return
     except OutcomeUnknown as error:
         log.warning("publish.answer_lost", draft_id=draft.id, reason=error.reason)
-        return await _settle(ctx, sending)
+        await _settle(ctx, sending)
+        return
     failpoint("publish.after_post")
     await _record_posted(ctx, sending, reply)
     failpoint("publish.after_record")
@@ -140,7 +156,8 @@ def properties(draft: Draft) -> list[dict[str, Any]]:
 
 async def _record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
     if draft.audience == "internal" and reply.public:
-        return await _withdraw_public(ctx, draft, reply)
+        await _withdraw_public(ctx, draft, reply)
+        return
     url = ctx.jira.comment_url(draft.issue.key, reply.comment_id)
     now = ctx.clock.now()
     posted = Posted(comment_id=reply.comment_id, url=url, at=now)
@@ -150,7 +167,7 @@ async def _record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
     )  # fmt: skip
     if done:
         ctx.worker.wake_draft(draft.id, after=UNDO_FOR.total_seconds())
-    return None
+    return
 
 
 async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
@@ -159,9 +176,11 @@ async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
         await ctx.jira.delete_comment(draft.issue.key, reply.comment_id)
     except (RetryLater, Permanent, OutcomeUnknown) as error:
         url = ctx.jira.comment_url(draft.issue.key, reply.comment_id)
-        note = f"⚠ Jira made this internal reply public, and it could not be deleted ({error.reason}). Delete it in Jira now."
+        note = f"Jira made this internal reply public and did not delete it ({error.reason}). Delete it in Jira now."
         posted = Posted(comment_id=reply.comment_id, url=url, at=ctx.clock.now())
-        await _move(ctx, draft, S.POSTED, "draft.posted", posted=posted, due=ctx.clock.now() + UNDO_FOR, note=note, public=True)
+        await _move(
+            ctx, draft, S.POSTED, "draft.posted", posted=posted, due=ctx.clock.now() + UNDO_FOR, note=note, public=True
+        )
         return
     note = (
         "Jira made this internal reply public, so it was deleted at once; the customer may have been mailed. "
@@ -210,7 +229,8 @@ async def _settle(ctx: Context, draft: Draft) -> None:
             await asyncio.sleep(2.0)
             continue
         if found is not None:
-            return await _record_posted(ctx, draft, found)
+            await _record_posted(ctx, draft, found)
+            return
         looked += 1
     note = (
         f"Jira could not be asked whether the comment is there: {reason}"
@@ -226,7 +246,9 @@ async def _look(ctx: Context, draft: Draft) -> Reply | None:
 
 
 async def _hold(ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...]) -> None:
-    await _move(ctx, draft, S.HELD, "draft.held", changed=len(changes), issue=issue, changes=changes, note="", intent_at=None)
+    await _move(
+        ctx, draft, S.HELD, "draft.held", changed=len(changes), issue=issue, changes=changes, note="", intent_at=None
+    )
 
 
 async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:

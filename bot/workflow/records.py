@@ -32,7 +32,9 @@ async def load_draft(ctx: Context, draft_id: str) -> Draft:
     """The draft as it is on stable storage. Raises `UserError` when there is none of this id."""
     record = await ctx.store.get("drafts", draft_id)
     if record is None:
-        raise UserError("This draft is not in the store any more, so nothing was done. Ask for a new one: /pmagent draft KEY")
+        raise UserError(
+            "This draft is not in the store any more, so nothing was done. Ask for a new one: /pmagent draft KEY"
+        )
     return read_draft(record)
 
 
@@ -53,10 +55,12 @@ async def save_draft(
     return after
 
 
-def audit(draft: Draft, action: str, actor: str, **details: Any) -> Audit:
+def audit(draft: Draft, name: str, actor: str, /, **details: Any) -> Audit:
     """An audit record about a draft: facts and hashes, no texts."""
     facts = {"state": str(draft.state), "mode": draft.mode, "sha256": draft.revisions[-1].sha256, **details}
-    return Audit(actor, action, draft.event_id, draft.id, draft.issue.key, {k: v for k, v in facts.items() if v is not None})
+    return Audit(
+        actor, name, draft.event_id, draft.id, draft.issue.key, {k: v for k, v in facts.items() if v is not None}
+    )
 
 
 def _iso(at: datetime) -> str:
