@@ -189,7 +189,8 @@ def known(draft: Draft, site: str) -> Known:
     """What the draft's links and mentions are held against: the site's host, the issue's addresses and people."""
     from bot.markup import Known
 
-    return Known(site_host=urlsplit(site).hostname or "", addresses=frozenset(draft.links), people=draft.issue.people())
+    host = urlsplit(site).netloc.rpartition("@")[2]
+    return Known(site_host=host, addresses=frozenset(draft.links), people=draft.issue.people())
 
 
 def words_changed(before: str, after: str) -> bool:
