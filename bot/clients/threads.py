@@ -25,7 +25,7 @@ MOST_LEFT_BEHIND = 48
 """Hanging calls that are left behind before new ones are refused: memory stays bounded whatever the other side does."""
 
 
-class OutOfTime(Exception):  # noqa: N818 - it says what happened; callers turn it into one of bot.errors
+class OutOfTime(Exception):
     """The deadline passed. `started`: the call was running, so what it was to do may have been done."""
 
     def __init__(self, started: bool) -> None:
@@ -77,16 +77,16 @@ class Threads(Generic[C]):
             else:
                 self._lock.notify()
         try:
-            async with asyncio.timeout(seconds):
-                result: T = await job.answer
-                return result
-        except TimeoutError:
-            if job.answer.done() and not job.answer.cancelled():
-                raise  # the call itself failed with a TimeoutError
-            raise OutOfTime(started=self._let_go(job)) from None
-        except asyncio.CancelledError:
-            self._let_go(job)
-            raise
+            # Not asyncio.timeout: an answer that arrives in the same turn of the loop as the timeout must count.
+            await asyncio.wait({job.answer}, timeout=seconds)
+        finally:
+            late = not job.answer.done()
+            begun = self._let_go(job) if late else True
+            job.answer.cancel()  # no-op when it is there; else whatever comes later is nobody's
+        if late:
+            raise OutOfTime(started=begun)
+        result: T = job.answer.result()
+        return result
 
     async def close(self, seconds: float = 2.0) -> None:
         """Let idle threads end and close their clients; calls still running are left behind after `seconds`."""
