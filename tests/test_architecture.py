@@ -1,0 +1,55 @@
+"""Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app. Imports in functions count."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("bot.errors", "bot.clock", "bot.failpoints", "bot.issues", "bot.events", "bot.drafts", "bot.settings",
+     "bot.safety", "bot.markup", "bot.policy", "bot.cards", "bot.prompting", "bot.prices", "bot.log"),
+    ("bot.store", "bot.clients", "bot.people", "bot.budget", "bot.context"),
+    ("bot.workflow", "bot.reports", "bot.asking", "bot.intake", "bot.worker", "bot.schedule", "bot.outage"),
+    ("handlers", "bot.limits", "bot.server"),
+    ("bot.app", "bot.commands", "bot.demo", "bot.__main__"),
+)  # fmt: skip
+# Nothing is lower than the package itself, and a test of a rule needs no layer.
+FILES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("handlers/**/*.py")])
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def rank(name: str) -> int:
+    """The layer of a module; -1 for `bot` itself. A module without a layer fails: give it one."""
+    found = [n for n, layer in enumerate(LAYERS) for part in layer if name == part or name.startswith(f"{part}.")]
+    assert found or name == "bot", f"{name} is in no layer of {__name__}"
+    return found[0] if found else -1
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """The modules of ours that are imported when this code runs: not those under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        names = [alias.name for alias in child.names] if isinstance(child, ast.Import) else []
+        if isinstance(child, ast.ImportFrom) and child.module:
+            names = [f"{child.module}.{a.name}" for a in child.names] if child.module == "bot" else [child.module]
+        yield from (name for name in names if name.split(".")[0] in ("bot", "handlers") and name != "bot.__version__")
+        yield from imports(child)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_imports_point_one_way(path: Path) -> None:
+    mine = module(path)
+    for other in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        assert rank(other) <= max(rank(mine), 0), f"{mine} imports {other}, which is nearer to the world"
+        if mine.startswith("handlers"):
+            assert not other.startswith(("bot.clients", "bot.store.")), f"{mine} reaches past the workflow to {other}"
+        if other.startswith("bot.demo"):
+            assert mine.startswith(("bot.demo", "bot.commands.demo", "bot.__main__")), f"{mine} knows the stand-ins"
