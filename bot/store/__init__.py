@@ -75,7 +75,7 @@ class Audit:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Conflict(Exception):  # noqa: N818 - the winner is an answer more than an error
+class Conflict(Exception):
     """An `expect` was not true. `found` is the record that is there instead (None: there is none)."""
 
     def __init__(self, expect: Expect, found: Record | None) -> None:
@@ -84,7 +84,7 @@ class Conflict(Exception):  # noqa: N818 - the winner is an answer more than an 
         self.found = found
 
 
-class StoreUnavailable(Exception):  # noqa: N818 - named for what the answer (503) says
+class StoreUnavailable(Exception):
     """The write did not reach stable storage and nothing of it is visible: disk full, I/O error, closed."""
 
 

@@ -161,15 +161,17 @@ class Engine:
         self._enqueue(Task(task, future))
         return future.result()
 
-    def rewrite(self, transform: Transform, audit: Callable[[], Sequence[Audit]]) -> None:
-        """Write the whole journal anew through `transform`, with these audit records at its end, in one step.
+    def rewrite(self, transform: Transform, ending: Callable[[], tuple[Sequence[Put], Sequence[Audit]]]) -> None:
+        """Write the whole journal anew through `transform`, then what `ending` gives, in one step.
 
         Only on the writer's thread (`run`). Afterwards nothing of the old records is in the file.
         """
         compaction = Compaction.of(self.journal, self.index, transform)
         before = self.seq, self.head
         try:
-            compaction.add([("audit", self._seal(entry)) for entry in audit()])
+            puts, audit = ending()
+            compaction.add([(put.table, dict(put.record)) for put in puts])
+            compaction.add([("audit", self._seal(entry)) for entry in audit])
             self._adopt(*compaction.finish())
         except BaseException:
             self.seq, self.head = before
@@ -178,7 +180,7 @@ class Engine:
 
     def compact(self) -> None:
         """Drop what is dead from the file, now."""
-        self.run(lambda: self.rewrite(lambda table, record: record, tuple))
+        self.run(lambda: self.rewrite(lambda table, record: record, lambda: ((), ())))
 
     def _enqueue(self, item: Commit | Task) -> None:
         if self.read_only:

@@ -41,7 +41,7 @@ Spot = tuple[int, int]
 """Where a line is: byte offset and length, the line end included."""
 
 
-class Damaged(UserError):  # noqa: N818 - named for what the file is
+class Damaged(UserError):
     """The journal holds a bad record that was stored once. `line` counts from 1, the header included."""
 
     def __init__(self, path: Path, line: int | None, what: str) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOCK, PID = "lock", "pid"
 
 
-class DataFolderLocked(UserError):  # noqa: N818 - named for the state of things
+class DataFolderLocked(UserError):
     """Another process holds the data folder. `pid` is None when it could not be told."""
 
     def __init__(self, folder: Path, pid: int | None) -> None:

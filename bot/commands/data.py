@@ -1,0 +1,279 @@
+"""The commands over the data folder: figures, exports, the audit trail, backups, erasure.
+
+They need `PMAGENT_DATA_DIR` and none of the secrets. Those that read work while the bot runs and take no lock. Each
+`run_…` gives back the exit code; what goes to standard output is for other programs, everything else goes to standard
+error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bot.store import Record, Table
+
+EXPORTED = ("webhook_events", "agent_cycles", "drafts", "audit")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "webhook_events": (
+        "id", "event_id", "at", "source", "kind", "issue", "state", "reason", "delivery_id", "body_sha256", "event",
+    ),
+    "agent_cycles": (
+        "id", "event_id", "at", "ended", "issue", "outcome", "reason", "reasoning", "confidence", "cost_usd",
+        "draft_id", "calls",
+    ),
+    "drafts": (
+        "id", "event_id", "at", "issue_key", "state", "mode", "version", "audience", "revisions", "decision", "posted",
+    ),
+    "audit": ("seq", "at", "actor", "action", "event_id", "draft_id", "issue", "details", "prev", "hash"),
+}  # fmt: skip
+"""The first columns of a CSV export, also of an empty table; other fields of the records follow."""
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def add_parsers(commands: Any) -> None:
+    """Register the commands on `ArgumentParser.add_subparsers()`; each sets `run`."""
+
+    def add(to: Any, name: str, run: Run, text: str, more: str = "") -> Any:
+        parser = to.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".strip())
+        parser.set_defaults(run=run)
+        return parser
+
+    stats = add(commands, "stats", run_stats, "show the figures that /pmagent stats shows", "Works while the bot runs.")
+    stats.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    stats.add_argument("--days", type=_days, metavar="N", help="today and the N-1 days before (default: everything)")
+
+    export = add(
+        commands, "export", run_export, "print the records of a table, oldest first",
+        "Works while the bot runs. Nested values are JSON in a CSV cell; a cell that a spreadsheet would take for a "
+        "formula begins with an apostrophe.",
+    )  # fmt: skip
+    export.add_argument("table", choices=EXPORTED, metavar="TABLE", help=", ".join(EXPORTED))
+    _add_export_options(export)
+
+    audit = commands.add_parser("audit", help="export or verify the audit trail", description="The audit trail.")
+    actions = audit.add_subparsers(title="actions", metavar="ACTION", required=True)
+    trail = add(actions, "export", run_export, "print the audit trail, oldest first", "The same as: export audit")
+    trail.set_defaults(table="audit")
+    _add_export_options(trail)
+    verify = add(
+        actions, "verify", run_verify, "recompute the audit trail's hash chain and name the first bad record",
+        "Exit code 0: intact, 1: broken.",
+    )  # fmt: skip
+    verify.add_argument(
+        "--head", metavar="HASH", help="a head that was published earlier: also that nothing was cut off"
+    )
+
+    saving = add(
+        commands, "backup", run_backup, "write a consistent copy of all data as one archive file",
+        "Works while the bot runs. The file's path is the last line printed.",
+    )  # fmt: skip
+    saving.add_argument("destination", type=Path, metavar="DEST", help="a file, or a folder that gets a dated file")
+
+    restoring = add(
+        commands, "restore", run_restore, "put the data of a backup into the data folder",
+        "The bot must not run. Everything in the archive is checked first.",
+    )  # fmt: skip
+    restoring.add_argument("source", type=Path, metavar="SRC", help="a file that backup wrote")
+    restoring.add_argument("--force", action="store_true", help="replace the data that is there, for good")
+
+    erase = add(
+        commands, "erase", run_erase, "remove every text of and about a person from all records",
+        "Works while the bot runs. The audit chain holds hashes and no text, and still verifies. Backups made earlier, "
+        "Slack and Jira are not touched.",
+    )  # fmt: skip
+    erase.add_argument("account", metavar="ACCOUNT", help="a Slack user id (U…) or a Jira account id")
+
+
+def _add_export_options(parser: Any) -> None:
+    parser.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="default: jsonl, one record a line")
+    parser.add_argument("--since", type=_date, metavar="DATE", help="only records from this ISO date or time on (UTC)")
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= 36500:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days such as 7")
+    return days
+
+
+def _date(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-01-31 or 2026-01-31T09:00") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _for_people(run: Run) -> Run:
+    """Turn the errors that carry a sentence into that sentence and exit code 1."""
+
+    @wraps(run)
+    def guarded(args: argparse.Namespace) -> int:
+        from bot.errors import UserError
+        from bot.store import StoreUnavailable
+
+        try:
+            return run(args)
+        except (UserError, StoreUnavailable) as error:
+            print(error, file=sys.stderr)
+            return 1
+
+    return guarded
+
+
+def data_folder(environment: dict[str, str] | None = None) -> Path:
+    """`PMAGENT_DATA_DIR`, from the environment or `.env`."""
+    from bot.settings import Settings, read_environment
+
+    values = read_environment() if environment is None else environment
+    return Path(values.get("PMAGENT_DATA_DIR", "").strip() or Settings.model_fields["pmagent_data_dir"].default)
+
+
+@_for_people
+def run_stats(args: argparse.Namespace) -> int:
+    """`stats [--json] [--days N]`."""
+    import asyncio
+    import json
+    from zoneinfo import ZoneInfo
+
+    from bot.clock import SystemClock
+    from bot.reports.metrics import as_text, figures
+    from bot.settings import read_environment
+    from bot.store.tiny import TinyStore
+
+    values = read_environment()
+    store = TinyStore.open(data_folder(values), read_only=True)
+    zone = values.get("PMAGENT_TIMEZONE", "").strip() or "UTC"
+    try:
+        timezone = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):  # a wrong zone is for `check` to say; figures can be had without it
+        timezone = ZoneInfo("UTC")
+    mode = values.get("PMAGENT_MODE", "").strip() or "simulation"
+    found = asyncio.run(figures(store, SystemClock(), args.days, timezone=timezone, default_mode=mode))
+    print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found))
+    return 0
+
+
+@_for_people
+def run_export(args: argparse.Namespace) -> int:
+    """`export TABLE` and `audit export`."""
+    from bot.store.tiny import TinyStore
+
+    store = TinyStore.open(data_folder(), read_only=True)
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a TextIOWrapper in a command
+    table: Table = args.table
+    if args.format == "csv":
+        _write_csv(COLUMNS[table], lambda: store.records(table, since=args.since))
+    else:
+        _write_lines(store.records(table, since=args.since))
+    return 0
+
+
+def _write_lines(records: Iterable[Record]) -> None:
+    import json
+
+    for record in records:
+        print(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+
+
+def _write_csv(columns: tuple[str, ...], records: Callable[[], Iterator[Record]]) -> None:
+    """Read twice: the first time for the names of all columns."""
+    import csv
+
+    more = dict.fromkeys(name for record in records() for name in record if name not in columns)
+    names = [*columns, *more]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    for record in records():
+        writer.writerow([_cell(record.get(name)) for name in names])
+
+
+def _cell(value: object) -> str:
+    """A value as a cell: nested ones as JSON, nothing for None, and no text that a spreadsheet would run."""
+    import json
+
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@_for_people
+def run_verify(args: argparse.Namespace) -> int:
+    """`audit verify [--head HASH]`."""
+    from bot.store.audit import verify
+    from bot.store.salvage import audit_trail
+
+    notes: list[str] = []
+    verdict = verify(audit_trail(data_folder(), notes.append), args.head)
+    for note in notes:
+        print(note, file=sys.stderr)
+    print(verdict)
+    return 0 if verdict.broken_at is None else 1
+
+
+@_for_people
+def run_backup(args: argparse.Namespace) -> int:
+    """`backup DEST`."""
+    from bot.store.files import backup
+
+    print(backup(data_folder(), args.destination))
+    return 0
+
+
+@_for_people
+def run_restore(args: argparse.Namespace) -> int:
+    """`restore SRC [--force]`."""
+    from bot.store.audit import verify
+    from bot.store.files import restore
+    from bot.store.salvage import audit_trail
+
+    folder = data_folder()
+    manifest = restore(args.source, folder, force=args.force)
+    print(f"Restored the backup of {manifest['created']} into {folder}.")
+    verdict = verify(audit_trail(folder, lambda note: None))
+    print(f"Audit trail: {verdict}", file=sys.stdout if verdict.broken_at is None else sys.stderr)
+    return 0
+
+
+@_for_people
+def run_erase(args: argparse.Namespace) -> int:
+    """`erase ACCOUNT`."""
+    from bot.store.erase import account_id, ask_running_bot, erase_now
+    from bot.store.journal import NAME
+    from bot.store.tiny import DataFolderLocked, TinyStore
+
+    folder = data_folder()
+    account = account_id(args.account)
+    if not (folder / NAME).exists():
+        print(f"There is nothing to erase: {folder} has no data.")
+        return 0
+    try:
+        store = TinyStore.open(folder)
+    except DataFolderLocked:
+        erased = ask_running_bot(folder, account)
+    else:
+        try:
+            erased = erase_now(store, account)
+        finally:
+            store.close_now()
+    what = ", ".join(f"{count} in {table}" for table, count in sorted(erased.records.items())) or "none"
+    print(f"Erased. Records changed: {what}.")
+    for name in erased.files:
+        print(f"Removed {name}.")
+    print(
+        "Not touched, and yours to see to: backups made before now, what was posted in Slack and Jira, and log files.",
+        file=sys.stderr,
+    )
+    return 0

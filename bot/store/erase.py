@@ -1,0 +1,232 @@
+"""`erase ACCOUNT`: a person's texts leave every record and the file itself, and the audit chain still verifies.
+
+What goes is decided in `scrub`. The journal is written anew without it, in one step, between two commits: afterwards
+no old line is in the file. In the audit trail the person's id is blanked in a way that the chain allows (`audit`), and
+one `erase` record says which records were blanked; it holds a salted hash of the id, never the id.
+
+While the bot runs it holds the folder, so the command leaves a request in `requests/` and the bot carries it out.
+Backups and what stands in Slack and Jira are not ours to change; the command says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from bot.errors import UserError
+from bot.store import TABLES, Audit, Put, Record, StoreUnavailable, Table
+from bot.store.audit import blank, spans
+from bot.store.engine import Engine
+from bot.store.scrub import Person, scrub
+from bot.store.tiny import TinyStore
+
+REQUESTS = "requests"
+PATIENCE = 30.0
+"""Seconds that a command waits for the bot."""
+_ACCOUNT = re.compile(r"(?:slack:|jira:)?([A-Za-z0-9{][A-Za-z0-9:_.{}@-]{3,127})")
+_ACCOUNT_SLACK = re.compile(r"(?:slack:)?([UW][A-Z0-9]{2,})")
+_CAUSE = {"reason": "erased"}
+log = logging.getLogger("pmagent.store")
+
+
+@dataclass
+class Erased:
+    """What an erase did. `records`: table → records changed; `files`: other files of the folder that were removed."""
+
+    records: dict[str, int] = field(default_factory=dict)
+    drafts: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+
+def account_id(text: str) -> str:
+    """The bare account id of `ACCOUNT`, with or without `slack:` or `jira:`. Raises `UserError`."""
+    match = _ACCOUNT_SLACK.fullmatch(text.strip()) or _ACCOUNT.fullmatch(text.strip())
+    if not match:
+        raise UserError(
+            f"{text!r} is neither a Slack user id (U0123ABCD) nor a Jira account id (712020:5a1e…). "
+            "`python -m bot audit export` shows the ids of everybody who acted."
+        )
+    return match[1]
+
+
+def erase_now(store: TinyStore, account: str) -> Erased:
+    """Erase this person. Blocks; the store must be open for writing. Raises `UserError`, `StoreUnavailable`."""
+    erased: Erased = store.engine.run(lambda: _erase(store, account_id(account)))
+    return erased
+
+
+def _erase(store: TinyStore, account: str) -> Erased:
+    """On the writer's thread: nothing is committed between the look at the records and the new file."""
+    engine = store.engine
+    person = Person.known_from(account, _all(engine))
+    changed: Counter[str] = Counter()
+    blanked: list[int] = []
+    puts: list[Put] = []
+    lines: list[Audit] = []
+    at = engine.clock.now().isoformat()
+    result = Erased()
+
+    def transform(table: Table, record: Record) -> Record | None:
+        if table == "audit":
+            names = _leaves_about(person, record)
+            if not names:
+                return record
+            blanked.append(record["seq"])
+            changed[table] += 1
+            return blank(record, names)
+        found = scrub(person, table, record)
+        if found is record:
+            return record
+        changed[table] += 1
+        if table == "drafts" and found is not None:
+            result.drafts.append(record["id"])
+        more_puts, more_lines = _ended(table, record, found, at)
+        puts.extend(more_puts)
+        lines.extend(more_lines)
+        return found
+
+    def ending() -> tuple[Sequence[Put], Sequence[Audit]]:
+        salt = secrets.token_hex(16)
+        details = {
+            "account_sha256": f"{salt}:{sha256(f'{salt}:{account}'.encode()).hexdigest()}",
+            "records": sum(changed.values()),
+            "seqs": spans(blanked),
+        }
+        return puts, [*lines, Audit("system", "erase", details=details)]
+
+    try:
+        engine.rewrite(transform, ending)
+    except OSError as error:
+        raise StoreUnavailable(f"the journal could not be written anew: {error.strerror or error}") from error
+    result.records = dict(changed)
+    result.files = _remove_torn(store.folder, person)
+    return result
+
+
+def _all(engine: Engine) -> Iterator[tuple[Table, Record]]:
+    for table in TABLES:
+        if table != "audit":
+            for record in engine.read(table, engine.select(table, {})):
+                yield table, record
+
+
+def _leaves_about(person: Person, record: Record) -> list[str]:
+    names = ["actor"] if person.named_in(record["actor"]) else []
+    return names + [
+        f"details.{name}"
+        for name, value in record["details"].items()
+        if person.named_in(json.dumps({name: value}, ensure_ascii=False))
+    ]
+
+
+def _ended(table: Table, before: Record, after: Record | None, at: str) -> tuple[list[Put], list[Audit]]:
+    """What is recorded about something that an erase has brought to its end: every event's story stays complete."""
+    if after is None or before.get("state") == after.get("state"):
+        return [], []
+    if table == "drafts":
+        return [], [Audit("system", "draft.expired", before["event_id"], before["id"], before.get("issue_key"), _CAUSE)]
+    cycle = {
+        "id": f"cyc_{before['id']}_erased", "event_id": before["id"], "at": at, "ended": at,
+        "issue": before.get("issue"), "outcome": "silence", "reason": "erased", "reasoning": "", "confidence": None,
+        "calls": [], "cost_usd": 0.0, "draft_id": None,
+    }  # fmt: skip
+    return [Put("agent_cycles", cycle)], [
+        Audit("system", "cycle.silence", before["id"], None, before.get("issue"), _CAUSE)
+    ]
+
+
+def _remove_torn(folder: Path, person: Person) -> list[str]:
+    """Unfinished writes that were kept aside were never acknowledged: those that name the person go."""
+    removed = []
+    for path in folder.glob("torn-*.jsonl"):
+        if person.named_in(path.read_text("utf-8", errors="replace")):
+            path.unlink()
+            removed.append(path.name)
+    return removed
+
+
+# From a command to the bot that holds the folder
+
+
+def ask_running_bot(folder: Path, account: str, *, patience: float = PATIENCE) -> Erased:
+    """Leave a request in the data folder and wait for its answer. Raises `UserError`."""
+    requests = folder / REQUESTS
+    requests.mkdir(mode=0o700, exist_ok=True)
+    name = secrets.token_hex(8)
+    request, answer = requests / f"{name}.json", requests / f"{name}.answer"
+    _write(request, {"erase": account_id(account)})
+    try:
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            if answer.exists():
+                found = json.loads(answer.read_text())
+                if "error" in found:
+                    raise UserError(found["error"])
+                return Erased(**found["erased"])
+            time.sleep(0.05)
+    finally:
+        request.unlink(missing_ok=True)
+        answer.unlink(missing_ok=True)
+    raise UserError(
+        f"The bot that holds the data folder did not answer within {patience:.0f} s. Stop it and run this again: "
+        "erasing is safe to repeat."
+    )
+
+
+async def serve_requests(
+    store: TinyStore, folder: Path, *, wake_draft: Callable[[str], Any] | None = None, pause: float = 0.5
+) -> None:
+    """Carry out what commands ask of the running bot, until cancelled. `wake_draft`: told each draft that changed."""
+    requests = folder / REQUESTS
+    await asyncio.to_thread(_clear_answers, requests)
+    while True:
+        for path in await asyncio.to_thread(lambda: sorted(requests.glob("*.json")) if requests.is_dir() else []):
+            erased = await asyncio.to_thread(_serve, store, path)
+            for draft_id in erased.drafts if erased and wake_draft else ():
+                assert wake_draft is not None  # noqa: S101 - for the type checker: the loop is empty without it
+                wake_draft(draft_id)
+        await asyncio.sleep(pause)
+
+
+def _serve(store: TinyStore, path: Path) -> Erased | None:
+    """Carry out one request and answer it; the request goes last, so that one cut short is done again."""
+    erased: Erased | None = None
+    try:
+        erased = erase_now(store, json.loads(path.read_text())["erase"])
+        answer: dict[str, Any] = {"erased": asdict(erased)}
+    except (UserError, StoreUnavailable) as error:
+        answer = {"error": str(error)}
+    except (OSError, ValueError, KeyError, TypeError):
+        log.warning("a request in %s could not be read; it was removed", path.parent)
+        answer = {"error": "the bot could not read the request"}
+    with contextlib.suppress(OSError):
+        if path.exists():  # else the command has stopped waiting
+            _write(path.with_suffix(".answer"), answer)
+        path.unlink(missing_ok=True)
+    return erased
+
+
+def _clear_answers(requests: Path) -> None:
+    for path in requests.glob("*.answer*") if requests.is_dir() else ():
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: Any) -> None:
+    """A file that appears whole, for its owner alone."""
+    temporary = path.with_suffix(f"{path.suffix}.part")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump(content, file)
+    temporary.replace(path)
