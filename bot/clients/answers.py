@@ -7,6 +7,7 @@ happened: only where it is certain that it did not (no connection, 429, 503 with
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 86_400.0
 """Seconds: a `Retry-After` beyond a day is taken for a mistake of the other side and cut to a day."""
 LONGEST_REASON = 300
+
+
+def hush(library: str) -> None:
+    """Keep a library's DEBUG and INFO records, which hold bodies, out of every log. Never makes it louder."""
+    logger = logging.getLogger(library)
+    logger.setLevel(max(logger.level, logging.WARNING))
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:

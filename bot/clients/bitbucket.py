@@ -5,11 +5,10 @@ Optional: without a token everything known of Bitbucket comes from its webhooks.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bot.clients.answers import failed, refused
+from bot.clients.answers import failed, hush, refused
 from bot.clients.jira_read import listing, mapping, moment, words
 from bot.clients.threads import OutOfTime, Threads
 from bot.errors import Permanent, RetryLater
@@ -84,8 +83,8 @@ class Bitbucket:
             raise RetryLater("Bitbucket answered with something that is not JSON") from None
 
     def _client(self) -> Any:
-        # Plain requests: of the library's Bitbucket client we would use one GET, and its DEBUG records hold bodies.
-        logging.getLogger("urllib3").setLevel(logging.INFO)
+        # Plain requests: of atlassian-python-api's Bitbucket client we would use one GET.
+        hush("urllib3")
         from requests import Session
 
         session = Session()

@@ -6,11 +6,10 @@ answers on (its exceptions drop the gateway's reason). It blocks, so every call 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bot.clients.answers import failed, refused
+from bot.clients.answers import failed, hush, refused
 from bot.clients.threads import OutOfTime, Threads
 from bot.errors import OutcomeUnknown, RetryLater
 
@@ -78,8 +77,7 @@ class Wire:
         return answer
 
     def _client(self) -> Any:
-        # Its DEBUG records hold whole bodies.
-        logging.getLogger("atlassian").setLevel(logging.WARNING)
+        hush("atlassian")
         from atlassian.jira import JiraCloud
         from requests import Session
 
