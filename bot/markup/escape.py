@@ -1,0 +1,99 @@
+"""Text that must stay text in Markdown, and the pieces that the two ways in (wiki, ADF) write. Pure.
+
+Only what Markdown would misread is escaped, so that Claude reads Jira's words and not backslashes. Two habits are left
+alone on purpose: lines that begin with `-` or `1.` were meant as lists by whoever typed them.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from bot.markup import address
+
+_SPECIAL = re.compile(
+    r"""\\(?=[!-/:-@\[-`{-~]|$)      # a backslash that would escape something
+      | `
+      | (?<=\S)\* | \*(?=\S)        # a star beside a word
+      | (?<!\w)_(?=\S) | (?<=\S)_(?!\w)
+      | ~(?=~) | (?<=~)~
+      | \](?=[(\[:])                # the label of a link
+      | \[(?=~)                     # a mention
+      | <(?=[A-Za-z][A-Za-z0-9+.-]{1,31}:|[^\s<>@]{1,64}@)
+      | &(?=\#?\w{1,31};)""",
+    re.VERBOSE | re.MULTILINE,
+)
+_LINE_START = re.compile(r"\#{1,6}(?=\s|$)|>|\+(?=\s)|=+\s*$|-+\s*$|(?:[*_]\s*){3,}$|[|:\s-]*-[|:\s-]*$")
+_FENCE = re.compile(r"`+")
+_SCHEME = re.compile(r"(?:https?|ftp|mailto):", re.IGNORECASE)
+
+
+def text(raw: str) -> str:
+    """`raw` so that Markdown shows it as it stands; addresses in it stay readable."""
+    parts: list[str] = []
+    done = 0
+    for start, end in address.bare(raw):
+        found = raw[start:end]
+        parts.append(_SPECIAL.sub(r"\\\g<0>", raw[done:start]))
+        parts.append(f"<{found}>" if _SPECIAL.search(found) and _SCHEME.match(found) else found)
+        done = end
+    return "".join([*parts, _SPECIAL.sub(r"\\\g<0>", raw[done:])])
+
+
+def line(markdown: str) -> str:
+    """A finished line of a paragraph, so that it starts no heading, quotation, rule or table; not indented."""
+    markdown = markdown.strip()
+    if _LINE_START.match(markdown) and not markdown.startswith("\\"):
+        return f"\\{markdown}"
+    return markdown
+
+
+def code(raw: str) -> str:
+    """An inline code span; "" for nothing."""
+    raw = " ".join(raw.split("\n"))
+    if not raw.strip():
+        return raw
+    fence = "`" * (1 + max((len(run) for run in _FENCE.findall(raw)), default=0))
+    pad = " " if raw.startswith("`") or raw.endswith("`") or (raw[0] == " " == raw[-1]) else ""
+    return f"{fence}{pad}{raw}{pad}{fence}"
+
+
+def code_block(raw: str, language: str = "") -> list[str]:
+    """The lines of a fenced code block."""
+    fence = "`" * max(3, 1 + max((len(run) for run in _FENCE.findall(raw)), default=0))
+    language = language if re.fullmatch(r"[A-Za-z0-9+#._-]{1,40}", language) else ""
+    return [f"{fence}{language}", *raw.strip("\n").split("\n"), fence]
+
+
+def link(label: str, target: str) -> str:
+    """A link whose `label` is Markdown already; a target that is no address becomes text beside the label."""
+    target = target.strip()
+    if not _SCHEME.match(target) or "\n" in target:
+        return f"{label} ({text(target)})" if label and target else label or text(target)
+    target = quote(target, safe="!#$%&'()*+,/:;=?@[]~\\^`{|}" + "".join(c for c in target if not c.isascii()))
+    if not label or label == target:
+        return f"<{target}>"
+    label = label.replace("\n", " ")
+    return f"[{label}](<{target}>)" if re.search(r"[()\\*_`]", target) else f"[{label}]({target})"
+
+
+def mention(account_id: str, fallback: str = "") -> str:
+    """`[~accountid:ID]`, or the name as text where the id is none."""
+    if re.fullmatch(r"[^\]\[\s]{1,128}", account_id):
+        return f"[~accountid:{account_id}]"
+    return text(fallback)
+
+
+def table(rows: list[list[str]], *, header: bool) -> list[str]:
+    """The lines of a table whose cells are Markdown already; without a header row, an empty one stands in."""
+    columns = max((len(row) for row in rows), default=0)
+    if not columns:
+        return []
+    if not header:
+        rows = [[""] * columns, *rows]
+    lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    return [lines[0] + "  |" * (columns - len(rows[0])), "|" + " --- |" * columns, *lines[1:]]
+
+
+def _cell(markdown: str) -> str:
+    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(markdown.split()))

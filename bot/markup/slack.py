@@ -1,0 +1,178 @@
+"""The tree → elements of one Slack `rich_text` block: how the card shows what Jira will show. Pure.
+
+Only `text` and `link` elements are made: nothing from Jira or Claude can become a mention, a channel or an emoji, and
+Slack reads no markup in them. Allowed links show their host, other addresses carry a ⚠. Slack has no headings, rules
+and tables inside rich text: a heading is bold, a rule a dash, a table row a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bot.markup.tree import (
+    Block,
+    Break,
+    CodeBlock,
+    Foreign,
+    Heading,
+    Inline,
+    Inlines,
+    Items,
+    Link,
+    Mark,
+    Mention,
+    Paragraph,
+    Quote,
+    Rule,
+    Stranger,
+    Table,
+    Text,
+    Tree,
+)
+
+Element = dict[str, Any]
+
+FOREIGN = "⚠ "
+"""Stands before every address and mention that is not from the issue."""
+MAX_INDENT = 8
+"""Slack's deepest list level, counted from 0."""
+
+_STYLES: dict[Mark, str] = {"strong": "bold", "em": "italic", "strike": "strike", "code": "code"}
+_RULE = "———"
+
+
+def elements(tree: Tree) -> list[Element]:
+    """The `elements` of a `rich_text` block; never empty, and no text in it is."""
+    return list(_blocks(tree)) or [_section([_text(" ")])]
+
+
+def size(made: list[Element]) -> int:
+    """Characters in all texts and addresses: what counts against Slack's bound for a message."""
+    return sum(
+        len(value) if key in ("text", "url") else size(value) if isinstance(value, list) else 0
+        for element in made
+        for key, value in element.items()
+    )
+
+
+def _blocks(blocks: tuple[Block, ...], *, quoted: bool = False) -> Iterator[Element]:
+    """Lines in one section, blank lines between them; code and lists stand for themselves."""
+    lines: list[Element] = []
+    for block in blocks:
+        if isinstance(block, CodeBlock | Items | Quote):
+            if lines:
+                yield _section(lines, quoted=quoted)
+                lines = []
+            match block:
+                case CodeBlock():
+                    yield _code(block, quoted=quoted)
+                case Items():
+                    yield from _items(block, 0, quoted=quoted)
+                case Quote():
+                    yield from _blocks(block.content, quoted=True)
+        else:
+            lines += [_text("\n\n")] if lines else []
+            lines += _lines(block)
+    if lines:
+        yield _section(lines, quoted=quoted)
+
+
+def _lines(block: Paragraph | Heading | Rule | Table) -> list[Element]:
+    match block:
+        case Paragraph(content):
+            return _line(content) or [_text(" ")]
+        case Heading(_, content):
+            return [
+                e | {"style": e.get("style", {}) | {"bold": True}} if e["text"].strip() else e for e in _line(content)
+            ]
+        case Rule():
+            return [_text(_RULE)]
+        case Table(rows):
+            made: list[Element] = []
+            for number, row in enumerate(rows):
+                made += [_text("\n")] if number else []
+                for column, cell in enumerate(row):
+                    made += [_text(" | ")] if column else []
+                    made += _line(cell) if number else _lines(Heading(1, cell))
+            return made or [_text(" ")]
+
+
+def _items(block: Items, indent: int, *, quoted: bool) -> Iterator[Element]:
+    """A list as Slack wants it: one flat `rich_text_list` per run of items on the same level."""
+
+    def run(sections: list[Element], number: int) -> Element:
+        made: Element = {
+            "type": "rich_text_list",
+            "style": "ordered" if block.ordered else "bullet",
+            "indent": min(indent, MAX_INDENT),
+            "border": int(quoted),
+            "elements": sections,
+        }
+        return made | ({"offset": number - 1} if block.ordered and number > 1 else {})
+
+    waiting: list[Element] = []
+    first = number = block.start
+    for number, item in enumerate(block.items, block.start):  # the last number is used after the loop
+        if not waiting:
+            first = number
+        words: list[Element] = []
+        rest = list(item)
+        while rest and isinstance(rest[0], Paragraph):
+            words += ([_text("\n")] if words else []) + _lines(rest.pop(0))  # type: ignore[arg-type]  # it is a Paragraph
+        waiting.append(_section(words or [_text(" ")]))
+        for part in rest:
+            if waiting:
+                yield run(waiting, first)
+                waiting = []
+            if isinstance(part, Items):
+                yield from _items(part, indent + 1, quoted=quoted)
+            else:
+                yield from _blocks((part,), quoted=quoted)
+    if waiting:
+        yield run(waiting, first)
+
+
+def _section(made: list[Element], *, quoted: bool = False) -> Element:
+    merged: list[Element] = []
+    for element in made:
+        last = merged[-1] if merged else {}
+        if element["type"] == "text" == last.get("type") and element.get("style") == last.get("style"):
+            merged[-1] = last | {"text": last["text"] + element["text"]}
+        else:
+            merged.append(element)
+    return {"type": "rich_text_quote" if quoted else "rich_text_section", "elements": merged}
+
+
+def _code(block: CodeBlock, *, quoted: bool) -> Element:
+    return {"type": "rich_text_preformatted", "border": int(quoted), "elements": [_text(block.text)]}
+
+
+def _line(content: Inlines) -> list[Element]:
+    return [element for node in content for element in _inline(node)]
+
+
+def _inline(node: Inline) -> list[Element]:
+    match node:
+        case Text():
+            return [_styled(node)]
+        case Break():
+            return [_text("\n")]
+        case Link(href, host, label):
+            made = [_styled(text) | {"type": "link", "url": href} for text in label]
+            return made if node.bare else [*made, _text(f" ({host})")]
+        case Foreign():
+            return [_text(FOREIGN), *(_styled(text) for text in node.texts())]
+        case Mention():
+            return [_text(node.text) | {"style": {"bold": True}}]
+        case Stranger():
+            return [_text(FOREIGN + node.text)]
+
+
+def _styled(text: Text) -> Element:
+    style = {name: True for mark, name in _STYLES.items() if mark in text.marks}
+    return _text(text.text) | ({"style": style} if style else {})
+
+
+def _text(text: str) -> Element:
+    return {"type": "text", "text": text}
