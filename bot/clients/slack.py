@@ -149,12 +149,12 @@ class Slack:
 
     async def post(self, channel: str, message: Message) -> str:
         """Post a message, return its `ts`. Nothing in it unfurls. Raises `OutcomeUnknown` when the answer was lost."""
-        answer = await self._write("chat.postMessage", channel, 5, **_body(channel, message))
+        answer = await self._write("chat.postMessage", 5, _body(channel, message))
         return str(answer["ts"])
 
     async def update(self, channel: str, ts: str, message: Message) -> None:
         """Replace a message of ours. Doing it twice is harmless, so a lost answer is `RetryLater`."""
-        await self._write("chat.update", channel, 10, ts=ts, **_body(channel, message))
+        await self._write("chat.update", 10, {"ts": ts, **_body(channel, message)})
 
     async def find(self, channel: str, key: str, since: datetime, *, event_type: str = "pmagent_draft") -> str | None:
         """The `ts` of our message whose metadata is of `event_type` and carries `key` (a draft's id), or None.
@@ -288,9 +288,9 @@ class Slack:
         except FAILED as error:
             raise explained(error, method, write=write) from error
 
-    async def _write(self, method: str, channel: str, burst: int, **body: Any) -> Any:
+    async def _write(self, method: str, burst: int, body: dict[str, Any]) -> Any:
         """One write in its lane. A 429 is waited out in place, so that what comes after stays after."""
-        lane = self._lanes.setdefault((method, channel), _Lane(burst))
+        lane = self._lanes.setdefault((method, body["channel"]), _Lane(burst))
         async with lane.lock:
             end = time.monotonic() + PATIENCE
             while True:
