@@ -1,4 +1,4 @@
-"""The client against the stand-in over HTTP: one call, its record and money; every failure in its own words; asking twice."""
+"""The client against the stand-in over HTTP: one call, its record and its money; failures in words; asking twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking_material import Line, line, material, settings
 
 from bot.asking import decide, decide_with
 from bot.clients.claude import BudgetHeld, BudgetReached, Claude, ClaudeBusy, ClaudeDown, Unanswerable
@@ -23,6 +22,7 @@ from bot.demo.wire import Fault
 from bot.errors import RetryLater
 from bot.prompting import Request, load_prompts, reply_request, triage_request
 from bot.store.tiny import TinyStore
+from tests.asking_material import Line, line, material, settings
 
 PROMPTS = load_prompts()
 YES = {"should_respond": True, "reasoning": "asked", "response_text": "Ana has it.", "confidence": 0.9}

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from asking_material import ANA, BEN, CHEN, NOW, QUESTION, comment, full_issue, issue, material, pull_request, settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +28,19 @@ from bot.prompting import (
 )
 from bot.prompting.material import ANSWERED_LIMIT, COMMENT_LIMIT, COMMENTS, DESCRIPTION_LIMIT
 from bot.prompting.untrusted import cut
+from tests.asking_material import (
+    ANA,
+    BEN,
+    CHEN,
+    NOW,
+    QUESTION,
+    comment,
+    full_issue,
+    issue,
+    material,
+    pull_request,
+    settings,
+)
 
 PROMPTS = load_prompts()
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,8 @@ Facts = tuple[list[str], list[str]]
 
 _ORDER = re.compile(
     r"(ignore|disregard|forget|override)\b.{0,40}\b(instruction|rule|prompt|above|previous|prior)|system prompt"
-    r"|you are now|developer mode|jailbreak|act as|new instructions|reveal your|approve (this|it) (yourself|automatically)"
+    r"|you are now|developer mode|jailbreak|act as|new instructions|reveal your"
+    r"|approve (this|it) (yourself|automatically)"
     r"|(reply|respond|answer|post|say)\b.{0,30}\b(exactly|only|verbatim)|ignorier\w* (alle|die)|do not tell",
     re.IGNORECASE | re.DOTALL,
 )
@@ -29,6 +30,8 @@ _ASSUMES = re.compile(
     r"\b(is|are|was|been|already|now)\s+(already\s+|now\s+)?(merged|released|done|fixed|deployed|live|closed)\b",
     re.IGNORECASE,
 )
+_OPENERS = ("The ", "No ", "Nobody ", "It ", "On ")
+"""Our own first words, which go on in lower case after a greeting; names and keys do not."""
 _DONE = ("done", "closed", "resolved", "released")
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 _ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth")
@@ -42,7 +45,7 @@ def write(data: Data, *, asked_for: bool = False) -> dict[str, Any]:
     sentences, refs, known = _answer(data, _without_orders(text))
     greeting = f"Hi {_first(author)}, " if author else ""
     body = " ".join(sentences)
-    if greeting and not re.match(r"[A-Z]+[-A-Z0-9]*\d|PR |I |[A-Z]\w+ (is|has|wrote|reported|asked)\b", body):
+    if greeting and body.startswith(_OPENERS):
         body = body[0].lower() + body[1:]
     reason = (
         "A direct question that the issue answers." if known else "A direct question; the issue names who would know."
@@ -130,8 +133,6 @@ def _answer(data: Data, text: str) -> tuple[list[str], list[str], bool]:
             topics.append(topic)
     if _wrong_assumption(data, text) and _pulls not in topics:
         topics.insert(0, _pulls)
-    if topics == [_due] and "due" not in str(data.get("issue", {}).get("due", "no due")).replace("no due date", ""):
-        topics.append(_state)
     sentences: list[str] = []
     refs: list[str] = []
     for topic in topics[:2]:
