@@ -10,9 +10,11 @@ import argparse
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,13 +51,16 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load()
     except SettingsError as error:
-        lines = [Line(problem.variable, False, problem.what, problem.mend) for problem in error.problems]
+        lines = [
+            Line(problem.variable, False, problem.what, problem.mend or "see .env.example")
+            for problem in error.problems
+        ]
         wrong = {problem.variable for problem in error.problems}
         lines += [Line(name, True, "is readable") for name in sorted(read_environment()) if name not in wrong]
         lines.append(Line("the rest", False, "is tried once the settings are whole", "mend the lines above"))
     else:
-        given = ", ".join(sorted(read_environment()))
-        lines = [Line("settings", True, f"all are readable; set are {given}")]
+        count = len(read_environment())
+        lines = [Line("settings", True, f"{count} are set and readable, the others have their defaults")]
         # What a client logs about a failure, the lines say in words.
         redactor = configure(settings, level=logging.CRITICAL)
         tried = asyncio.run(_tried(settings))
@@ -68,14 +73,22 @@ async def _tried(settings: Settings) -> list[Line]:
     from bot.commands import check_services as services
 
     groups = await asyncio.gather(
-        services.slack(settings),
-        services.jira(settings),
-        services.bitbucket(settings),
-        services.claude(settings),
-        services.sidecar(settings),
-        asyncio.to_thread(store, settings),
+        _guarded("Slack", services.slack(settings)),
+        _guarded("Jira", services.jira(settings)),
+        _guarded("Bitbucket", services.bitbucket(settings)),
+        _guarded("Claude", services.claude(settings)),
+        _guarded("bot", services.sidecar(settings)),
+        _guarded("store", asyncio.to_thread(store, settings)),
     )
     return [line for group in groups for line in group]
+
+
+async def _guarded(name: str, tries: Awaitable[list[Line]]) -> list[Line]:
+    """A doctor does not faint: what nobody foresaw is a line too, and the other lines still come."""
+    try:
+        return await tries
+    except Exception as error:
+        return [explain(name, "this is a fault of PM Agent: please report it", error)]
 
 
 def store(settings: Settings) -> list[Line]:
@@ -84,7 +97,7 @@ def store(settings: Settings) -> list[Line]:
     from bot.store.tiny import TinyStore
 
     folder = settings.pmagent_data_dir.absolute()
-    if not folder.exists():
+    if not folder.is_dir():
         return [_new_folder(folder)]
     try:
         opened = TinyStore.open(folder, read_only=True)
@@ -100,18 +113,16 @@ def store(settings: Settings) -> list[Line]:
     return [*lines, Line("events", True, when)]
 
 
-def _new_folder(folder: Any) -> Line:
-    import os
-
-    parent = next(p for p in folder.parents if p.exists())
-    if os.access(parent, os.W_OK | os.X_OK):
+def _new_folder(folder: Path) -> Line:
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    if there != folder and there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return Line("store", True, f"{folder} is made at the first start")
-    return Line("store", False, f"{folder} cannot be made", f"let this user write to {parent}, or set PMAGENT_DATA_DIR")
+    why = "this user may not write there" if there.is_dir() else f"{there} is not a folder"
+    mend = "set PMAGENT_DATA_DIR to a folder that this user may write to"
+    return Line("store", False, f"{folder} cannot be made: {why}", mend)
 
 
-def _writable(folder: Any, text: str) -> Line:
-    import os
-
+def _writable(folder: Path, text: str) -> Line:
     if os.access(folder, os.W_OK | os.X_OK):
         return Line("store", True, text)
     return Line(

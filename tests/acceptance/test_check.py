@@ -1,0 +1,95 @@
+"""`python -m bot check` as a process: each thing that can be wrong has its line and its way to be mended."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bot.demo.stage import Stage
+
+
+async def checked(stage: Stage, **changes: str) -> tuple[bool, dict[str, dict[str, Any]]]:
+    """Run `check --json`: whether all is well, and the lines by name. The exit code must agree."""
+    code, output = await stage.run("check", "--json", **changes)
+    found = json.loads(output)
+    assert code == (0 if found["ok"] else 1)
+    for value in changes.values():
+        assert not value.startswith("secret-") or value not in output
+    return found["ok"], {line["name"]: line for line in found["checks"]}
+
+
+async def test_all_is_well_without_the_bot(stage: Stage) -> None:
+    ok, lines = await checked(stage, BITBUCKET_TOKEN=stage.bitbucket.token, JIRA_PROJECTS="ECD,SUP")
+    assert ok, lines
+    assert "does not run" in lines["bot"]["text"]
+    assert "a service desk" in lines["Jira project SUP"]["text"]
+    assert {
+        "settings",
+        "Slack token",
+        "Slack app token",
+        "Slack scopes",
+        "Jira token",
+        "Bitbucket token",
+        "store",
+    } <= set(lines)
+    posts = [e for s in (stage.jira, stage.bitbucket, stage.claude) for e in s.calls("^(POST|PUT|DELETE)")]
+    assert not posts, "a check changes nothing"
+    assert not stage.slack.calls("chat.post")
+    assert not stage.data.exists()
+
+
+async def test_all_is_well_while_the_bot_runs(stage: Stage) -> None:
+    await stage.start_bot()
+    ok, lines = await checked(stage, PMAGENT_PORT=str(stage.bot_port))
+    assert ok, lines
+    assert "in production mode" in lines["bot"]["text"]
+    assert lines["webhook jira"]["ok"]
+    assert lines["webhook bitbucket"]["ok"]
+    assert lines["events"]["text"] == "no event has come yet", "trying the webhook leaves no record"
+    other = f"{stage.env['JIRA_WEBHOOK_SECRET']},secret-new"
+    ok, lines = await checked(stage, PMAGENT_PORT=str(stage.bot_port), JIRA_WEBHOOK_SECRET=other)
+    assert not ok
+    assert await stage.stop_bot() == 0
+
+
+async def test_text_has_one_line_each(stage: Stage) -> None:
+    code, output = await stage.run("check")
+    assert code == 0, output
+    assert all(line.startswith("ok ") for line in output.strip().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "said"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-secret"}, "Slack token", "invalid_auth"),
+        ({"SLACK_APP_TOKEN": "xapp-secret"}, "Slack app token", "refused"),
+        ({"SLACK_CHANNEL_STANDUP": "C0NOPE"}, "Slack channel C0NOPE", "channel_not_found"),
+        ({"PMAGENT_APPROVERS": "U0NOBODY"}, "PMAGENT_APPROVERS U0NOBODY", "not a member"),
+        ({"PMAGENT_APPROVERS": "S0NOBODY"}, "PMAGENT_APPROVERS S0NOBODY", "no_such_subteam"),
+        ({"ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "secret-x"}, "Jira token", "must be authenticated"),
+        ({"JIRA_PROJECTS": "ECD,XYZ"}, "Jira project XYZ", "No project could be found"),
+        ({"BITBUCKET_TOKEN": "secret-x"}, "Bitbucket token", "Token is invalid"),
+        ({"PMAGENT_MODEL": "claude-nope"}, "Claude claude-nope", "claude-nope"),
+        ({"JIRA_URL": "http://127.0.0.1:9"}, "Jira token", "connection refused"),
+        ({"PMAGENT_DATA_DIR": f"{__file__}/data"}, "store", "is not a folder"),
+        ({"PMAGENT_TIMEZONE": "Mars/Base"}, "PMAGENT_TIMEZONE", "not an IANA time zone"),
+        ({"SLACK_BOT_TOKEN": ""}, "SLACK_BOT_TOKEN", "is blank"),
+    ],
+)
+async def test_what_is_wrong_is_named_with_the_way_to_mend_it(
+    stage: Stage, changes: dict[str, str], name: str, said: str
+) -> None:
+    ok, lines = await checked(stage, **changes)
+    assert not ok
+    assert not lines[name]["ok"]
+    assert said in lines[name]["text"]
+    assert lines[name]["mend"]
+
+
+async def test_missing_rights_are_told(stage: Stage) -> None:
+    stage.jira.denied.add("ADD_COMMENTS")
+    ok, lines = await checked(stage, JIRA_PROJECTS="ECD")
+    assert not ok
+    assert "may not post replies" in lines["Jira project ECD"]["text"]
