@@ -80,7 +80,7 @@ def _run(_: argparse.Namespace) -> int:
 def _openapi(_: argparse.Namespace) -> int:
     import json
 
-    from handlers.sidecar import openapi
+    from handlers import openapi
 
     print(json.dumps(openapi(), indent=2))
     return 0

@@ -67,7 +67,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     from bot.store.erase import serve_requests
     from bot.store.tiny import TinyStore
     from bot.workflow import settle_mode
-    from handlers.sidecar import create_sidecar
+    from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route
 
     configure(settings)
@@ -86,7 +86,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         now = await settle_mode(ctx)
         await _recall_account(ctx)
         bolt = build_bolt(ctx)
-        sidecar = create_sidecar(ctx, slack_ready=lambda: _slack_ready(slack_handle))
+        sidecar = create_sidecar(ctx)
         if not settings.socket_mode:
             sidecar.router.routes.insert(0, http_route(ctx, bolt))
         listening = listen(settings.pmagent_host, settings.pmagent_port)
@@ -105,7 +105,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             log.warning("slack.unreachable", reason=str(error))
             background.append(_keep_trying("slack", ctx.slack.start))
         if code == 0:
-            slack_handle = await connect(ctx, bolt)
+            slack_handle = ctx.slack.connection = await connect(ctx, bolt)
             background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
             await ctx.worker.start()
             from bot.schedule import run_schedule
@@ -130,10 +130,6 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
                 await closing()
     log.info("stopped", exit_code=code)
     return code
-
-
-def _slack_ready(handle: Socket | Door | None) -> str | None:
-    return None if handle is not None and handle.connected else "not connected to Slack"
 
 
 async def _recall_account(ctx: Context) -> None:

@@ -30,7 +30,7 @@ class JiraStandIn(StandIn):
     """One site with the projects ECD (software) and SUP (service desk), and the people of `jira_world.people`.
 
     `base`: the site's address. `secret`, `target`: of the one webhook. `may_delete`, `denied` (permission names): what
-    the service account may not. `announce_own`: its own comments are announced by webhook too, as Jira does.
+    the service account may not. `ignores_internal`: an internal reply comes out public. `announce_own`: its own comments are announced by webhook too, as Jira does.
     `retry_wait`: seconds between a webhook's attempts (Jira itself waits 5 to 15 minutes).
     """
 
@@ -49,6 +49,7 @@ class JiraStandIn(StandIn):
         self.projects: dict[str, JiraProject] = {}
         self.issues: dict[str, JiraIssue] = {}
         self.may_delete = True
+        self.ignores_internal = False
         self.denied: set[str] = set()
         self.announce_own = True
         self.retry_wait = 0.1

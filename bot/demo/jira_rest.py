@@ -210,7 +210,8 @@ class JiraRest:
             raise Refusal(400, errors={"commentLevel": "The visibility needs a type: role or group."})
         own = self.jira.account(self.jira.account_id)
         internal = properties.get("sd.public.comment")
-        public = not (isinstance(internal, dict) and internal.get("internal") is True)
+        obeyed = not self.jira.ignores_internal
+        public = not (obeyed and isinstance(internal, dict) and internal.get("internal") is True)
         written = self.jira.add(
             issue, own, text, asked["body"], public or issue.project.kind != "service_desk", visibility
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
@@ -139,6 +140,8 @@ async def test_silence_has_its_reason(stage: Stage) -> None:
     await stage.start_bot()
     stage.claude.script(NO)
     await ask(stage, text="Thanks, great work")
+    while not await exported(stage, "agent_cycles"):
+        await asyncio.sleep(0.2)
     await stage.slack.command(DANA, "/pmagent", "why ECD-1")
     told = await stage.slack.whispered(DANA, "Only thanks.")
     assert "no answer is due" in told.words
