@@ -32,6 +32,8 @@ from bot.demo.slack import SlackStandIn
 from bot.demo.wire import Server
 
 ROOT = Path(__file__).resolve().parents[2]
+_GUARD = "import os, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), 9)"
+"""Ends the program when this process is gone, however it went: then, and only then, its standard input ends."""
 
 
 class BotFailed(RuntimeError):
@@ -53,6 +55,7 @@ class Stage:
         self.output = bytearray()
         self.env: dict[str, str] = {}
         self._reader: asyncio.Task[None] | None = None
+        self._guard: asyncio.subprocess.Process | None = None
 
     @property
     def data(self) -> Path:
@@ -114,6 +117,10 @@ class Stage:
             cwd=self.folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read(self.bot))
+        self._guard = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", "-c", _GUARD, str(self.bot.pid), stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
         self.jira.target = f"{self.bot_url}/webhooks/jira"
         self.bitbucket.target = f"{self.bot_url}/webhooks/bitbucket"
         await self._ready(20.0)
@@ -141,6 +148,9 @@ class Stage:
         if self.bot is None:
             return 0
         code = await asyncio.wait_for(self.bot.wait(), seconds)
+        if self._guard:
+            self._guard.kill()
+            await self._guard.wait()
         if self._reader:
             await self._reader
         self.bot = None

@@ -92,6 +92,11 @@ class StandIn:
         async with self._changed:
             self._changed.notify_all()
 
+    async def next_change(self) -> None:
+        """Wait until something happens."""
+        async with self._changed:
+            await self._changed.wait()
+
     async def until(self, look: Callable[[], T | None], seconds: float = 10.0, what: str = "") -> T:
         """Wait until `look()` is truthy and return it; AssertionError after `seconds`."""
         end = time.monotonic() + seconds
