@@ -1,0 +1,190 @@
+"""The audit chain: whole, it says so; changed, removed, reordered, cut off or blanked by hand, it names the record."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.store import Audit
+from bot.store.audit import GENESIS, Unreadable, blank, digest, seal, spans, verify
+
+AT = "2026-01-05T09:30:00.000Z"
+Chain = list[dict[str, Any]]
+
+
+def chain(*entries: Audit) -> Chain:
+    records: Chain = []
+    for entry in entries:
+        prev = records[-1]["hash"] if records else ""
+        records.append(seal(entry, seq=len(records) + 1, at=AT, prev=prev))
+    return records
+
+
+def eight() -> Chain:
+    more = {"ok": True, "list": [1, {"a": None}]}
+    return chain(
+        *(
+            Audit(f"slack:U{n}", "draft.approved", f"e{n}", f"d{n}", "ECD-1", {"version": n, **more})
+            for n in range(1, 9)
+        )
+    )
+
+
+def test_a_whole_chain() -> None:
+    records = eight()
+    assert str(verify(records)) == f"ok 8 records, head {records[-1]['hash']}"
+    assert records[0]["prev"] == GENESIS == "0" * 64
+    assert [record["prev"] for record in records[1:]] == [record["hash"] for record in records[:-1]]
+
+
+def test_an_empty_chain() -> None:
+    assert str(verify([])) == f"ok 0 records, head {GENESIS}"
+
+
+@pytest.mark.parametrize(
+    "field", ["at", "actor", "action", "event_id", "draft_id", "issue", "details", "prev", "hash", "salt", "id", "seq"]
+)
+@pytest.mark.parametrize("value", ["other", "", None, 7, {"version": 9}, ...])
+def test_any_changed_field_is_found(field: str, value: Any) -> None:
+    records = eight()
+    if value is ...:
+        del records[3][field]
+    else:
+        records[3][field] = value
+    assert str(verify(records)).startswith("broken at seq 4: ")
+
+
+def test_a_changed_detail_an_added_detail_and_an_added_field_are_found() -> None:
+    for change in (
+        lambda record: record["details"].update(version=55),
+        lambda record: record["details"].update(more=1),
+        lambda record: record["details"].pop("ok"),
+        lambda record: record.update(note="approved by somebody else"),
+    ):
+        records = eight()
+        change(records[4])
+        assert verify(records).broken_at == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (lambda r: r.pop(2), "broken at seq 3: record 3 is missing (record 4 stands in its place)"),
+        (lambda r: r.insert(2, r.pop(3)), "broken at seq 3: record 3 is missing (record 4 stands in its place)"),
+        (lambda r: r.insert(5, copy.deepcopy(r[4])), "broken at seq 6: record 5 stands in its place"),
+        (lambda r: r.pop(0), "broken at seq 1: record 1 is missing (record 2 stands in its place)"),
+        (
+            lambda r: r.insert(4, Unreadable("line 9 cannot be read")) or r.pop(5),
+            "broken at seq 5: line 9 cannot be read",
+        ),
+        (lambda r: r.append(Unreadable("line 9 cannot be read")), "broken at seq 9: line 9 cannot be read"),
+    ],
+)
+def test_removed_reordered_repeated_unreadable(change: Callable[[list[Any]], object], verdict: str) -> None:
+    records: list[Any] = eight()
+    change(records)
+    assert str(verify(records)) == verdict
+
+
+def test_a_record_with_a_new_hash_breaks_the_next() -> None:
+    records = eight()
+    records[3]["action"] = "draft.skipped"
+    records[3]["hash"] = digest(records[3])
+    assert str(verify(records)) == "broken at seq 5: it does not follow the record before it"
+
+
+def test_a_published_head_tells_that_the_tail_was_cut() -> None:
+    records = eight()
+    heads = [record["hash"] for record in records]
+    for head in (*heads, heads[5].upper(), f" {heads[5]}\n", heads[5][:16], GENESIS):
+        assert verify(records, head).broken_at is None
+    cut = verify(records[:5], heads[5])
+    assert str(cut).startswith(f"broken at seq 6: the head {heads[5]} is not in the chain")
+    for wrong in ("0" * 63 + "1", heads[5][:15], "nonsense"):
+        assert verify(records, wrong).broken_at == 9
+
+
+def erased(records: Chain, *blanked: int) -> Chain:
+    """The chain after an erase that blanked the actors of these records."""
+    found = [blank(record, ["actor"]) if record["seq"] in blanked else record for record in records]
+    entry = Audit("system", "erase", details={"account_sha256": "salt:hash", "records": 1, "seqs": spans(blanked)})
+    return [*found, seal(entry, seq=len(found) + 1, at=AT, prev=found[-1]["hash"])]
+
+
+def test_erased_people_leave_a_chain_that_verifies() -> None:
+    records = erased(eight(), 2, 3, 7)
+    assert str(verify(records)) == f"ok 9 records, head {records[-1]['hash']}"
+    assert verify(records, eight()[0]["hash"]).broken_at == 10, "another chain's head"
+    assert "slack:U2" not in str(records)
+    assert records[1]["actor"] == "erased"
+    assert "salt" not in records[1], "nobody can try ids against the hash"
+    assert records[1]["details"] == eight()[1]["details"]
+    again = erased(records, 3, 4)
+    assert verify(again).broken_at is None
+
+
+def test_details_can_be_blanked_one_by_one() -> None:
+    records = chain(Audit("system", "a", details={"who": "Ana", "n": 1}), Audit("system", "b"))
+    records[0] = blank(records[0], ["details.who"])
+    assert records[0]["details"] == {"who": "erased", "n": 1}
+    more = erased(records, 1)
+    assert verify(more).broken_at is None
+    more[0]["details"]["n"] = 2
+    assert verify(more).broken_at == 1
+
+
+def test_forged_erasures_are_found() -> None:
+    records = eight()
+    records[2] = blank(records[2], ["actor"])
+    assert str(verify(records)) == "broken at seq 3: it was blanked, and no erase record says so"
+    records = erased(eight(), 3)
+    records[4] = blank(records[4], ["actor"])
+    assert verify(records).broken_at == 5
+    records = erased(eight(), 3)
+    records[2]["actor"] = "slack:UOTHER"
+    assert str(verify(records)) == "broken at seq 3: it was changed: actor was erased and has a value again"
+    records = erased(eight(), 3)
+    records[2]["details"]["version"] = 1
+    assert verify(records).broken_at == 3
+    records = erased(eight(), 3)
+    del records[-1]
+    assert verify(records).broken_at == 3
+
+
+def test_spans() -> None:
+    assert spans([3, 1, 2, 7, 9, 8, 7]) == [[1, 3], [7, 9]]
+
+
+def leaves(children: Any) -> Any:
+    return st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    leaves, max_leaves=8,
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), anything), min_size=1, max_size=5
+    )
+)
+def test_every_chain_verifies_and_blanks(details: list[dict[str, Any]]) -> None:
+    records = chain(*(Audit("jira:712020:x", "a", details=each) for each in details))
+    assert verify(records).broken_at is None
+    blanked = [blank(record, ["actor", *(f"details.{name}" for name in record["details"])]) for record in records]
+    assert [digest(record) for record in blanked] == [record["hash"] for record in records]
+
+
+@given(anything)
+def test_any_rubbish_gets_a_verdict(rubbish: Any) -> None:
+    record = rubbish if isinstance(rubbish, dict) else {"seq": 1, "prev": GENESIS, "id": "1", "hash": rubbish}
+    assert verify([record]).broken_at == 1
+    assert verify([{**eight()[0], "details": rubbish}]).broken_at in (1, None)
