@@ -30,8 +30,9 @@ class JiraStandIn(StandIn):
     """One site with the projects ECD (software) and SUP (service desk), and the people of `jira_world.people`.
 
     `base`: the site's address. `secret`, `target`: of the one webhook. `may_delete`, `denied` (permission names): what
-    the service account may not. `ignores_internal`: an internal reply comes out public. `announce_own`: its own comments are announced by webhook too, as Jira does.
-    `retry_wait`: seconds between a webhook's attempts (Jira itself waits 5 to 15 minutes).
+    the service account may not. `ignores_internal`: an internal reply comes out public. `announce_own`: its own
+    comments are announced by webhook too, as Jira does. `retry_wait`: seconds between a webhook's attempts (Jira
+    itself waits 5 to 15 minutes).
     """
 
     service = "jira"

@@ -11,7 +11,7 @@ LONGEST_PROPERTY = 32_768
 """Characters of a property's value as JSON."""
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer
+class Refusal(Exception):
     """An error answer in Jira's shape."""
 
     def __init__(self, status: int, message: str = "", *, errors: dict[str, str] | None = None, **headers: str) -> None:
