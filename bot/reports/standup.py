@@ -97,9 +97,15 @@ async def standup_due(ctx: Context, run: Run | None) -> None:
     if written is not None and written["date"] != day:
         written = None
     # Only what was written can have been posted: without it there is nothing to look for.
-    ts = await ctx.slack.find(channel, day, started, event_type=EVENT_TYPE) if written else None
+    try:
+        ts = await ctx.slack.find(channel, day, started, event_type=EVENT_TYPE) if written else None
+    except RetryLater as error:
+        if run.missed:
+            await _skip(ctx, run, f"not posted within two hours, as far as is known: {error.reason}")
+            return
+        raise
     if ts is None and run.missed:
-        await _skip(ctx, run, "missed by more than two hours")
+        await _skip(ctx, run, "not posted within two hours of its time")
         return
     if ts is None:
         written = written or await _written(ctx, run)

@@ -124,11 +124,21 @@ def _lines(facts: Sequence[Fact], fold: int) -> Block:
 
 
 def _sentence(line: Sentence, refs: dict[str, str]) -> list[str | Block]:
-    parts: list[str | Block] = [f"{line.text} ("]
-    for number, ref in enumerate(line.refs):
-        parts += [", "] if number else []
-        parts.append(_ref(ref, refs.get(ref, "")))
-    return [*parts, ")"]
+    """The sentence with its references as links: where it names them itself, else in brackets at its end."""
+    parts: list[str | Block] = []
+    rest, unnamed = line.text, []
+    for ref in sorted(line.refs, key=lambda r: (line.text.find(r), r)):
+        before, named, after = rest.partition(ref)
+        # ECD-14 is not named by ECD-142.
+        if named and not after[:1].isalnum():
+            parts += [before, _ref(ref, refs.get(ref, ""))]
+            rest = after
+        else:
+            unnamed.append(ref)
+    parts.append(rest)
+    for number, ref in enumerate(unnamed):
+        parts += [" (" if number == 0 else ", ", _ref(ref, refs.get(ref, ""))]
+    return [*parts, ")"] if unnamed else parts
 
 
 def _ref(ref: str, url: str) -> Block:
