@@ -135,7 +135,7 @@ class Play:
         before = len(self.stage.jira.posted("ECD-142"))
         asked = await self._ask("ECD-142", "elif", story.SITUATIONS[1].text)
         await self._press(DANA, asked.card, "Approve")
-        await self._card_says(asked.card, "imulat")
+        await self._card_says(asked.card, "Simulated:", "Dana Petrova")
         hold(len(self.stage.jira.posted("ECD-142")) == before, "something was written to Jira")
         self.voice.held("Jira has no new comment")
         await self._audit(asked, "event.accepted", "draft.created", "draft.approved", "draft.simulated")

@@ -103,9 +103,7 @@ def prepare(stage: Stage) -> None:
 async def announce(stage: Stage) -> None:
     """Deliver the webhook by which the program learns of the pull request. Once it runs."""
     pull = stage.bitbucket.pull_requests["acme/reports", 12]
-    await stage.bitbucket.announce("pullrequest:approved", pull, stage.bitbucket.people["elif"], {
-        "approval": {"date": datetime.now(UTC).isoformat(), "user": {"display_name": "Elif Kaya", "type": "user"}}
-    })  # fmt: skip
+    await stage.bitbucket.approve(pull, "elif")
 
 
 async def play(stage: Stage, situation: Situation) -> None:
