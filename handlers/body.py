@@ -1,7 +1,7 @@
 """A request's body as a JSON object, read strictly: what two parsers could read in two ways is refused.
 
 Refused with `NotJson` (a sentence; the answer is 400): bytes that are no UTF-8, a byte order mark, NaN and Infinity
-(also as 1e999), whole numbers of more than 30 digits, more than 200 levels, lone surrogates, anything but an object.
+(also as 1e999), whole numbers of more than 1,000 digits, more than 200 levels, lone surrogates, anything but an object.
 Duplicate keys are fine: the last one counts, as in JavaScript. All of it takes time linear in the body's length.
 """
 
@@ -13,11 +13,11 @@ import re
 from typing import Any
 
 MAX_DEPTH = 200
-MAX_DIGITS = 30
+MAX_DIGITS = 1000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-class NotJson(ValueError):  # noqa: N818 - an answer (400) more than an error
+class NotJson(ValueError):
     """The body is no JSON object that we accept. The text says why."""
 
 
@@ -74,7 +74,7 @@ def _float(text: str) -> float:
 
 def _int(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise NotJson(f"the body has a number of more than {MAX_DIGITS} digits")
+        raise NotJson(f"the body has a number of more than {MAX_DIGITS:,} digits")
     return int(text)
 
 

@@ -24,7 +24,7 @@ class JiraUser(Delivered):
 
     accountId: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9:_-]+$")  # noqa: N815 - Jira's name
     displayName: str | None = None  # noqa: N815 - Jira's name
-    accountType: Literal["atlassian", "app", "customer"] | None = None  # noqa: N815 - Jira's name
+    accountType: str | None = Field(default=None, examples=["atlassian", "app", "customer"])  # noqa: N815 - Jira's name
 
 
 class JiraComment(Delivered):
