@@ -114,4 +114,4 @@ class Issue(Frozen):
     def people(self) -> dict[str, str]:
         """Account id → name of everybody whose id stands in the issue: the only people a reply may mention."""
         found = [p for p in (self.assignee, self.reporter) if p] + [c.author for c in self.comments]
-        return {p.account_id: p.name for p in found}
+        return {p.account_id: p.name for p in found if p.account_id}  # a deleted account has none
