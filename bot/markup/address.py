@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 MAX_ADDRESS = 2000
 """Characters; longer addresses are text. Browsers and mail programs start to differ there."""
 
-_BARE = re.compile(r"""(?:https?|ftp):[/\\]+[^\s<>"`]+|(?<![\w./@-])www\.[^\s<>"`]+""", re.IGNORECASE)
+_BARE = re.compile(r"""(?:https?|ftp):[/\\]+[^\s<>"`\[\]]+|(?<![\w./@-])www\.[^\s<>"`\[\]]+""", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"`^{|}]")
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?)*")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8})")

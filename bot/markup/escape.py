@@ -24,6 +24,7 @@ _SPECIAL = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 _LINE_START = re.compile(r"\#{1,6}(?=\s|$)|>|\+(?=\s)|=+\s*$|-+\s*$|(?:[*_]\s*){3,}$|[|:\s-]*-[|:\s-]*$")
+_BRACKET = re.compile(r"\\.|\[~[^\[\]\s]{1,128}\]|[\[\]]")
 _FENCE = re.compile(r"`+")
 _SCHEME = re.compile(r"(?:https?|ftp|mailto):", re.IGNORECASE)
 
@@ -35,7 +36,7 @@ def text(raw: str) -> str:
     for start, end in address.bare(raw):
         found = raw[start:end]
         parts.append(_SPECIAL.sub(r"\\\g<0>", raw[done:start]))
-        parts.append(f"<{found}>" if _SPECIAL.search(found) and _SCHEME.match(found) else found)
+        parts.append(f"<{found}>" if _SPECIAL.search(raw, start, end + 1) and _SCHEME.match(found) else found)
         done = end
     return "".join([*parts, _SPECIAL.sub(r"\\\g<0>", raw[done:])])
 
@@ -73,8 +74,8 @@ def link(label: str, target: str) -> str:
     target = quote(target, safe="!#$%&'()*+,/:;=?@[]~\\^`{|}" + "".join(c for c in target if not c.isascii()))
     if not label or label == target:
         return f"<{target}>"
-    label = label.replace("\n", " ")
-    return f"[{label}](<{target}>)" if re.search(r"[()\\*_`]", target) else f"[{label}]({target})"
+    label = _BRACKET.sub(lambda found: f"\\{found[0]}" if found[0] in "[]" else found[0], label.replace("\n", " "))
+    return f"[{label}](<{target}>)" if re.search(r"[()\\`]", target) else f"[{label}]({target})"
 
 
 def mention(account_id: str, fallback: str = "") -> str:

@@ -212,7 +212,7 @@ def _wrapped(pieces: list[tuple[str, dict[str, str]]], level: int) -> str:
 
 def _label(words: str, href: str) -> str:
     """No label where the label is the address."""
-    return "" if words.strip("<>") == href.strip() else words
+    return "" if words.strip("*~<>") == href.strip() else words
 
 
 def _date(timestamp: object) -> str:

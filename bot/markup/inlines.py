@@ -36,7 +36,7 @@ def inlines(tokens: Sequence[Token], rules: Rules) -> Inlines:
     out: list[Inline] = []
     marks: set[Mark] = set()
     label: list[Inline] | None = None
-    href = ""
+    href, title = "", Text("")
     for token in tokens:
         into = out if label is None else label
         match token.type:
@@ -52,16 +52,23 @@ def inlines(tokens: Sequence[Token], rules: Rules) -> Inlines:
             case "image":
                 alt = clean(token.content).strip() or "image"
                 into.append(_link(str(token.attrs.get("src", "")), [leaf(alt, frozenset(marks))], rules, marks))
+                into.append(_title(token))
             case "link_open":
-                href, label = str(token.attrs.get("href", "")), []
+                href, label, title = str(token.attrs.get("href", "")), [], _title(token)
             case "link_close":
-                out += _label(href, label or [], rules, marks)
+                out += [*_label(href, label or [], rules, marks), title]
                 label = None
             case opening if opening in _OPENS:
                 marks.add(_OPENS[opening])
             case closing if closing in _CLOSES:
                 marks.discard(_CLOSES[closing])
     return trimmed(judged(out, rules))
+
+
+def _title(token: Token) -> Text:
+    """A link's title would be seen by nobody who does not point at it; as words it is seen on the card."""
+    title = clean(str(token.attrs.get("title", ""))).strip()
+    return leaf(f" “{title}”" if title else "")
 
 
 def _label(href: str, label: list[Inline], rules: Rules, marks: set[Mark]) -> Iterator[Inline]:

@@ -201,8 +201,8 @@ class _Blocks:
     @staticmethod
     def _code(token: Token) -> Iterator[Block]:
         info = clean(token.info).strip()
-        language = info if _LANGUAGE.fullmatch(info) else ""
         text = clean(token.content).rstrip("\n")
+        language = info if _LANGUAGE.fullmatch(info) and text.strip() else ""
         if info and not language:
             text = f"{info}\n{text}"  # words after the fence are words: "```see below" shows them
         if text.strip():
