@@ -63,9 +63,9 @@ def prepare(stage: Stage) -> None:
     jira.issue(
         "ECD-142", "Export fails for large reports", issue_type="Bug", status="In Progress", assignee="ana",
         reporter="ben", priority="High", labels=("export", "customer"), at=now - timedelta(days=3),
-        description="Exports of more than 10,000 rows end after 60 seconds with *504 Gateway Timeout*.\n\n"
-        "# Open a report with more than 10,000 rows\n# Choose _Export → CSV_\n# Wait a minute\n\n"
-        "Smaller reports are not affected.",
+        description="Exports of more than 10,000 rows end after 60 seconds with 504 Gateway Timeout. Smaller reports "
+        "are not affected.\n\nTo reproduce it: open a report with more than 10,000 rows, choose Export, then CSV, and "
+        "wait a minute.",
     )  # fmt: skip
     jira.write("ECD-142", "ana", "I can reproduce this. The export builds the whole file in memory; I will stream it "
                "instead.", at=now - timedelta(days=1, hours=5))  # fmt: skip

@@ -9,7 +9,7 @@ export class Wire {
   constructor(list, filters) {
     this.list = list;
     this.hidden = new Set();
-    filters.append(...["jira", "bitbucket", "slack", "claude"].map((service) => h("button", { type: "button", class: `chip ${service}`,
+    filters.append(...["jira", "bitbucket", "slack", "claude"].map((service) => h("button", { type: "button", class: `chip of-${service}`,
       "aria-pressed": "true", onclick: (event) => this.toggle(service, event.currentTarget) }, service)));
   }
 
@@ -36,7 +36,7 @@ export class Wire {
       } },
       h("summary", {},
         h("time", {}, new Date(exchange.at).toLocaleTimeString([], { hour12: false })),
-        h("span", { class: `service ${service}` }, way),
+        h("span", { class: `service of-${service}` }, way),
         h("span", { class: "method" }, exchange.method),
         h("span", { class: "path", title: exchange.path }, exchange.path.replace(/^https?:\/\/[^/]+/, "")),
         h("span", { class: `status s${String(exchange.status)[0]}` }, verdict(exchange)),
