@@ -95,7 +95,7 @@ def _token(value: str) -> bool:
 
 
 _QUOTE = r"""["'`]?"""
-_BARE_VALUE = r"""["'`]?(?P<value>[^\s"'`<>|\[\],;]{%d,400})"""
+_BARE_VALUE = r"""["'`]?(?P<value>(?:[^\s"'`<>|\[\],;&]|&(?!\w{1,40}=)){%d,400})"""
 
 
 def _value(least: int) -> str:
