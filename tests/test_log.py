@@ -73,7 +73,7 @@ def test_no_secret_whoever_speaks(form: str, name: str) -> None:
         logging.getLogger(name).warning("said %s and %r", secret, {"header": f"Basic {secret}"})
         try:
             try:
-                raise ValueError(f"first {secret}")  # noqa: TRY301 - a chain of two is the case
+                raise ValueError(f"first {secret}")
             except ValueError as error:
                 raise RuntimeError(secret) from error
         except RuntimeError:
