@@ -84,6 +84,11 @@ class Claude:
         self._client: AsyncAnthropic | None = None
         self._pause_until = 0.0
 
+    async def start(self) -> None:
+        """Load the SDK, in a thread. Optional: without it the first call pays for it, two seconds or so."""
+        await asyncio.to_thread(_load_sdk)
+        await self._connect()
+
     async def ask(self, request: Request) -> Answer:
         """One call.
 
@@ -142,9 +147,9 @@ class Claude:
 
     async def _connect(self) -> AsyncAnthropic:
         if self._client is None:
-            # In a thread: the import takes more than a second, and clicks have to be answered meanwhile.
-            await asyncio.to_thread(__import__, "anthropic")
-        if self._client is None:
+            # In a thread: loading takes a second or two, and clicks have to be answered meanwhile.
+            await asyncio.to_thread(_load_sdk)
+        if self._client is None:  # nobody else made it meanwhile
             from anthropic import AsyncAnthropic
 
             self._client = AsyncAnthropic(
@@ -223,6 +228,15 @@ class Claude:
             return
         with contextlib.suppress(StoreUnavailable):
             await self.budget.release(reservation)
+
+
+def _load_sdk() -> None:
+    """Import what a call needs: the SDK loads its resources and types only when they are first used."""
+    import anthropic
+    import anthropic.resources.messages
+    import anthropic.types
+
+    del anthropic
 
 
 def _never_connected(error: BaseException) -> bool:
