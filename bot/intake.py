@@ -7,8 +7,8 @@ for a comment its id and time of change: Jira may announce it twice. What comes 
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -117,7 +117,7 @@ async def _count_duplicate(ctx: Context, key: str, audit: Audit, first: str) -> 
 
 def new_event_id(at: datetime) -> str:
     """`evt_` and 20 characters that sort by time: 10 of milliseconds, 10 of chance."""
-    number = int(at.timestamp() * 1000) << 50 | secrets.randbits(50)
+    number = int(at.timestamp() * 1000) << 50 | random.getrandbits(50)
     return "evt_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
 
 

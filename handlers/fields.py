@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from bot.events import Malformed
@@ -16,6 +17,7 @@ from bot.safety import tidy
 
 MISSING = object()
 ISSUE_KEY = re.compile(r"[A-Z][A-Z0-9_]+-[1-9]\d{0,9}")
+_SHORT = 300  # characters; longer lines are rare, and not remembered
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ACCOUNT = re.compile(r"[^\s\[\]|<>\x00-\x1f\x7f]{1,128}")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9_:.-]{0,59}")
@@ -138,9 +140,17 @@ def _object(value: object, path: str) -> dict[str, Any]:
 
 def one_line(text: str, limit: int = 300) -> str:
     """`text` without invisible characters and secrets, on one line, at most `limit` characters (an ellipsis tells)."""
+    return _remembered(text, limit) if len(text) <= _SHORT else _one_line(text, limit)
+
+
+def _one_line(text: str, limit: int) -> str:
     # Cut generously first: nothing that is dropped anyway is searched for secrets.
     line = " ".join(tidy(text[: limit * 8]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+# Names, summaries and branches come again and again, and the search for secrets is the dearest part of parsing.
+_remembered = lru_cache(maxsize=2048)(_one_line)
 
 
 def kind_of(value: object) -> str:

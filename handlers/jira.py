@@ -106,23 +106,25 @@ def _commented(delivery: _Delivery, *, edited: bool | None) -> Event | Ignored:
     editor = comment.maybe_object("updateAuthor")
     created = comment.time("created")
     updated = created if comment.data.get("updated") is None else comment.time("updated")
-    found = Comment(
-        id=comment.identifier("id"),
-        author=author,
-        text="",
-        created=created,
-        updated=updated,
-        public=comment.flag("jsdPublic", default=True),
-        visibility=_visibility(comment),
-    )
+    comment_id, public = comment.identifier("id"), comment.flag("jsdPublic", default=True)
+    visibility = _visibility(comment)
     left_alone = delivery.left_alone("comment", author, _person(editor) if editor else None)
     if left_alone:
         return left_alone
+    found = Comment(
+        id=comment_id,
+        author=author,
+        text=from_body(body),  # last: the dearest part
+        created=created,
+        updated=updated,
+        public=public,
+        visibility=visibility,
+    )
     return IssueCommented(
         issues=(delivery.key,),
         project=_project(delivery.key),
         summary=delivery.summary,
-        comment=found.model_copy(update={"text": from_body(body)}),
+        comment=found,
         edited=updated > created if edited is None else edited,
         at=delivery.at,
     )

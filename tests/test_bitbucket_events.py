@@ -314,7 +314,6 @@ def test_a_damaged_payload_is_an_event_a_silence_or_malformed(case: tuple[str, d
     key, payload = case
     try:
         event = bitbucket.parse(key, payload, watches=lambda _: True, received=NOW)
-    except Malformed as error:
-        assert str(error)
-    else:
-        assert isinstance(event, Ignored) or EVENT.validate_python(event.model_dump(mode="json")) == event
+    except Malformed:
+        return
+    assert isinstance(event, Ignored) or EVENT.validate_python(event.model_dump(mode="json")) == event

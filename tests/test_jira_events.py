@@ -245,7 +245,7 @@ class TestMalformed:
 
     def test_a_changelog_of_the_wrong_type(self) -> None:
         payload = load("issue_updated__status") | {"changelog": {"items": {"field": "status"}}}
-        with pytest.raises(Malformed, match="changelog.items is not a list"):
+        with pytest.raises(Malformed, match=r"^changelog.items is not a list$"):
             parse(payload)
 
 
@@ -347,7 +347,6 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
 def test_a_damaged_payload_is_an_event_a_silence_or_malformed(payload: dict[str, Any]) -> None:
     try:
         event = jira.parse(payload, watches=lambda _: True, own_account=None)
-    except Malformed as error:
-        assert str(error)
-    else:
-        assert isinstance(event, Ignored) or EVENT.validate_python(event.model_dump(mode="json")) == event
+    except Malformed:
+        return
+    assert isinstance(event, Ignored) or EVENT.validate_python(event.model_dump(mode="json")) == event
