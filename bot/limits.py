@@ -133,7 +133,7 @@ class Waiting:
         self.bytes = 0
 
 
-class _Refused(Exception):  # noqa: N818 - an answer more than an error
+class _Refused(Exception):
     def __init__(self, status: int, reason: str, retry_after: int | None = None) -> None:
         self.status, self.reason, self.retry_after = status, reason, retry_after
 

@@ -57,12 +57,21 @@ def verify(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
         return False
     given, found = bytes.fromhex(match[1]), False
     for secret in secrets:
-        if secret.strip():
-            found |= hmac.compare_digest(given, hmac.digest(secret.encode(), body, "sha256"))
+        key = _key(secret)
+        if key:
+            found |= hmac.compare_digest(given, hmac.digest(key, body, "sha256"))
     return found
 
 
-class Refused(Exception):  # noqa: N818 - an answer more than an error
+def _key(secret: str) -> bytes:
+    """A secret's bytes as the environment had them; empty for one that is blank or cannot be checked."""
+    try:
+        return secret.encode("utf-8", "surrogateescape") if secret.strip() else b""
+    except UnicodeEncodeError:
+        return b""
+
+
+class Refused(Exception):
     """Not stored. `status` and `reason` are the answer."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -103,7 +112,7 @@ class Door:
         except Refused as no:
             await answer_json(send, no.status, {"status": "refused", "reason": no.reason})
         except StoreUnavailable as error:
-            log.error("webhook.not_stored", source=self.source, error=str(error))  # noqa: TRY400 - the store logs the cause
+            log.error("webhook.not_stored", source=self.source, error=str(error))
             content = {"status": "refused", "reason": "the event cannot be stored at the moment"}
             await answer_json(send, 503, content, {"Retry-After": RETRY_STORE})
         else:
@@ -171,8 +180,8 @@ class JiraDoor(Door):
             return super().authenticate(headers, body)
         expected = self.ctx.settings.jira_automation_token
         given = headers.one(b"x-pmagent-token") or ""
-        secret = expected.get_secret_value().encode() if expected else b""
-        if not secret.strip() or not hmac.compare_digest(given.encode("latin-1"), secret):
+        secret = _key(expected.get_secret_value()) if expected else b""
+        if not secret or not hmac.compare_digest(given.encode("latin-1"), secret):
             self.complain("X-PMAgent-Token is not JIRA_AUTOMATION_TOKEN")
             raise Refused(401, "the token is wrong")
         return "automation"
