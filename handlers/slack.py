@@ -52,7 +52,6 @@ ACTION_LISTENERS: dict[str, Handle] = {
     **dict.fromkeys(cards.ACTIONS, approvals.button),
     cards.EDIT: approvals.edit,
     cards.RETRY_EVENT: approvals.retry,
-    cards.OPEN_LINK: _unknown,
 }
 VIEW_LISTENERS: dict[str, Handle] = {cards.EDIT_MODAL: approvals.edited}
 COMMAND_LISTENERS: dict[str, Handle] = {COMMAND: commands.command}

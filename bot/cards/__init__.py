@@ -16,7 +16,6 @@ from bot.cards.actions import (
     EDIT,
     EDIT_MODAL,
     LOOK_AGAIN,
-    OPEN_LINK,
     POST_AGAIN,
     POST_ANYWAY,
     RETRY,
@@ -33,7 +32,7 @@ from bot.cards.notices import budget_notice, failed_event, mode_notice, outage_n
 from bot.cards.parts import Message, bullets, context, link, paragraph, text, whisper
 
 __all__ = [
-    "ACTIONS", "APPROVE", "DRAFT_ANEW", "EDIT", "EDIT_MODAL", "LOOK_AGAIN", "OPEN_LINK", "POST_AGAIN", "POST_ANYWAY",
+    "ACTIONS", "APPROVE", "DRAFT_ANEW", "EDIT", "EDIT_MODAL", "LOOK_AGAIN", "POST_AGAIN", "POST_ANYWAY",
     "RETRY", "RETRY_EVENT", "SKIP", "TEXT_ACTION", "TEXT_BLOCK", "UNDO", "Message", "budget_notice", "bullets",
     "context", "draft_card", "edit_modal", "failed_event", "home_view", "link", "mode_notice", "outage_notice",
     "paragraph", "text", "whisper",

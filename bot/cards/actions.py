@@ -26,9 +26,6 @@ ACTIONS: dict[str, str] = {
 
 RETRY_EVENT = "pm.event.retry"
 """`Retry` on an event that Claude could not answer; its value is `{"event": id}`."""
-OPEN_LINK = "pm.link"
-"""A button that only opens an address; Slack sends a click all the same, and it is acknowledged."""
-
 EDIT_MODAL = "pm.edit.modal"
 TEXT_BLOCK = "reply"
 TEXT_ACTION = "text"

@@ -45,6 +45,8 @@ PATIENCE = 30.0
 """A 429 up to this many seconds is waited out in place, which keeps the order; a longer one is handed to the caller."""
 FAILED = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
 MAX_PAGES = 50
+SKEW = 3600.0
+"""Seconds by which our clock and Slack's may differ when a message is looked for by time."""
 
 
 class ChannelInfo(Frozen):
@@ -159,11 +161,11 @@ class Slack:
     async def find(self, channel: str, key: str, since: datetime, *, event_type: str = "pmagent_draft") -> str | None:
         """The `ts` of our message whose metadata is of `event_type` and carries `key` (a draft's id), or None.
 
-        Looks through the channel's history back to a minute before `since`. Raises `RetryLater` while Slack is silent.
+        Looks through the channel's history back to an hour before `since`. Raises `RetryLater` while Slack is silent.
         """
         call = partial(
             self._reads.conversations_history,
-            channel=channel, oldest=f"{since.timestamp() - 60:.6f}", include_all_metadata=True, limit=200,
+            channel=channel, oldest=f"{since.timestamp() - SKEW:.6f}", include_all_metadata=True, limit=200,
         )  # fmt: skip
         async for page in self._pages("conversations.history", call):
             for message in page.get("messages") or []:
