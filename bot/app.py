@@ -107,6 +107,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         if code == 0:
             slack_handle = ctx.slack.connection = await connect(ctx, bolt)
             background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
+            background.append(_keep_trying("claude", ctx.claude.start))
             await ctx.worker.start()
             from bot.schedule import run_schedule
 

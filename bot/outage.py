@@ -60,12 +60,18 @@ class Outage:
         wait = error.after if error.after is not None else self._wait
         self._wait = min(self._wait * 2, LONGEST_WAIT)
         self._next_probe = self._ctx.clock.monotonic() + wait
-        if not self._announced and now - self._since >= NOTICE_AFTER:
-            self._announced = changed = True
-            await announce(self._ctx, self._key, outage_notice(self._since, self._cause))
         if changed:
             await self._save()
+        await self.remind()
         return wait
+
+    async def remind(self) -> None:
+        """Post the one notice once the outage is old enough. The schedule calls it too: probes may be far apart."""
+        if self._since is None or self._announced or self._ctx.clock.now() - self._since < NOTICE_AFTER:
+            return
+        self._announced = True
+        await announce(self._ctx, self._key, outage_notice(self._since, self._cause))
+        await self._save()
 
     async def up(self) -> None:
         """A call was answered: an outage is over, its notice says so, and everything that waits goes on."""

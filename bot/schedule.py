@@ -193,16 +193,20 @@ async def run_schedule(ctx: Context) -> None:
 
 
 def entries() -> tuple[Entry, ...]:
-    """The table. A function, because the two use cases in it import half of the program."""
+    """The table. A function, because the use cases in it import half of the program."""
     from bot.reports.standup import standup_due
     from bot.workflow import expire
 
     async def expire_drafts(ctx: Context, _: Run | None) -> None:
         await expire(ctx)
 
+    async def remind_of_outage(ctx: Context, _: Run | None) -> None:
+        await ctx.worker.outage.remind()
+
     return (
         Entry("standup", _standup_rule, standup_due),
         Entry("expiry", lambda _: Every(60.0), expire_drafts),
+        Entry("outage", lambda _: Every(30.0), remind_of_outage),
     )
 
 
