@@ -35,8 +35,7 @@ from bot.store.tiny import TinyStore
 REQUESTS = "requests"
 PATIENCE = 30.0
 """Seconds that a command waits for the bot."""
-_ACCOUNT = re.compile(r"(?:slack:|jira:)?([A-Za-z0-9{][A-Za-z0-9:_.{}@-]{3,127})")
-_ACCOUNT_SLACK = re.compile(r"(?:slack:)?([UW][A-Z0-9]{2,})")
+_ACCOUNT = re.compile(r"[UW][A-Z0-9]{2,}|[A-Za-z0-9{][A-Za-z0-9:_.{}@-]{3,127}")
 _CAUSE = {"reason": "erased"}
 log = logging.getLogger("pmagent.store")
 
@@ -52,13 +51,13 @@ class Erased:
 
 def account_id(text: str) -> str:
     """The bare account id of `ACCOUNT`, with or without `slack:` or `jira:`. Raises `UserError`."""
-    match = _ACCOUNT_SLACK.fullmatch(text.strip()) or _ACCOUNT.fullmatch(text.strip())
-    if not match:
+    account = text.strip().removeprefix("slack:").removeprefix("jira:")
+    if not _ACCOUNT.fullmatch(account):
         raise UserError(
             f"{text!r} is neither a Slack user id (U0123ABCD) nor a Jira account id (712020:5a1e…). "
             "`python -m bot audit export` shows the ids of everybody who acted."
         )
-    return match[1]
+    return account
 
 
 def erase_now(store: TinyStore, account: str) -> Erased:
@@ -190,9 +189,8 @@ async def serve_requests(
 ) -> None:
     """Carry out what commands ask of the running bot, until cancelled. `wake_draft`: told each draft that changed."""
     requests = folder / REQUESTS
-    await asyncio.to_thread(_clear_answers, requests)
     while True:
-        for path in await asyncio.to_thread(lambda: sorted(requests.glob("*.json")) if requests.is_dir() else []):
+        for path in await asyncio.to_thread(_waiting, requests):
             erased = await asyncio.to_thread(_serve, store, path)
             for draft_id in erased.drafts if erased and wake_draft else ():
                 assert wake_draft is not None  # noqa: S101 - for the type checker: the loop is empty without it
@@ -204,13 +202,16 @@ def _serve(store: TinyStore, path: Path) -> Erased | None:
     """Carry out one request and answer it; the request goes last, so that one cut short is done again."""
     erased: Erased | None = None
     try:
-        erased = erase_now(store, json.loads(path.read_text())["erase"])
+        account = str(json.loads(path.read_text())["erase"])
+    except (OSError, ValueError, KeyError, TypeError):
+        log.warning("a request in %s could not be read; it was removed", path.parent)
+        path.unlink(missing_ok=True)
+        return None
+    try:
+        erased = erase_now(store, account)
         answer: dict[str, Any] = {"erased": asdict(erased)}
     except (UserError, StoreUnavailable) as error:
         answer = {"error": str(error)}
-    except (OSError, ValueError, KeyError, TypeError):
-        log.warning("a request in %s could not be read; it was removed", path.parent)
-        answer = {"error": "the bot could not read the request"}
     with contextlib.suppress(OSError):
         if path.exists():  # else the command has stopped waiting
             _write(path.with_suffix(".answer"), answer)
@@ -218,9 +219,15 @@ def _serve(store: TinyStore, path: Path) -> Erased | None:
     return erased
 
 
-def _clear_answers(requests: Path) -> None:
-    for path in requests.glob("*.answer*") if requests.is_dir() else ():
-        path.unlink(missing_ok=True)
+def _waiting(requests: Path) -> list[Path]:
+    """The requests that wait; answers that nobody fetched (their command was killed) are removed."""
+    if not requests.is_dir():
+        return []
+    with contextlib.suppress(OSError):
+        for answer in requests.glob("*.answer"):
+            if time.time() - answer.stat().st_mtime > 2 * PATIENCE:
+                answer.unlink(missing_ok=True)
+    return sorted(requests.glob("*.json"))
 
 
 def _write(path: Path, content: Any) -> None:

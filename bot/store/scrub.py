@@ -105,7 +105,8 @@ def scrub(person: Person, table: Table, record: Record) -> Record | None:
     if (table, record["id"]) == ("state", "me"):
         return record  # our own service account: it is how we know our own comments
     if table == "keys":
-        return None if person.named_in(record["id"]) else _anywhere(person, record)
+        kept = _anywhere(person, record)
+        return None if person.named_in(record["id"]) else record if kept == record else kept
     event_id = record.get("event_id") or (record["id"] if table == "webhook_events" else None)
     theirs = event_id in person.events
     touches_issue = bool(person.issues & _keys(record | {"issue_key": record.get("issue_key")}))

@@ -1,0 +1,320 @@
+"""The commands over the data folder, each as a process: exit codes, what is printed, with the bot there or not."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.errors import UserError
+from bot.store import Audit, Put
+from bot.store.files import backup, restore
+from bot.store.tiny import TinyStore
+
+ROOT = Path(__file__).parents[1]
+AT = "2026-01-01T09:00:00Z"
+LINK = '=HYPERLINK("http://evil.example")'
+
+
+def bot(data: Path, *arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """`python -m bot …` with nothing set but the data folder."""
+    environment = {"PATH": os.environ["PATH"], "PMAGENT_DATA_DIR": str(data)}
+    return subprocess.run(
+        [sys.executable, "-m", "bot", *map(str, arguments)],
+        capture_output=True, text=True, encoding="utf-8", timeout=timeout, cwd=ROOT, env=environment,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with three events, a draft and their audit trail."""
+    folder = tmp_path / "data"
+    store = TinyStore.open(folder)
+    for number in (1, 2, 3):
+        event = {
+            "id": f"evt_{number}", "event_id": f"evt_{number}", "at": f"2026-01-0{number}T09:00:00+00:00",
+            "state": "done", "issue": "ECD-1", "reason": LINK, "event": {"text": "Grüße\u2028, \"Ana\"\n"},
+        }  # fmt: skip
+        store.commit_now(
+            Put("webhook_events", event), audit=[Audit("jira:712020:ana", "event.accepted", f"evt_{number}")]
+        )
+    store.commit_now(
+        Put("drafts", {"id": "d1", "event_id": "evt_1", "at": AT, "state": "waiting", "created": AT}),
+        Put("state", {"id": "mode", "mode": "production", "at": AT}),
+        audit=[Audit("system", "draft.created", "evt_1", "d1", "ECD-1", {"sha256": "00ff"})],
+    )  # fmt: skip
+    store.close_now()
+    return folder
+
+
+def journal_lines(data: Path) -> list[bytes]:
+    return (data / "journal.jsonl").read_bytes().splitlines(keepends=True)
+
+
+HOLD = """
+    import asyncio, sys
+    from pathlib import Path
+    from bot.store import Audit, Put
+    from bot.store.erase import serve_requests
+    from bot.store.tiny import TinyStore
+
+    async def main():
+        store = TinyStore.open(Path(sys.argv[1]))
+        serving = asyncio.create_task(serve_requests(store, Path(sys.argv[1]), pause=0.05))
+        print("ready", flush=True)
+        number = 0
+        while True:
+            await store.commit(Put("keys", {"id": f"live{number}"}), audit=[Audit("system", "live")])
+            number += 1
+            await asyncio.sleep(0.002)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def running(data: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the folder and commits all the time, as the bot does."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLD), str(data)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "ready\n"
+    yield holder
+    assert holder.poll() is None, "the holder has died"
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+
+
+def test_stats_as_json_and_as_text(data: Path) -> None:
+    found = json.loads(bot(data, "stats", "--json").stdout)
+    assert (found["mode"], found["events"], found["drafts"], found["days"]) == ("production", 3, {"waiting": 1}, 1)
+    text = bot(data, "stats", "--days", "7")
+    assert (text.returncode, text.stderr) == (0, "")
+    assert text.stdout.startswith("PM Agent, 7 days, mode production\n")
+    refused = bot(data, "stats", "--days", "many")
+    assert refused.returncode == 2
+    assert "is not a number of days" in refused.stderr
+
+
+def test_stats_without_any_data_makes_nothing(tmp_path: Path) -> None:
+    done = bot(tmp_path / "none", "stats", "--json")
+    assert (done.returncode, json.loads(done.stdout)["mode"]) == (0, "simulation")
+    assert not (tmp_path / "none").exists()
+
+
+def test_small_commands_answer_at_once(data: Path) -> None:
+    for command in (("stats",), ("export", "drafts"), ("audit", "verify")):
+        begun = time.monotonic()
+        assert bot(data, *command).returncode == 0
+        assert time.monotonic() - begun < 1.0
+    code = "import sys; from bot.__main__ import main; main(['export', 'drafts']); print(*sys.modules)"
+    environment = {**os.environ, "PMAGENT_DATA_DIR": str(data)}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
+    )
+    assert not {"anthropic", "slack_bolt", "slack_sdk", "atlassian", "fastapi", "aiohttp"} & set(loaded.stdout.split())
+
+
+def test_export_as_json_lines(data: Path) -> None:
+    done = bot(data, "export", "webhook_events", "--since", "2026-01-02")
+    records = [json.loads(line) for line in done.stdout.split("\n")[:-1]]
+    assert [record["id"] for record in records] == ["evt_2", "evt_3"]
+    assert records[0]["event"]["text"] == 'Grüße\u2028, "Ana"\n'
+    assert bot(data, "export", "webhook_events", "--since", "2026-01-02T09:00:01+00:00").stdout.count("\n") == 1
+    assert bot(data, "audit", "export").stdout == bot(data, "export", "audit").stdout
+    assert bot(data, "export", "keys").returncode == 2, "tables of our own are no business of others"
+    assert bot(data, "export", "drafts", "--since", "yesterday").returncode == 2
+
+
+def test_export_as_csv_is_safe_to_open_in_a_spreadsheet(data: Path) -> None:
+    rows = list(
+        csv.DictReader(io.StringIO(bot(data, "export", "webhook_events", "--format", "csv").stdout, newline=""))
+    )
+    assert [row["id"] for row in rows] == ["evt_1", "evt_2", "evt_3"]
+    assert rows[0]["reason"] == f"'{LINK}"
+    assert json.loads(rows[0]["event"])["text"] == 'Grüße\u2028, "Ana"\n'
+    head = bot(data, "audit", "export", "--format", "csv").stdout.splitlines()[0]
+    assert head.startswith("seq,at,actor,action,event_id,draft_id,issue,details,prev,hash")
+    assert bot(data, "export", "agent_cycles", "--format", "csv").stdout.startswith("id,event_id,at,")
+
+
+def test_a_pipe_that_closes_early_is_no_error(data: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m bot export webhook_events | head -c 1"], capture_output=True, cwd=ROOT,
+        env={**os.environ, "PMAGENT_DATA_DIR": str(data)}, timeout=60,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (b"{", b"")
+
+
+def test_verify_says_ok_with_the_head(data: Path) -> None:
+    done = bot(data, "audit", "verify")
+    head = json.loads(bot(data, "audit", "export").stdout.splitlines()[-1])["hash"]
+    assert (done.returncode, done.stdout) == (0, f"ok 4 records, head {head}\n")
+    assert bot(data, "audit", "verify", "--head", head).returncode == 0
+    lost = bot(data, "audit", "verify", "--head", "ab" * 32)
+    assert lost.returncode == 1
+    assert lost.stdout.startswith("broken at seq 5: ")
+
+
+@pytest.mark.parametrize("fault", ["changed", "removed", "reordered", "cut", "unreadable", "emptied"])
+def test_verify_names_what_was_done_to_the_file(data: Path, fault: str) -> None:
+    lines, head = journal_lines(data), bot(data, "audit", "verify").stdout.split()[-1]
+    if fault == "changed":
+        lines[2] = lines[2].replace(b"712020:ana", b"712020:bob")
+    elif fault == "removed":
+        del lines[2]
+    elif fault == "reordered":
+        lines[2], lines[3] = lines[3], lines[2]
+    elif fault == "cut":
+        del lines[-1]
+    elif fault == "unreadable":
+        lines[2] = lines[2].replace(b"{", b"[", 1)
+    else:
+        lines = []
+    (data / "journal.jsonl").write_bytes(b"".join(lines))
+    done = bot(data, "audit", "verify", "--head", head)
+    number = {"cut": 4, "emptied": 1}.get(fault, 2)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"broken at seq {number}: "), done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_damaged_file_is_refused_with_a_sentence(data: Path) -> None:
+    (data / "journal.jsonl").write_bytes(b"")
+    for command in (("stats",), ("export", "drafts"), ("backup", data.parent), ("erase", "U0ANA")):
+        done = bot(data, *command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "restore" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_backup_and_restore(data: Path, tmp_path: Path) -> None:
+    before = (data / "journal.jsonl").read_bytes()
+    made = Path(bot(data, "backup", tmp_path).stdout.splitlines()[-1])
+    assert made.parent == tmp_path
+    assert made.stat().st_mode & 0o777 == 0o600
+    named = tmp_path / "named.tar.gz"
+    for _ in range(2):  # an older backup of this name is replaced
+        assert bot(data, "backup", named).stdout.splitlines()[-1] == str(named)
+    refused = bot(data, "restore", named)
+    assert refused.returncode == 1
+    assert "--force" in refused.stderr
+    for target in (tmp_path / "new", data):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        done = bot(target, "restore", made, *(["--force"] if target == data else []))
+        assert done.returncode == 0, done.stderr
+        assert (target / "journal.jsonl").read_bytes() == before
+    assert bot(tmp_path / "new", "stats", "--json").stdout == bot(data, "stats", "--json").stdout
+
+
+def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    for destination in (precious, tmp_path / "no" / "such" / "folder.tar.gz"):
+        done = bot(data, "backup", destination)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert str(destination) in done.stderr
+    assert precious.read_text() == "mine"
+    assert bot(tmp_path / "none", "backup", tmp_path).returncode == 1
+
+
+def archive(path: Path, *members: tuple[str, bytes, bytes]) -> Path:
+    """A tar.gz of (name, content, type)."""
+    with tarfile.open(path, "w:gz") as made:
+        for name, content, kind in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.type, info.linkname = len(content), kind, "/etc/passwd"
+            made.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    "fault", ["no such file", "garbage", "cut", "empty", "escape", "link", "more", "changed", "no manifest", "foreign"]
+)
+def test_restore_refuses_a_bad_archive_and_changes_nothing(data: Path, tmp_path: Path, fault: str) -> None:
+    good = backup(data, tmp_path / "good.tar.gz")
+    with tarfile.open(good) as opened:
+        manifest, journal = (opened.extractfile(name).read() for name in ("manifest.json", "journal.jsonl"))  # type: ignore[union-attr]  # both are files
+    bad, regular = tmp_path / "bad.tar.gz", tarfile.REGTYPE
+    if fault == "garbage":
+        bad.write_bytes(b"garbage" * 100)
+    elif fault == "cut":
+        bad.write_bytes(good.read_bytes()[:-200])
+    elif fault == "empty":
+        bad.write_bytes(b"")
+    elif fault == "escape":
+        archive(bad, ("manifest.json", manifest, regular), ("../journal.jsonl", journal, regular))
+    elif fault == "link":
+        archive(bad, ("manifest.json", manifest, regular), ("journal.jsonl", b"", tarfile.SYMTYPE))
+    elif fault == "more":
+        archive(bad, ("manifest.json", manifest, regular), ("journal.jsonl", journal, regular), ("x", b"", regular))
+    elif fault == "changed":
+        changed = journal.replace(b"712020:ana", b"712020:bob")
+        archive(bad, ("manifest.json", manifest, regular), ("journal.jsonl", changed, regular))
+    elif fault == "no manifest":
+        archive(bad, ("journal.jsonl", journal, regular))
+    elif fault == "foreign":
+        archive(bad, ("manifest.json", b"[1]", regular), ("journal.jsonl", journal, regular))
+    before = (data / "journal.jsonl").read_bytes()
+    with pytest.raises(UserError) as refused:
+        restore(bad, data, force=True)
+    assert str(bad) in str(refused.value)
+    assert (data / "journal.jsonl").read_bytes() == before
+    assert {path.name for path in data.iterdir()} == {"journal.jsonl", "lock"}
+
+
+def test_everything_that_reads_works_while_the_bot_runs(
+    data: Path, tmp_path: Path, running: subprocess.Popen[str]
+) -> None:
+    assert json.loads(bot(data, "stats", "--json").stdout)["events"] == 3
+    assert bot(data, "export", "drafts").stdout.count("\n") == 1
+    head = bot(data, "audit", "verify").stdout.split()[-1]
+    made = bot(data, "backup", tmp_path).stdout.strip()
+    assert bot(data, "audit", "verify", "--head", head).returncode == 0
+    refused = bot(data, "restore", made, "--force")
+    assert refused.returncode == 1
+    assert str(running.pid) in refused.stderr
+    copy = tmp_path / "copy"
+    assert bot(copy, "restore", made).returncode == 0
+    assert bot(copy, "audit", "verify", "--head", head).returncode == 0
+
+
+def test_erase_with_and_without_the_bot(data: Path, running: subprocess.Popen[str]) -> None:
+    head = bot(data, "audit", "verify").stdout.split()[-1]
+    done = bot(data, "erase", "712020:ana")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Erased. Records changed: 3 in audit.\n"
+    assert "backups" in done.stderr
+    assert b"712020:ana" not in b"".join(journal_lines(data))
+    assert bot(data, "audit", "verify", "--head", head).returncode == 0
+    time.sleep(0.2)
+    assert list((data / "requests").iterdir()) == [], "the request is gone, and the id in it"
+
+
+def test_erase_refuses_what_is_no_account_and_finds_nothing_quietly(data: Path, tmp_path: Path) -> None:
+    assert bot(data, "erase", "an").returncode == 1
+    assert bot(data, "erase", "Ana Ruiz").returncode == 1
+    done = bot(data, "erase", "U0NOBODY")
+    assert (done.returncode, done.stdout) == (0, "Erased. Records changed: none.\n")
+    assert bot(data, "audit", "verify").stdout.startswith("ok 5 records, head ")
+    assert bot(tmp_path / "none", "erase", "U0NOBODY").returncode == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_help_explains_every_command(data: Path) -> None:
+    text = bot(data, "--help").stdout
+    for command in ("stats", "export", "audit", "backup", "restore", "erase"):
+        assert f"\n    {command} " in text
+        assert bot(data, command, "--help").returncode == 0

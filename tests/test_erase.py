@@ -1,0 +1,245 @@
+"""Erasing a person: every text of and about them, everywhere, also in the file itself; the story stays complete."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.drafts import Card, Decision, Draft, DraftState, Revision
+from bot.errors import UserError
+from bot.events import EVENT, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
+from bot.events import FieldChange as Changed
+from bot.issues import Change, Comment, Issue, Person, PullRequest
+from bot.store import Audit, Expect, Put
+from bot.store.audit import verify
+from bot.store.erase import account_id, ask_running_bot, erase_now, serve_requests
+from bot.store.tiny import TinyStore
+
+AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
+ANA = Person(account_id="712020:ana-1", name="Ana Ruiz")
+BEN = Person(account_id="712020:ben-2", name="Ben Okafor")
+
+
+def said(number: str, author: Person, text: str) -> Comment:
+    return Comment(id=number, author=author, text=text, created=AT, updated=AT)
+
+
+def issue(*comments: Comment, reporter: Person = BEN) -> Issue:
+    return Issue(
+        key="ECD-1", project="ECD", summary="Export fails", url="https://x.example/browse/ECD-1", status="Open",
+        description="It breaks at 10 MB", assignee=ANA, reporter=reporter, comments=comments,
+        changes=(Change(field="assignee", before="", after="Ana Ruiz", at=AT, by="Ben Okafor"),),
+    )  # fmt: skip
+
+
+def draft(name: str, event: str, about: Issue, text: str, answered: str, **more: Any) -> dict[str, Any]:
+    made = Draft(
+        id=name, event_id=event, cycle_id=f"c-{name}", issue=about, mode="production", answered=answered,
+        revisions=(Revision(text=text, by="claude", at=AT),), why="A direct question", model="m", prompt="p",
+        created=AT, expires=AT, card=Card(channel="C1", ts="1.2", shown=1), **more,
+    )  # fmt: skip
+    return {**made.model_dump(mode="json"), "at": AT.isoformat(), "issue_key": "ECD-1", "open": True}
+
+
+def cycle(event: str, reasoning: str) -> dict[str, Any]:
+    return {
+        "id": f"c-{event}", "event_id": event, "at": AT.isoformat(), "issue": "ECD-1", "outcome": "silence",
+        "reason": "nothing is asked", "reasoning": reasoning, "calls": [],
+    }  # fmt: skip
+
+
+def received(name: str, event: Any, state: str = "done") -> Put:
+    record = {
+        "id": name, "event_id": name, "at": AT.isoformat(), "issue": "ECD-1", "issues": ["ECD-1"], "state": state,
+        "reason": "", "event": event.model_dump(mode="json"),
+    }  # fmt: skip
+    return Put("webhook_events", record)
+
+
+def commented(comment: Comment) -> IssueCommented:
+    return IssueCommented(issues=("ECD-1",), project="ECD", summary="Export fails", comment=comment, at=AT)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[TinyStore]:
+    """A little of everything, with Ana (Jira) and Dana (Slack) in it, and Ben, who stays."""
+    opened = TinyStore.open(tmp_path)
+    asks = said("10", ANA, "SECRET-1 when is it done?")
+    answers = said("11", BEN, "Tomorrow, I think")
+    mentions = said("12", BEN, "[~accountid:712020:ana-1] please look, SECRET-2")
+    pull = PullRequest(
+        id="a/b#1", repository="a/b", number=1, title="SECRET-3 fix", url="u", state="OPEN", author="Ana Ruiz",
+        author_id=ANA.account_id, updated=AT,
+    )  # fmt: skip
+    by_dana = Decision(action="approve", by="U0DANA", name="Dana Q", at=AT)
+    posted = {"decided": (by_dana,), "decision": by_dana, "state": DraftState.POSTED}
+    about: Any = {"issues": ("ECD-6",), "project": "ECD", "summary": "SECRET-5", "at": AT}
+    rewritten = Changed(field="description", before="SECRET-6", after="SECRET-7")
+    told = {
+        "id": "failed:evt_1:1", "at": AT.isoformat(), "blocks": [{"text": "SECRET-11"}], "text": "SECRET-11", "ts": "1",
+        "version": 1, "shown": 1, "pending": False,
+    }  # fmt: skip
+    opened.commit_now(
+        received("evt_1", commented(asks)),
+        received("evt_2", commented(mentions)),
+        received("evt_3", commented(said("13", ANA, "SECRET-4 waiting")), state="received"),
+        received("evt_4", commented(answers)),
+        received("evt_5", PullRequestChanged(issues=("ECD-1",), action="created", pull_request=pull, by=ANA, at=AT)),
+        received("evt_6", IssueCreated(text="SECRET-6", reporter=ANA, **about)),
+        received("evt_7", IssueChanged(changes=(rewritten,), by=ANA, **about)),
+        Put("agent_cycles", cycle("evt_1", "SECRET-8 she asks") | {"calls": [{"model": "m", "cost_usd": 0.1}]}),
+        Put("agent_cycles", cycle("evt_4", "Ben answers")),
+        Put("drafts", draft("d1", "evt_1", issue(asks), "SECRET-9 it is in review", "10", **posted)),
+        Put("drafts", draft("d2", "evt_4", issue(answers), "Hi Ben, Ana has SECRET-10 in review", "11")),
+        Put("drafts", draft("d3", "evt_4", issue(answers), "Ben will see to it", "11")),
+        Put("development", {**pull.model_dump(mode="json"), "type": "pull_request", "keys": ["ECD-1"]}),
+        Put("messages", told),
+        Put("state", {"id": "mode", "mode": "production", "by": "U0DANA", "name": "Dana Q", "at": AT.isoformat()}),
+        Put("state", {"id": "me", "account_id": "712020:bot", "at": AT.isoformat()}),
+        Put("keys", {"id": "slack:U0DANA:click", "at": AT.isoformat()}),
+        Put("keys", {"id": "jira:comment:10", "at": AT.isoformat(), "event_id": "evt_1"}),
+        audit=[
+            Audit("jira:712020:ana-1", "event.accepted", "evt_1", details={"kind": "issue_commented"}),
+            Audit("system", "draft.created", "evt_1", "d1", "ECD-1"),
+            Audit("slack:U0DANA", "draft.approved", "evt_1", "d1", "ECD-1", {"by": "U0DANA", "version": 2}),
+            Audit("slack:U0DANA", "mode.switched"),
+        ],
+    )  # fmt: skip
+    yield opened
+    opened.close_now()
+
+
+def everything(folder: Path) -> str:
+    return "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_jira_account_leaves_nothing_behind(store: TinyStore) -> None:
+    before = everything(store.folder)
+    assert all(f"SECRET-{n}" in before for n in range(1, 12))
+    head = store.audit_head_now()[1]
+    result = erase_now(store, "jira:712020:ana-1")
+    after = everything(store.folder)
+    for gone in (*(f"SECRET-{n}" for n in range(1, 12)), "Ana", "Ruiz", "712020:ana-1"):
+        assert gone not in after, gone
+    for kept in (
+        "Ben Okafor",
+        "712020:ben-2",
+        "Tomorrow, I think",
+        "Ben will see to it",
+        "Ben answers",
+        "Dana Q",
+        "U0DANA",
+    ):
+        assert kept in after, kept
+    assert verify(store.records("audit"), head).broken_at is None
+    assert result.records["drafts"] == len(result.drafts) == 3
+    last = [record for record in store.records("audit") if record["action"] == "erase"]
+    assert last[0]["details"]["seqs"] == [[1, 1]]
+    assert len(last) == 1
+
+
+def test_records_keep_their_shape_and_stories_their_end(store: TinyStore) -> None:
+    erase_now(store, ANA.account_id)
+    drafts = {
+        record["id"]: Draft.model_validate({k: v for k, v in record.items() if k not in ("at", "issue_key", "open")})
+        for record in store.records("drafts")
+    }
+    assert drafts["d1"].state == DraftState.POSTED
+    assert drafts["d1"].text == "[erased]"
+    assert drafts["d1"].decision is not None
+    assert drafts["d1"].decision.by == "U0DANA"
+    assert drafts["d2"].state == DraftState.EXPIRED, "a draft without its wording cannot be approved"
+    assert "erased" in drafts["d2"].note
+    assert (drafts["d3"].state, drafts["d3"].text) == (DraftState.WAITING, "Ben will see to it")
+    assert drafts["d3"].issue.assignee == Person(account_id="erased", name="[erased]")
+    assert {draft.version for draft in drafts.values()} == {2}, "whoever holds an old copy cannot write it back"
+    events = {record["id"]: record for record in store.records("webhook_events")}
+    for record in events.values():
+        EVENT.validate_python(record["event"])
+    assert (events["evt_3"]["state"], events["evt_4"]["state"]) == ("done", "done")
+    (cycle,) = store.records("agent_cycles", event_id="evt_3")
+    assert (cycle["outcome"], cycle["reason"]) == ("silence", "erased")
+    actions = [record["action"] for record in store.records("audit")][4:]
+    assert sorted(actions) == ["cycle.silence", "draft.expired", "erase"]
+    (cost,) = store.records("agent_cycles", event_id="evt_1")
+    assert (cost["reasoning"], cost["calls"]) == ("[erased]", [{"model": "m", "cost_usd": 0.1}])
+
+
+def test_a_slack_user_leaves_nothing_behind(store: TinyStore) -> None:
+    head = store.audit_head_now()[1]
+    result = erase_now(store, "U0DANA")
+    after = everything(store.folder)
+    assert "U0DANA" not in after
+    assert "Dana" not in after
+    assert "SECRET-1 when is it done?" in after, "nothing of others goes"
+    assert verify(store.records("audit"), head).broken_at is None
+    assert result.records == {"audit": 2, "drafts": 1, "keys": 1, "state": 1}
+    blanked = [record for record in store.records("audit") if record.get("erased")]
+    assert [(record["actor"], record["details"]) for record in blanked] == [
+        ("erased", {"by": "erased", "version": 2}), ("erased", {}),
+    ]  # fmt: skip
+    mode = store.engine.get("state", "mode")
+    assert mode is not None
+    assert (mode["mode"], mode["by"], mode["name"]) == ("production", "erased", "[erased]")
+
+
+def test_erasing_again_and_after_opening_again(store: TinyStore) -> None:
+    erase_now(store, ANA.account_id)
+    assert erase_now(store, ANA.account_id).records == {}
+    erase_now(store, "U0DANA")
+    erase_now(store, BEN.account_id)
+    store.close_now()
+    again = TinyStore.open(store.folder)
+    assert verify(again.records("audit")).broken_at is None
+    again.commit_now(Put("keys", {"id": "new"}), audit=[Audit("system", "x")], expect=[Expect("drafts", "d1", {})])
+    assert verify(again.records("audit")).broken_at is None
+    again.close_now()
+
+
+def test_unfinished_writes_that_were_kept_aside_go_too(store: TinyStore) -> None:
+    (store.folder / "torn-1.jsonl").write_text('{"name":"Ana Ruiz"')
+    (store.folder / "torn-2.jsonl").write_text('{"name":"Ben"')
+    assert erase_now(store, ANA.account_id).files == ["torn-1.jsonl"]
+    assert (store.folder / "torn-2.jsonl").exists()
+
+
+@pytest.mark.parametrize("text", ["", "a", "Ana Ruiz", "../x", "slack:", "ab\ncd", "*"])
+def test_what_is_no_account(text: str) -> None:
+    with pytest.raises(UserError, match="neither"):
+        account_id(text)
+
+
+def test_what_is_an_account() -> None:
+    for text in (
+        "U0ANA",
+        "slack:U0ANA",
+        "W12",
+        "jira:557058:f58131cb-b67d-43c7-b30d-6b58d40bd077",
+        "5b10ac8d82e05b22cc7d4ef5",
+    ):
+        assert account_id(text) == text.removeprefix("slack:").removeprefix("jira:")
+
+
+async def test_the_running_bot_does_it_and_is_told_which_drafts_changed(store: TinyStore) -> None:
+    woken: list[str] = []
+    serving = asyncio.create_task(serve_requests(store, store.folder, wake_draft=woken.append, pause=0.01))
+    result = await asyncio.to_thread(ask_running_bot, store.folder, ANA.account_id)
+    assert result.records["drafts"] == 3
+    (store.folder / "requests" / "bad.json").write_text("{")
+    while list((store.folder / "requests").iterdir()):  # noqa: ASYNC110 - a file appears or goes, nothing to await
+        await asyncio.sleep(0.01)
+    assert sorted(woken) == ["d1", "d2", "d3"]
+    assert serving.done() is False
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    with pytest.raises(UserError, match="did not answer"):
+        await asyncio.to_thread(ask_running_bot, store.folder, "U0DANA", patience=0.2)
+    assert json.dumps("U0DANA") not in "".join(p.read_text() for p in (store.folder / "requests").iterdir())
