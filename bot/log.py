@@ -29,12 +29,14 @@ from urllib.parse import quote, quote_plus
 
 import structlog
 
-from bot.safety import tidy
+from bot.safety import hide_own, tidy
 
 if TYPE_CHECKING:
     from bot.settings import Settings
 
 REDACTED = "[redacted secret]"
+DISTINCT = 10
+"""Characters from which on a secret is hidden in tickets and replies too: shorter ones may be ordinary words."""
 QUIET = (
     "slack_sdk", "slack_bolt", "atlassian", "urllib3", "requests", "httpx2", "httpcore2", "anthropic", "aiohttp",
     "uvicorn.access", "asyncio", "tzlocal", "markdown_it",
@@ -152,12 +154,15 @@ def configure(
 ) -> Redactor:
     """Send all logging of this process to `stream` (default: standard error). Call once at the start of a command.
 
+    From then on `bot.safety` hides this process's own secrets too, in all that passes it from outside.
+
     `settings` brings the secrets to hide and PMAGENT_LOG_FORMAT; without them only what looks like a secret is hidden.
     `form` (`text` or `json`) wins over the settings. Returns the redactor, for texts that leave by another way.
     """
     out = stream or sys.stderr
     chosen = form or (settings.pmagent_log_format if settings else None) or ("text" if out.isatty() else "json")
     redactor = redactor_of(settings)
+    hide_own(redactor_of(settings, least=DISTINCT).known)
 
     def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         inner = ("_record", "_from_structlog")
@@ -196,12 +201,12 @@ def configure(
     return redactor
 
 
-def redactor_of(settings: Settings | None) -> Redactor:
-    """The redactor for these settings' secrets."""
+def redactor_of(settings: Settings | None, *, least: int = 1) -> Redactor:
+    """The redactor for these settings' secrets, those of at least so many characters."""
     if settings is None:
         return Redactor()
     users = (settings.atlassian_service_account_email, settings.bitbucket_email or "", "x-token-auth")
-    return Redactor(settings.secrets(), users=users)
+    return Redactor([s for s in settings.secrets() if len(s) >= least], users=users)
 
 
 def _catch_the_rest() -> None:

@@ -171,9 +171,24 @@ def _without_private_keys(text: str) -> tuple[str, bool]:
     return "".join([*parts, text[done:]]), done > 0
 
 
+_own: Callable[[str], str] = str
+
+
+def hide_own(replace: Callable[[str], str] | None) -> None:
+    """From now on `redact` also hides this process's own secrets, as `replace` does; None: no longer.
+
+    `bot.log.configure` calls it once at the start. It is the only state in here, and it is here on purpose: services
+    echo credentials in their errors, people paste them into tickets, and all of that passes `redact` anyway.
+    """
+    global _own
+    _own = replace or str
+
+
 def _redact(text: str) -> tuple[str, tuple[str, ...]]:
-    text, keys = _without_private_keys(text)
-    kinds = ["private key"] if keys else []
+    hidden = _own(text)
+    kinds = ["secret of this program"] if hidden != text else []
+    text, keys = _without_private_keys(hidden)
+    kinds += ["private key"] if keys else []
 
     for secret in _SECRETS:
 

@@ -1,0 +1,184 @@
+"""A canary in every secret setting, and services that echo what they were sent: not one occurrence anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+
+from bot.demo.slack_people import DANA, SAM
+from bot.demo.stage import BotFailed, Stage
+from bot.demo.wire import Fault
+from bot.settings import Settings
+
+YES = {"should_respond": True, "reasoning": "A question.", "response_text": "Ana has it.", "confidence": 0.9}
+SECRET_SETTINGS = sorted(n.upper() for n, f in Settings.model_fields.items() if "Secret" in str(f.annotation))
+
+
+def canary(name: str) -> str:
+    """A text that looks like no known kind of secret, so that only knowing it can hide it."""
+    return f"canary-{name.lower().replace('_', '-')}-Zq9+/=x"
+
+
+def planted(stage: Stage) -> dict[str, str]:
+    """Every secret setting as a canary, and the stand-ins that expect them."""
+    values = {name: canary(name) for name in SECRET_SETTINGS if name != "PMAGENT_DATABASE_URL"}  # refused, see below
+    stage.slack.bot_token, stage.slack.app_token = values["SLACK_BOT_TOKEN"], values["SLACK_APP_TOKEN"]
+    stage.slack.signing_secret = values["SLACK_SIGNING_SECRET"]
+    stage.jira.token, stage.jira.secret = values["ATLASSIAN_SERVICE_ACCOUNT_TOKEN"], values["JIRA_WEBHOOK_SECRET"]
+    stage.bitbucket.secret, stage.claude.api_key = values["BITBUCKET_WEBHOOK_SECRET"], values["ANTHROPIC_API_KEY"]
+    values["JIRA_WEBHOOK_SECRET"] += ",canary-of-the-old-secret"
+    stage.env.update(values)
+    return values
+
+
+def found_in(text: str | bytes, where: str) -> list[str]:
+    """Where a canary, or HTTP's form of one, stands in `text`."""
+    data = text.encode() if isinstance(text, str) else text
+    forms = [b"canary-"]
+    for name in SECRET_SETTINGS:
+        secret = canary(name)
+        forms += [quote(secret, safe="").encode(), base64.b64encode(f"pm-agent@example.com:{secret}".encode())]
+    return [f"{where}: …{data[max(0, data.index(f) - 60) : data.index(f) + 60]!r}…" for f in forms if f in data]
+
+
+async def pages(stage: Stage) -> list[str]:
+    """Everything the sidecar says, to right and to wrong requests."""
+    found = []
+    async with aiohttp.ClientSession() as session:
+        for path in ("/", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/nowhere", "/webhooks/jira"):
+            async with session.get(stage.bot_url + path) as answer:
+                found += found_in(f"{answer.headers}{await answer.text()}", f"GET {path}")
+        wrong = {"X-Hub-Signature": "sha256=" + "0" * 64, "Content-Type": "application/json"}
+        for path in ("/webhooks/jira", "/webhooks/bitbucket", "/webhooks/slack"):
+            for headers in (wrong, {}, {"X-PMAgent-Token": "no", "Content-Type": "application/json"}):
+                async with session.post(stage.bot_url + path, data=b"{}", headers=headers) as answer:
+                    found += found_in(f"{answer.headers}{await answer.text()}", f"POST {path} {answer.status}")
+    return found
+
+
+def slack_and_claude(stage: Stage) -> list[str]:
+    """All that people in Slack could see, all that Claude was given, and what was written into Jira."""
+    found = []
+    for message in stage.slack.log:
+        found += found_in(json.dumps([message.blocks, message.text, message.metadata]), "Slack message")
+    for whisper in stage.slack.private:
+        found += found_in(json.dumps([whisper.blocks, whisper.text]), "whisper")
+    found += found_in(json.dumps(list(stage.slack.homes.values())), "home tab")
+    found += found_in(json.dumps(stage.claude.requests), "request to Claude")
+    for comment in stage.jira.posted():
+        found += found_in(json.dumps([comment.body, comment.properties]), "comment in Jira")
+    return found
+
+
+def files(folder: Path) -> list[str]:
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            raw = path.read_bytes()
+            found += found_in(raw, path.name)
+            if path.name.endswith(".tar.gz"):
+                with tarfile.open(fileobj=io.BytesIO(gzip.decompress(raw))) as archive:
+                    for member in archive.getmembers():
+                        content = archive.extractfile(member)
+                        found += found_in(content.read() if content else b"", f"{path.name}/{member.name}")
+    return found
+
+
+def echo(stage: Stage) -> Any:
+    """What a careless service answers: the credentials that it was sent."""
+    secrets = {name: canary(name) for name in SECRET_SETTINGS if name != "PMAGENT_DATABASE_URL"}
+    text = " ".join(secrets.values())
+    return {"error": {"type": "x", "message": text}, "errorMessages": [text], "ok": False, "message": text, **secrets}
+
+
+async def settled(stage: Stage, calls: str, at_least: int) -> None:
+    await stage.jira.until(
+        lambda: sum(len(s.calls(calls)) for s in stage.standins) >= at_least, 20, f"for {at_least} × {calls}"
+    )
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_no_canary_anywhere(stage: Stage, form: str) -> None:
+    planted(stage)
+    stage.env["PMAGENT_LOG_FORMAT"] = form
+    stage.jira.issue("ECD-1", assignee="ana", reporter="ben")
+    stage.jira.issue("ECD-2", assignee="ana", reporter="ben")
+    await stage.start_bot()
+    leaks = await pages(stage)
+
+    # The main path, with every service failing once in the rudest way before it works.
+    stage.jira.fail("GET .*/issue/ECD-1", Fault("answer", status=500, body=echo(stage)))
+    stage.claude.fail("/v1/messages", Fault("answer", status=529, body=echo(stage)))
+    stage.slack.fail("chat.postMessage", Fault("answer", status=500, body=echo(stage)))
+    stage.claude.script(YES)
+    await stage.jira.comment("ECD-1", "ben", "Is anybody looking at this?")
+    card = await stage.slack.card("ECD-1", seconds=60, button="Approve")
+    refusal = Fault("answer", status=403, body=echo(stage))
+    stage.jira.fail("POST .*/comment", refusal)
+    await stage.slack.click(DANA, card, "Approve")
+    card = await stage.slack.card("ECD-1", seconds=30, button="Retry")
+    await stage.slack.click(SAM, card, "Retry")
+    await stage.slack.changes(card, "Posted", seconds=30)
+
+    # What Claude refuses for good, with the same rudeness, ends in a notice.
+    stage.claude.fail("/v1/messages", *[Fault("answer", status=400, body=echo(stage))] * 2)
+    await stage.jira.comment("ECD-2", "ben", "And this one?")
+    await settled(stage, "/v1/messages", 4)
+    for words in ("health", "stats", "why ECD-1", "why ECD-2", "pending", "mode", "nonsense"):
+        await stage.slack.command(DANA, "/pmagent", words)
+    await stage.slack.home(DANA)
+    await asyncio.sleep(1.0)
+
+    commands = ("stats --json", "audit export", "audit verify", "openapi", "check", "check --json",
+                "export webhook_events", "export agent_cycles", "export drafts", f"backup {stage.folder / 'copy.tar.gz'}")  # fmt: skip
+    for command in map(str.split, commands):
+        _, out = await stage.run(*command)
+        leaks += found_in(out, " ".join(command))
+    leaks += await pages(stage)
+    assert await stage.stop_bot() == 0
+    leaks += found_in(stage.log, "log")
+    leaks += slack_and_claude(stage)
+    leaks += files(stage.folder)
+    assert leaks == []
+    assert len(stage.jira.posted("ECD-1")) == 1
+    assert "redacted" in stage.log or "canary" not in stage.log
+
+
+async def test_check_against_services_that_refuse_and_echo(stage: Stage) -> None:
+    planted(stage)
+    for standin in stage.standins:
+        standin.fail(".", *[Fault("answer", status=401, body=echo(stage))] * 60)
+    for arguments in (("check",), ("check", "--json")):
+        code, out = await stage.run(*arguments)
+        assert code == 1
+        assert found_in(out, "check") == []
+
+
+async def test_a_start_that_is_refused(stage: Stage) -> None:
+    planted(stage)
+    stage.slack.bot_token = "another-token"
+    with pytest.raises(BotFailed) as failed:
+        await stage.start_bot()
+    assert "SLACK_BOT_TOKEN" in str(failed.value)
+    assert found_in(str(failed.value) + stage.log, "output") == []
+
+
+@pytest.mark.parametrize("wrong", SECRET_SETTINGS)
+async def test_settings_that_are_wrong_are_named_without_their_value(stage: Stage, wrong: str) -> None:
+    planted(stage)
+    changes = {wrong: f"  {canary(wrong)},\n", "JIRA_URL": canary("JIRA_URL"), "PMAGENT_PORT": "x"}
+    changes["PMAGENT_DATABASE_URL"] = f"postgresql://u:{canary('PMAGENT_DATABASE_URL')}@h/d"
+    code, out = await stage.run("run", **changes)
+    assert code == 2
+    assert "JIRA_URL" in out
+    assert found_in(out, "settings") == []
