@@ -69,7 +69,7 @@ def plain_tree(text: str, rules: Rules) -> Tree:
 
 def addresses(markdown: str) -> Iterator[str]:
     """Every address that stands in `markdown`, as it stands there: links, images, bare ones, and those in code."""
-    tokens = _parser("table").parse(markdown) if len(markdown) <= MAX_PARSED else None
+    tokens = _parser("table", "reference").parse(markdown) if len(markdown) <= MAX_PARSED else None
     if tokens is None or _too_deep(tokens):
         yield from _bare_addresses(markdown)
         return
@@ -204,7 +204,7 @@ class _Blocks:
         text = clean(token.content).rstrip("\n")
         language = info if _LANGUAGE.fullmatch(info) and text.strip() else ""
         if info and not language:
-            text = f"{info}\n{text}"  # words after the fence are words: "```see below" shows them
+            text = f"{info}\n{text}".rstrip("\n")  # words after the fence are words: "```see below" shows them
         if text.strip():
             yield CodeBlock(text, language)
 
