@@ -1,0 +1,215 @@
+"""What a request may cost before we know who sent it: how many, how large, how long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.limits import Gate, Proxies, Rates, Waiting
+from tests.sidecar_harness import (
+    payload,
+    running,
+)
+
+QUESTION = "comment_created__question"
+
+
+def numbered(number: int) -> dict[str, Any]:
+    """The question again, as another comment."""
+    found = payload(QUESTION)
+    found["comment"]["id"] = str(30000 + number)
+    return found
+
+
+class TestRate:
+    async def test_over_the_limit(self, tmp_path: Path) -> None:
+        async with running(tmp_path, PMAGENT_RATE_LIMIT="2/minute") as sidecar:
+            statuses = [(await sidecar.jira(numbered(n))).status for n in range(3)]
+            assert statuses == [202, 202, 429]
+            answer = await sidecar.jira(numbered(4))
+            assert 0 < int(answer.headers["Retry-After"]) <= 60
+            assert (await sidecar.get("/health")).status == 200, "only deliveries count"
+
+    async def test_no_limit(self, tmp_path: Path) -> None:
+        async with running(tmp_path, PMAGENT_RATE_LIMIT="") as sidecar:
+            assert {(await sidecar.jira(numbered(n))).status for n in range(20)} == {202}
+
+    async def test_a_proxy_of_ours_says_who_it_is(self, tmp_path: Path) -> None:
+        async with running(tmp_path, PMAGENT_RATE_LIMIT="1/minute") as sidecar:
+            one, two = {"X_Forwarded_For": "203.0.113.1"}, {"X_Forwarded_For": "198.51.100.7, 203.0.113.2"}
+            assert (await sidecar.jira(numbered(1), **one)).status == 202
+            assert (await sidecar.jira(numbered(2), **two)).status == 202
+            assert (await sidecar.jira(numbered(3), **one)).status == 429
+            # The left part of the header is the sender's own invention.
+            assert (await sidecar.jira(numbered(4), X_Forwarded_For="192.0.2.9, 203.0.113.2")).status == 429
+
+    async def test_somebody_who_is_no_proxy_of_ours_is_not_believed(self, tmp_path: Path) -> None:
+        async with running(tmp_path, PMAGENT_RATE_LIMIT="1/minute", PMAGENT_TRUSTED_PROXIES="10.0.0.1") as sidecar:
+            assert (await sidecar.jira(numbered(1), X_Forwarded_For="203.0.113.1")).status == 202
+            assert (await sidecar.jira(numbered(2), X_Forwarded_For="203.0.113.2")).status == 429
+
+    def test_windows(self) -> None:
+        now = 100.0
+        rates = Rates("2/second;3/minute", now=lambda: now)
+        assert [rates.wait("a") for _ in range(3)] == [0, 0, 1]
+        assert rates.wait("b") == 0
+        now = 101.5
+        assert [rates.wait("a") for _ in range(2)] == [59, 59], "the third and last of this minute was refused"
+        now = 161.0
+        assert rates.wait("a") == 0
+
+    def test_many_clients_do_not_fill_the_memory(self) -> None:
+        now = 0.0
+        rates = Rates("1/second", now=lambda: now)
+        for number in range(30_000):
+            now += 0.001
+            rates.wait(str(number))
+        assert len(rates._windows) < 15_000
+
+    @pytest.mark.parametrize(
+        ("peer", "forwarded", "client"),
+        [
+            ("127.0.0.1", [], "127.0.0.1"),
+            ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),
+            ("127.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+            ("127.0.0.1", ["198.51.100.1, 10.1.2.3"], "198.51.100.1"),
+            ("127.0.0.1", ["198.51.100.1", "10.1.2.3"], "198.51.100.1"),
+            ("127.0.0.1", ["evil, 10.1.2.3"], "10.1.2.3"),
+            ("127.0.0.1", ["10.9.9.9"], "10.9.9.9"),
+            ("127.0.0.1", ["[2001:db8::1]:443"], "2001:db8::1"),
+            ("127.0.0.1", ["198.51.100.1:5000"], "198.51.100.1"),
+            ("::ffff:127.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+            ("127.0.0.1", ["", ","], "127.0.0.1"),
+            (None, ["198.51.100.1"], "local"),
+        ],
+    )
+    def test_who_it_is(self, peer: str | None, forwarded: list[str], client: str) -> None:
+        scope = {
+            "type": "http",
+            "client": (peer, 1) if peer else None,
+            "headers": [(b"x-forwarded-for", line.encode()) for line in forwarded],
+        }
+        assert Proxies(["127.0.0.1", "10.0.0.0/8", "not an address"]).client(scope) == client
+
+    async def test_a_network_of_ipv6_is_one_client(self, tmp_path: Path) -> None:
+        async with running(tmp_path, PMAGENT_RATE_LIMIT="1/minute") as sidecar:
+            assert (await sidecar.jira(numbered(1), X_Forwarded_For="2001:db8::1")).status == 202
+            assert (await sidecar.jira(numbered(2), X_Forwarded_For="2001:db8::2")).status == 429
+            assert (await sidecar.jira(numbered(3), X_Forwarded_For="2001:db8:0:1::1")).status == 202
+
+
+class TestMemory:
+    async def test_the_gate_stops_reading_at_the_limit(self) -> None:
+        read = 0
+
+        async def receive() -> dict[str, Any]:
+            nonlocal read
+            read += 1
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+        status, waiting = await self._through(receive, max_body=10_000)
+        assert status == 413
+        assert read == 11
+        assert waiting.bytes == 0
+
+    async def test_too_much_at_once(self) -> None:
+        waiting = Waiting(limit=5000)
+        waiting.bytes = 4500
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+        status, _ = await self._through(receive, max_body=10_000, waiting=waiting)
+        assert status == 503
+        assert waiting.bytes == 4500
+
+    async def test_a_sender_who_goes_away(self) -> None:
+        first: dict[str, Any] = {"type": "http.request", "body": b"x", "more_body": True}
+        messages = iter([first, {"type": "http.disconnect"}])
+
+        async def receive() -> dict[str, Any]:
+            return next(messages)
+
+        status, waiting = await self._through(receive, max_body=10_000)
+        assert status is None
+        assert waiting.bytes == 0
+
+    async def _through(
+        self, receive: Any, *, max_body: int, waiting: Waiting | None = None
+    ) -> tuple[int | None, Waiting]:
+        async def app(*_: Any) -> None:
+            raise AssertionError("nothing may come through")
+
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        waiting = waiting or Waiting()
+        gate = Gate(app, rates=Rates(""), proxies=Proxies([]), waiting=waiting, max_body=max_body)
+        await gate({"type": "http", "client": ("127.0.0.1", 1), "headers": []}, receive, send)
+        return (sent[0]["status"] if sent else None), waiting
+
+
+class TestSlowSenders:
+    async def test_an_honest_request_among_slow_ones(self, tmp_path: Path) -> None:
+        async with running(tmp_path, seconds=1.5) as sidecar:
+            starts = [b"", b"POST /webhooks/", b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nX-A: "]
+            starts += [b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{"]
+            starts += [b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"]
+            begun = time.monotonic()
+            slow = [asyncio.create_task(drip(sidecar.port, starts[n % len(starts)])) for n in range(200)]
+            await asyncio.sleep(0.5)
+            answer = await sidecar.jira(payload(QUESTION))
+            assert answer.status == 202
+            assert answer.ms < 1000
+            ended = await asyncio.gather(*slow)
+            assert max(at for at, _ in ended) - begun < 4
+            assert {said for _, said in ended} <= {b"", b"HTTP/1.1 408"}
+
+    async def test_after_an_answer_the_next_request_has_a_deadline_of_its_own(self, tmp_path: Path) -> None:
+        async with running(tmp_path, seconds=1.0) as sidecar:
+            reader, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
+            for _ in range(2):
+                writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b"200 OK" in await reader.readuntil(b"}")
+                await asyncio.sleep(0.7)
+            writer.write(b"GET /hea")
+            begun = time.monotonic()
+            assert (await reader.read()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+            assert time.monotonic() - begun < 2
+            writer.close()
+
+    async def test_who_was_refused_and_sends_on_is_cut_off(self, tmp_path: Path) -> None:
+        start = b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"
+        async with running(tmp_path, seconds=1.0) as sidecar:
+            begun = time.monotonic()
+            ended, said = await drip(sidecar.port, start)
+            assert said == b"HTTP/1.1 413"
+            assert 0.9 < ended - begun < 3
+
+    async def test_a_long_answer_is_no_slow_request(self, tmp_path: Path) -> None:
+        async with running(tmp_path, seconds=0.3) as sidecar:
+            answers = await asyncio.gather(*(sidecar.get("/openapi.json") for _ in range(20)))
+            assert {answer.status for answer in answers} == {200}
+
+
+async def drip(port: int, start: bytes) -> tuple[float, bytes]:
+    """Send `start`, then a byte every 0.2 s, until the server hangs up. Returns when, and how its answer begins."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(start)
+        answer = asyncio.create_task(reader.read())
+        while not answer.done():
+            await asyncio.wait({answer}, timeout=0.2)
+            if start and not answer.done():
+                writer.write(b"1")
+        return time.monotonic(), answer.result()[:12]
+    except ConnectionError:
+        return time.monotonic(), b""
+    finally:
+        writer.close()

@@ -1,0 +1,150 @@
+"""The OpenAPI document against what is served; bodies that are no JSON, and deliveries that are damaged."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from requests.auth import AuthBase
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
+
+from handlers import openapi
+from handlers.body import NotJson, read_object
+from tests.sidecar_harness import (
+    BITBUCKET_SECRET,
+    FIXTURES,
+    raw,
+    running,
+    sign,
+)
+
+QUESTION = "comment_created__question"
+
+
+class TestStrictJson:
+    @given(st.recursive(st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(), st.lists))
+    def test_what_json_can_say_is_read(self, value: object) -> None:
+        assert read_object(json.dumps({"a": value}).encode()) == {"a": value}
+
+    @given(st.binary(max_size=200))
+    def test_anything_else_is_refused_with_a_sentence(self, body: bytes) -> None:
+        try:
+            said = read_object(body) and "the body is fine"
+        except NotJson as error:
+            said = str(error)
+        assert not said or said.startswith("the body ")
+
+    def test_pairs_of_surrogates_are_characters(self) -> None:
+        assert read_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "😀"}
+
+    def test_the_last_of_two_equal_names_counts(self) -> None:
+        assert read_object(b'{"a": 1, "a": 2}') == {"a": 2}
+
+    def test_two_hundred_levels(self) -> None:
+        assert read_object(b'{"a":' * 200 + b"1" + b"}" * 200)
+        with pytest.raises(NotJson, match="more than 200 levels"):
+            read_object(b'{"a":' * 201 + b"1" + b"}" * 201)
+
+    def test_many_short_lists_are_not_deep(self) -> None:
+        assert read_object(b'{"a": [' + b",".join([b"[]"] * 5000) + b"]}")
+
+
+@contextmanager
+def in_a_thread(folder: Path) -> Iterator[str]:
+    """The sidecar's address; it runs on a loop of its own, for clients that block."""
+    ready, stop, address = Event(), Event(), []
+
+    async def serve() -> None:
+        async with running(folder) as sidecar:
+            address.append(sidecar.url)
+            ready.set()
+            while not stop.is_set():  # noqa: ASYNC110 - the other side is a thread
+                await asyncio.sleep(0.02)
+
+    thread = Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield address[0]
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with in_a_thread(tmp_path_factory.mktemp("sidecar")) as found:
+        yield found
+
+
+class Signed(AuthBase):
+    """Signs what requests is about to send."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body: Any = request.body or b""
+        secret = {"/webhooks/bitbucket": BITBUCKET_SECRET}.get(request.path_url)
+        encoded = body.encode() if isinstance(body, str) else body
+        request.headers["X-Hub-Signature"] = sign(encoded, secret) if secret else sign(encoded)
+        return request
+
+
+JUNK: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.just([]) | st.just({})
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> tuple[str, bytes, str]:
+    """(path, body, event key): one of our payloads with a few places removed or replaced."""
+    file = draw(st.sampled_from(sorted(FIXTURES.glob("*/*.json"))))
+    found: Any = json.loads(file.read_text())
+    for _ in range(draw(st.integers(1, 3))):
+        target, last = found, draw(st.sampled_from(sorted(found) or ["x"]))
+        while isinstance(target.get(last), dict) and target[last] and draw(st.integers(0, 3)):
+            target = target[last]
+            last = draw(st.sampled_from(sorted(target)))
+        if draw(st.booleans()):
+            target.pop(last, None)
+        else:
+            target[last] = copy.deepcopy(draw(JUNK))
+    return f"/webhooks/{file.parent.name}", raw(found), file.stem.partition("__")[0].replace("_", ":", 1)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=damaged())
+def test_damaged_deliveries_are_answered(address: str, case: tuple[str, bytes, str]) -> None:
+    path, body, event_key = case
+    headers = {"Content-Type": "application/json", "X-Event-Key": event_key}
+    answer = requests.post(address + path, body, headers=headers, auth=Signed(), timeout=10)
+    assert answer.status_code in (200, 202, 422), (answer.status_code, answer.text)
+    assert answer.json()["event_id"]
+
+
+schema = schemathesis.openapi.from_dict(openapi())
+LENIENT = [
+    positive_data_acceptance,  # what a delivery needs depends on its kind, which no schema can say: 422 is fine
+    negative_data_rejection,  # a kind that is not handled is ignored unread
+    ignored_auth,  # the wrong signatures that it makes are replaced by right ones here
+]
+
+
+@schema.parametrize()
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_document_is_true(case: schemathesis.Case[Any], address: str) -> None:
+    """Schemathesis makes requests from the OpenAPI document, good ones and bad ones; each is signed."""
+    session = requests.Session()
+    if case.path.startswith("/webhooks/"):
+        session.auth = Signed()
+    answer = case.call(base_url=address, session=session)
+    case.validate_response(answer, excluded_checks=LENIENT)
