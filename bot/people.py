@@ -73,6 +73,9 @@ class People:
         otherwise: str | None,
     ) -> Verdict:
         name = "somebody"
+        if not self._slack.team_id:
+            # Slack could not be reached since the start, so there is no home workspace to compare with yet.
+            return Verdict(False, TRY_AGAIN, name, certain=False)
         try:
             async with asyncio.timeout(patience):
                 user, allowed = await asyncio.gather(

@@ -30,9 +30,9 @@ PATIENCE = 8.0
 """Seconds for a look-up after the click is acknowledged."""
 BEFORE_MODAL = 0.8
 """Seconds for the look-up before a modal is opened: its trigger lives for 3. A slower answer counts at submission."""
-IN_ACK = 1.8
+IN_ACK = 1.6
 """Seconds for the look-up inside a modal's acknowledgement, which must be out within 3."""
-ACK_BY = 2.4
+ACK_BY = 2.2
 """Seconds after which a modal is acknowledged whatever is still under way."""
 
 

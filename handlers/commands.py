@@ -6,6 +6,7 @@ works in channels that the bot is not in.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import re
 from collections.abc import Awaitable, Callable
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 PATIENCE = 8.0
+ONE_MOMENT = 6.0
+"""Seconds after which somebody who waits for an answer is told that it is on its way."""
 MAX_PAUSE = timedelta(days=90)
 MAX_DAYS = 3650.0
 
@@ -85,8 +88,12 @@ async def command(ctx: Context, ack: Ack, body: Body) -> None:
     """`/pmagent …`: acknowledge, find the word, ask who it is, run it, answer."""
     await ack()
     said = Command.of(body)
+    asked = asyncio.create_task(_answer(ctx, said))
+    await asyncio.wait({asked}, timeout=ONE_MOMENT)
+    if not asked.done():
+        await tell(ctx, said.place, "One moment: this takes a little longer.", url_first=True)
     try:
-        answer = await _answer(ctx, said)
+        answer = await asked
     except UserError as error:
         answer = str(error)
     except StoreUnavailable:

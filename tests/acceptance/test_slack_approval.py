@@ -314,6 +314,34 @@ async def test_27_the_socket_comes_back(stage: Stage) -> None:
     await stage.slack.changes(card, "Posted")
 
 
+@pytest.mark.parametrize("fault", [Fault("answer", status=503), Fault("drop")], ids=["refusing", "down"])
+async def test_27_drafts_made_while_slack_is_away_are_posted_once(stage: Stage, fault: Fault) -> None:
+    await stage.start_bot()
+    first = await waiting_card(stage)
+    stage.slack.fail("/api/", *(fault for _ in range(500)))
+    for socket in list(stage.slack.connections.sockets):
+        await socket.close()
+    stage.claude.script(YES)
+    await ask(stage, "ECD-2")
+    await stage.slack.until(lambda: stage.slack.calls("chat.postMessage")[1:])
+    async with aiohttp.ClientSession() as session:
+
+        async def ready() -> tuple[int, str]:
+            async with session.get(f"{stage.bot_url}/ready") as answer:
+                return answer.status, await answer.text()
+
+        status, said = await ready()
+        assert (status, "slack" in said) == (503, True)
+        stage.slack.mend()
+        await stage.slack.connected(20)
+        second = await stage.slack.card("ECD-2", seconds=30)
+        assert (await ready())[0] == 200
+    for card in (first, second):
+        in_time(await stage.slack.click(DANA, card, "Approve"))
+        await stage.slack.changes(card, "Posted")
+    assert len(await stage.slack.cards()) == 2
+
+
 PINGS = "<!channel> <@U0DANA0001> <!subteam^S0PMGROUP1> <#C0APPROVE1> @here *bold* :boom: <https://evil.example|click>"
 
 
