@@ -337,35 +337,48 @@ _EMPTY_MEANS_OFF = ("PMAGENT_STANDUP_AT", "PMAGENT_RATE_LIMIT")
 
 def read_environment(folder: Path | None = None) -> dict[str, str]:
     """Our variables by upper-case name: the process's environment, over `.env` in `folder` (default: here)."""
-    dotenv = DotEnvSettingsSource(Settings, env_file=(folder or Path.cwd()) / ".env", env_file_encoding="utf-8")
+    dotenv = DotEnvSettingsSource(Settings, env_file=(folder or Path.cwd()) / ".env", env_file_encoding="utf-8-sig")
     merged = {**dotenv(), **EnvSettingsSource(Settings)()}
     known = set(Settings.model_fields)
     return {name.upper(): value for name, value in merged.items() if name in known and isinstance(value, str)}
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this environment (default: the process's and `.env`). Raises `SettingsError` with all problems."""
+    """The settings of this environment (default: ours and `.env`). Raises `SettingsError` with all problems."""
     values = dict(read_environment() if environment is None else environment)
     given = {name.lower(): value for name, value in values.items() if value.strip() or name in _EMPTY_MEANS_OFF}
     missing = [name for name in REQUIRED if name.lower() not in given]
     problems = [Problem(name, "is missing" if name not in values else "is blank", WHERE[name]) for name in missing]
-    try:
-        for name in missing:
-            given[name.lower()] = _STAND_IN.get(name, "x")
-        settings = Settings.model_validate(given)
-    except ValidationError as error:
-        for item in error.errors(include_url=False, include_input=False):
-            if item["type"] == "settings":
-                problems += [p for p in item["ctx"]["problems"] if p.variable not in missing]
-                continue
-            variable = str(item["loc"][0]).upper() if item["loc"] else "settings"
-            if variable not in missing:
-                what = item["msg"] if item["type"] == "setting" else f"is not valid: {item['msg']}"
-                problems.append(Problem(variable, what, WHERE.get(variable, "")))
+    given |= {name.lower(): _STAND_IN.get(name, "x") for name in missing}
+    # Twice: what is wrong between several settings is looked for only when each by itself is right.
+    for _ in range(2):
+        try:
+            settings = Settings.model_validate(given)
+        except ValidationError as error:
+            found, given = _problems(error), dict(given)
+            for problem in found:
+                given.pop(problem.variable.lower(), None)
+            given |= {name.lower(): _STAND_IN.get(name, "x") for name in REQUIRED if name.lower() not in given}
+            known = {problem.variable for problem in problems} | set(missing)
+            problems += [problem for problem in found if problem.variable not in known]
+        else:
+            break
     if problems:
         order = [name.upper() for name in Settings.model_fields]
         raise SettingsError(tuple(sorted(problems, key=lambda p: order.index(p.variable))))
     return settings
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    found: list[Problem] = []
+    for item in error.errors(include_url=False, include_input=False):
+        if item["type"] == "settings":
+            found += item["ctx"]["problems"]
+            continue
+        variable = str(item["loc"][0]).upper()
+        what = item["msg"] if item["type"] == "setting" else f"is not valid: {item['msg']}"
+        found.append(Problem(variable, what, WHERE.get(variable, "")))
+    return found
 
 
 # Placeholders for missing variables, so that the others' problems are found in the same run.

@@ -51,8 +51,13 @@ def test_every_missing_setting_is_named_at_once_with_the_way_to_mend_it() -> Non
 
 
 def test_missing_and_wrong_are_found_in_one_run() -> None:
-    found = problems(JIRA_URL=None, PMAGENT_TIMEZONE="Mars/Olympus", PMAGENT_PORT="eighty", PMAGENT_APPROVERS="dana")
-    assert set(found) == {"JIRA_URL", "PMAGENT_TIMEZONE", "PMAGENT_PORT", "PMAGENT_APPROVERS"}
+    found = problems(
+        JIRA_URL=None, PMAGENT_TIMEZONE="Mars/Olympus", PMAGENT_PORT="eighty", PMAGENT_APPROVERS="dana",
+        SLACK_APP_TOKEN=None, JIRA_AUTOMATION_TOKEN="secret-hook",
+    )  # fmt: skip
+    assert set(found) == {
+        "JIRA_URL", "PMAGENT_TIMEZONE", "PMAGENT_PORT", "PMAGENT_APPROVERS", "SLACK_APP_TOKEN", "JIRA_AUTOMATION_TOKEN",
+    }  # fmt: skip
     assert found["JIRA_URL"] == "is missing"
 
 
@@ -136,7 +141,7 @@ def test_empty_turns_off_what_can_be_turned_off() -> None:
 
 def test_dotenv_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text(
-        '﻿# comment\nJIRA_URL="https://dot.example"  # said here\nPMAGENT_PORT=1\nOTHER=x\nPMAGENT_STANDUP_AT=\n'
+        '\ufeffJIRA_URL="https://dot.example"  # said here\nPMAGENT_PORT=1\nOTHER=x\nPMAGENT_STANDUP_AT=\n'
         "export SLACK_BOT_TOKEN='quoted'\n",
         encoding="utf-8",
     )

@@ -140,7 +140,8 @@ async def test_no_canary_anywhere(stage: Stage, form: str) -> None:
     await asyncio.sleep(1.0)
 
     commands = ("stats --json", "audit export", "audit verify", "openapi", "check", "check --json",
-                "export webhook_events", "export agent_cycles", "export drafts", f"backup {stage.folder / 'copy.tar.gz'}")  # fmt: skip
+                "export webhook_events", "export agent_cycles", "export drafts",
+                f"backup {stage.folder / 'copy.tar.gz'}")  # fmt: skip
     for command in map(str.split, commands):
         _, out = await stage.run(*command)
         leaks += found_in(out, " ".join(command))
@@ -181,4 +182,5 @@ async def test_settings_that_are_wrong_are_named_without_their_value(stage: Stag
     code, out = await stage.run("run", **changes)
     assert code == 2
     assert "JIRA_URL" in out
+    assert "PMAGENT_DATABASE_URL" in out
     assert found_in(out, "settings") == []
