@@ -5,6 +5,7 @@ What a line says comes from the stand-ins (what really arrived there) and from t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -233,6 +234,7 @@ class Play:
             if _in_order(actions, found):
                 self.voice.held(f"Audit: {' → '.join(actions)}")
                 return
+            await asyncio.sleep(0.1)
         raise DidNotHold(f"the audit trail has {' → '.join(found)}")
 
     async def _cycle(self, event_id: str) -> Json:
@@ -247,6 +249,7 @@ class Play:
             for record in await self._export(table):
                 if fits(record):
                     return record
+            await asyncio.sleep(0.1)
         raise DidNotHold(f"{table} has no such record")
 
     async def _export(self, table: str) -> list[Json]:
@@ -255,9 +258,11 @@ class Play:
         return [json.loads(line) for line in out.splitlines() if line.strip()]
 
 
-async def play(*, verbose: bool, claude_key: str = "") -> int:
-    """Tell the story. 0 when every step held, else 1."""
-    stage = Stage()
+async def play(
+    *, verbose: bool, claude_key: str = "", stage: Stage | None = None, patience: float | None = None
+) -> int:
+    """Tell the story. 0 when every step held, else 1. `patience`: seconds to wait for each thing to happen."""
+    stage = stage or Stage()
     voice = Voice(stage, verbose=verbose)
     model = "the real Claude" if claude_key else "a small rule-based stand-in, not Claude"
     print(f"PM Agent against stand-ins of Slack, Jira and Bitbucket on this machine. The replies are by {model}.")
@@ -267,7 +272,7 @@ async def play(*, verbose: bool, claude_key: str = "") -> int:
         story.prepare(stage)
         await stage.start_bot()
         await story.announce(stage)
-        whole = Play(stage, voice, patience=60.0 if claude_key else 15.0)
+        whole = Play(stage, voice, patience=patience or (60.0 if claude_key else 20.0))
         chapters: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
             ("Approve", whole.approve), ("Edit", whole.edit), ("Skip", whole.skip), ("Simulation", whole.simulation),
             ("Silence", whole.silence), ("The record", whole.the_end),

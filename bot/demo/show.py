@@ -27,7 +27,7 @@ def real_claude(stage: Stage, key: str) -> str:
 async def show(*, port: int, browser: bool, claude_key: str = "") -> int:
     """Run until SIGINT or SIGTERM (0), or until the program ends by itself (1). A taken port: 2."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stage = Stage()
     site = Site(stage)

@@ -179,7 +179,7 @@ class SlackStandIn(Workspace):
         """Deliver a payload over the socket, or signed to `over_http` (default `http_target`)."""
         target = over_http or self.http_target
         name = payload.get("type") if kind == "interactive" else payload.get("command") or payload["event"]["type"]
-        exchange = Exchange("slack", "POST" if target else "SOCKET", f"/{kind}/{name}", payload, {})
+        exchange = Exchange("slack", "POST" if target else "SOCKET", f"/{kind}/{str(name).lstrip('/')}", payload, {})
         self.exchanges.append(exchange)
         if target:
             ack = await self._over_http(target, kind, payload, attempt)

@@ -115,6 +115,7 @@ class Stage:
         self.bot = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", *arguments,
             cwd=self.folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in a terminal is for us; we pass it on
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read(self.bot))
         self._guard = await asyncio.create_subprocess_exec(

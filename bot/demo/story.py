@@ -49,7 +49,7 @@ SITUATIONS = (
         "At most a plain answer, shown to a person first; the orders do nothing",
     ),
     Situation(
-        "desk", "A customer's request", "SUP-27", "mira",
+        "desk", "A customer’s request", "SUP-27", "mira",
         "Any news on my report? I need it for our audit on Friday.",
         "A draft as an internal note: the customer does not see it",
     ),
@@ -62,7 +62,7 @@ def prepare(stage: Stage) -> None:
     jira.projects["ECD"].name, jira.projects["SUP"].name = "Export and Connectors", "Customer support"
     jira.issue(
         "ECD-142", "Export fails for large reports", issue_type="Bug", status="In Progress", assignee="ana",
-        reporter="ben", priority="High", labels=("export", "customer"), at=now - timedelta(days=3),
+        reporter="ben", priority="High", labels=("export",), at=now - timedelta(days=3),
         description="Exports of more than 10,000 rows end after 60 seconds with 504 Gateway Timeout. Smaller reports "
         "are not affected.\n\nTo reproduce it: open a report with more than 10,000 rows, choose Export, then CSV, and "
         "wait a minute.",

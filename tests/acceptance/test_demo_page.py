@@ -260,7 +260,7 @@ async def test_comment_approve_edit_skip(demo: Demo, browser: Browser) -> None:
     assert await tab.js("document.querySelector('.comment-item.ours .doc strong').innerText") == "Elif"
 
     # Skip, by somebody else, of a customer's request
-    await tab.press("#situations button", "A customer's request")
+    await tab.press("#situations button", "A customer’s request")
     await tab.until(f"{MESSAGE}.innerText.includes('internal note')")
     await tab.become("Sam")
     await tab.press(".actions button", "Skip")
@@ -401,9 +401,11 @@ async def _take_picture(target: Path, scene: str = "story", size: tuple[int, int
                     await tab.press("#situations button", "A question")
                     await tab.until(f"{MESSAGE}.innerText.includes('Approve')")
                     await tab.until("document.querySelector('#became').innerText.includes('draft')")
-                if scene == "posted":
+                if scene in ("posted", "stats"):
                     await tab.press(".actions button", "Approve")
                     await tab.until(f"{MESSAGE}.innerText.includes('Posted by')")
+                    await asyncio.sleep(2.5)  # until the new comment's highlight has faded
+                if scene == "stats":
                     await tab.become("Priya")
                     await tab.type("#line", "/pmagent stats")
                     await tab.key("Enter", 13)
@@ -414,7 +416,7 @@ async def _take_picture(target: Path, scene: str = "story", size: tuple[int, int
                 if scene == "hostile":
                     await tab.press("#situations button", "A hostile comment")
                     await tab.until(f"{MESSAGE}.innerText.includes('ECD-151')")
-                    await tab.press("#situations button", "A customer's request")
+                    await tab.press("#situations button", "A customer’s request")
                     await tab.until(f"{MESSAGE}.innerText.includes('SUP-27')")
                 if scene == "wire":
                     await tab.press("#exchanges summary")
@@ -426,4 +428,5 @@ async def _take_picture(target: Path, scene: str = "story", size: tuple[int, int
 
 
 if __name__ == "__main__":
-    asyncio.run(_take_picture(Path(sys.argv[1]), *sys.argv[2:3]))
+    screen = (int(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 4 else (1440, 900)
+    asyncio.run(_take_picture(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "posted", screen))

@@ -33,6 +33,7 @@ export class Wire {
     const row = h("li", { "data-service": service, class: inbound ? "inbound" : "" },
       h("details", { ontoggle: (event) => {
         if (event.target.open && !event.target.querySelector(".bodies")) event.target.append(bodies());
+        if (event.target.open) event.target.scrollIntoView({ block: "nearest" });
       } },
       h("summary", {},
         h("time", {}, new Date(exchange.at).toLocaleTimeString([], { hour12: false })),
