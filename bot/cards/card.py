@@ -81,7 +81,8 @@ def _open_card(
 ) -> list[Block]:
     blocks = [_issue(draft, site), *_answered(draft, site, now, timezone, quote_length), DIVIDER]
     edited = " · edited" if draft.edited else ""
-    blocks.append(paragraph(text("Draft reply", bold=True), f"{edited} · {audience_words(draft)} · posts as PM Agent"))
+    title = "Draft reply" if draft.state in UNDECIDED or draft.state is S.SKIPPED else "Reply"
+    blocks.append(paragraph(text(title, bold=True), f"{edited} · {audience_words(draft)} · posts as PM Agent"))
     elements = rendered.slack()
     if plain or not elements:
         # A draft of hundreds of tiny list items: its structure alone is more than Slack takes in one message.
