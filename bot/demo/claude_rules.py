@@ -22,7 +22,7 @@ UNSUPPORTED = frozenset({
 TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer here, not a fault of ours
+class Refused(Exception):
     """The error answer: HTTP status, Anthropic's error type, message."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:

@@ -16,7 +16,7 @@ MAX_REASONING = 600
 """Characters of the reasoning that are kept: it is one line on the card."""
 
 
-class InvalidAnswer(PMAgentError):  # noqa: N818 - named for what came, as all of ours
+class InvalidAnswer(PMAgentError):
     """The answer is no decision. `reason`: why, for a person. `note`: what the second request says about it."""
 
     def __init__(self, reason: str, note: str = "") -> None:
