@@ -86,6 +86,9 @@ async def test_find_by_index_by_value_and_by_time(store: TinyStore) -> None:
     assert ids == ["evt_1", "evt_2", "evt_3", "evt_5"], "in order of first insertion"
     newest = await store.find("webhook_events", state="done", newest_first=True, limit=2)
     assert [record["id"] for record in newest] == ["evt_5", "evt_3"]
+    assert [record["id"] for record in await store.find("webhook_events", limit=2)] == ["evt_1", "evt_2"]
+    one = await store.find("webhook_events", state="done", at="2026-01-05T00:00:00Z", limit=1)
+    assert [record["id"] for record in one] == ["evt_5"], "a limit counts what matches"
     since = await store.find("webhook_events", since=datetime(2026, 1, 4, tzinfo=UTC))
     assert [record["id"] for record in since] == ["evt_4", "evt_5"]
     assert await store.find("webhook_events", at="2026-01-01T00:00:00Z", state="received") == []

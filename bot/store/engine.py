@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +87,10 @@ class Engine:
             journal = self._journal
         return None if spot is None or journal is None else journal.record(table, record_id, spot)
 
-    def select(
-        self, table: Table, equals: Mapping[str, Any], *, since: datetime | None = None, newest_first: bool = False
-    ) -> Picked:
-        """Where the records are that may match, as of now; `read` gives them, whatever is written meanwhile."""
+    def select(self, table: Table, equals: Mapping[str, Any], **how: Any) -> Picked:
+        """Where the records are that may match (see `TableIndex.pick`), as of now; `read` gives them."""
         with self._lock:
-            return self._journal, self.index.tables[table].pick(equals, since=since, newest_first=newest_first)
+            return self._journal, self.index.tables[table].pick(equals, **how)
 
     def size(self, table: Table) -> int:
         with self._lock:

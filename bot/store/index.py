@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from bot.store import INDEXED, TABLES, Table
@@ -104,9 +105,17 @@ class TableIndex:
         return None if row is None else (self._offsets[row], self._sizes[row])
 
     def pick(
-        self, equals: Mapping[str, Any], *, since: datetime | None = None, newest_first: bool = False
+        self,
+        equals: Mapping[str, Any],
+        *,
+        since: datetime | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
     ) -> list[tuple[str, Spot]]:
-        """Ids and places of the records that may match, in order of first insertion; the caller checks them."""
+        """Ids and places of the records that may match, in order of first insertion; the caller checks them.
+
+        `limit` is kept only where the index decides alone: the caller may get more.
+        """
         listed: list[list[int]] = [
             self._by[name].get(value, []) for name, value in equals.items() if name in self._by and value is not None
         ]
@@ -117,11 +126,13 @@ class TableIndex:
         if newest_first:
             rows = rows[::-1]
         floor = moment(since.isoformat()) if since else None
-        return [
+        found = (
             (record_id, (self._offsets[row], self._sizes[row]))
             for row in rows
             if (record_id := self._ids[row]) is not None and (floor is None or self._ats[row] >= floor)
-        ]
+        )
+        decided = len(listed) == len(equals) <= 1
+        return list(islice(found, limit if decided else None))
 
 
 class Index:

@@ -102,7 +102,7 @@ class TinyStore:
         limit: int | None = None,
         **equals: Any,
     ) -> list[Record]:
-        picked = self.engine.select(table, equals, since=since, newest_first=newest_first)
+        picked = self.engine.select(table, equals, since=since, newest_first=newest_first, limit=limit)
         found = islice(_matching(table, Engine.read(table, picked), equals), limit)
         exact = all(name in INDEXED[table] for name in equals) and limit is not None and limit <= _FEW
         if exact or len(picked[1]) <= _FEW:
