@@ -483,10 +483,10 @@ PATHOLOGICAL = (
 @pytest.mark.parametrize("piece", PATHOLOGICAL)
 def test_20_kilobytes_of_anything_take_under_two_seconds(piece: str) -> None:
     source = piece * (20_000 // len(piece))
-    began = time.perf_counter()
+    began = time.process_time()
     render(source, KNOWN)
     addresses_in(source)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 # --- the small schema -------------------------------------------------------------------------------------------------

@@ -171,6 +171,6 @@ MORE_PIECES = ("http://a:", "SG.a", "eyJaaaaaaaaaa.", "\u200d", "😀\u200d", "t
 @pytest.mark.parametrize("piece", [*PIECES, *MORE_PIECES])
 def test_100_kilobytes_of_anything_take_under_a_second(piece: str) -> None:
     text = piece * (100_000 // len(piece))
-    began = time.perf_counter()
+    began = time.process_time()
     tidy(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -1,7 +1,7 @@
 """Text that must stay text in Markdown, and the pieces that the two ways in (wiki, ADF) write. Pure.
 
 Only what Markdown would misread is escaped, so that Claude reads Jira's words and not backslashes. Two habits are left
-alone on purpose: lines that begin with `-` or `1.` were meant as lists by whoever typed them.
+alone on purpose: lines that begin with `-`, `*` or `1.` were meant as lists by whoever typed them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _SPECIAL = re.compile(
       | &(?=\#?\w{1,31};)""",
     re.VERBOSE | re.MULTILINE,
 )
+_AHEAD = 70  # how far the pattern looks past a character
 _LINE_START = re.compile(r"\#{1,6}(?=\s|$)|>|\+(?=\s)|=+\s*$|-+\s*$|(?:[*_]\s*){3,}$|[|:\s-]*-[|:\s-]*$")
 _BRACKET = re.compile(r"\\.|\[~[^\[\]\s]{1,128}\]|[\[\]]")
 _FENCE = re.compile(r"`+")
@@ -35,10 +36,21 @@ def text(raw: str) -> str:
     done = 0
     for start, end in address.bare(raw):
         found = raw[start:end]
-        parts.append(_SPECIAL.sub(r"\\\g<0>", raw[done:start]))
+        parts.append(_escaped(raw, done, start))
         parts.append(f"<{found}>" if _SPECIAL.search(raw, start, end + 1) and _SCHEME.match(found) else found)
         done = end
-    return "".join([*parts, _SPECIAL.sub(r"\\\g<0>", raw[done:])])
+    return "".join([*parts, _escaped(raw, done, len(raw))])
+
+
+def _escaped(raw: str, start: int, end: int) -> str:
+    """That part of `raw`, each special character judged with what stands around it."""
+    parts: list[str] = []
+    for found in _SPECIAL.finditer(raw, start, end + _AHEAD):
+        if found.start() >= end:
+            break
+        parts += [raw[start : found.start()], "\\"]
+        start = found.start()
+    return "".join([*parts, raw[start:end]])
 
 
 def line(markdown: str) -> str:

@@ -58,19 +58,21 @@ class _Reader:
         content = node.get("content")
         if not isinstance(content, list) or depth > MAX_DEPTH:
             return
-        for child in content:
-            if self._left <= 0:
-                return
-            self._left -= 1
-            if isinstance(child, dict):
-                yield child
+        yield from (child for child in content if isinstance(child, dict))
+
+    def _spent(self) -> bool:
+        """Counts a node; True when the document had its share."""
+        self._left -= 1
+        return self._left < 0
 
     # --- blocks ---
 
     def blocks(self, nodes: list[object] | list[Node], depth: int) -> list[str]:
         """The lines of a sequence of blocks, blank lines between them; inline nodes among them make paragraphs."""
         lines: list[str] = []
-        pairs = ((n, n.get("type") not in _BLOCKS and "content" not in n) for n in nodes if isinstance(n, dict))
+        pairs = (
+            (n, _string(n.get("type")) not in _BLOCKS and "content" not in n) for n in nodes if isinstance(n, dict)
+        )
         for inline, group in groupby(pairs, key=lambda pair: pair[1]):
             run = [node for node, _ in group]
             for made in [self._paragraph(run, depth)] if inline else [self._block(node, depth) for node in run]:
@@ -85,6 +87,8 @@ class _Reader:
         return [line for row in self.inline(nodes, depth).split("\n") if (line := escape.line(row))]
 
     def _block(self, node: Node, depth: int) -> list[str]:
+        if self._spent():
+            return []
         match node.get("type"):
             case "paragraph" | "caption":
                 return self._paragraph(list(self._children(node, depth)), depth)
@@ -129,7 +133,7 @@ class _Reader:
                 inside[:1] = [f"[{'x' if _attr(item, 'state') == 'DONE' else ' '}] {''.join(inside[:1])}"]
             tight = [line for line, after in pairwise([*inside, ""]) if line or after.startswith(("```", "- "))]
             first, *rest = tight or [""]
-            lines += [(marker + first).rstrip(), *(" " * len(marker) + line for line in rest)]
+            lines += [(marker + first).rstrip(), *((" " * len(marker) + line).rstrip() for line in rest)]
         return lines
 
     def _table(self, node: Node, depth: int) -> list[str]:
@@ -154,6 +158,8 @@ class _Reader:
         return _wrapped([(text, marks) for text, marks in pieces if text], 0)
 
     def _piece(self, node: Node, depth: int) -> str:
+        if self._spent():
+            return ""
         kind = node.get("type")
         match kind:
             case "text":

@@ -212,14 +212,15 @@ class _Blocks:
         ordered = opening.type == "ordered_list_open"
         start = int(str(opening.attrs.get("start", 1))) if ordered else 1
         items: list[tuple[Block, ...]] = []
+        markers: list[str] = []
         for token in self._tokens:
             if token.type == "list_item_open":
+                markers.append(f"{token.info}{token.markup}")
                 items.append(tuple(flat(self.until("list_item_close"))))
             elif token.nesting == -1:
                 break
         if not any(items):  # "42." alone is an answer, not a list with nothing in it
-            markers = [f"{n}." if ordered else "-" for n, _ in enumerate(items, start)]
-            yield Paragraph(tuple(Text(" ".join(markers)) for _ in markers[:1]))
+            yield Paragraph((Text(" ".join(markers)),))
             return
         yield Items(ordered, start, tuple(_startable(item) for item in items))
 
