@@ -1,33 +1,30 @@
-"""Slack's door: every listener, Socket Mode or HTTP, and the check that it is Slack who is knocking.
+"""Slack's door: every listener in one table, and Bolt's app around them.
 
-`LISTENERS` is the table of contents. Whatever Slack sends is acknowledged, known or not: an interaction without an
-acknowledgement shows the person a warning triangle. Facts about Bolt that shaped this are beside their lines.
+Whatever Slack sends is acknowledged, known or not: an interaction without an acknowledgement shows the person a warning
+triangle. How Slack reaches us is in `slack_http` and `slack_socket`. Facts about Bolt stand beside their lines.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import re
-import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot import cards
 from bot.log import get_logger
 from handlers import approvals, commands, home
-from handlers.interactions import Ack, Body, Click, Command, Handle, Place, tell
+from handlers.interactions import Ack, Body, Click, Command, Handle, tell
+from handlers.slack_http import route
+from handlers.slack_socket import Door, Socket, open_socket
 
 if TYPE_CHECKING:
-    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
     from slack_bolt.async_app import AsyncApp
 
     from bot.context import Context
@@ -36,10 +33,9 @@ log = get_logger(__name__)
 
 COMMAND = "/pmagent"
 HOME_OPENED = "app_home_opened"
-MAX_BODY = 2**20
-MAX_AGE = 300
-"""Seconds: older signatures are refused, as Slack's guide asks."""
-PING_SECONDS = 5.0
+REMEMBERED = 2000
+"""Interactions by whose trigger a second delivery is known."""
+SORRY = "Something went wrong here, and it is in the log. Please try again."
 
 
 async def _unknown(ctx: Context, ack: Ack, body: Body) -> None:
@@ -80,10 +76,10 @@ class Running:
                 await handle(self._ctx, ack, body)
             except Exception:
                 log.exception("slack.listener_failed", kind=body.get("type") or body.get("command"))
-                await ack()  # harmless when it was acknowledged already
-                await self._apologise(body)
+                await self._apologise(ack, body)
             finally:
-                self._tasks.discard(task) if task else None
+                if task:
+                    self._tasks.discard(task)
 
         return listen
 
@@ -94,18 +90,25 @@ class Running:
             await asyncio.wait(waiting, timeout=seconds)
 
     def _again(self, trigger_id: str) -> bool:
-        if not trigger_id or trigger_id not in self._seen:
+        """Whether this interaction came before. Slack's trigger ids are new for every click and command."""
+        if trigger_id in self._seen:
+            return True
+        if trigger_id:
             self._seen[trigger_id] = None
-            while len(self._seen) > 2000:
+            if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
-            return False
-        return bool(trigger_id)
+        return False
 
-    async def _apologise(self, body: Body) -> None:
-        place: Place = Command.of(body).place if body.get("command") else Click.of(body).place
+    async def _apologise(self, ack: Ack, body: Body) -> None:
+        """Acknowledge what was not (twice is harmless), without closing a modal over what was typed; and say so."""
+        if body.get("type") == "view_submission":
+            await ack(response_action="errors", errors={cards.TEXT_BLOCK: SORRY})
+            return
+        await ack()
+        place = Command.of(body).place if body.get("command") else Click.of(body).place
         if place.user:
             with suppress(Exception):  # the person hears of it if Slack lets us; the log has it either way
-                await tell(self._ctx, place, "Something went wrong here, and it is in the log. Please try again.")
+                await tell(self._ctx, place, SORRY)
 
 
 def build_bolt(ctx: Context) -> AsyncApp:
@@ -134,7 +137,7 @@ def build_bolt(ctx: Context) -> AsyncApp:
         authorize=authorize,
         logger=_bolt_logger(),
     )
-    bolt._pmagent_running = running  # type: ignore[attr-defined]  # found again by `connect`
+    _RUNNING[bolt] = running
     for action_id, handle in ACTION_LISTENERS.items():
         bolt.action(action_id)(running.listener(handle, once=True))
     for callback_id, handle in VIEW_LISTENERS.items():
@@ -151,123 +154,10 @@ def build_bolt(ctx: Context) -> AsyncApp:
     return bolt
 
 
-# HTTP mode
-
-
-def verify(secret: str, timestamps: Sequence[str], signatures: Sequence[str], body: bytes, now: float) -> bool:
-    """Whether Slack signed this body within the last five minutes. Never raises.
-
-    Bolt's own verifier raises on a timestamp that is no number, a signature that is not ASCII and a body that is not
-    UTF-8, which would be a 500; so this comes first.
-    """
-    if not secret or len(timestamps) != 1 or len(signatures) != 1:
-        return False
-    timestamp, signature = timestamps[0], signatures[0]
-    if not re.fullmatch(r"[0-9]{1,12}", timestamp) or not re.fullmatch(r"v0=[0-9a-f]{64}", signature):
-        return False
-    if abs(now - int(timestamp)) > MAX_AGE:
-        return False
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    wanted = hmac.new(secret.encode(), b"v0:" + timestamp.encode() + b":" + body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest("v0=" + wanted, signature)
-
-
 def http_route(ctx: Context, bolt: AsyncApp) -> Route:
-    """`POST /webhooks/slack`: events, buttons, modals and commands over HTTP."""
+    """`POST /webhooks/slack`, for HTTP mode."""
     secret = ctx.settings.slack_signing_secret
-    key = secret.get_secret_value() if secret else ""
-
-    async def receive(request: Request) -> Response:
-        from slack_bolt.adapter.starlette.async_handler import to_async_bolt_request, to_starlette_response
-
-        body = await _bounded(request)
-        if body is None:
-            return JSONResponse({"error": "the body is too large"}, status_code=413)
-        timestamps = request.headers.getlist("x-slack-request-timestamp")
-        signatures = request.headers.getlist("x-slack-signature")
-        # The wall clock: the timestamp is Slack's wall clock too.
-        if not verify(key, timestamps, signatures, body, time.time()):
-            return JSONResponse({"error": "the signature is absent, wrong or too old"}, status_code=401)
-        try:
-            bolt_request = to_async_bolt_request(request, body)
-        except ValueError:
-            return JSONResponse({"error": "not a payload of Slack's"}, status_code=400)
-        return to_starlette_response(await bolt.async_dispatch(bolt_request))
-
-    return Route("/webhooks/slack", receive, methods=["POST"], name="slack")
-
-
-async def _bounded(request: Request) -> bytes | None:
-    """The raw body, or None when it is over `MAX_BODY`, declared or not."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isascii() and declared.isdigit() and int(declared) > MAX_BODY:
-        return None
-    body = bytearray()
-    with suppress(ClientDisconnect):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                return None
-    return bytes(body)
-
-
-# Socket Mode
-
-
-class Socket:
-    """The running Socket Mode connection. It comes back by itself, whatever happens to it."""
-
-    def __init__(self, handler: AsyncSocketModeHandler, running: Running) -> None:
-        self._handler = handler
-        self._running = running
-        self._tasks = (asyncio.create_task(_typed(handler.connect_async)), asyncio.create_task(self._watch()))
-
-    @property
-    def connected(self) -> bool:
-        """Whether a socket is open now: what `/ready` says."""
-        client = self._handler.client
-        return not client.closed and not client.stale and client.current_session is not None and (
-            not client.current_session.closed
-        )  # fmt: skip
-
-    async def close(self, seconds: float = 10.0) -> None:
-        """Let what is being acknowledged get out, hang up, and wait for the listeners that are still at work."""
-        await self._running.drain(min(2.5, seconds))
-        for task in self._tasks:
-            task.cancel()
-        await _typed(self._handler.close_async)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._running.drain(seconds)
-
-    async def _watch(self) -> None:
-        """Have a fresh address asked for when connecting fails: the SDK would go on with the old one, whose ticket
-        serves once."""
-        client, down = self._handler.client, 0
-        while True:
-            await asyncio.sleep(PING_SECONDS)
-            down = 0 if self.connected else down + 1
-            if down >= 2:
-                client.wss_uri = None
-
-
-class Door:
-    """HTTP mode: nothing to hold open. Slack comes to us as long as the sidecar serves."""
-
-    def __init__(self, ctx: Context, running: Running) -> None:
-        self._ctx = ctx
-        self._running = running
-
-    @property
-    def connected(self) -> bool:
-        """Whether Slack has told us who we are: only then can we answer."""
-        return bool(self._ctx.slack.team_id)
-
-    async def close(self, seconds: float = 10.0) -> None:
-        """Wait for the listeners that are still at work."""
-        await self._running.drain(seconds)
+    return route(bolt, secret.get_secret_value() if secret else "")
 
 
 async def connect(ctx: Context, bolt: AsyncApp) -> Socket | Door:
@@ -275,29 +165,13 @@ async def connect(ctx: Context, bolt: AsyncApp) -> Socket | Door:
 
     Must run in the loop that serves: the handler's constructor opens an aiohttp session. HTTP mode: nothing to connect.
     """
-    if not ctx.settings.socket_mode:
-        return Door(ctx, _running(bolt))
-    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-
-    token = ctx.settings.slack_app_token
-    handler = AsyncSocketModeHandler(
-        bolt,
-        token.get_secret_value() if token else "",
-        ping_interval=PING_SECONDS,
-        logger=logging.getLogger("slack_sdk"),
-    )
-    handler.client.proxy = ctx.slack.client.proxy  # it honours HTTPS_PROXY and not NO_PROXY; ours does
-    return Socket(handler, _running(bolt))
+    token, running = ctx.settings.slack_app_token, _RUNNING[bolt]
+    if token is None:
+        return Door(running.drain, lambda: bool(ctx.slack.team_id))
+    return open_socket(bolt, token.get_secret_value(), ctx.slack.client.proxy, running.drain)
 
 
-async def _typed(call: Callable[..., Awaitable[None]]) -> None:
-    # The SDK leaves these methods unannotated.
-    await call()
-
-
-def _running(bolt: AsyncApp) -> Running:
-    found: Running = bolt._pmagent_running  # type: ignore[attr-defined]  # set by `build_bolt`
-    return found
+_RUNNING: WeakKeyDictionary[AsyncApp, Running] = WeakKeyDictionary()
 
 
 def _bolt_logger() -> logging.Logger:

@@ -7,7 +7,6 @@ by the message's metadata whether it happened.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -27,6 +26,7 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.clients.slack_answers import TokenRefused, explained
+from bot.clients.slack_pace import PATIENCE, Lane
 from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.issues import Frozen
 from bot.log import get_logger
@@ -41,8 +41,6 @@ log = get_logger(__name__)
 
 CALL_SECONDS = 15.0
 """How long one call may take."""
-PATIENCE = 30.0
-"""A 429 up to this many seconds is waited out in place, which keeps the order; a longer one is handed to the caller."""
 FAILED = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
 MAX_PAGES = 50
 SKEW = 3600.0
@@ -69,32 +67,6 @@ class Connection(Protocol):
     async def close(self, seconds: float = 10.0) -> None: ...
 
 
-class _Lane:
-    """The order and the pace of one kind of write to one channel: one at a time, a burst, then about one a second."""
-
-    def __init__(self, burst: int) -> None:
-        self.lock = asyncio.Lock()
-        self._burst = burst
-        self._left = float(burst)
-        self._at = time.monotonic()
-        self.not_before = 0.0
-
-    async def turn(self) -> None:
-        """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `PATIENCE`."""
-        wait = self.not_before - time.monotonic()
-        if wait > PATIENCE:
-            raise RetryLater("Slack asks to wait", after=wait)
-        if wait > 0:
-            await asyncio.sleep(wait)
-        now = time.monotonic()
-        self._left = min(float(self._burst), self._left + now - self._at)
-        self._at = now
-        if self._left < 1:
-            await asyncio.sleep(1 - self._left)
-            self._left, self._at = 1.0, time.monotonic()
-        self._left -= 1
-
-
 class Slack:
     """See the module's docstring. `start()` first: it opens the session and learns who we are.
 
@@ -104,7 +76,7 @@ class Slack:
 
     def __init__(self, settings: Settings) -> None:
         self._session: aiohttp.ClientSession | None = None
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
         self.bot_user_id = ""
         self.bot_id = ""
         self.team_id = ""
@@ -292,7 +264,7 @@ class Slack:
 
     async def _write(self, method: str, burst: int, body: dict[str, Any]) -> Any:
         """One write in its lane. A 429 is waited out in place, so that what comes after stays after."""
-        lane = self._lanes.setdefault((method, body["channel"]), _Lane(burst))
+        lane = self._lanes.setdefault((method, body["channel"]), Lane(burst))
         async with lane.lock:
             end = time.monotonic() + PATIENCE
             while True:
