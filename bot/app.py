@@ -111,8 +111,10 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             await ctx.worker.start()
             from bot.schedule import run_schedule
 
+            requests = serve_requests(store, settings.pmagent_data_dir, wake_draft=ctx.worker.wake_draft)
+
             background.append(asyncio.create_task(run_schedule(ctx), name="schedule"))
-            background.append(asyncio.create_task(serve_requests(store, settings.pmagent_data_dir), name="requests"))
+            background.append(asyncio.create_task(requests, name="requests"))
             for task in background:
                 task.add_done_callback(_report_end)
         await stop.wait()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -201,6 +202,16 @@ class Settings(BaseSettings):
                 continue
             if not re.fullmatch(r"[UWS][A-Z0-9]{2,}", value):
                 raise _fail(f"{value} is neither a Slack user id (U…) nor a user group id (S…)")
+        return values
+
+    @field_validator("pmagent_trusted_proxies")
+    @classmethod
+    def _proxies(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            try:
+                ip_network(value, strict=False)
+            except ValueError:
+                raise _fail(f"{value} is not an address or network such as 127.0.0.1 or 10.0.0.0/8") from None
         return values
 
     @field_validator("pmagent_timezone")

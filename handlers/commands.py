@@ -189,10 +189,10 @@ async def _help(asked: Asked) -> Message:
 
 
 async def _stats(asked: Asked) -> Message:
-    from bot.reports.metrics import figures
+    from bot.reports.metrics import local_figures
 
     days = read_days(asked.words[0]) if asked.words else None
-    return answers.stats_page(await figures(asked.ctx.store, asked.ctx.clock, days), days)
+    return answers.stats_page(await local_figures(asked.ctx, days), days)
 
 
 async def _mode(asked: Asked) -> Message | str:

@@ -24,7 +24,7 @@ async def opened(ctx: Context, ack: Ack, body: Body) -> None:
     user = str(event.get("user") or "")
     if event.get("tab") not in (None, "home") or not user:
         return
-    from bot.reports.metrics import figures
+    from bot.reports.metrics import local_figures
 
     now, setting, halted = ctx.clock.now(), await mode(ctx), await paused(ctx)
     member = (await ctx.people.is_member(user, patience=8.0)).allowed
@@ -36,7 +36,7 @@ async def opened(ctx: Context, ack: Ack, body: Body) -> None:
         by=setting.by,
         paused=until or None,
         pending=await pending(ctx) if member else None,
-        figures=await figures(ctx.store, ctx.clock, 7) if member else None,
+        figures=await local_figures(ctx, 7) if member else None,
         site=ctx.settings.site,
         now=now,
         timezone=ctx.settings.timezone,

@@ -88,9 +88,9 @@ def routes(ctx: Context | None) -> APIRouter:
             return Response(
                 "Metrics are for this machine. PMAGENT_OPEN_METRICS=true opens them.\n", 403, media_type="text/plain"
             )
-        from bot.reports.metrics import figures  # here: the report is read by few processes
+        from bot.reports.metrics import local_figures  # here: the report is read by few processes
 
-        text = exposition(await figures(ctx.store, ctx.clock, None), await readiness(ctx))
+        text = exposition(await local_figures(ctx, None), await readiness(ctx))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router

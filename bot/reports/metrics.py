@@ -11,16 +11,25 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.clock import Clock
 from bot.store import Record, Store
+
+if TYPE_CHECKING:
+    from bot.context import Context
 
 EVENT_ACTIONS = {
     "events": "event.accepted", "duplicates": "event.duplicate", "ignored": "event.ignored", "invalid": "event.invalid",
 }  # fmt: skip
 DRAFT_ACTIONS = {name: f"draft.{name}" for name in ("posted", "simulated", "edited", "skipped", "undone")}
 NOBODY_DECIDED = frozenset({"waiting", "held"})
+
+
+async def local_figures(ctx: Context, days: float | None) -> dict[str, Any]:
+    """`figures` as the running program sees them: its store, its time zone, its mode."""
+    zone, mode = ctx.settings.timezone, ctx.settings.pmagent_mode
+    return await figures(ctx.store, ctx.clock, days, timezone=zone, default_mode=mode)
 
 
 async def figures(
