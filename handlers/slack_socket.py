@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
 
 PING_SECONDS = 5.0
+CLOSE_SECONDS = 3.0
+"""For listeners at SIGTERM: what they decided is in the store already, only a private answer may be lost."""
 Drain = Callable[[float], Awaitable[None]]
 """Waits at most so many seconds for the listeners that are at work."""
 
@@ -32,14 +34,15 @@ class Socket:
             not client.current_session.closed
         )  # fmt: skip
 
-    async def close(self, seconds: float = 10.0) -> None:
+    async def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Let what is being acknowledged get out, hang up, and wait for the listeners that are still at work."""
+        end = asyncio.get_running_loop().time() + seconds
         await self._drain(min(2.5, seconds))
         for task in self._tasks:
             task.cancel()
         await _typed(self._handler.close_async)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._drain(seconds)
+        await self._drain(max(0.0, end - asyncio.get_running_loop().time()))
 
     async def _watch(self) -> None:
         """Have a fresh address asked for when connecting fails: the SDK would go on with the old one, whose ticket
@@ -64,7 +67,7 @@ class Door:
         """Whether Slack has told us who we are: only then can we answer."""
         return self._known()
 
-    async def close(self, seconds: float = 10.0) -> None:
+    async def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Wait for the listeners that are still at work."""
         await self._drain(seconds)
 
