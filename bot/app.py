@@ -23,7 +23,7 @@ from bot.store import Put
 
 if TYPE_CHECKING:
     from bot.store import Store
-    from handlers.slack import Door, Socket
+    from handlers.slack_socket import Door, Socket
 
 log = get_logger(__name__)
 

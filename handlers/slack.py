@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -33,8 +32,6 @@ log = get_logger(__name__)
 
 COMMAND = "/pmagent"
 HOME_OPENED = "app_home_opened"
-REMEMBERED = 2000
-"""Interactions by whose trigger a second delivery is known."""
 SORRY = "Something went wrong here, and it is in the log. Please try again."
 
 
@@ -55,20 +52,19 @@ EVENT_LISTENERS: dict[str, Handle] = {HOME_OPENED: home.opened}
 
 
 class Running:
-    """Listeners at work: held (asyncio holds tasks weakly), waited for at the end, and each interaction run once."""
+    """Listeners at work: held (asyncio holds tasks weakly), and waited for at the end."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._seen: OrderedDict[str, None] = OrderedDict()
 
-    def listener(self, handle: Handle, *, once: bool = False) -> Callable[..., Awaitable[None]]:
-        """Bolt's listener around a handler of ours. `once`: a second delivery of the same interaction is only acked."""
+    def listener(self, handle: Handle) -> Callable[..., Awaitable[None]]:
+        """Bolt's listener around a handler of ours.
+
+        The same interaction may be delivered twice and then runs twice: what a handler does is compare and set.
+        """
 
         async def listen(ack: Ack, body: Body) -> None:
-            if once and self._again(str(body.get("trigger_id") or "")):
-                await ack()
-                return
             task = asyncio.current_task()
             if task:
                 self._tasks.add(task)
@@ -88,16 +84,6 @@ class Running:
         waiting = {task for task in self._tasks if task is not asyncio.current_task()}
         if waiting:
             await asyncio.wait(waiting, timeout=seconds)
-
-    def _again(self, trigger_id: str) -> bool:
-        """Whether this interaction came before. Slack's trigger ids are new for every click and command."""
-        if trigger_id in self._seen:
-            return True
-        if trigger_id:
-            self._seen[trigger_id] = None
-            if len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
-        return False
 
     async def _apologise(self, ack: Ack, body: Body) -> None:
         """Acknowledge what was not (twice is harmless), without closing a modal over what was typed; and say so."""
@@ -139,11 +125,11 @@ def build_bolt(ctx: Context) -> AsyncApp:
     )
     _RUNNING[bolt] = running
     for action_id, handle in ACTION_LISTENERS.items():
-        bolt.action(action_id)(running.listener(handle, once=True))
+        bolt.action(action_id)(running.listener(handle))
     for callback_id, handle in VIEW_LISTENERS.items():
         bolt.view(callback_id)(running.listener(handle))
     for name, handle in COMMAND_LISTENERS.items():
-        bolt.command(name)(running.listener(handle, once=True))
+        bolt.command(name)(running.listener(handle))
     for event, handle in EVENT_LISTENERS.items():
         bolt.event(event)(running.listener(handle))
     anything = re.compile(r".*", re.DOTALL)
