@@ -26,6 +26,7 @@ _SPECIAL = re.compile(
 _AHEAD = 70  # how far the pattern looks past a character
 _LINE_START = re.compile(r"\#{1,6}(?=\s|$)|>|\+(?=\s)|=+\s*$|-+\s*$|(?:[*_]\s*){3,}$|[|:\s-]*-[|:\s-]*$")
 _BRACKET = re.compile(r"\\.|\[~[^\[\]\s]{1,128}\]|[\[\]]")
+_BULLETS = re.compile(r"(?:(?:[-*]|\d{1,9}[.)])\s+)*")
 _FENCE = re.compile(r"`+")
 _SCHEME = re.compile(r"(?:https?|ftp|mailto):", re.IGNORECASE)
 
@@ -35,9 +36,11 @@ def text(raw: str) -> str:
     parts: list[str] = []
     done = 0
     for start, end in address.bare(raw):
-        found = raw[start:end]
         parts.append(_escaped(raw, done, start))
-        parts.append(f"<{found}>" if _SPECIAL.search(raw, start, end + 1) and _SCHEME.match(found) else found)
+        if _SCHEME.match(raw, start) and _SPECIAL.search(raw, start, end + (raw[end : end + 1] == ";")):
+            parts.append("\\" * (raw[start - 1 : start] == "\\") + f"<{raw[start:end]}>")
+        else:
+            parts.append(_escaped(raw, start, end))
         done = end
     return "".join([*parts, _escaped(raw, done, len(raw))])
 
@@ -56,8 +59,10 @@ def _escaped(raw: str, start: int, end: int) -> str:
 def line(markdown: str) -> str:
     """A finished line of a paragraph, so that it starts no heading, quotation, rule or table; not indented."""
     markdown = markdown.strip()
-    if _LINE_START.match(markdown) and not markdown.startswith("\\"):
-        return f"\\{markdown}"
+    after = _BULLETS.match(markdown).end()  # type: ignore[union-attr]  # matches always: the pattern matches nothing too
+    for at in {0, after}:
+        if _LINE_START.match(markdown, at):
+            return f"{markdown[:at]}\\{markdown[at:]}"
     return markdown
 
 

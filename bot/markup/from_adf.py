@@ -77,7 +77,7 @@ class _Reader:
             run = [node for node, _ in group]
             for made in [self._paragraph(run, depth)] if inline else [self._block(node, depth) for node in run]:
                 if made:
-                    lines += ["", *made] if lines else made
+                    lines += ["", *_other_markers(lines, made)] if lines else made
         return lines
 
     def _inside(self, node: Node, depth: int) -> list[str]:
@@ -219,6 +219,15 @@ def _wrapped(pieces: list[tuple[str, dict[str, str]]], level: int) -> str:
 def _label(words: str, href: str) -> str:
     """No label where the label is the address."""
     return "" if words.strip("*~<>") == href.strip() else words
+
+
+def _other_markers(before: list[str], made: list[str]) -> list[str]:
+    """A list right after a list of the same kind, with the other marker: Markdown would take them for one."""
+    for pattern, other in ((r"(\d+)\.(?=\s|$)", r"\1)"), (r"-(?=\s|$)", "*")):
+        last = next((line for line in reversed(before) if line and not line.startswith(" ")), "")
+        if re.match(pattern, last) and re.match(pattern, made[0]):
+            return [re.sub(f"^{pattern}", other, line) for line in made]
+    return made
 
 
 def _date(timestamp: object) -> str:
