@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.demo.slack_limits import check_message
 from bot.markup import Known, addresses_in, check_adf, render
 
 SCHEMA = Path(__file__).parents[2] / "shared" / "schemas" / "adf.json"
@@ -448,6 +449,12 @@ def test_whatever_is_rendered_is_valid_and_shows_the_same_words(source: str) -> 
     shown = hosts.sub("", slack_text(elements)).replace("⚠ ", "")
     letters = re.compile(r"[^\W]")
     assert letters.findall(shown) == letters.findall(hosts.sub("", posted).replace("⚠ ", ""))
+
+
+@settings(max_examples=300, deadline=None)
+@given(MARKDOWN)
+def test_slack_takes_whatever_is_rendered(source: str) -> None:
+    assert check_message([{"type": "rich_text", "elements": render(source, KNOWN).slack()}]) == []
 
 
 @settings(max_examples=500, deadline=None)
