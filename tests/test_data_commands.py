@@ -114,11 +114,7 @@ def test_stats_without_any_data_makes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_small_commands_answer_at_once(data: Path) -> None:
-    for command in (("stats",), ("export", "drafts"), ("audit", "verify")):
-        begun = time.monotonic()
-        assert bot(data, *command).returncode == 0
-        assert time.monotonic() - begun < 1.0
+def test_small_commands_load_little(data: Path) -> None:
     code = "import sys; from bot.__main__ import main; main(['export', 'drafts']); print(*sys.modules)"
     environment = {**os.environ, "PMAGENT_DATA_DIR": str(data)}
     loaded = subprocess.run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -488,12 +487,11 @@ PATHOLOGICAL = (
 
 
 @pytest.mark.parametrize("piece", PATHOLOGICAL)
-def test_20_kilobytes_of_anything_take_under_two_seconds(piece: str) -> None:
+@pytest.mark.timeout(20)  # linear takes well under a second; anything worse than linear takes minutes
+def test_20_kilobytes_of_anything_are_rendered(piece: str) -> None:
     source = piece * (20_000 // len(piece))
-    began = time.process_time()
     render(source, KNOWN)
     addresses_in(source)
-    assert time.process_time() - began < 2
 
 
 # --- the small schema -------------------------------------------------------------------------------------------------

