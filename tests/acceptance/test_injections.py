@@ -27,7 +27,7 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
 
 
 async def plant(stage: Stage, number: int, texts: list[str]) -> str:
-    """An issue with sixteen injections: summary, description, earlier comments, names, branch, title, and the question."""
+    """An issue with sixteen injections: summary, description, comments, names, branch, title, and the question."""
     key, jira = f"ECD-{number}", stage.jira
     summary, name, title, branch, *more, last = texts
     stranger = Account(f"x{number}", f"557058:x{number}", name[:200])
