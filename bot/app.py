@@ -122,17 +122,25 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     finally:
         for task in background:
             task.cancel()
+        # Side by side, so that the slowest of them, and not their sum, is what a stop takes.
+        draining = [ctx.worker.drain(DRAIN_SECONDS)]
         if server is not None and serving is not None:
             server.should_exit = True
-            await asyncio.wait({serving}, timeout=5.0)
+            draining.append(_ended(serving, 5.0))
         if slack_handle is not None:
-            await slack_handle.close()
-        await ctx.worker.drain(DRAIN_SECONDS)
+            draining.append(slack_handle.close())
+        for problem in await asyncio.gather(*draining, return_exceptions=True):
+            if problem is not None:
+                log.error("stop.failed", exc_info=problem)
         for closing in (ctx.slack.close, ctx.jira.close, ctx.bitbucket.close, ctx.claude.close, store.close):
             with contextlib.suppress(Exception):
                 await closing()
     log.info("stopped", exit_code=code)
     return code
+
+
+async def _ended(task: asyncio.Task[None], seconds: float) -> None:
+    await asyncio.wait({task}, timeout=seconds)
 
 
 async def _recall_account(ctx: Context) -> None:

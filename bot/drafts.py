@@ -1,22 +1,41 @@
 """A draft and its life: a state machine in the store, so that nothing waits in memory for a person.
 
-::
+The way of most drafts is waiting → approved → posting → posted. All arrows, each with what makes it::
 
-    waiting ─ Approve, Edit ─→ approved ─→ posting ─→ posted ─ Undo ─→ undoing ─→ undone
-      │ ▲                       │ │ │        ├→ failed  ─ Retry ─→ approved
-      │ └── Jira unreadable, ───┘ │ │        └→ unknown ─ Look again ─→ looking ─→ posted | unknown
-      │     or the mode changed   │ │                   ─ Post again ─→ approved
-      │                           │ └→ simulated
-      │                           └→ held (the issue changed)
-      │                               ├ Post anyway ─→ approved   (bound to the revision and the issue shown)
-      │                               └ Draft anew  ─→ superseded (when the new draft is there)
-      ├→ skipped      a person said no (also from held and failed)
-      ├→ superseded   a newer draft on the same issue (also from held, failed)
-      └→ expired      nobody decided in PMAGENT_DRAFT_DAYS (also from held)
+    waiting   ─ Approve, Edit ───────────────────────────→ approved
+              ─ Skip ────────────────────────────────────→ skipped
+              ─ a newer draft on the issue ──────────────→ superseded
+              ─ nobody decided in PMAGENT_DRAFT_DAYS ────→ expired
+    approved  ─ fresh, in production: the intent ────────→ posting
+              ─ fresh, in simulation ────────────────────→ simulated
+              ─ the issue changed, or who will see it ───→ held
+              ─ Jira unreadable, or the mode changed ────→ waiting
+              ─ an earlier POST was found ───────────────→ posted
+              ─ the issue is gone, Jira takes nothing ───→ failed
+    held      ─ Post anyway ─────────────────────────────→ approved
+              ─ Discard ─────────────────────────────────→ skipped
+              ─ a newer draft, as by Draft anew ─────────→ superseded
+              ─ nobody decided ──────────────────────────→ expired
+    posting   ─ Jira took it ────────────────────────────→ posted
+              ─ Jira refused it ─────────────────────────→ failed
+              ─ Jira's answer was lost ──────────────────→ unknown
+              ─ Jira asked to wait ──────────────────────→ approved
+    failed    ─ Retry ───────────────────────────────────→ approved
+              ─ Discard ─────────────────────────────────→ skipped
+              ─ a newer draft ───────────────────────────→ superseded
+    unknown   ─ Look again ──────────────────────────────→ looking
+              ─ Post again ──────────────────────────────→ approved
+    looking   ─ found ───────────────────────────────────→ posted
+              ─ not found ───────────────────────────────→ unknown
+              ─ found in public, and so deleted ─────────→ failed
+    posted    ─ Undo ────────────────────────────────────→ undoing
+    undoing   ─ deleted ─────────────────────────────────→ undone
+              ─ Jira refused to delete it ───────────────→ posted
 
 `approved` is a decision on stable storage: whoever finds it there (the worker, or the next process after a crash)
-publishes it. Every change goes through `bot.workflow.decide`: compare and set on (state, revision), with its audit
-record in the same write. An edit is a new revision, not a state: Claude's text stays beside the person's.
+publishes it. Every change is one `save_draft` (`bot.workflow.records`): compare and set on the version, with its audit
+record in the same write. An edit is a new revision, not a state: Claude's text stays beside the person's. Only an
+erasure (`bot.store.erase`) is outside of this: it takes the text out of an open draft and closes it as expired.
 """
 
 from __future__ import annotations
@@ -74,7 +93,9 @@ TRANSITIONS: dict[DraftState, frozenset[DraftState]] = {
     S.EXPIRED: frozenset(),
 }
 
-OPEN = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
+RETIRABLE = frozenset({S.WAITING, S.HELD, S.FAILED})
+"""States in which a newer draft on the issue takes a draft's place, and in which it follows the mode in force."""
+OPEN = RETIRABLE | {S.UNKNOWN}
 """States in which a person can still do something on the card (besides Undo)."""
 BUSY = frozenset({S.APPROVED, S.POSTING, S.UNDOING, S.LOOKING})
 """States in which the program itself has the next move: the worker's work list."""
@@ -128,7 +149,7 @@ class Draft(Frozen):
     `issue` is the issue as it was when this was drafted (for `held`: as it is shown on the card now).
     `answered` is the comment's id, None when the issue itself is answered. `audience`: `public` is everybody who
     sees the issue, `internal` a service desk note, `restricted` the same role or group as the answered comment.
-    `customer`: the reply will be seen by a service desk customer. `shown_links`: addresses that stood in the issue
+    `customer`: the reply will be seen by a service desk customer. `links`: addresses that stood in the issue
     or its pull requests when it was drafted. `note`: a sentence about what stands in the way, shown on the card.
     `attempts`: POSTs tried. `changes`: sentences about what changed in the issue (state `held`).
     """
@@ -181,11 +202,15 @@ class Draft(Frozen):
 
     @property
     def fingerprint(self) -> str:
-        """What a person saw when they clicked: wording, mode, state, and what had changed in the issue.
+        """What a person saw when they clicked: wording, audience, mode, state, and what had changed in the issue.
 
-        Every button carries it; a click whose fingerprint is not the draft's decides nothing.
+        Every button carries it; a click whose fingerprint is not the draft's decides nothing. The number of decisions
+        is in it too: a state can come back (held, failed, unknown), and a click on its earlier card does not mean it.
         """
-        seen = [self.id, self.revisions[-1].sha256, self.mode, self.state, *self.changes]
+        seen = [
+            self.id, self.revisions[-1].sha256, self.audience, self.customer, self.mode, self.state, len(self.decided),
+            *self.changes,
+        ]  # fmt: skip
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
 
     def moved(self, to: DraftState, **changes: Any) -> Draft:

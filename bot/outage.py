@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bot.cards import outage_notice
+from bot.cards import Message, outage_notice
 from bot.clients.claude import ClaudeDown
 from bot.errors import RetryLater
 from bot.store import Put
@@ -41,14 +41,16 @@ class Outage:
             self._since, self._cause = datetime.fromisoformat(record["since"]), record["cause"]
             self._announced = record["announced"]
 
+    def hold(self) -> None:
+        """Raise `RetryLater` while nobody is to call Claude: before anything else is done for a call."""
+        left = self._next_probe - self._ctx.clock.monotonic()
+        if self._since is not None and left > 0:
+            raise RetryLater(f"Claude cannot be reached: {self._cause}", after=left + 0.05)
+
     def turn(self) -> None:
         """Return when a call to Claude may be made now; raise `RetryLater` when somebody else is the probe."""
-        if self._since is None:
-            return
-        now = self._ctx.clock.monotonic()
-        if now < self._next_probe:
-            raise RetryLater(f"Claude cannot be reached: {self._cause}", after=self._next_probe - now + 0.05)
-        self._next_probe = now + self._wait  # this caller is the probe
+        self.hold()
+        self._next_probe = self._ctx.clock.monotonic() + self._wait  # in an outage, this caller is the probe
 
     async def down(self, error: ClaudeDown) -> float:
         """A call found Claude down. Returns the seconds until the next probe."""
@@ -57,7 +59,7 @@ class Outage:
         self._since = self._since or now
         changed = first or self._cause != error.reason
         self._cause = error.reason
-        wait = error.after if error.after is not None else self._wait
+        wait = max(error.after or 0.0, self._wait)  # a `retry-after` of nothing is no reason to hurry
         self._wait = min(self._wait * 2, LONGEST_WAIT)
         self._next_probe = self._ctx.clock.monotonic() + wait
         if changed:
@@ -69,8 +71,9 @@ class Outage:
         """Post the one notice once the outage is old enough. The schedule calls it too: probes may be far apart."""
         if self._since is None or self._announced or self._ctx.clock.now() - self._since < NOTICE_AFTER:
             return
+        # Its key keeps it to one; until it is stored, it is tried again.
+        await announce(self._ctx, self._key, self._notice())
         self._announced = True
-        await announce(self._ctx, self._key, outage_notice(self._since, self._cause))
         await self._save()
 
     async def up(self) -> None:
@@ -78,7 +81,7 @@ class Outage:
         if self._since is None:
             return
         if self._announced:
-            await revise(self._ctx, self._key, outage_notice(self._since, self._cause, self._ctx.clock.now()))
+            await revise(self._ctx, self._key, self._notice(ended=self._ctx.clock.now()))
         self._since, self._cause, self._announced, self._wait = None, "", False, FIRST_WAIT
         await self._save()
         self._ctx.worker.wake_all_events()
@@ -89,6 +92,10 @@ class Outage:
             return HealthLine("claude", True, "answering")
         local = self._since.astimezone(self._ctx.settings.timezone)
         return HealthLine("claude", False, f"down since {local:%H:%M}: {self._cause}")
+
+    def _notice(self, ended: datetime | None = None) -> Message:
+        since = self._since or self._ctx.clock.now()
+        return outage_notice(since, self._cause, ended, timezone=self._ctx.settings.timezone)
 
     @property
     def _key(self) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
 
 from bot.cards import budget_notice
 from bot.clients.claude import BudgetReached, ClaudeDown
@@ -45,6 +45,7 @@ class _Job:
     kind: Kind
     id: str
     tries: int = 0
+    unexpected: int = 0
     again: bool = False
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -56,9 +57,10 @@ class Worker:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._jobs: dict[tuple[Kind, str], _Job] = {}
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._started = self._stopping = False
+        self._waking: asyncio.Future[None] | None = None
         self.outage = Outage(ctx)
         self.waiting: dict[str, str] = {}
 
@@ -83,8 +85,8 @@ class Worker:
 
     def wake_all_events(self) -> None:
         """Something that held events back may be over (pause, outage)."""
-        task = asyncio.ensure_future(self._wake_received())
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._waking = asyncio.ensure_future(self._wake_received())  # held: asyncio itself holds tasks weakly
+        self._waking.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _wake_received(self) -> None:
         for record in await self._ctx.store.find("webhook_events", state="received"):
@@ -182,35 +184,45 @@ class Worker:
 
     async def _try(self, job: _Job) -> float | None:
         """One attempt. Returns the seconds until the next one; None: nothing is left to do."""
+        after = None
         try:
             await self._do(job)
-        except BudgetReached as error:
-            seconds = max(1.0, (error.until - self._ctx.clock.now()).total_seconds())
-            self._note(job, error.reason)
-            await self._announce_budget(error)
-            # A look now and then, for a budget that was raised, costs nothing: no call is made.
-            return min(seconds, 300.0)
-        except ClaudeDown as error:
-            self._note(job, error.reason)
-            return await self.outage.down(error)
-        except RetryLater as error:
-            self._note(job, error.reason)
-            job.tries += 1
-            return error.after if error.after is not None else _backoff(job.tries)
-        except StoreUnavailable:
-            log.error("worker.store_unavailable", kind=job.kind, job=job.id)
-            job.tries += 1
-            return _backoff(job.tries)
         except Exception as error:
             job.tries += 1
-            log.exception("worker.unexpected", kind=job.kind, job=job.id, tries=job.tries)
-            if job.kind == "event" and job.tries >= UNEXPECTED_TRIES:
-                await self._give_up(job, error)
-                return None
-            return _backoff(job.tries)
-        job.tries = 0
-        self.waiting.pop(job.id, None)
-        return None
+            try:
+                after = await self._after(job, error)
+            except Exception:
+                # Even noting it failed (the disk is full, say). That is no reason to forget the job.
+                log.exception("worker.not_noted", kind=job.kind, job=job.id)
+                return _backoff(job.tries)
+        if after is None:
+            self.waiting.pop(job.id, None)
+        return after
+
+    async def _after(self, job: _Job, error: Exception) -> float | None:
+        """What an error means for the job: the seconds until its next attempt; None: it has come to an end."""
+        if isinstance(error, RetryLater):
+            self._note(job, error.reason)
+        match error:
+            case BudgetReached():
+                await self._announce_budget(error)
+                seconds = (error.until - self._ctx.clock.now()).total_seconds()
+                # A look now and then, for a budget that was raised, costs nothing: no call is made.
+                return min(max(seconds, 1.0), 300.0)
+            case ClaudeDown():
+                return await self.outage.down(error)
+            case RetryLater():
+                # Never at once: a `Retry-After` of nothing is no reason to hurry.
+                return max(error.after, 1.0) if error.after is not None else _backoff(job.tries)
+            case StoreUnavailable():
+                log.error("worker.store_unavailable", kind=job.kind, job=job.id)
+                return _backoff(job.tries)
+        job.unexpected += 1
+        log.error("worker.unexpected", kind=job.kind, job=job.id, tries=job.unexpected, exc_info=error)
+        if job.kind == "event" and job.unexpected >= UNEXPECTED_TRIES:
+            await self._give_up(job, error)
+            return None
+        return _backoff(job.tries)
 
     async def _do(self, job: _Job) -> None:
         match job.kind:
@@ -234,22 +246,18 @@ class Worker:
         async with self._turn(record["issue"]):
             halted = await paused(self._ctx)
             if halted:
-                self.waiting[event_id] = "drafting is paused"
-                if halted is not True:
-                    raise RetryLater(
-                        "drafting is paused", after=(halted - self._ctx.clock.now()).total_seconds() + 0.05
-                    )
-                return
+                # Until somebody resumes, which wakes all events; a timer keeps it among what waits.
+                left = 3600.0 if halted is True else (halted - self._ctx.clock.now()).total_seconds() + 0.05
+                raise RetryLater("drafting is paused", after=left)
             await answer(self._ctx, event_id)
 
     @contextlib.asynccontextmanager
     async def _turn(self, issue: str) -> AsyncIterator[None]:
         """One event of an issue at a time, and not too many in all."""
-        lock = self._locks[issue]
+        # Whoever has the turn or waits for it holds the lock; with the last of them it goes.
+        lock = self._locks.setdefault(issue, asyncio.Lock())
         async with lock, self._slots:
             yield
-        if not lock.locked():
-            self._locks.pop(issue, None)
 
     def _note(self, job: _Job, reason: str) -> None:
         if self.waiting.get(job.id) != reason:
@@ -259,9 +267,8 @@ class Worker:
     async def _announce_budget(self, error: BudgetReached) -> None:
         settings = self._ctx.settings
         day = self._ctx.clock.now().astimezone(settings.timezone).date()
-        notice = budget_notice(
-            error.spent, settings.pmagent_daily_budget_usd, error.until.astimezone(settings.timezone)
-        )
+        limit = settings.pmagent_daily_budget_usd
+        notice = budget_notice(error.spent, limit, error.until, timezone=settings.timezone)
         await announce(self._ctx, f"budget:{day}", notice)
 
     async def _give_up(self, job: _Job, error: Exception) -> None:

@@ -1,7 +1,9 @@
 """From an event to a draft, or to a recorded reason for silence, or to a recorded failure: exactly one of the three.
 
 The order is from cheap to dear: rules that need nothing, then Jira, then the cheap model, then the strong one.
-Whatever is raised as `RetryLater` leaves the event where it is, and the worker comes back to it.
+Whatever is raised as `RetryLater` leaves the event where it is, and the worker comes back to it. A later event on the
+issue is answered with all that came before it in view, so an earlier one gives way to it when many wait, or when it was
+held up.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from bot.asking import Asked, decide
 from bot.cards import failed_event
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
-from bot.drafts import Card, Draft, DraftState, Revision
-from bot.errors import Gone
+from bot.drafts import RETIRABLE, Card, Draft, DraftState, Revision
+from bot.errors import Gone, Permanent
 from bot.events import EVENT, DraftRequested, Event, IssueCommented, IssueCreated
 from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
@@ -25,7 +27,6 @@ from bot.log import get_logger
 from bot.policy import asks_something, audience, for_customer, visible_to, words_changed
 from bot.prompting import Decision, Material
 from bot.store import Audit, Conflict, Expect, Put, Record
-from bot.workflow.controls import mode
 from bot.workflow.development import pull_requests, remember
 from bot.workflow.messages import message_record
 from bot.workflow.records import audit, draft_record, read_draft
@@ -37,9 +38,8 @@ log = get_logger(__name__)
 
 CONTEXT = "context"
 """The reason that every handled event gets which is context only (contract 3)."""
-RETIRABLE = (DraftState.WAITING, DraftState.HELD, DraftState.FAILED)
-"""A newer draft on the issue takes the place of a draft in one of these."""
-ALIVE = frozenset(DraftState) - {DraftState.SKIPPED, DraftState.SUPERSEDED, DraftState.EXPIRED, DraftState.UNDONE}
+CROWD = 3
+"""Later comments on an issue that may wait beside one; with more of them it is left to the later ones."""
 DRAFTS_PER_ISSUE = 12
 DRAFTS_WITHIN = timedelta(hours=1)
 """More drafts than this on one issue in that time means that something is talking to itself."""
@@ -72,6 +72,7 @@ async def answer(ctx: Context, event_id: str) -> None:
         if not may_lead_to_draft(event):
             raise Silence(CONTEXT)
         await _settle_by_rule(ctx, event, record)
+        ctx.worker.outage.hold()
         subject = await _read(ctx, event)
         asked = await _ask(ctx, subject)
         calls += asked.calls
@@ -82,7 +83,11 @@ async def answer(ctx: Context, event_id: str) -> None:
     except Silence as silence:
         await _finish(ctx, record, started, "silence", silence.reason, silence.detail, calls)
     except Unanswerable as error:
-        await _fail(ctx, record, started, error, calls)
+        # Claude cannot answer this one: recorded, shown in the channel with Retry, and nothing else waits for it.
+        await ctx.worker.outage.up()
+        await fail_event(ctx, record, started, error.reason, [*calls, *error.calls])
+    except Permanent as error:
+        await fail_event(ctx, record, started, error.reason, calls)
 
 
 async def _settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
@@ -99,12 +104,27 @@ async def _settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
             raise Silence("no words", "the comment holds no text")
         if event.edited:
             await _settle_edit(ctx, event, record)
+    if isinstance(event, DraftRequested):
+        return
     recent = await ctx.store.find("drafts", issue_key=event.issues[0])
+    if not record["attempts"]:  # else somebody asked for this very one
+        await _settle_by_later(ctx, record, recent)
     since = (ctx.clock.now() - DRAFTS_WITHIN).isoformat()
-    if not isinstance(event, DraftRequested) and sum(r["at"] >= since for r in recent) >= DRAFTS_PER_ISSUE:
+    if sum(r["at"] >= since for r in recent) >= DRAFTS_PER_ISSUE:
         raise Silence(
             "too many drafts", f"{DRAFTS_PER_ISSUE} drafts on this issue within an hour; ask with /pmagent draft"
         )
+
+
+async def _settle_by_later(ctx: Context, record: Record, drafts: list[Record]) -> None:
+    if any(draft["event_id"] > record["id"] for draft in drafts):
+        raise Silence("a newer comment has a draft", "it was written with this one in view")
+    waiting = await ctx.store.find(
+        "webhook_events", issue=record["issue"], state="received", kind="issue_commented", newest_first=True,
+        limit=CROWD + 1,
+    )  # fmt: skip
+    if len(waiting) > CROWD and all(later["id"] > record["id"] for later in waiting):
+        raise Silence("newer comments wait", "many came at once; the newest are answered with this one in view")
 
 
 async def _settle_edit(ctx: Context, event: IssueCommented, record: Record) -> None:
@@ -139,17 +159,14 @@ class Subject:
 async def _read(ctx: Context, event: Event) -> Subject:
     """The issue's real state now. Raises `Silence` when it or the comment is gone or not to be answered."""
     key = event.issues[0]
-    comment_id = (
-        event.comment.id
-        if isinstance(event, IssueCommented)
-        else event.comment_id
-        if isinstance(event, DraftRequested)
-        else None
-    )
     try:
         issue = await ctx.jira.issue(key)
     except Gone as error:
         raise Silence("the issue is gone or forbidden", error.reason) from None
+    comment_id = event.comment.id if isinstance(event, IssueCommented) else None
+    if isinstance(event, DraftRequested):
+        people = [c.id for c in issue.comments if not c.by_us and c.author.kind != "app"]
+        comment_id = event.comment_id or next(iter(people[::-1]), None)
     answered = await _answered(ctx, issue, comment_id) if comment_id else None
     asked_for = isinstance(event, DraftRequested)
     seen_by = audience(issue, answered, ctx.settings)
@@ -174,11 +191,12 @@ async def _read(ctx: Context, event: Event) -> Subject:
 
 
 async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
-    found = next((c for c in issue.comments if c.id == comment_id), None)
+    async def read() -> Comment:
+        found = next((c for c in issue.comments if c.id == comment_id), None)
+        return found or await ctx.jira.comment(issue.key, comment_id)
+
     try:
-        marked = asyncio.ensure_future(ctx.jira.has_marker(issue.key, comment_id))
-        comment = found or await ctx.jira.comment(issue.key, comment_id)
-        carries_marker = await marked
+        comment, carries_marker = await asyncio.gather(read(), ctx.jira.has_marker(issue.key, comment_id))
     except Gone as error:
         raise Silence("the comment is gone or forbidden", error.reason) from None
     if comment.by_us or carries_marker:
@@ -212,7 +230,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         event_id=record["id"],
         cycle_id=f"cyc_{suffix}{record['attempts'] or ''}",
         issue=issue,
-        mode=(await mode(ctx)).mode,
+        mode=ctx.settings.pmagent_mode,
         revisions=(Revision(text=decision.response_text, by="claude", at=now),),
         answered=answered.id if answered else None,
         answered_text=answered.text if answered else issue.description or issue.summary,
@@ -232,15 +250,14 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         card=Card(channel=ctx.settings.slack_channel_approvals),
     )
     while True:
-        current = (await mode(ctx)).mode
-        draft = draft.model_copy(update={"mode": current})
+        stored_mode = await ctx.store.get("state", "mode")
+        draft = draft.model_copy(update={"mode": stored_mode["mode"] if stored_mode else ctx.settings.pmagent_mode})
         older = [
             read_draft(r)
             for state in RETIRABLE
             for r in await ctx.store.find("drafts", issue_key=issue.key, state=str(state))
         ]
         retired = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
-        stored_mode = await ctx.store.get("state", "mode")
         expect = [
             Expect("webhook_events", record["id"], {"state": "received"}),
             Expect("drafts", draft.id),
@@ -311,18 +328,12 @@ async def _finish(
     log.info("event.silence", event_id=record["id"], issue=record["issue"], reason=reason)
 
 
-async def _fail(ctx: Context, record: Record, started: Any, error: Unanswerable, calls: list[CallRecord]) -> None:
-    """Claude cannot answer this one: recorded, shown in the channel with Retry, and nothing else waits for it."""
-    await ctx.worker.outage.up()
-    await fail_event(ctx, record, started, error.reason, [*calls, *error.calls])
-
-
 async def fail_event(ctx: Context, record: Record, started: Any, reason: str, calls: list[CallRecord]) -> None:
     """End an event as a failure that a person can retry, with its message in the channel, in one write."""
     event = record["event"] or {}
     number = record["attempts"] + 1
     key = f"failed:{record['id']}:{number}"
-    message = failed_event(record["id"], record["issue"], event.get("summary", ""), ctx.settings.site, reason)
+    message = failed_event(record["id"], record["issue"] or "", event.get("summary", ""), ctx.settings.site, reason)
     posted = message_record(ctx, key, ctx.settings.slack_channel_approvals, message)
     try:
         await ctx.store.commit(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from bot.cards import mode_notice
-from bot.drafts import OPEN, Draft, DraftState, Mode
+from bot.cards import failed_event, mode_notice
+from bot.drafts import OPEN, RETIRABLE, Draft, DraftState, Mode
 from bot.errors import Gone, PMAgentError, RetryLater, UserError
 from bot.events import DraftRequested
 from bot.store import Audit, Conflict, Expect, Put
-from bot.workflow.messages import announce
+from bot.workflow.messages import message_record, revise
 from bot.workflow.records import audit, draft_record, read_draft, save_draft
 
 if TYPE_CHECKING:
@@ -78,8 +78,12 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
         now = ctx.clock.now()
         record = {"id": "mode", "at": now.isoformat(), "mode": wanted, "by": by.id, "name": by.name}
         # A draft whose POST may have happened keeps the mode in which it was sent.
-        drafts = [draft for draft in await _open_drafts(ctx) if draft.state != DraftState.UNKNOWN]
+        drafts = [draft for draft in await _open_drafts(ctx) if draft.state in RETIRABLE]
         redrawn = [d.model_copy(update={"mode": wanted, "version": d.version + 1}) for d in drafts]
+        key = f"mode:{now.isoformat()}"
+        notice = message_record(
+            ctx, key, ctx.settings.slack_channel_approvals, mode_notice(wanted, by.name, len(redrawn))
+        )
         expect = [Expect("state", "mode", {"at": before["at"]} if before else None)]
         for draft in drafts:
             old = draft_record(draft)
@@ -87,16 +91,18 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
         try:
             await ctx.store.commit(
                 Put("state", record),
+                Put("messages", notice),
                 *(Put("drafts", draft_record(d)) for d in redrawn),
                 expect=expect,
                 audit=(Audit(by.account, "mode.switched", details={"from": current.mode, "to": wanted}),),
             )
         except Conflict:
             continue
-        await announce(ctx, f"mode:{now.isoformat()}", mode_notice(wanted, by.name, len(redrawn)))
-        for draft in redrawn:
+        ctx.worker.wake_message(key)
+        # Those too that were made, or came back to be decided, while this was on its way: they follow when woken.
+        for draft in await _open_drafts(ctx):
             ctx.worker.wake_draft(draft.id)
-        return f"The mode is {wanted} now. It was announced in the approvals channel."
+        return f"The mode is {wanted} now, which is being announced in the approvals channel."
 
 
 async def pause(ctx: Context, until: datetime | None, by: Actor) -> None:
@@ -146,8 +152,7 @@ async def request_draft(ctx: Context, key: str, by: Actor) -> str:
     except RetryLater as error:
         raise UserError(f"Jira cannot be asked right now ({error.reason}). Please try again in a moment.") from None
     now = ctx.clock.now()
-    comments = [c for c in issue.comments if not c.by_us]
-    event = DraftRequested(issues=(issue.key,), comment_id=comments[-1].id if comments else None, by=by.account, at=now)
+    event = DraftRequested(issues=(issue.key,), by=by.account, at=now)
     await notice(ctx, Delivery("slack", f"draft:{by.id}:{now.isoformat()}", None, now), event)
     if await paused(ctx):
         return f"Noted: a draft for {issue.key} will be written when drafting goes on (/pmagent resume)."
@@ -191,6 +196,9 @@ async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
     except Conflict:
         raise UserError("Somebody else has just asked for the same.") from None
     ctx.worker.wake_event(event_id)
+    summary = (record["event"] or {}).get("summary", "")
+    told = failed_event(event_id, record["issue"], summary, ctx.settings.site, record["reason"], retried=by.name)
+    await revise(ctx, f"failed:{event_id}:{record['attempts']}", told)
     return "It is being tried again."
 
 

@@ -1,16 +1,15 @@
 """A person's click becomes a state: compare and set, with its audit record, in one write. Nothing slow happens here.
 
-What follows from the new state (reading the issue again, the POST, the card) is the worker's, which finds it in the
-store. Whoever comes second hears who was first, when and with what.
+What follows from the new state (reading the issue again, the POST, the card, a new draft) is the worker's, which finds
+it in the store. Whoever comes second hears who was first, when and with what.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.drafts import MAX_TEXT, Decision, Draft, DraftState, Revision
+from bot.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
 from bot.errors import UserError
 from bot.events import DraftRequested
 from bot.store import Audit, Conflict
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 S = DraftState
-UNDO_FOR = timedelta(minutes=10)
-"""How long a posted comment can be withdrawn from its card."""
-
 ARROWS: dict[str, tuple[frozenset[DraftState], DraftState, str]] = {
     "approve": (frozenset({S.WAITING}), S.APPROVED, "draft.approved"),
     "edit": (frozenset({S.WAITING}), S.APPROVED, "draft.edited"),
@@ -38,12 +34,14 @@ ARROWS: dict[str, tuple[frozenset[DraftState], DraftState, str]] = {
 """Action → the states it is offered in, the state it leads to, and its name in the audit trail."""
 
 _DONE = {
-    S.APPROVED: "approved this", S.POSTING: "approved this", S.POSTED: "approved this, and it was posted",
-    S.SIMULATED: "approved this in simulation", S.SKIPPED: "skipped this", S.UNDOING: "is withdrawing this",
-    S.UNDONE: "withdrew this", S.HELD: "approved this, but the issue had changed",
-    S.LOOKING: "is looking for the comment",
-    S.FAILED: "approved this, but posting failed", S.UNKNOWN: "approved this, and Jira's answer was lost",
+    S.APPROVED: "already approved this", S.POSTING: "already approved this",
+    S.POSTED: "already approved this, and it was posted", S.SIMULATED: "already approved this in simulation",
+    S.SKIPPED: "already skipped this", S.UNDOING: "asked to withdraw this", S.UNDONE: "already withdrew this",
+    S.HELD: "already approved this, but the issue had changed", S.LOOKING: "asked to look for the comment",
+    S.FAILED: "already approved this, but posting failed",
+    S.UNKNOWN: "already approved this, and Jira's answer was lost",
 }  # fmt: skip
+_APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,7 @@ async def decide(
         current = await mode(ctx)
         if draft.mode != current.mode and action != "look_again":  # looking writes nothing
             ctx.worker.wake_draft(draft_id)
-            raise Lost(
-                f"The mode is {current.mode} now, and this card was made for {draft.mode}. Please look at it again."
-            )
+            raise Lost(_other_mode(draft, current.mode))
         if seen != draft.fingerprint:
             ctx.worker.wake_draft(draft_id)
             raise Lost(_what_changed(ctx, draft))
@@ -105,20 +101,22 @@ async def decide(
             await save_draft(ctx, draft, after, audit(after, action_name, by.account, action=action))
         except Conflict:
             continue
-        if action == "draft_anew":
-            await ask_again(ctx, draft, by)
         ctx.worker.wake_draft(draft_id)
         return after
 
 
-async def ask_again(ctx: Context, draft: Draft, by: Actor) -> None:
-    """Request a new draft for what `draft` answers, unless one was already asked for by the same click."""
-    from bot.intake import Delivery, notice
+async def ask_again(ctx: Context, draft: Draft) -> None:
+    """Request a new draft for what `draft` answers if that was the last decision on it, once for each such decision."""
+    from bot.intake import REMEMBERED, Delivery, notice
 
-    request = DraftRequested(
-        issues=(draft.issue.key,), comment_id=draft.answered, by=by.account, at=ctx.clock.now()
-    )  # fmt: skip
-    await notice(ctx, Delivery("slack", f"anew:{draft.id}:{draft.version}", None, ctx.clock.now()), request)
+    asked, now = draft.decision, ctx.clock.now()
+    if asked is None or asked.action != "draft_anew" or now - asked.at > REMEMBERED:
+        return
+    delivery_id = f"anew:{draft.id}:{len(draft.decided)}"
+    if await ctx.store.find("webhook_events", issue=draft.issue.key, delivery_id=delivery_id):
+        return
+    request = DraftRequested(issues=(draft.issue.key,), comment_id=draft.answered, by=f"slack:{asked.by}", at=asked.at)
+    await notice(ctx, Delivery("slack", delivery_id, None, now), request)
 
 
 async def refused(ctx: Context, draft_id: str | None, action: str, by: str, reason: str) -> None:
@@ -161,24 +159,34 @@ def _who_was_first(ctx: Context, draft: Draft, by: Actor) -> str:
         return "A newer draft on this issue has taken this one's place. Please decide on that one."
     if draft.state == S.EXPIRED:
         return f"This draft has expired. For a new one: /pmagent draft {draft.issue.key}"
-    decision = draft.decision
+    last = next(iter(draft.decided[::-1]), None)
+    approval = next((d for d in draft.decided[::-1] if d.action in _APPROVING), None)
+    # Who looked for the comment, or failed to withdraw it, came later; whose text it is approved it.
+    decision = last if draft.state in (S.SKIPPED, S.UNDOING, S.UNDONE, S.LOOKING) else approval
     if decision is None or draft.state == S.WAITING:
         return "This draft waits for a decision again. Please look at the card as it is now."
     who = "You" if decision.by == by.id else decision.name
-    done = _DONE.get(draft.state, "decided this")
-    if decision.by == by.id:
-        done = done.replace("is looking", "are looking").replace("is withdrawing", "are withdrawing")
     edited = " with an edit" if decision.action == "edit" else ""
-    return f"{who} already {done}{edited} {_when(ctx, decision)}.".replace("already is", "is").replace(
-        "already are", "are"
-    )
+    return f"{who} {_DONE.get(draft.state, 'already decided this')}{edited} {_when(ctx, decision)}."
+
+
+def _other_mode(draft: Draft, current: Mode) -> str:
+    if draft.state in (S.POSTED, S.UNKNOWN):  # what may be in Jira stays a matter of production
+        return (
+            f"The mode is {current} now, in which Jira is not written to. Do it in Jira, "
+            f"or have the mode switched back: /pmagent mode {draft.mode}"
+        )
+    return f"The mode is {current} now, and this card was made for {draft.mode}. Please look at it again."
 
 
 def _what_changed(ctx: Context, draft: Draft) -> str:
-    newest = draft.revisions[-1]
-    if draft.edited and draft.decision:
+    newest, last = draft.revisions[-1], draft.decision
+    if last and last.action == "draft_anew":
+        return f"{last.name} asked for a new draft {_when(ctx, last)}; it will replace this one."
+    if draft.edited and last:
+        editor = next((d for d in draft.decided[::-1] if d.action == "edit"), last)
         return (
-            f"{draft.decision.name} edited this draft {_when(ctx, draft.decision)}; the card shows the new text. "
+            f"{editor.name} edited this draft {_when(ctx, editor)}; the card shows the new text. "
             f"It reads now:\n{newest.text}"
         )
     return "This draft has changed since the card was drawn. Please look at the card as it is now."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from bot.errors import Permanent, RetryLater
@@ -39,17 +40,19 @@ async def pull_requests(ctx: Context, key: str) -> tuple[PullRequest, ...]:
     known = sorted((_read(r) for r in records if r["type"] == "pull_request"), key=lambda p: p.updated, reverse=True)
     if not ctx.bitbucket.configured:
         return tuple(known)
-    fresh = []
-    for number, pull_request in enumerate(known):
-        if pull_request.state == "OPEN" and number < REFRESHED:
-            try:
-                refreshed = await ctx.bitbucket.pull_request(pull_request)
-                pull_request = refreshed.model_copy(update={"builds": pull_request.builds, "keys": pull_request.keys})
-            except (RetryLater, Permanent) as error:
-                # What the webhooks told is still true as far as we know; a draft does not wait for Bitbucket.
-                log.warning("bitbucket.not_read", pull_request=pull_request.id, reason=error.reason)
-        fresh.append(pull_request)
-    return tuple(fresh)
+    return (*await asyncio.gather(*(_refreshed(ctx, one) for one in known[:REFRESHED])), *known[REFRESHED:])
+
+
+async def _refreshed(ctx: Context, known: PullRequest) -> PullRequest:
+    if known.state != "OPEN":
+        return known
+    try:
+        found = await ctx.bitbucket.pull_request(known)
+    except (RetryLater, Permanent) as error:
+        # What the webhooks told is still true as far as we know; a draft does not wait for Bitbucket.
+        log.warning("bitbucket.not_read", pull_request=known.id, reason=error.reason)
+        return known
+    return found.model_copy(update={"builds": known.builds, "keys": known.keys})
 
 
 def _record(pull_request: PullRequest) -> Record:
@@ -71,7 +74,7 @@ async def _remember_pull_request(ctx: Context, event: PullRequestChanged) -> Non
                 return  # events come in no promised order: an older one does not undo a newer
             keys = tuple(dict.fromkeys((*wanted.keys, *before.keys)))
             wanted = wanted.model_copy(update={"builds": {**before.builds, **wanted.builds}, "keys": keys})
-        expect = Expect("development", wanted.id, {"at": old["at"]} if old else None)
+        expect = Expect("development", wanted.id, old)
         try:
             await ctx.store.commit(Put("development", _record(wanted)), expect=(expect,))
             return
@@ -84,5 +87,16 @@ async def _remember_build(ctx: Context, event: BuildReported) -> None:
     for key in event.issues:
         for record in await ctx.store.find("development", keys=key):
             if record["type"] == "pull_request" and record["branch"] == event.branch:
-                builds = {**record["builds"], event.name: event.state}
-                await ctx.store.commit(Put("development", {**record, "builds": builds}))
+                await _add_build(ctx, record, event)
+
+
+async def _add_build(ctx: Context, record: Record, event: BuildReported) -> None:
+    while True:
+        after = {**record, "builds": {**record["builds"], event.name: event.state}}
+        try:
+            await ctx.store.commit(Put("development", after), expect=(Expect("development", record["id"], record),))
+            return
+        except Conflict as conflict:  # another build of it, or its next change, came at the same time
+            if conflict.found is None:
+                return
+            record = conflict.found

@@ -6,6 +6,7 @@ settled by the message's metadata, as for the cards.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,12 @@ async def announce(ctx: Context, key: str, message: Message, channel: str | None
 
 async def revise(ctx: Context, key: str, message: Message) -> None:
     """Change what the message under `key` says, where there is one."""
-    record = await ctx.store.get("messages", key)
-    if record is None:
-        return
-    changed = {
-        **record, "blocks": message.blocks, "text": message.text, "version": record["version"] + 1, "pending": True,
-    }  # fmt: skip
-    await ctx.store.commit(Put("messages", changed), expect=(Expect("messages", key, {"version": record["version"]}),))
-    ctx.worker.wake_message(key)
+
+    def changed(record: Record) -> Record:
+        return {"blocks": message.blocks, "text": message.text, "version": record["version"] + 1, "pending": True}
+
+    if await _change(ctx, key, changed):
+        ctx.worker.wake_message(key)
 
 
 async def deliver(ctx: Context, key: str) -> None:
@@ -66,28 +65,40 @@ async def deliver(ctx: Context, key: str) -> None:
     record = await ctx.store.get("messages", key)
     if record is None or not record["pending"]:
         return
+    ts, since = record["ts"], record["sending_since"]
+    if not ts and not since:
+        # The intent comes first, so that a crash after the post is found by the message's metadata.
+        record = await _change(ctx, key, lambda _: {"sending_since": ctx.clock.now().isoformat()}) or record
     message = Message(record["blocks"], record["text"], {"event_type": EVENT_TYPE, "event_payload": {"id": key}})
-    ts = record["ts"]
     try:
+        if not ts and since:
+            ts = await ctx.slack.find(record["channel"], key, datetime.fromisoformat(since), event_type=EVENT_TYPE)
         if ts:
             await ctx.slack.update(record["channel"], ts, message)
         else:
-            if record["sending_since"]:
-                since = datetime.fromisoformat(record["sending_since"])
-                ts = await ctx.slack.find(record["channel"], key, since, event_type=EVENT_TYPE)
-            else:
-                record = {**record, "sending_since": ctx.clock.now().isoformat()}
-                await ctx.store.commit(Put("messages", record))
             failpoint("message.before_post")
-            ts = ts or await ctx.slack.post(record["channel"], message)
+            ts = await ctx.slack.post(record["channel"], message)
             failpoint("message.after_post")
     except OutcomeUnknown:
         ctx.worker.wake_message(key, after=2.0)
         return
     except Permanent as error:
         log.error("message.refused", message_id=key, reason=error.reason)
-    current = await ctx.store.get("messages", key) or record
-    done = current["version"] == record["version"]
-    await ctx.store.commit(Put("messages", {**current, "ts": ts, "shown": record["version"], "pending": not done}))
-    if not done:
+    version = record["version"]
+    after = await _change(ctx, key, lambda r: {"ts": ts, "shown": version, "pending": r["version"] != version})
+    if after and after["pending"]:
         ctx.worker.wake_message(key)
+
+
+async def _change(ctx: Context, key: str, change: Callable[[Record], Record]) -> Record | None:
+    """Change some fields of a message's record: compare and set. None when there is no such record."""
+    while True:
+        before = await ctx.store.get("messages", key)
+        if before is None:
+            return None
+        after = {**before, **change(before)}
+        try:
+            await ctx.store.commit(Put("messages", after), expect=(Expect("messages", key, before),))
+        except Conflict:
+            continue
+        return after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bot.cards import draft_card
@@ -28,9 +28,10 @@ async def present(ctx: Context, draft_id: str) -> None:
     while True:
         draft = await load_draft(ctx, draft_id)
         card = draft.card
-        if card.shown >= draft.version or (card.ts is None and draft.state in RETIRED):
+        if card.shown >= draft.version:
             return
-        if card.ts is None and card.sending_since is None:
+        retired = draft.state in RETIRED
+        if card.ts is None and card.sending_since is None and not retired:
             # The intent comes first, so that a crash after the post is found by the message's metadata.
             await _save_card(ctx, draft, card.model_copy(update={"sending_since": ctx.clock.now()}))
             failpoint("card.before_post")
@@ -39,6 +40,10 @@ async def present(ctx: Context, draft_id: str) -> None:
             found = await ctx.slack.find(card.channel, draft.id, card.sending_since)
         else:
             found = card.ts
+        if retired and not found:
+            # Nobody has seen it, and nobody needs to any more.
+            await _save_card(ctx, draft, card.model_copy(update={"shown": draft.version, "sending_since": None}))
+            continue
         newer = await _newer(ctx, draft)
         if newer and newer.card.ts is None and newer.state not in RETIRED:
             return  # the newer card is posted first, and then wakes this one, which links to it
@@ -112,14 +117,13 @@ async def _wake_retired(ctx: Context, draft: Draft) -> None:
             ctx.worker.wake_draft(record["id"])
 
 
-def undo_ends(draft: Draft, now: datetime) -> bool:
-    """Whether the time to withdraw a posted comment is over and its card still offers it."""
-    return draft.state == DraftState.POSTED and draft.due is not None and now >= draft.due
-
-
 async def close_undo(ctx: Context, draft_id: str) -> None:
-    """Take the Undo button away when its ten minutes are over."""
+    """Take the Undo button away when its ten minutes are over; until then, see to it that this is asked again."""
     draft = await load_draft(ctx, draft_id)
-    if undo_ends(draft, ctx.clock.now()):
-        await save_draft(ctx, draft, draft.moved(DraftState.POSTED, due=None))
-        ctx.worker.wake_draft(draft_id)
+    if draft.state != DraftState.POSTED or draft.due is None:
+        return
+    left = (draft.due - ctx.clock.now()).total_seconds()
+    if left <= 0:
+        with suppress(Conflict):  # somebody pressed it at the last moment, or the card was just drawn
+            await save_draft(ctx, draft, draft.moved(DraftState.POSTED, due=None))
+    ctx.worker.wake_draft(draft_id, after=max(left, 0.0))

@@ -2,13 +2,18 @@
 
 ::
 
-    read the issue again ─ changed → held · unreadable → waiting · gone → failed
+    sent before, perhaps → the marker is looked for: found → posted
+    the mode was switched → waiting
+    read the issue again ─ changed, or who will see it → held · unreadable → waiting · gone → failed
     simulation → simulated
     record the intent → POST
         answered                          → posted
         refused outright (429, 503, no connection) → approved, due later; looked for before it is sent again
         400, 401, 403, 404, 413           → failed, with the reason and Retry
         answer lost, or a crash           → the marker is looked for: posted, else unknown
+
+What was going on beside it is made up for at the end: a draft that people can decide again stands under the mode in
+force, and gives way to a newer one.
 """
 
 from __future__ import annotations
@@ -18,16 +23,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot import __version__
-from bot.drafts import Draft, DraftState, Posted
+from bot.cards.parts import audience_words
+from bot.drafts import RETIRABLE, UNDO_FOR, Draft, DraftState, Posted
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.issues import Issue
 from bot.log import get_logger
 from bot.markup import check_adf, render
-from bot.policy import freshness, known
+from bot.policy import Audience, audience, freshness, known
 from bot.store import Conflict
 from bot.workflow.controls import mode
-from bot.workflow.deciding import UNDO_FOR
+from bot.workflow.deciding import ask_again
 from bot.workflow.records import audit, load_draft, save_draft
 
 if TYPE_CHECKING:
@@ -39,8 +45,8 @@ log = get_logger(__name__)
 
 MARKER = "pm-agent"
 """The comment property that every comment of ours carries from its first moment."""
-LOOK_AT = (0.5, 3.0, 5.5)
-"""Seconds after a lost answer at which the marker is looked for: three looks over at least 5 s (contract 5)."""
+LOOK_AFTER = (0.5, 2.5, 2.5)
+"""Seconds before each look for the marker: three looks over at least 5 s, counting only what Jira answered."""
 LOOKING_ENDS = timedelta(minutes=2)
 """When Jira cannot even be asked for so long, a person decides."""
 REFUSED_ENDS = timedelta(minutes=15)
@@ -59,6 +65,23 @@ async def advance(ctx: Context, draft_id: str) -> None:
         await _settle(ctx, draft)
     elif draft.state == S.UNDOING:
         await _undo(ctx, draft)
+    elif draft.state == S.HELD:
+        await ask_again(ctx, draft)
+    await _catch_up(ctx, draft_id)
+
+
+async def _catch_up(ctx: Context, draft_id: str) -> None:
+    """A draft that people can decide follows what happened while the program had it: a newer draft, another mode."""
+    draft = await load_draft(ctx, draft_id)
+    if draft.state not in RETIRABLE:
+        return
+    # In the order in which they were stored: the clock may have been set back in between.
+    known_here = [record["id"] for record in await ctx.store.find("drafts", issue_key=draft.issue.key)]
+    current = (await mode(ctx)).mode
+    if known_here[-1] != draft.id and draft.state in (S.WAITING, S.HELD):  # a failed one shows why, and can be retried
+        await _move(ctx, draft, S.SUPERSEDED, "draft.superseded", superseded_by=known_here[-1], note="", due=None)
+    elif draft.mode != current:
+        await _move(ctx, draft, draft.state, "draft.mode_changed", mode=current)
 
 
 async def _publish(ctx: Context, draft: Draft) -> None:
@@ -66,10 +89,16 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     if wait > 0:
         ctx.worker.wake_draft(draft.id, after=wait)
         return
-    if (await mode(ctx)).mode != draft.mode:
-        await _back_to_waiting(ctx, draft, "The mode was switched after the click, so nothing was posted.")
-        return
     try:
+        if draft.intent_at and draft.mode == "production":
+            # It was sent before. Only what is certainly absent is sent again.
+            found = await ctx.jira.find_marked(draft.issue.key, draft.id, draft.intent_at)
+            if found is not None:
+                await _record_posted(ctx, draft, found)
+                return
+        if (await mode(ctx)).mode != draft.mode:
+            await _back_to_waiting(ctx, draft, "The mode was switched after the click, so nothing was posted.")
+            return
         issue = await ctx.jira.issue(draft.issue.key)
     except RetryLater as error:
         if draft.intent_at:
@@ -80,15 +109,9 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     except Permanent as error:
         await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
         return
-    if draft.intent_at and draft.mode == "production":
-        # It was sent before. Only what is certainly absent is sent again.
-        found = await _look(ctx, draft)
-        if found is not None:
-            await _record_posted(ctx, draft, found)
-            return
-    changes = freshness(draft.issue, issue)
-    if changes:
-        await _hold(ctx, draft, issue, changes)
+    changes, seen_by = freshness(draft.issue, issue), _seen_by(ctx, draft, issue)
+    if changes or seen_by != _shown(draft):
+        await _hold(ctx, draft, issue, changes, seen_by)
         return
     if draft.mode == "simulation":
         await _move(ctx, draft, S.SIMULATED, "draft.simulated")
@@ -126,7 +149,9 @@ async def _post(ctx: Context, draft: Draft) -> None:
         await _again_later(ctx, sending, error)
         return
     except Permanent as error:
-        await _failed(ctx, sending, error)
+        # A definite no: nothing of this attempt is in Jira. What an earlier one left there is still looked for.
+        note = error.reason
+        await _move(ctx, sending, S.FAILED, "draft.failed", status=error.status, note=note, intent_at=draft.intent_at)
         return
     except OutcomeUnknown as error:
         log.warning("publish.answer_lost", draft_id=draft.id, reason=error.reason)
@@ -189,13 +214,6 @@ async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
     await _move(ctx, draft, S.FAILED, "draft.failed", note=note, intent_at=None, public=True)
 
 
-async def _failed(ctx: Context, draft: Draft, error: Permanent) -> None:
-    # A definite no: nothing of this attempt is in Jira, so a later click starts afresh.
-    await _move(
-        ctx, draft, S.FAILED, "draft.failed", status=error.status, note=error.reason, intent_at=None
-    )  # fmt: skip
-
-
 async def _again_later(ctx: Context, draft: Draft, error: RetryLater) -> None:
     """Jira certainly did not take it: the same again at the time it named, or after a while."""
     now = ctx.clock.now()
@@ -203,8 +221,8 @@ async def _again_later(ctx: Context, draft: Draft, error: RetryLater) -> None:
     if now - started > REFUSED_ENDS:
         await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Jira did not take the reply: {error.reason}")
         return
-    seconds = error.after if error.after is not None else min(2.0 ** min(draft.attempts, 6), 60.0)
-    note = f"Jira did not take it yet ({error.reason}); trying again in {max(seconds, 1):.0f} s."
+    seconds = max(error.after, 1.0) if error.after is not None else min(2.0 ** min(draft.attempts, 6), 60.0)
+    note = f"Jira did not take it yet ({error.reason}); trying again in {seconds:.0f} s."
     moved = await _move(ctx, draft, S.APPROVED, "draft.deferred", note=note, due=now + timedelta(seconds=seconds))
     if moved:
         ctx.worker.wake_draft(draft.id, after=seconds)
@@ -215,8 +233,8 @@ async def _settle(ctx: Context, draft: Draft) -> None:
     started = ctx.clock.monotonic()
     looked = 0
     reason = ""
-    while looked < len(LOOK_AT):
-        await asyncio.sleep(max(0.0, LOOK_AT[looked] - (ctx.clock.monotonic() - started)))
+    while looked < len(LOOK_AFTER):
+        await asyncio.sleep(LOOK_AFTER[looked])
         try:
             found = await ctx.jira.find_marked(draft.issue.key, draft.id, draft.intent_at or draft.created)
         except Gone as error:
@@ -226,7 +244,6 @@ async def _settle(ctx: Context, draft: Draft) -> None:
             reason = error.reason
             if ctx.clock.monotonic() - started > LOOKING_ENDS.total_seconds():
                 break
-            await asyncio.sleep(2.0)
             continue
         if found is not None:
             await _record_posted(ctx, draft, found)
@@ -234,21 +251,38 @@ async def _settle(ctx: Context, draft: Draft) -> None:
         looked += 1
     note = (
         f"Jira could not be asked whether the comment is there: {reason}"
-        if looked < len(LOOK_AT)
+        if looked < len(LOOK_AFTER)
         else "Jira's answer was lost, and the comment was not found in three looks. It may still appear."
     )
     await _move(ctx, draft, S.UNKNOWN, "draft.unknown", note=note, looks=looked)
 
 
-async def _look(ctx: Context, draft: Draft) -> Reply | None:
-    """One look before a second sending; Jira not answering counts as not knowing, and is raised as `RetryLater`."""
-    return await ctx.jira.find_marked(draft.issue.key, draft.id, draft.intent_at or draft.created)
-
-
-async def _hold(ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...]) -> None:
+async def _hold(ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...], seen_by: Audience) -> None:
+    shown: dict[str, Any] = seen_by.model_dump() | {"visibility": seen_by.visibility}
+    if seen_by != _shown(draft):
+        words = audience_words(draft.model_copy(update=shown))
+        changes = (f"Who will see the reply changed. Now: {words}.", *changes)
     await _move(
-        ctx, draft, S.HELD, "draft.held", changed=len(changes), issue=issue, changes=changes, note="", intent_at=None
-    )
+        ctx, draft, S.HELD, "draft.held", changed=len(changes), issue=issue, changes=changes, note="", **shown
+    )  # fmt: skip
+
+
+def _shown(draft: Draft) -> Audience:
+    return Audience(audience=draft.audience, customer=draft.customer, visibility=draft.visibility)
+
+
+def _seen_by(ctx: Context, draft: Draft, issue: Issue) -> Audience:
+    """Who may see the reply by the issue and the settings as they are now; never more than it was written for.
+
+    An issue can be moved to a service desk, and a project can leave JIRA_PUBLIC_REPLIES, while the draft waits.
+    """
+    if issue.service_desk == (draft.audience == "internal") and draft.audience != "public":
+        return _shown(draft)
+    answered = next((c for c in issue.comments if c.id == draft.answered), None)
+    now = audience(issue, answered, ctx.settings)
+    if now.customer and not draft.customer:  # Claude was given what customers may not know
+        return Audience(audience="internal", visibility=now.visibility)
+    return now
 
 
 async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:

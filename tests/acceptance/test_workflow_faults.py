@@ -1,0 +1,570 @@
+"""What happens between the steps: switches, newer drafts, lost writes and restarts while something is under way.
+
+Most of it drives the program's own parts on the stage in this process, so that a test can have a hand in between; what
+is about the process itself starts one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from bot.app import build
+from bot.context import Context
+from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.stage import Stage
+from bot.demo.wire import Fault
+from bot.drafts import Draft, DraftState
+from bot.events import BuildReported, DraftRequested, IssueCommented, PullRequestChanged
+from bot.intake import Delivery, notice
+from bot.issues import Comment, Person, PullRequest
+from bot.settings import load
+from bot.store import Audit, Delete, Expect, Put, Store, StoreUnavailable
+from bot.store.tiny import TinyStore
+from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
+from bot.workflow.development import pull_requests, remember
+from bot.workflow.records import draft_record, read_draft
+from tests.acceptance.test_main_path import NO, YES, ask
+from tests.acceptance.test_publishing import POST
+
+D, S = Actor(DANA, "Dana Petrova"), Actor(SAM, "Sam Whitfield")
+ISSUE = r"GET .*/rest/api/3/issue/ECD-1(\?|$)"
+COMMENTS = r"GET .*/rest/api/3/issue/ECD-1/comment\?"
+
+
+class Clock:
+    """The wall clock, put forward by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Between:
+    """The real store, with a place for something to happen just before a commit or a search."""
+
+    def __init__(self, store: TinyStore) -> None:
+        self._store = store
+        self.before_commit: Callable[[Sequence[Put | Delete]], Awaitable[None]] | None = None
+        self.before_find: Callable[[str, dict[str, Any]], Awaitable[None]] | None = None
+
+    async def commit(self, *changes: Put | Delete, expect: Sequence[Expect] = (), audit: Sequence[Audit] = ()) -> None:
+        if self.before_commit:
+            await self.before_commit(changes)
+        await self._store.commit(*changes, expect=expect, audit=audit)
+
+    async def find(self, table: Any, **how: Any) -> Any:
+        if self.before_find:
+            await self.before_find(table, how)
+        return await self._store.find(table, **how)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+class Program:
+    """The program's parts on the stage, with its worker and without its doors."""
+
+    def __init__(self, stage: Stage, **changes: str) -> None:
+        self.stage = stage
+        self.clock = Clock()
+        self.store = Between(TinyStore.open(stage.data, clock=self.clock))
+        self._numbers = itertools.count()
+        self.set(**changes)
+
+    def set(self, **changes: str) -> None:
+        """The same store under other settings, as after a restart."""
+        self.ctx: Context = build(load({**self.stage.env, **changes}), cast(Store, self.store), self.clock)
+
+    async def start(self) -> None:
+        await self.ctx.slack.start()
+        await self.ctx.worker.start()
+
+    async def restart(self, **changes: str) -> None:
+        """Everything but the store anew."""
+        await self.close()
+        self.set(**changes)
+        await self.start()
+
+    async def close(self) -> None:
+        await self.ctx.worker.drain(5.0)
+        for part in (self.ctx.slack, self.ctx.jira, self.ctx.bitbucket, self.ctx.claude):
+            await part.close()
+
+    async def asked(self, key: str = "ECD-1", text: str = "Is anybody looking at this?") -> str:
+        """Ben writes a comment and its webhook is taken in. Returns the event's id."""
+        jira = self.stage.jira
+        if key not in jira.issues:
+            jira.issue(key, status="In Progress", assignee="ana", reporter="ben")
+        found = jira.write(key, "ben", text)
+        author = Person(account_id=found.author.account_id, name=found.author.name)
+        comment = Comment(id=found.id, author=author, text=text, created=found.created, updated=found.updated)
+        event = IssueCommented(
+            issues=(key,), project=key.partition("-")[0], summary="Export", comment=comment, at=self.clock.now()
+        )
+        return (await notice(self.ctx, Delivery("jira", f"d{found.id}", None, self.clock.now()), event)).event_id
+
+    async def requested(self, key: str = "ECD-1") -> str:
+        """A Jira Automation rule asks for a draft."""
+        event = DraftRequested(issues=(key,), by="jira:automation", at=self.clock.now())
+        delivery = Delivery("automation", f"r{next(self._numbers)}", None, self.clock.now())
+        return (await notice(self.ctx, delivery, event)).event_id
+
+    async def card(self, key: str = "ECD-1") -> tuple[Draft, Message]:
+        """The newest draft on the issue with its card, once it waits."""
+        card = await self.stage.slack.card(key, button="Approve")
+        [draft] = [d for d in await self.drafts() if d.card.ts == card.ts] or [await self.newest(key)]
+        return draft, card
+
+    async def waiting(self, key: str = "ECD-1") -> tuple[Draft, Message]:
+        self.stage.claude.script(YES)
+        await self.asked(key)
+        return await self.card(key)
+
+    async def drafts(self) -> list[Draft]:
+        return [read_draft(record) for record in await self.ctx.store.find("drafts")]
+
+    async def newest(self, key: str = "ECD-1") -> Draft:
+        return (await self.drafts())[-1]
+
+    async def event(self, event_id: str) -> dict[str, Any]:
+        return await self.ctx.store.get("webhook_events", event_id) or {}
+
+    async def click(self, draft: Draft, action: str, by: Actor = D) -> Draft:
+        return await decide(self.ctx, draft.id, action, by=by, seen=(await load_draft(self.ctx, draft.id)).fingerprint)
+
+    async def until(self, look: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+        end = time.monotonic() + seconds
+        while not (found := await look()):
+            if time.monotonic() > end:
+                raise AssertionError(f"waited in vain; drafts: {[(d.id, str(d.state)) for d in await self.drafts()]}")
+            await asyncio.sleep(0.02)
+        return found
+
+    async def state(self, draft: Draft, *states: DraftState, seconds: float = 10.0) -> Draft:
+        async def look() -> Draft | None:
+            now = await load_draft(self.ctx, draft.id)
+            return now if now.state in states else None
+
+        return cast(Draft, await self.until(look, seconds))
+
+
+@pytest.fixture
+async def program(stage: Stage) -> AsyncIterator[Program]:
+    found = Program(stage)
+    await found.start()
+    yield found
+    found.store.before_commit = found.store.before_find = None
+    await found.close()
+    await found.ctx.store.close()
+
+
+# While an approved reply is in the program's hands
+
+
+async def test_24_the_mode_is_switched_while_the_issue_is_read_again(program: Program) -> None:
+    draft, card = await program.waiting()
+    program.stage.jira.fail(ISSUE, Fault("hang", seconds=0.5))
+    await program.stage.jira.move("ECD-1", "Done", announce=False)
+    await program.click(draft, "approve")
+    await switch_mode(program.ctx, "simulation", S)
+    held = await program.state(draft, DraftState.HELD, DraftState.WAITING)
+    await program.stage.slack.changes(card, "Simulation")
+    await program.click(held, "approve" if held.state is DraftState.WAITING else "post_anyway")
+    await program.until(lambda: is_state(program, draft, DraftState.SIMULATED, DraftState.HELD))
+    assert not program.stage.jira.posted()
+
+
+async def is_state(program: Program, draft: Draft, *states: DraftState) -> bool:
+    return (await load_draft(program.ctx, draft.id)).state in states
+
+
+async def test_a_newer_draft_retires_one_that_comes_back_to_be_decided(program: Program) -> None:
+    older, card = await program.waiting()
+    program.stage.jira.fail(ISSUE, Fault("hang", seconds=1.0))
+    await program.stage.jira.move("ECD-1", "Done", announce=False)
+    await program.click(older, "approve")
+    await asyncio.sleep(0.2)
+    program.stage.claude.script({**YES, "response_text": "The newer one."})
+    await program.requested()
+    newer = await program.stage.slack.card("ECD-1", shows="The newer one.", button="Approve")
+    retired = await program.state(older, DraftState.SUPERSEDED)
+    await program.stage.slack.changes(card, "Replaced by a newer draft")
+    assert retired.superseded_by == (await program.newest()).id
+    assert newer.ts != card.ts
+
+
+async def test_24_a_draft_is_never_stored_under_a_mode_that_is_over(program: Program) -> None:
+    async def switch(table: str, how: dict[str, Any]) -> None:
+        if table == "drafts" and "state" in how:
+            program.store.before_find = None
+            await switch_mode(program.ctx, "simulation", S)
+
+    program.store.before_find = switch
+    draft, _ = await program.waiting()
+    await program.until(lambda: has_mode(program, draft, "simulation"), 3.0)
+
+
+async def test_24_a_draft_that_is_made_during_the_switch_follows_it(program: Program) -> None:
+    async def make(changes: Sequence[Put | Delete]) -> None:
+        if any(isinstance(c, Put) and c.record["id"] == "mode" for c in changes):
+            program.store.before_commit = None
+            await program.waiting()
+
+    program.store.before_commit = make
+    await switch_mode(program.ctx, "simulation", S)
+    draft = await program.newest()
+    await program.until(lambda: has_mode(program, draft, "simulation"), 3.0)
+
+
+async def has_mode(program: Program, draft: Draft, mode: str) -> bool:
+    return (await load_draft(program.ctx, draft.id)).mode == mode
+
+
+async def test_who_sees_the_reply_is_settled_anew_before_the_post(stage: Stage) -> None:
+    program = Program(stage, JIRA_PUBLIC_REPLIES="SUP")
+    await program.start()
+    stage.jira.issue("SUP-1", "Cannot log in", status="Waiting for support", reporter="mira")
+    draft, card = await program.waiting("SUP-1")
+    assert "the customer will see it" in card.words
+    await program.restart(JIRA_PUBLIC_REPLIES="")
+    await program.click(draft, "approve")
+    await stage.slack.changes(card, "Who will see the reply changed")
+    assert not stage.jira.posted()
+    await program.click(draft, "post_anyway")
+    await stage.slack.changes(card, "Posted")
+    assert [c.public for c in stage.jira.posted("SUP-1")] == [False]
+    await program.close()
+    await program.ctx.store.close()
+
+
+async def test_two_people_ask_for_a_new_draft_and_get_one(program: Program) -> None:
+    draft, card = await program.waiting()
+    await program.stage.jira.move("ECD-1", "Done", announce=False)
+    await program.click(draft, "approve")
+    held = await program.state(draft, DraftState.HELD)
+    program.stage.claude.script({**YES, "response_text": "Anew."})
+    clicks = [decide(program.ctx, draft.id, "draft_anew", by=by, seen=held.fingerprint) for by in (D, S)]
+    ended = await asyncio.gather(*clicks, return_exceptions=True)
+    [lost] = [e for e in ended if isinstance(e, Lost)]
+    assert "asked for a new draft" in str(lost)
+    await program.stage.slack.card("ECD-1", shows="Anew.")
+    await program.state(draft, DraftState.SUPERSEDED)
+    events = await program.ctx.store.find("webhook_events")
+    assert [e["kind"] for e in events] == ["issue_commented", "draft_requested"]
+    del card
+
+
+async def test_a_new_draft_that_was_asked_for_survives_a_stop(program: Program) -> None:
+    draft, _ = await program.waiting()
+    await program.stage.jira.move("ECD-1", "Done", announce=False)
+    await program.click(draft, "approve")
+    await program.state(draft, DraftState.HELD)
+    await program.close()  # from here on nothing is worked on: as if killed right after the click was stored
+    await program.click(draft, "draft_anew")
+    program.stage.claude.script({**YES, "response_text": "Anew."})
+    await program.restart()
+    await program.stage.slack.card("ECD-1", shows="Anew.")
+    assert len(await program.ctx.store.find("webhook_events", kind="draft_requested")) == 1
+
+
+async def test_33_a_lost_comment_that_shows_up_late_is_not_posted_again(program: Program) -> None:
+    """Three looks over 5 s, though Jira is silent at first; and a later refusal leaves the first in mind."""
+    jira = program.stage.jira
+    draft, _ = await program.waiting()
+    jira.fail(POST, Fault("drop"), Fault("answer", status=403))
+    await program.click(draft, "approve")
+    await program.until(lambda: is_state(program, draft, DraftState.POSTING))
+    jira.fail(COMMENTS, *(Fault("answer", status=503) for _ in range(3)))
+    unknown = await program.state(draft, DraftState.UNKNOWN, seconds=30)
+    looks = [e.at for e in jira.calls(COMMENTS) if e.status == 200][-3:]
+    assert (looks[-1] - looks[0]).total_seconds() >= 4.9
+    await program.click(unknown, "post_again")
+    await program.state(draft, DraftState.FAILED)
+    late = jira.write("ECD-1", "PM Agent", "late")
+    late.properties["pm-agent"] = {"draft_id": draft.id}
+    await program.click(draft, "retry")
+    await program.state(draft, DraftState.POSTED)
+    assert len(jira.calls(POST)) == 2
+
+
+async def test_35_a_retry_after_of_nothing_is_no_reason_to_hurry(program: Program) -> None:
+    draft, _ = await program.waiting()
+    program.stage.jira.fail(POST, *(Fault("answer", 503, {"Retry-After": "0"}) for _ in range(500)))
+    await program.click(draft, "approve")
+    await asyncio.sleep(2.5)
+    assert len(program.stage.jira.calls(POST)) <= 4
+    program.stage.jira.mend()
+    await program.state(draft, DraftState.POSTED)
+
+
+async def test_undo_is_taken_away_in_time_though_restarted(program: Program) -> None:
+    draft, card = await program.waiting()
+    await program.click(draft, "approve")
+    await program.stage.slack.changes(card, "Posted")
+    assert card.buttons == ["Undo"]
+    program.clock.ahead = timedelta(minutes=10, seconds=-1)
+    await program.restart()
+    program.clock.ahead += timedelta(seconds=0.5)
+    await program.stage.slack.until(lambda: not card.buttons, 5.0)
+    await program.until(lambda: closed(program, draft))
+
+
+async def test_the_loser_hears_what_the_winner_did(program: Program) -> None:
+    draft, _ = await program.waiting()
+    await program.click(draft, "approve")
+    posted = await program.state(draft, DraftState.POSTED)
+    program.stage.jira.fail("DELETE ", Fault("answer", status=403))
+    await program.click(posted, "undo", S)
+    await program.until(lambda: noted(program, draft, "could not be withdrawn"))
+    with pytest.raises(Lost, match="Dana Petrova already approved this, and it was posted"):
+        await decide(program.ctx, draft.id, "approve", by=S, seen="")
+
+
+async def noted(program: Program, draft: Draft, words: str) -> bool:
+    return words in (await load_draft(program.ctx, draft.id)).note
+
+
+# Cards
+
+
+async def test_29_a_card_that_was_posted_and_not_recorded_is_retired_too(program: Program) -> None:
+    draft, card = await program.waiting()
+    await program.close()
+    # Killed between the post and its record, and a newer draft is there before anybody looked for the message.
+    unseen = draft.card.model_copy(update={"ts": None, "shown": 0, "sending_since": program.clock.now()})
+    lost = draft.model_copy(update={"card": unseen})
+    await program.store.commit(Put("drafts", draft_record(lost)))
+    program.stage.claude.script({**YES, "response_text": "The newer one."})
+    program.set()
+    await program.ctx.slack.start()
+    await program.requested()
+    await program.stage.slack.card("ECD-1", shows="The newer one.")
+    await program.stage.slack.changes(card, "Replaced by a newer draft")
+    assert len(await program.stage.slack.cards()) == 2
+
+
+async def test_a_draft_that_retired_before_it_was_shown_is_closed(program: Program) -> None:
+    program.stage.slack.fail("chat.postMessage", Fault("answer", 429, {"Retry-After": "40"}))
+    program.stage.claude.script(YES, {**YES, "response_text": "The newer one."})
+    await program.asked()
+    await program.until(lambda: count(program, 1))
+    older = await program.newest()
+    await program.requested()
+    await program.until(lambda: count(program, 2))
+    await program.restart()
+    await program.stage.slack.card("ECD-1", shows="The newer one.")
+    await program.until(lambda: closed(program, older))
+    assert len(await program.stage.slack.cards()) == 1
+
+
+async def count(program: Program, number: int) -> bool:
+    return len(await program.drafts()) == number
+
+
+async def closed(program: Program, draft: Draft) -> bool:
+    record = await program.ctx.store.get("drafts", draft.id) or {}
+    return record["open"] is False
+
+
+async def test_a_failure_that_is_tried_again_says_so(program: Program) -> None:
+    program.stage.claude.script("not json", "not json")
+    event_id = await program.asked()
+    message = await program.stage.slack.notice("No draft could be made")
+    assert message.buttons == ["Retry"]
+    program.stage.claude.script(YES)
+    await retry_event(program.ctx, event_id, D)
+    await program.stage.slack.changes(message, "Dana Petrova asked for another try")
+    assert message.buttons == []
+    await program.stage.slack.card("ECD-1", button="Approve")
+
+
+async def test_a_switch_and_its_announcement_are_one(program: Program) -> None:
+    async def ends(changes: Sequence[Put | Delete]) -> None:
+        if stored:
+            raise StoreUnavailable("killed")
+        stored.append(changes)
+
+    stored: list[Any] = []
+    program.store.before_commit = ends
+    with suppress(StoreUnavailable):
+        await switch_mode(program.ctx, "simulation", D)
+    program.store.before_commit = None
+    await program.restart()
+    await program.stage.slack.notice("The mode is simulation now")
+
+
+# Events
+
+
+async def test_events_of_one_issue_are_answered_one_after_the_other(program: Program) -> None:
+    program.stage.jira.issue("ECD-1", reporter="ben")
+    program.stage.claude.delay = 0.4
+    program.stage.claude.script(*[NO] * 8)
+    for _ in range(3):
+        await program.requested()
+    await program.stage.claude.until(lambda: len(program.stage.claude.requests) == 2)
+    await program.requested()
+    await program.until(lambda: none_received(program), 15.0)
+    calls = sorted(program.stage.claude.calls("POST /claude/v1/messages"), key=lambda e: e.at)
+    for first, second in itertools.pairwise(calls):
+        assert second.at >= first.at + timedelta(milliseconds=first.ms - 30)
+
+
+async def none_received(program: Program) -> bool:
+    return not await program.ctx.store.find("webhook_events", state="received")
+
+
+async def test_45_a_flood_of_comments_is_answered_by_the_newest(program: Program) -> None:
+    events = [await program.asked(text=f"And now? {n}") for n in range(150)]
+    await program.until(lambda: none_received(program), 30.0)
+    records = [await program.event(e) for e in events]
+    assert all(r["state"] == "done" and r["reason"] for r in records)
+    assert records[-1]["reason"] == "draft"
+    assert len(program.stage.claude.requests) <= 12
+    assert sum(d.state is DraftState.WAITING for d in await program.drafts()) == 1
+    assert len(await program.ctx.store.find("agent_cycles")) == 150
+
+
+async def test_an_older_comment_does_not_retire_the_answer_to_a_newer_one(program: Program) -> None:
+    program.stage.jira.fail(ISSUE, Fault("answer", 503))
+    older = await program.asked(text="First?")
+    await program.until(lambda: waits(program, older))
+    draft, _ = await program.waiting()
+    await program.until(lambda: none_received(program))
+    assert (await program.event(older))["reason"] == "a newer comment has a draft"
+    assert (await load_draft(program.ctx, draft.id)).state is DraftState.WAITING
+
+
+async def waits(program: Program, event_id: str) -> bool:
+    return event_id in program.ctx.worker.waiting
+
+
+async def test_a_request_without_a_comment_is_about_the_newest(program: Program) -> None:
+    jira = program.stage.jira
+    jira.issue("ECD-1", "Export fails", status="Open", reporter="ben")
+    newest = jira.write("ECD-1", "ben", "Who looks at it?")
+    program.stage.claude.script(YES)
+    await program.requested()
+    draft, _ = await program.card()
+    assert draft.answered == newest.id
+
+
+async def test_what_jira_refuses_for_good_is_a_failure_in_its_words(program: Program) -> None:
+    program.stage.jira.fail(ISSUE, Fault("answer", 400, body={"errorMessages": ["The fields are not there."]}))
+    event_id = await program.asked()
+    message = await program.stage.slack.notice("No draft could be made", seconds=3)
+    assert "The fields are not there." in message.words
+    assert (await program.event(event_id))["state"] == "failed"
+
+
+async def test_why_says_that_drafting_is_paused(program: Program) -> None:
+    await pause(program.ctx, None, D)
+    await program.asked()
+    await asyncio.sleep(0.2)
+    [line] = await why(program.ctx, "ECD-1")
+    assert line.reason == "drafting is paused"
+
+
+async def test_builds_that_are_reported_together_are_both_kept(program: Program) -> None:
+    now = program.clock.now()
+    known = PullRequest(id="a/b#1", repository="a/b", number=1, title="ECD-1 x", url="https://bitbucket.org/a/b/1",
+                        state="OPEN", branch="x", keys=("ECD-1",), updated=now)  # fmt: skip
+    await remember(program.ctx, PullRequestChanged(issues=("ECD-1",), action="created", pull_request=known, at=now))
+    builds = [
+        BuildReported(issues=("ECD-1",), repository="a/b", branch="x", commit="c", name=name, state="FAILED", at=now)
+        for name in ("unit", "lint")
+    ]
+    await asyncio.gather(*(remember(program.ctx, build) for build in builds))
+    [found] = await pull_requests(program.ctx, "ECD-1")
+    assert found.builds == {"unit": "FAILED", "lint": "FAILED"}
+
+
+# Claude away, the disk full
+
+
+async def test_44_a_retry_after_of_nothing_is_no_reason_to_hurry(program: Program) -> None:
+    program.stage.claude.script(*[Fault("answer", 529, {"retry-after": "0"})] * 200)
+    await program.asked()
+    await asyncio.sleep(3.0)
+    assert len(program.stage.claude.requests) <= 2
+
+
+async def test_44_who_waits_for_claude_leaves_jira_alone(program: Program) -> None:
+    program.stage.claude.script(*[Fault("answer", 529)] * 200)
+    await program.asked("ECD-1")
+    await program.stage.claude.until(lambda: program.stage.claude.requests)
+    await program.until(lambda: down(program))
+    before = len(program.stage.jira.exchanges)
+    waiting = await program.asked("ECD-2")
+    await program.until(lambda: waits(program, waiting))
+    assert len(program.stage.jira.exchanges) == before
+
+
+async def down(program: Program) -> bool:
+    return not program.ctx.worker.outage.health().ok
+
+
+async def test_48_what_failed_while_it_was_noted_is_tried_again(program: Program) -> None:
+    """The disk is full in the very moment in which a failure is put down: the work goes on all the same."""
+
+    async def full(changes: Sequence[Put | Delete]) -> None:
+        if any(c.table == "state" and isinstance(c, Put) and c.record["id"] == "outage" for c in changes):
+            raise StoreUnavailable("disk full")
+
+    program.store.before_commit = full
+    program.stage.claude.script(Fault("answer", 529))
+    await program.asked()
+    await program.stage.claude.until(lambda: program.stage.claude.requests)
+    await asyncio.sleep(0.3)
+    program.store.before_commit = None
+    program.stage.claude.script(YES)
+    await program.stage.slack.card("ECD-1", button="Approve", seconds=12)
+
+
+async def test_44_a_notice_that_could_not_be_stored_comes_later(program: Program) -> None:
+    async def full(changes: Sequence[Put | Delete]) -> None:
+        if any(c.table == "messages" for c in changes):
+            raise StoreUnavailable("disk full")
+
+    program.stage.claude.script(*[Fault("answer", 529)] * 20)
+    await program.asked()
+    await program.until(lambda: down(program))
+    program.clock.ahead = timedelta(minutes=16)
+    program.store.before_commit = full
+    with pytest.raises(StoreUnavailable):
+        await program.ctx.worker.outage.remind()
+    program.store.before_commit = None
+    await program.ctx.worker.outage.remind()
+    await program.stage.slack.notice("Claude cannot be asked")
+
+
+# The process
+
+
+async def test_38_a_stop_is_over_in_20_seconds_whatever_hangs(stage: Stage) -> None:
+    await stage.start_bot()
+    stage.claude.delay = 60
+    await ask(stage)
+    await stage.claude.until(lambda: stage.claude.requests)
+    stage.jira.fail("GET ", *(Fault("hang", seconds=60) for _ in range(40)))
+    await stage.slack.command(DANA, text="draft ECD-1")
+    await stage.slack.command(SAM, text="health")
+    _, slow = await asyncio.open_connection("127.0.0.1", stage.bot_port)
+    slow.write(b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    started = time.monotonic()
+    assert await stage.stop_bot() == 0
+    assert time.monotonic() - started < 20
+    slow.close()
