@@ -117,14 +117,18 @@ async def _settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
 
 
 async def _settle_by_later(ctx: Context, record: Record, drafts: list[Record]) -> None:
-    if any(draft["event_id"] > record["id"] for draft in drafts):
-        raise Silence("a newer comment has a draft", "it was written with this one in view")
-    waiting = await ctx.store.find(
+    """Later means stored later: the clock may have been set back in between."""
+    newest = await ctx.store.find(
         "webhook_events", issue=record["issue"], state="received", kind="issue_commented", newest_first=True,
         limit=CROWD + 1,
     )  # fmt: skip
-    if len(waiting) > CROWD and all(later["id"] > record["id"] for later in waiting):
+    if len(newest) > CROWD and record["id"] not in {r["id"] for r in newest}:
         raise Silence("newer comments wait", "many came at once; the newest are answered with this one in view")
+    if drafts:
+        events = [r["id"] for r in await ctx.store.find("webhook_events", issue=record["issue"])]
+        later = set(events[events.index(record["id"]) + 1 :])
+        if any(draft["event_id"] in later for draft in drafts):
+            raise Silence("a newer comment has a draft", "it was written with this one in view")
 
 
 async def _settle_edit(ctx: Context, event: IssueCommented, record: Record) -> None:

@@ -448,6 +448,18 @@ async def test_an_older_comment_does_not_retire_the_answer_to_a_newer_one(progra
     assert (await load_draft(program.ctx, draft.id)).state is DraftState.WAITING
 
 
+async def test_51_a_clock_that_is_set_back_makes_nobody_late(program: Program) -> None:
+    program.clock.ahead = timedelta(days=1)
+    older, _ = await program.waiting()
+    program.clock.ahead = timedelta()
+    program.stage.claude.script({**YES, "response_text": "The newer one."})
+    await program.asked()
+    await program.stage.slack.card("ECD-1", shows="The newer one.", button="Approve")
+    await program.state(older, DraftState.SUPERSEDED)
+    await asyncio.sleep(0.2)
+    assert (await program.newest()).state is DraftState.WAITING
+
+
 async def waits(program: Program, event_id: str) -> bool:
     return event_id in program.ctx.worker.waiting
 
