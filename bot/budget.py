@@ -153,7 +153,7 @@ class Budget:
         reason = f"today's budget of ${self.limit:,.2f} is used up: ${spent:,.2f} spent"
         if usd > self.limit:
             reason = (
-                f"PMAGENT_DAILY_BUDGET_USD is ${self.limit:,.2f}, but one call can cost up to ${usd:,.2f}: "
+                f"PMAGENT_DAILY_BUDGET_USD is ${self.limit:,.2f}, but one call can cost up to ${usd:,.4f}: "
                 "raise it to let calls through"
             )
         elif spent < self.limit:

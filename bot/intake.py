@@ -2,7 +2,8 @@
 
 One commit holds the record, the keys under which it must never be seen again, and its line in the audit trail. The
 keys are the delivery's id and the body's hash (the id is not covered by the signature), each source for itself, and
-for a comment its id and time of change: Jira may announce it twice. What comes again within 72 hours is a duplicate.
+for a comment its id, time of change, author and words: Jira may announce it twice. What comes again within 72 hours is
+a duplicate.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bot.events import DraftRequested, Event, Ignored, IssueCommented
 from bot.failpoints import failpoint
+from bot.policy import words
 from bot.store import Audit, Conflict, Expect, Put, Record, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -148,7 +150,13 @@ def _keys(delivery: Delivery, event: Event | Ignored) -> list[str]:
     if delivery.body_sha256:
         keys.append(f"{source}:body:{delivery.body_sha256}")
     if isinstance(event, IssueCommented):
-        keys.append(f"{source}:comment:{event.comment.id}:{event.comment.updated.isoformat()}")
+        comment = event.comment
+        # The words too: what says something else is something else, whatever its id and time. Words, because one
+        # announcement may carry wiki markup and the other ADF.
+        said = sha256(
+            " ".join((comment.author.account_id, *words(comment.text))).encode("utf-8", "replace")
+        ).hexdigest()
+        keys.append(f"{source}:comment:{comment.id}:{comment.updated.isoformat()}:{said[:32]}")
     return keys
 
 

@@ -30,6 +30,16 @@ TRY_AGAIN = "Slack could not check who you are just now. Please try again in a m
 UNKNOWN = "This account is not a member of this workspace."
 
 
+PUBLIC = (
+    "Nobody may decide: PMAGENT_APPROVERS is the word channel, and the approvals channel is public. "
+    "Make it private, or name people."
+)
+
+
+class ChannelIsPublic(PMAgentError):
+    """Everybody could join it, so its members are nobody in particular."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether they may, the sentence why not (else empty), and the name to show. `certain`: Slack did answer."""
@@ -89,6 +99,8 @@ class People:
             name = user.name
             if reason := standing(user, self._slack.team_id):
                 return Verdict(False, reason, name)
+        if isinstance(allowed, ChannelIsPublic):
+            return Verdict(False, PUBLIC, name)
         for failed in (user, allowed):
             if isinstance(failed, PMAgentError):
                 log.warning("people.lookup_failed", user=user_id, reason=str(failed))
@@ -130,7 +142,7 @@ class People:
         async def look(channel_id: str) -> frozenset[str]:
             if not (await self._slack.channel(channel_id)).is_private:
                 log.error("people.channel_is_public", channel=channel_id)
-                return frozenset()
+                raise ChannelIsPublic
             return await self._slack.channel_members(channel_id)
 
         return await self._remembered(channel, look, key=f"private:{channel}")

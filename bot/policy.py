@@ -195,10 +195,11 @@ def known(draft: Draft, site: str) -> Known:
 
 def words_changed(before: str, after: str) -> bool:
     """Whether an edit changed words or numbers: punctuation, spaces, case and marks of emphasis do not count."""
-    return _words(before) != _words(after)
+    return words(before) != words(after)
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """The words and numbers of a text, in order: the same for two spellings of its marks and spaces."""
     # Letters, marks (Indic vowels are marks), numbers and symbols (5 € is not 5 $) stand; all else parts words.
     plain = unicodedata.normalize("NFKC", text).casefold()
     parts = "".join(c if unicodedata.category(c)[0] in "LMN" or unicodedata.category(c) == "Sc" else " " for c in plain)

@@ -273,6 +273,12 @@ class Settings(BaseSettings):
                     WHERE["SLACK_APP_TOKEN"],
                 )
             )
+        for name, token, other in (
+            ("SLACK_BOT_TOKEN", self.slack_bot_token, "xapp-"),
+            ("SLACK_APP_TOKEN", self.slack_app_token, "xoxb-"),
+        ):
+            if token and token.get_secret_value().startswith(other):
+                problems.append(Problem(name, f"is the other token: one that begins with {other}", WHERE[name]))
         if "channel" in self.pmagent_approvers and not self.pmagent_admins:
             problems.append(
                 Problem(

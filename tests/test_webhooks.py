@@ -107,6 +107,13 @@ class TestDuplicates:
         again = await sidecar.jira(payload(QUESTION), X_Atlassian_Webhook_Identifier="two")
         assert again.json == {"status": "duplicate", "event_id": first.json["event_id"]}
 
+    async def test_other_words_under_the_same_comment_are_another_event(self, sidecar: Sidecar) -> None:
+        first = await sidecar.jira(payload(QUESTION))
+        other = payload(QUESTION)
+        other["comment"]["body"] = "Something else is asked here. What is the plan?"
+        second = await sidecar.jira(other)
+        assert (first.status, second.status) == (202, 202)
+
     async def test_a_comment_that_is_announced_twice(self, sidecar: Sidecar) -> None:
         first = await sidecar.jira(payload(QUESTION), X_Atlassian_Webhook_Identifier="one")
         again = await sidecar.jira(payload("issue_updated__commented"), X_Atlassian_Webhook_Identifier="two")

@@ -137,13 +137,19 @@ def buttons(*found: Block) -> Block:
 
 
 def whisper(*parts: str | Block) -> Message:
-    """A private answer of one paragraph. Its notification repeats nothing: there may be foreign text in the parts."""
-    return Message([paragraph(*parts)], "PM Agent answered you privately.")
+    """A private answer of one paragraph.
+
+    Its notification is the first line of the words that are a plain sentence: what is quoted (a draft, a comment)
+    stands in lines of its own or in elements, and only in the blocks.
+    """
+    sentence = " ".join(part for part in parts if isinstance(part, str)).strip().split("\n")[0]
+    escaped = sentence[:200].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Message([paragraph(*parts)], escaped or "PM Agent answered you privately.")
 
 
 def said(sentence: str, *, more: Sequence[Block] = ()) -> Message:
     """A private answer of one sentence, with further blocks."""
-    return Message([paragraph(sentence), *more], "PM Agent answered you privately.")
+    return Message([paragraph(sentence), *more], whisper(sentence).text)
 
 
 def key_of(value: str) -> str:

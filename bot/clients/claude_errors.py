@@ -33,7 +33,7 @@ _LOOK_AGAIN: dict[Kind, float | None] = {
     "server": None,
     "key": None,
     "billing": None,
-    "spend_limit": 900.0,  # lifted by a person or by the month's end: never tried again in haste
+    "spend_limit": 30.0,  # lifted by a person or by the month's end; one probe finds out, and all others wait for it
     "model": None,
 }
 

@@ -128,7 +128,7 @@ class Slack:
 
     async def update(self, channel: str, ts: str, message: Message) -> None:
         """Replace a message of ours. Doing it twice is harmless, so a lost answer is `RetryLater`."""
-        await self._write("chat.update", 10, {"ts": ts, **_body(channel, message)})
+        await self._write("chat.update", 30, {"ts": ts, **_body(channel, message)})
 
     async def find(self, channel: str, key: str, since: datetime, *, event_type: str = "pmagent_draft") -> str | None:
         """The `ts` of our message whose metadata is of `event_type` and carries `key` (a draft's id), or None.
@@ -257,6 +257,8 @@ class Slack:
                 break
 
     async def _call(self, method: str, client: AsyncWebClient, body: dict[str, Any], *, write: bool) -> Any:
+        if self._session is None or self._session.closed:
+            raise RetryLater("the connection to Slack is closed")
         try:
             return await client.api_call(method, json=body)
         except FAILED as error:
@@ -287,8 +289,8 @@ class Slack:
             "unfurl_links": False,
             "unfurl_media": False,
         }
-        if self._session is None:
-            raise RetryLater("the Slack client is not started")
+        if self._session is None or self._session.closed:
+            raise RetryLater("the connection to Slack is closed")
         try:
             async with self._session.post(url, json=body, proxy=self.client.proxy) as answer:
                 if answer.status >= 400:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.clock import SystemClock
 from bot.commands.check import Line, explain, line_for
-from bot.errors import PMAgentError
+from bot.errors import Gone, PMAgentError
 
 if TYPE_CHECKING:
     from bot.clients.jira import Jira
@@ -153,11 +153,8 @@ async def _project(settings: Settings, client: Jira, key: str | None) -> list[Li
     what = "every project that the account can see"
     try:
         if key:
-            project = await client.project(key)
-            what = project.name + (", a service desk" if project.service_desk else "")
-            if key in settings.jira_public_replies and project.service_desk:
-                what += " whose customers may see replies"
-        allowed = await client.permissions(key, tuple(PERMISSIONS))
+            what = await _what(settings, client, key)
+        allowed = await _permissions(client, key)
     except PMAgentError as error:
         return [explain(name, "check the key in JIRA_PROJECTS, and give the service account a role there", error)]
     lines = [
@@ -165,7 +162,28 @@ async def _project(settings: Settings, client: Jira, key: str | None) -> list[Li
              "give the service account's role this permission")
         for permission, has in allowed.items() if not has
     ]  # fmt: skip
-    return lines or [Line(name, True, f"{what}; the account may read, comment and undo")]
+    may = "the account may read, comment and undo" if allowed else "its permissions could not be looked up"
+    return lines or [Line(name, True, f"{what}; {may}")]
+
+
+async def _what(settings: Settings, client: Jira, key: str) -> str:
+    try:
+        project = await client.project(key)
+    except Gone:
+        # Not there, or its details are closed to this token: a search knows the difference (400 for an unknown key).
+        await client.search(f'project = "{key}" ORDER BY created DESC', limit=1)
+        return key
+    what = project.name + (", a service desk" if project.service_desk else "")
+    return what + (
+        " whose customers may see replies" if project.service_desk and key in settings.jira_public_replies else ""
+    )
+
+
+async def _permissions(client: Jira, key: str | None) -> dict[str, bool]:
+    try:
+        return await client.permissions(key, tuple(PERMISSIONS))
+    except Gone:
+        return {}  # not every token may ask; the first comment will tell
 
 
 async def bitbucket(settings: Settings) -> list[Line]:

@@ -157,7 +157,12 @@ class JiraRest:
         if not isinstance(expand, str) or not isinstance(fields, list) or not isinstance(asked.get("jql", ""), str):
             raise Refusal(400, "Invalid request payload. Refer to the REST API documentation and try again.")
         try:
-            run = compile_jql(asked.get("jql", ""), now=jira_world.now(), own_account=self.jira.account_id)
+            run = compile_jql(
+                asked.get("jql", ""),
+                now=jira_world.now(),
+                own_account=self.jira.account_id,
+                projects=self.jira.projects,
+            )
             found = run(list(self.jira.issues.values()))
             most, start = int(asked.get("maxResults", 50)), int(asked.get("nextPageToken") or 0)
         except JqlError as error:

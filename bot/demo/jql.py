@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -50,18 +50,24 @@ class JqlError(ValueError):
     """What Jira answers in `errorMessages`."""
 
 
-def compile_jql(text: str, *, now: datetime, own_account: str) -> Callable[[list[JiraIssue]], list[JiraIssue]]:
-    """A function that filters and orders issues. Relative times count from `now`; `own_account` is `currentUser()`."""
+def compile_jql(
+    text: str, *, now: datetime, own_account: str, projects: Collection[str] | None = None
+) -> Callable[[list[JiraIssue]], list[JiraIssue]]:
+    """A function that filters and orders issues. Relative times count from `now`; `own_account` is `currentUser()`.
+
+    `projects`: the keys that there are, where naming another is to be refused as Jira refuses it.
+    """
     parts = re.split(r"\border\s+by\b", text, maxsplit=1, flags=re.IGNORECASE)
     if not parts[0].strip():
         raise JqlError("Unbounded JQL queries are not allowed here. Please add a search restriction to your query.")
-    test = _Parser(parts[0], now, own_account).whole()
+    test = _Parser(parts[0], now, own_account, projects).whole()
     order = parts[1] if len(parts) > 1 else ""
     return lambda issues: _ordered([issue for issue in issues if test(issue)], order)
 
 
 class _Parser:
-    def __init__(self, text: str, now: datetime, own_account: str) -> None:
+    def __init__(self, text: str, now: datetime, own_account: str, projects: Collection[str] | None) -> None:
+        self._projects = projects
         self._now = now
         self._own = own_account
         self._tokens: list[str] = []
@@ -130,9 +136,9 @@ class _Parser:
             return lambda issue: bool(read(issue)) == negated
         if name.lower() in _TIMES:
             return self._time(read, operator)
-        return self._words(read, operator, negated)
+        return self._words(name, read, operator, negated)
 
-    def _words(self, read: Callable[[JiraIssue], Any], operator: str, negated: bool) -> Test:
+    def _words(self, name: str, read: Callable[[JiraIssue], Any], operator: str, negated: bool) -> Test:
         if operator in ("=", "!="):
             values, negated = [self._value()], operator == "!="
         elif operator == "in":
@@ -142,6 +148,10 @@ class _Parser:
             return lambda issue: any(part in str(v).lower() for v in read(issue)) != negated
         else:
             raise JqlError(f"The operator '{operator}' is not supported by this field.")
+        if name.lower() == "project" and self._projects is not None:
+            for value in values:
+                if value not in self._projects:
+                    raise JqlError(f"The value '{value}' does not exist for the field 'project'.")
         wanted = {value.lower() for value in values}
         return lambda issue: bool(wanted & {str(v).lower() for v in read(issue)}) != negated
 

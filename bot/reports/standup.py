@@ -182,6 +182,8 @@ async def _from_jira(ctx: Context) -> tuple[tuple[Issue, ...], tuple[Issue, ...]
     try:
         issues = await ctx.jira.search(changed, limit=MOST_ISSUES)
         upcoming = await ctx.jira.search(soon, limit=MOST_ISSUES)
+        # Asked for by JQL already, and held here too: nothing of a project that is not watched gets into the channel.
+        issues, upcoming = (tuple(i for i in found if ctx.settings.watches(i.project)) for found in (issues, upcoming))
     except (RetryLater, Permanent, OutcomeUnknown) as error:
         return (), (), (f"Jira could not be read, so what moved, waits or is due there is missing: {error.reason}",)
     if len(issues) == MOST_ISSUES:
