@@ -82,6 +82,8 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     slack_handle: Socket | Door | None = None
     server = serving = None
     code = 0
+    # First of all, in a thread: loading Anthropic's SDK takes a second that the first question should not wait for.
+    background.append(_keep_trying("claude", ctx.claude.start))
     try:
         now = await settle_mode(ctx)
         await _recall_account(ctx)
@@ -107,7 +109,6 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         if code == 0:
             slack_handle = ctx.slack.connection = await connect(ctx, bolt)
             background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
-            background.append(_keep_trying("claude", ctx.claude.start))
             await ctx.worker.start()
             from bot.schedule import run_schedule
 

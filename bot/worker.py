@@ -35,6 +35,8 @@ log = get_logger(__name__)
 
 AT_ONCE = 8
 """Events that are drafted at the same time: each holds a Jira and a Claude call, none of them much memory."""
+SETTLING = 0.3
+"""Seconds in which an approved draft is usually posted."""
 LONGEST_WAIT = 60.0
 UNEXPECTED_TRIES = 5
 """After so many unexpected errors an event becomes a failure that a person can retry."""
@@ -70,14 +72,18 @@ class Worker:
         """An event was received, or may go on."""
         self._wake("event", event_id, 0.0)
 
-    def wake_draft(self, draft_id: str, after: float = 0.0) -> None:
-        """A draft changed: its publishing and its card are looked at."""
-        self._wake("draft", draft_id, after)
-        self._wake("card", draft_id, after)
+    def wake_draft(self, draft_id: str, after: float = 0.0, *, settling: bool = False) -> None:
+        """A draft changed: its publishing and its card are looked at.
 
-    def wake_card(self, draft_id: str, after: float = 0.0) -> None:
+        `settling`: its next state is a moment away. The card waits that moment, so that a quick outcome is one update
+        in Slack, which takes about one a second, and is seen at once.
+        """
+        self._wake("draft", draft_id, after)
+        self._wake("card", draft_id, after + (SETTLING if settling else 0.0))
+
+    def wake_card(self, draft_id: str, *, settling: bool = False) -> None:
         """A draft changed by the publisher itself: only its card is looked at."""
-        self._wake("card", draft_id, after)
+        self._wake("card", draft_id, SETTLING if settling else 0.0)
 
     def wake_message(self, key: str, after: float = 0.0) -> None:
         """A message is to be posted or changed."""

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.asking import Asked, decide
-from bot.cards import failed_event
+from bot.cards import failed_event, text, whisper
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.drafts import RETIRABLE, Card, Draft, DraftState, Revision
@@ -330,6 +330,16 @@ async def _finish(
     except Conflict:
         return
     log.info("event.silence", event_id=record["id"], issue=record["issue"], reason=reason)
+    await _tell_who_asked(ctx, record, reason, detail)
+
+
+async def _tell_who_asked(ctx: Context, record: Record, reason: str, detail: str) -> None:
+    """Whoever asked for a draft with /pmagent and gets none hears why, privately; `why` has it in any case."""
+    by = (record["event"] or {}).get("by")
+    if record["kind"] != "draft_requested" or not isinstance(by, str) or not by.startswith("slack:"):
+        return
+    told = whisper(f"There is no draft for {record['issue']}: {reason}. ", text(detail or " "))
+    await ctx.slack.whisper(ctx.settings.slack_channel_approvals, by.removeprefix("slack:"), told)
 
 
 async def fail_event(ctx: Context, record: Record, started: Any, reason: str, calls: list[CallRecord]) -> None:

@@ -101,7 +101,7 @@ async def decide(
             await save_draft(ctx, draft, after, audit(after, action_name, by.account, action=action))
         except Conflict:
             continue
-        ctx.worker.wake_draft(draft_id)
+        ctx.worker.wake_draft(draft_id, settling=after.state in (S.APPROVED, S.UNDOING))
         return after
 
 

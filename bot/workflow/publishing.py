@@ -339,5 +339,5 @@ async def _move(ctx: Context, draft: Draft, to: DraftState, action: str, **value
                 return None
             current = newer  # only the card was redrawn meanwhile
             continue
-        ctx.worker.wake_card(draft.id)
+        ctx.worker.wake_card(draft.id, settling=to == S.POSTING)
         return after

@@ -177,3 +177,13 @@ async def test_service_desk_reply_is_internal(stage: Stage) -> None:
     [posted] = stage.jira.posted("SUP-1")
     assert posted.public is False
     assert posted.properties["sd.public.comment"] == {"internal": True}
+
+
+async def test_whoever_asks_for_a_draft_and_gets_none_hears_why(stage: Stage) -> None:
+    await stage.start_bot()
+    stage.claude.script(NO)
+    stage.jira.issue("ECD-1", status="Done", assignee="ana")
+    await stage.slack.command(DANA, "/pmagent", "draft ECD-1")
+    told = await stage.slack.whispered(DANA, "There is no draft for ECD-1: no answer is due.")
+    assert "Only thanks." in told.words
+    assert "Only thanks." not in told.text
