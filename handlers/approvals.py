@@ -11,13 +11,12 @@ import time
 from typing import TYPE_CHECKING
 
 from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal
-from bot.cards.parts import clock
-from bot.drafts import MAX_TEXT, Draft, DraftState
+from bot.drafts import MAX_TEXT, DraftState
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
 from bot.people import TRY_AGAIN, Verdict
 from bot.store import StoreUnavailable
-from bot.workflow import Actor, decide, load_draft, refused, retry_event
+from bot.workflow import Actor, decide, load_draft, refused, retry_event, who_was_first
 from handlers.interactions import Ack, Body, Click, Place, Submission, tell
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ async def edit(ctx: Context, ack: Ack, body: Body) -> None:
             await _refuse(ctx, click.place, draft.id, "edit", asked.result())
             return
         if draft.state != DraftState.WAITING:
-            await tell(ctx, click.place, _too_late(ctx, draft))
+            await tell(ctx, click.place, who_was_first(ctx, draft, click.place.user))
             return
         if draft.fingerprint != click.value.get("seen"):
             ctx.worker.wake_draft(draft.id)
@@ -165,13 +164,3 @@ async def _refuse(ctx: Context, place: Place, draft_id: str | None, action: str,
 
 def _actor(place: Place, verdict: Verdict) -> Actor:
     return Actor(place.user, verdict.name)
-
-
-def _too_late(ctx: Context, draft: Draft) -> str:
-    last = draft.decision
-    if draft.state == DraftState.SUPERSEDED:
-        return "A newer draft on this issue has taken this one's place. Please decide on that one."
-    if last is None:
-        return "This draft does not wait for a decision any more. Please look at its card."
-    when = clock(last.at, ctx.clock.now(), ctx.settings.timezone)
-    return f"{last.name} was first, {when}. Please look at the card as it is now."

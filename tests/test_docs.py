@@ -131,7 +131,7 @@ def test_every_command_is_documented() -> None:
 def test_the_two_commands_install_what_they_need() -> None:
     start = "python3 -m venv .venv && .venv/bin/pip install -q -r "
     assert command("demo") == f"{start}requirements.txt && .venv/bin/python -m bot demo"
-    assert command("tests") == f"{start}requirements-dev.txt && .venv/bin/python -m pytest"
+    assert command("tests") == f"{start}requirements-dev.txt && .venv/bin/python -m pytest -n 4"
 
 
 # CI

@@ -19,7 +19,7 @@ def edit_modal(draft: Draft, *, text: str | None = None, notice: str | None = No
     blocks: list[Block] = []
     if notice:
         blocks.append(paragraph(parts.text("⚠ " + cut(notice, 1000), bold=True)))
-        blocks.append(context("Your text is kept below. Nothing was posted."))
+        blocks.append(context("Your text is kept below."))
     blocks.append(
         {
             "type": "input",

@@ -65,9 +65,12 @@ def budget_notice(spent: float, limit: float, until: datetime, *, timezone: Zone
         [
             paragraph(
                 text("⚠ Today's budget is spent", bold=True),
-                f": {spent:.2f} of {limit:.2f} USD. Events wait; drafting goes on {_stamp(until, timezone)}.",
+                f": {spent:.2f} of {limit:.2f} USD. Events wait; the next day begins {_stamp(until, timezone)}.",
             ),
-            context("The limit is the setting PMAGENT_DAILY_BUDGET_USD."),
+            context(
+                "The limit is the setting PMAGENT_DAILY_BUDGET_USD. A call is made only when its highest possible "
+                "cost still fits."
+            ),
         ],
         "Today's Claude budget is spent. Drafting waits until tomorrow.",
     )

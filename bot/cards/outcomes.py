@@ -185,10 +185,10 @@ class _Ending:
         ]
 
     def skipped(self) -> list[Block]:
-        return [self._said(text(f"Skipped by {self._who(self.last)}.", bold=True), " Nothing was posted.")]
+        return [self._said(text(f"Skipped by {self._who(self.last)}.", bold=True), f" {self._nothing}")]
 
     def superseded(self) -> list[Block]:
-        parts: list[str | Block] = [text("Replaced by a newer draft on this issue.", bold=True), " Nothing was posted."]
+        parts: list[str | Block] = [text("Replaced by a newer draft on this issue.", bold=True), f" {self._nothing}"]
         if self.newer_url:
             parts += [" ", link(self.newer_url, "Go to the newer draft")]
         return [self._said(*parts)]
@@ -198,12 +198,19 @@ class _Ending:
         return [
             self._said(
                 text(f"Expired {ended}: nobody decided.", bold=True),
-                " Nothing was posted. For a new draft: ",
+                f" {self._nothing} For a new draft: ",
                 text(f"/pmagent draft {self.draft.issue.key}", code=True),
             )
         ]
 
     # The pieces
+
+    @property
+    def _nothing(self) -> str:
+        """What is certain about Jira: an earlier attempt whose answer was lost may still have arrived."""
+        if self.draft.attempts and self.draft.intent_at:
+            return "An earlier attempt to post may have reached Jira: look at the issue."
+        return "Nothing was posted."
 
     def _outcome(self, *elements: Block) -> Block:
         by = self.draft.decision.by if self.draft.decision else "none"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bot.budget import Budget, BudgetHeld, BudgetReached, Reservation
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable, retry_after, status_error
 from bot.clock import Clock
+from bot.errors import RetryLater
 from bot.issues import Frozen
 from bot.prices import Usage, cost, highest_cost
 from bot.prompting.requests import Request
@@ -110,8 +111,8 @@ class Claude:
             raise
         ms = round((self._clock.monotonic() - started) * 1000)
         answer = _answer(request, message, request_id, ms)
-        # If the store fails now the reservation stays, which is more than the cost: the answer is paid for and good.
-        with contextlib.suppress(StoreUnavailable):
+        # If that fails now the reservation stays, which is more than the cost: the answer is paid for and good.
+        with contextlib.suppress(StoreUnavailable, RetryLater):
             await self.budget.settle(reservation, answer.call.cost_usd)
         return answer
 

@@ -30,7 +30,7 @@ from bot.workflow.controls import (
     switch_mode,
     why,
 )
-from bot.workflow.deciding import Actor, Lost, decide, refused
+from bot.workflow.deciding import Actor, Lost, decide, refused, who_was_first
 from bot.workflow.records import load_draft
 
 __all__ = [
@@ -53,5 +53,6 @@ __all__ = [
     "retry_event",
     "settle_mode",
     "switch_mode",
+    "who_was_first",
     "why",
 ]

@@ -75,7 +75,7 @@ async def decide(
         draft = await load_draft(ctx, draft_id)
         now = ctx.clock.now()
         if draft.state not in states:
-            raise Lost(_who_was_first(ctx, draft, by))
+            raise Lost(who_was_first(ctx, draft, by.id))
         current = await mode(ctx)
         if draft.mode != current.mode and action != "look_again":  # looking writes nothing
             ctx.worker.wake_draft(draft_id)
@@ -154,7 +154,8 @@ def _when(ctx: Context, decision: Decision) -> str:
     return f"at {local:%H:%M}" if local.date() == today else f"on {local:%Y-%m-%d} at {local:%H:%M}"
 
 
-def _who_was_first(ctx: Context, draft: Draft, by: Actor) -> str:
+def who_was_first(ctx: Context, draft: Draft, by: str) -> str:
+    """The sentence for somebody (`by`: their Slack user id) whose click on this draft comes too late."""
     if draft.state == S.SUPERSEDED:
         return "A newer draft on this issue has taken this one's place. Please decide on that one."
     if draft.state == S.EXPIRED:
@@ -165,7 +166,7 @@ def _who_was_first(ctx: Context, draft: Draft, by: Actor) -> str:
     decision = last if draft.state in (S.SKIPPED, S.UNDOING, S.UNDONE, S.LOOKING) else approval
     if decision is None or draft.state == S.WAITING:
         return "This draft waits for a decision again. Please look at the card as it is now."
-    who = "You" if decision.by == by.id else decision.name
+    who = "You" if decision.by == by else decision.name
     edited = " with an edit" if decision.action == "edit" else ""
     return f"{who} {_DONE.get(draft.state, 'already decided this')}{edited} {_when(ctx, decision)}."
 

@@ -146,7 +146,7 @@ async def test_20_an_edit_that_comes_too_late_keeps_the_text(stage: Stage) -> No
     assert modal.text == "Ten minutes of typing."
     assert "Sam Whitfield already skipped this at" in modal.words
     in_time(await stage.slack.click(OLGA, old, "Edit"))  # the Edit of an old card opens no window for nothing
-    await stage.slack.whispered(OLGA, "Sam Whitfield was first, at")
+    await stage.slack.whispered(OLGA, "Sam Whitfield already skipped this at")
     assert stage.slack.modal(OLGA) is None
     for text, says in (("   ", "empty"), ("x" * 3001, "3,001")):
         ack = await stage.slack.submit(DANA, text, force=True)
