@@ -157,14 +157,19 @@ _KEY_BODY = re.compile(
 )
 
 
-def _without_private_keys(text: str) -> tuple[str, bool]:
-    """`text` with PEM and PGP private keys replaced, whole or cut off; and whether there was one."""
+def _without_private_keys(text: str, *, part: bool = False) -> tuple[str, bool]:
+    """`text` with PEM and PGP private keys replaced, whole or cut off; and whether there was one.
+
+    `part`: the text goes on elsewhere, so a key without its end is left for whoever has the whole.
+    """
     parts: list[str] = []
     done = 0
     endless = False  # once no END follows, none follows later either: keeps this linear
     while begin := _KEY_BEGIN.search(text, done):
         end = None if endless else _KEY_END.search(text, begin.end())
         endless = end is None
+        if part and endless:
+            break
         stop = end.end() if end else begin.end() + len(_KEY_BODY.match(text, begin.end())[0])  # type: ignore[index]  # matches always: the pattern matches nothing too
         parts += [text[done : begin.start()], REDACTED]
         done = stop
@@ -184,10 +189,10 @@ def hide_own(replace: Callable[[str], str] | None) -> None:
     _own = replace or str
 
 
-def _redact(text: str) -> tuple[str, tuple[str, ...]]:
+def _redact(text: str, *, part: bool = False) -> tuple[str, tuple[str, ...]]:
     hidden = _own(text)
     kinds = ["secret of this program"] if hidden != text else []
-    text, keys = _without_private_keys(hidden)
+    text, keys = _without_private_keys(hidden, part=part)
     kinds += ["private key"] if keys else []
 
     for secret in _SECRETS:
@@ -213,6 +218,11 @@ def redact(text: str) -> str:
 def secrets_in(text: str) -> tuple[str, ...]:
     """The kinds of secrets that `text` seems to hold ("GitHub token", "password", …), each once."""
     return _redact(text)[1]
+
+
+def tidy_part(text: str) -> str:
+    """As `tidy`, for a piece of a text that is tidied as a whole later: a private key may go on in the next piece."""
+    return _redact(clean(text), part=True)[0]
 
 
 def tidy(text: str) -> str:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.markup import Known, from_adf, from_body, from_wiki, render
+from bot.safety import REDACTED
 
 FIXTURES = Path(__file__).parents[2] / "shared" / "fixtures" / "jira"
 NOBODY = Known("", frozenset(), {})
@@ -356,3 +357,13 @@ def test_from_body_is_tidy() -> None:
     key = "ghp_" + "a1B2" * 9
     for body in (f"use {key[:8]}\u200b{key[8:]} \U000e0041now", paragraph(text(f"use {key}"), text(" \u202enow"))):
         assert from_body(body) == "use [redacted secret] now"
+
+
+def test_a_private_key_over_several_nodes_is_one_secret() -> None:
+    lines = ["-----BEGIN RSA PRIVATE KEY-----", "MIIEow" + "Q" * 60, "-----END RSA PRIVATE KEY-----"]
+    broken = [node for line in lines for node in ({"type": "text", "text": line}, {"type": "hardBreak"})]
+    document = {"type": "doc", "version": 1, "content": [{"type": "paragraph", "content": broken}]}
+    apart = {"type": "doc", "version": 1, "content": [paragraph(text(line)) for line in lines]}
+    for body in (document, apart):
+        assert "MIIEow" not in from_body(body)
+        assert REDACTED in from_body(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import io
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -106,7 +107,7 @@ class Sender:
         delivery.status, delivery.answer = 0, None
         try:
             limit = aiohttp.ClientTimeout(total=seconds)
-            async with self._session.post(target, data=body, headers=headers, timeout=limit) as answer:
+            async with self._session.post(target, data=io.BytesIO(body), headers=headers, timeout=limit) as answer:
                 delivery.headers = dict(answer.headers)
                 delivery.answer = _parsed(await answer.read())
                 delivery.status = answer.status

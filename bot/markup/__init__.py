@@ -21,7 +21,7 @@ from bot.markup.from_adf import from_adf
 from bot.markup.rendering import Known, Rendered, addresses_in, render
 from bot.markup.schema import check_adf
 from bot.markup.wiki import from_wiki
-from bot.safety import tidy
+from bot.safety import tidy, tidy_part
 
 __all__ = ["Known", "Rendered", "addresses_in", "check_adf", "from_adf", "from_body", "from_wiki", "render"]
 
@@ -37,9 +37,9 @@ def from_body(body: str | Mapping[str, object] | None) -> str:
 
 
 def _tidy_texts(value: object, depth: int) -> object:
-    """An ADF value with every string in it tidy; deeper than any document goes, nothing is kept."""
+    """An ADF value with every string in it tidied, each a part of the whole; deeper than a document, nothing stays."""
     if isinstance(value, str):
-        return tidy(value)
+        return tidy_part(value)
     if depth > 100:
         return None
     if isinstance(value, Mapping):

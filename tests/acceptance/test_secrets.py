@@ -108,7 +108,7 @@ async def settled(stage: Stage, calls: str, at_least: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-async def test_no_canary_anywhere(stage: Stage, form: str) -> None:
+async def test_55_no_canary_anywhere(stage: Stage, form: str) -> None:
     planted(stage)
     stage.env["PMAGENT_LOG_FORMAT"] = form
     stage.jira.issue("ECD-1", assignee="ana", reporter="ben")

@@ -1,0 +1,151 @@
+"""What reaches the receiver as a process (faults 1–10): what is forged, repeated, malformed or too much leaves nothing.
+
+Every row of the answer table, in detail and fast, is in `tests/test_webhooks.py`; here the whole program stands behind
+the door, so that "no Claude call" and "one draft" are seen where they would happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import random
+from typing import Any
+
+import pytest
+
+from bot.demo.hooks import signature
+from bot.demo.stage import BotFailed, Stage
+from tests.acceptance.test_main_path import YES, exported
+
+SECRETS = "the-new-secret,the-old-secret"
+
+
+def question(stage: Stage, key: str) -> tuple[dict[str, Any], bytes]:
+    """A comment that is in Jira, and the webhook's payload about it, not delivered yet."""
+    stage.jira.issue(key, status="In Progress", assignee="ana")
+    written = stage.jira.write(key, "ben", "Is anybody looking at this?")
+    payload = stage.jira.comment_payload("comment_created", stage.jira.issues[key], written)
+    return payload, json.dumps(payload).encode()
+
+
+async def send(stage: Stage, body: bytes, **headers: str) -> int:
+    """Deliver raw bytes once and return the status. Header names with `_` for `-`."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return (await stage.jira.deliver(None, raw=body, retries=0, headers=given)).status
+
+
+async def test_1_to_10_what_is_not_jiras_leaves_no_trace(stage: Stage) -> None:
+    await stage.start_bot()
+    payload, body = question(stage, "ECD-1")
+    good = signature(stage.jira.secret, body)
+    flipped = body.replace(b"Is anybody", b"is anybody")
+    refused = {
+        "1 forged": await send(stage, body, X_Hub_Signature=signature("another secret", body)),
+        "1 one bit changed": await send(stage, flipped, X_Hub_Signature=good),
+        "2 empty secret": await send(stage, body, X_Hub_Signature=signature("", body)),
+        "3 sha1": await send(stage, body, X_Hub_Signature=good.replace("sha256", "sha1")),
+        "3 no =": await send(stage, body, X_Hub_Signature=good.replace("=", "")),
+        "3 not ASCII": await send(stage, body, X_Hub_Signature="sha256=é" + good[8:]),
+        "3 6 kB": await send(stage, body, X_Hub_Signature="sha256=" + "a" * 6000),
+        "4 serialised anew": await send(stage, json.dumps(payload, indent=1).encode(), X_Hub_Signature=good),
+        "4 byte order mark": await send(stage, b"\xef\xbb\xbf" + body, X_Hub_Signature=good),
+        "4 line end added": await send(stage, body + b"\r\n", X_Hub_Signature=good),
+    }
+    assert set(refused.values()) == {401}, refused
+    nested = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+    wrong = {
+        "7 too large": (await send(stage, b" " * (5 * 2**20 + 1)), 413),
+        "8 form": (await send(stage, body, Content_Type="application/x-www-form-urlencoded"), 415),
+        "8 gzip": (await send(stage, gzip.compress(body), Content_Encoding="gzip"), 415),
+        "9 depth": (await send(stage, nested), 400),
+        "9 digits": (await send(stage, b'{"timestamp":' + b"9" * 5000 + b"}"), 400),
+        "9 NaN": (await send(stage, b'{"timestamp":NaN}'), 400),
+        "9 surrogate": (await send(stage, b'{"webhookEvent":"\\ud800"}'), 400),
+        "9 no object": (await send(stage, b"[]"), 400),
+        "9 no JSON": (await send(stage, b"comment_created"), 400),
+    }
+    assert {name: got for name, (got, due) in wrong.items() if got != due} == {}
+    assert await exported(stage, "webhook_events") == []
+    assert await exported(stage, "audit") == []
+
+    accepted = await send(stage, body, X_Hub_Signature=good.upper().replace("SHA256", "sha256"))
+    assert accepted == 202, "hex in capitals is the same signature"
+    await stage.slack.card("ECD-1")
+    assert len(stage.claude.requests) == 2
+    assert "error" not in {json.loads(line).get("level") for line in stage.log.splitlines() if line.startswith("{")}
+
+
+async def test_10_damaged_payloads_are_never_an_error_of_ours(stage: Stage) -> None:
+    await stage.start_bot()
+    chance = random.Random(10)  # noqa: S311 - the same damage in every run
+    statuses = set()
+    for number in range(150):
+        payload, _ = question(stage, f"ECD-{number + 1}")
+        place: Any = payload
+        while True:
+            name = chance.choice(list(place) if isinstance(place, dict) else range(len(place)))
+            inner = place[name]
+            if not isinstance(inner, dict | list) or not inner or chance.random() < 0.3:
+                break
+            place = inner
+        if chance.random() < 0.3:
+            del place[name]
+        else:
+            place[name] = chance.choice([None, 7, "", "x", [], {}, True, -1.5, [None], {"id": []}])
+        statuses.add((await stage.jira.deliver(payload, retries=0)).status)
+    assert statuses <= {200, 202, 422}
+    assert 422 in statuses
+
+
+@pytest.mark.parametrize("secret", ["", "   ", ",", " , "])
+async def test_2_a_blank_secret_refuses_to_start(stage: Stage, secret: str) -> None:
+    with pytest.raises(BotFailed, match=r"ended with 2[\s\S]*JIRA_WEBHOOK_SECRET"):
+        await stage.start_bot(JIRA_WEBHOOK_SECRET=secret)
+
+
+async def test_5_a_secret_is_rotated(stage: Stage) -> None:
+    await stage.start_bot(JIRA_WEBHOOK_SECRET=SECRETS)
+    for number, secret in enumerate(SECRETS.split(",")):
+        _, body = question(stage, f"ECD-{number + 1}")
+        assert await send(stage, body, X_Hub_Signature=signature(secret, body)) == 202
+    await stage.stop_bot()
+    await stage.start_bot(JIRA_WEBHOOK_SECRET="the-new-secret")
+    _, body = question(stage, "ECD-3")
+    assert await send(stage, body, X_Hub_Signature=signature("the-old-secret", body)) == 401
+    assert await send(stage, body, X_Hub_Signature=signature("the-new-secret", body)) == 202
+
+
+async def test_6_however_often_it_comes_it_is_one_draft(stage: Stage) -> None:
+    await stage.start_bot()
+    stage.claude.script(YES)
+    payload, _ = question(stage, "ECD-1")
+    at_once = await asyncio.gather(*(stage.jira.deliver(payload, identifier="same") for _ in range(20)))
+    assert sorted(delivery.status for delivery in at_once) == [200] * 19 + [202]
+    assert len({delivery.event_id for delivery in at_once}) == 1
+    assert (await stage.jira.deliver(payload, identifier="another")).status == 200, "the same body under a new id"
+    old_style = await stage.jira.announce_issue(
+        "jira:issue_updated", stage.jira.issues["ECD-1"], stage.jira.people["ben"], "issue_commented",
+        {"comment": payload["comment"]},
+    )  # fmt: skip
+    assert old_style.answer == {"status": "duplicate", "event_id": at_once[0].event_id}
+    await stage.slack.card("ECD-1")
+    await stage.stop_bot()
+    await stage.start_bot()
+    again = await stage.jira.deliver(payload, identifier="same")
+    assert again.answer == {"status": "duplicate", "event_id": at_once[0].event_id}
+    assert len(await exported(stage, "drafts")) == 1
+    assert len(await stage.slack.cards()) == 1
+
+
+async def test_14_killed_between_storing_and_answering(stage: Stage) -> None:
+    await stage.start_bot(PMAGENT_FAILPOINT="intake.stored")
+    stage.claude.script(YES)
+    payload, _ = question(stage, "ECD-1")
+    lost = await stage.jira.deliver(payload, identifier="same", retries=0)
+    assert lost.status == 0
+    assert await stage.ended() == -9
+    await stage.start_bot()
+    assert (await stage.jira.deliver(payload, identifier="same")).answer["status"] == "duplicate"
+    await stage.slack.card("ECD-1")
+    assert len(await exported(stage, "drafts")) == 1
