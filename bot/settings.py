@@ -40,7 +40,7 @@ WHERE: dict[str, str] = {
     "SLACK_APP_TOKEN": "an App-Level Token (xapp-) with connections:write, under Basic Information of your Slack app",
     "SLACK_SIGNING_SECRET": "the Signing Secret under Basic Information of your Slack app",
     "SLACK_CHANNEL_APPROVALS": "the channel's id (C…), at the bottom of the channel's details in Slack",
-    "PMAGENT_APPROVERS": "Slack user ids (U…), user group ids (S…), or the word channel (approvals channel is private)",
+    "PMAGENT_APPROVERS": "Slack user ids (U…), user group ids (S…), or the word channel (if that is private)",
     "PMAGENT_ADMINS": "Slack user ids (U…) or user group ids (S…); required when the approvers are the word channel",
 }
 REQUIRED = (
