@@ -42,12 +42,11 @@ class ChannelIsPublic(PMAgentError):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether they may, the sentence why not (else empty), and the name to show. `certain`: Slack did answer."""
+    """Whether they may, the sentence why not (else empty), and the name to show."""
 
     allowed: bool
     reason: str
     name: str
-    certain: bool = True
 
 
 class People:
@@ -85,14 +84,14 @@ class People:
         name = "somebody"
         if not self._slack.team_id:
             # Slack could not be reached since the start, so there is no home workspace to compare with yet.
-            return Verdict(False, TRY_AGAIN, name, certain=False)
+            return Verdict(False, TRY_AGAIN, name)
         try:
             async with asyncio.timeout(patience):
                 user, allowed = await asyncio.gather(
                     self._slack.user(user_id), members(), return_exceptions=True
                 )  # together: an interaction waits for both
         except TimeoutError:
-            return Verdict(False, TRY_AGAIN, name, certain=False)
+            return Verdict(False, TRY_AGAIN, name)
         if isinstance(user, Gone):
             return Verdict(False, UNKNOWN, name)
         if isinstance(user, SlackUser):
@@ -104,11 +103,11 @@ class People:
         for failed in (user, allowed):
             if isinstance(failed, PMAgentError):
                 log.warning("people.lookup_failed", user=user_id, reason=str(failed))
-                return Verdict(False, TRY_AGAIN, name, certain=False)
+                return Verdict(False, TRY_AGAIN, name)
             if isinstance(failed, BaseException):
                 raise failed
         if not isinstance(user, SlackUser) or isinstance(allowed, BaseException) or user.id != user_id:
-            return Verdict(False, TRY_AGAIN, name, certain=False)
+            return Verdict(False, TRY_AGAIN, name)
         reason = may_decide(user, self._slack.team_id, allowed)
         return Verdict(reason is None, (otherwise or reason) if reason else "", name)
 

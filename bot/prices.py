@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-AS_OF = "2026-11-22"
 CACHE_READ = 0.1
 CACHE_WRITE_5M = 1.25
 CACHE_WRITE_1H = 2.0

@@ -14,7 +14,7 @@ from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal
 from bot.drafts import MAX_TEXT, DraftState
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
-from bot.people import TRY_AGAIN, Verdict
+from bot.people import Verdict
 from bot.store import StoreUnavailable
 from bot.workflow import Actor, decide, load_draft, refused, retry_event, who_was_first
 from handlers.interactions import Ack, Body, Click, Place, Submission, tell
@@ -159,7 +159,7 @@ async def _refuse(ctx: Context, place: Place, draft_id: str | None, action: str,
         await refused(ctx, draft_id or None, action, place.user, verdict.reason)
     except StoreUnavailable:
         log.exception("refusal.not_recorded", draft_id=draft_id, user=place.user)
-    await tell(ctx, place, verdict.reason or TRY_AGAIN)
+    await tell(ctx, place, verdict.reason)
 
 
 def _actor(place: Place, verdict: Verdict) -> Actor:

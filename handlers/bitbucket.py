@@ -108,7 +108,7 @@ def _pull_request(action: str, root: Fields, keys: Keys) -> Event | Ignored:
         branch=one_line(branch, 250),
         target=target.line("name", 250),
         keys=issues,
-        updated=_newest(action, root, found),
+        updated=_newest(root, found),
     )
     by = root.maybe_object("actor")
     actor = _person(by) if by else None
@@ -146,7 +146,7 @@ def _opinions(action: str, root: Fields, found: Fields) -> tuple[tuple[str, ...]
     return tuple(approved.values()), tuple(objecting.values())
 
 
-def _newest(action: str, root: Fields, found: Fields) -> datetime:
+def _newest(root: Fields, found: Fields) -> datetime:
     """When this happened. An approval or a comment does not always move the pull request's own `updated_on`."""
     times = [found.time("updated_on")]
     for name, field in (("approval", "date"), ("changes_request", "date"), ("comment", "updated_on")):

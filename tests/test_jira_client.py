@@ -317,8 +317,8 @@ async def test_the_marker_is_found_among_our_own_comments(standin: JiraStandIn, 
     assert found is not None
     assert found.comment_id == reply.comment_id
     assert await jira.find_marked("ECD-1", "drf_9", since) is None
-    assert await jira.has_marker("ECD-1", stranger.id)
-    assert not await jira.has_marker("ECD-1", standin.comments("ECD-1")[0].id)
+    assert await jira.has_marker(stranger.id)
+    assert not await jira.has_marker(standin.comments("ECD-1")[0].id)
 
 
 async def test_the_look_goes_back_to_the_intent_and_no_further(standin: JiraStandIn, jira: Jira) -> None:
@@ -338,7 +338,7 @@ async def test_the_marker_is_found_without_the_list_by_ids(standin: JiraStandIn,
     found = await jira.find_marked("ECD-1", "drf_1", LONG_AGO)
     assert found is not None
     assert found.comment_id == reply.comment_id
-    assert await jira.has_marker("ECD-1", reply.comment_id)
+    assert await jira.has_marker(reply.comment_id)
     assert await jira.find_marked("ECD-1", "drf_2", LONG_AGO) is None
 
 

@@ -170,5 +170,5 @@ async def test_a_slow_look_up_is_given_up(people: Make, standin: SlackStandIn) -
     started = time.monotonic()
     verdict = await who.may_decide(DANA)
     assert time.monotonic() - started < 2.6
-    assert (verdict.allowed, verdict.certain) == (False, False)
+    assert not verdict.allowed
     assert "try again" in verdict.reason

@@ -94,7 +94,7 @@ class Jira:
         path, number = quote(key, safe=""), quote(comment_id, safe="")
         return read.comment(await self._wire.read(lambda c: c.get_comment(path, number), "comment"), self.account_id)
 
-    async def has_marker(self, key: str, comment_id: str) -> bool:
+    async def has_marker(self, comment_id: str) -> bool:
         """Whether the comment carries our property (anybody can set one: no proof that the comment is ours)."""
         return bool(await self._markers([comment_id]))
 

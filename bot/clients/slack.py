@@ -178,10 +178,6 @@ class Slack:
         answer = await self._call("views.open", self.client, {"trigger_id": trigger_id, "view": view}, write=True)
         return str((answer.get("view") or {}).get("id") or "")
 
-    async def update_modal(self, view_id: str, view: dict[str, Any]) -> None:
-        """Replace an open modal's content."""
-        await self._call("views.update", self.client, {"view_id": view_id, "view": view}, write=False)
-
     async def publish_home(self, user: str, view: dict[str, Any]) -> None:
         """Show the home tab to this person."""
         await self._call("views.publish", self.client, {"user_id": user, "view": view}, write=False)

@@ -19,8 +19,6 @@ _INLINE: dict[str, tuple[set[str], set[str]]] = {
     "date": ({"timestamp", "format"}, {"url", "fallback", "style"}),
     "color": ({"value"}, {"style"}),
 }
-PINGS = frozenset({"user", "usergroup", "broadcast"})
-"""Elements that notify somebody."""
 
 
 def check_rich_text(problems: Problems, elements: Any, path: str) -> None:

@@ -180,7 +180,7 @@ def walk(blocks: tuple[Block, ...]) -> Iterator[Inline | CodeBlock]:
                 yield block
 
 
-def plain(blocks: tuple[Block, ...], indent: str = "") -> str:
+def plain(blocks: tuple[Block, ...]) -> str:
     """The whole tree as text: blank lines between blocks, `-` and numbers before items, `>` before quotations."""
     parts: list[str] = []
     for block in blocks:

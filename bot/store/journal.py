@@ -32,7 +32,6 @@ from bot.store import Record, StoreUnavailable
 
 NAME = "journal.jsonl"
 VERSION = 1
-MAX_LINE = 64 * 1024 * 1024
 _SUFFIX = len(',"sum":"00000000"}')
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 log = logging.getLogger("pmagent.store")

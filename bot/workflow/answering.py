@@ -200,7 +200,7 @@ async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
         return found or await ctx.jira.comment(issue.key, comment_id)
 
     try:
-        comment, carries_marker = await asyncio.gather(read(), ctx.jira.has_marker(issue.key, comment_id))
+        comment, carries_marker = await asyncio.gather(read(), ctx.jira.has_marker(comment_id))
     except Gone as error:
         raise Silence("the comment is gone or forbidden", error.reason) from None
     if comment.by_us or carries_marker:
