@@ -1,7 +1,7 @@
 """A stand-in for Bitbucket Cloud: pull requests, their webhooks, and the two reads that the program makes.
 
-Verbs (`open`, `approve`, `request_changes`, `merge`, `push`, `build`, …) change the stand-in and deliver the signed
-webhook in the shape of Bitbucket's payload documentation.
+Verbs (`open`, `approve`, `merge`, `push`, `build`) change the stand-in and deliver the signed webhook in the shape of
+Bitbucket's payload documentation.
 """
 
 from __future__ import annotations
@@ -105,32 +105,13 @@ class BitbucketStandIn(StandIn):
     async def approve(self, pull_request: BitbucketPullRequest, who: str) -> Delivery:
         """Somebody approves."""
         pull_request.verdicts[who] = "approved"
-        return await self._verdict("pullrequest:approved", "approval", pull_request, who)
-
-    async def unapprove(self, pull_request: BitbucketPullRequest, who: str) -> Delivery:
-        """Somebody takes the approval back."""
-        pull_request.verdicts.pop(who, None)
-        return await self._verdict("pullrequest:unapproved", "approval", pull_request, who)
-
-    async def request_changes(self, pull_request: BitbucketPullRequest, who: str) -> Delivery:
-        """Somebody asks for changes."""
-        pull_request.verdicts[who] = "changes_requested"
-        return await self._verdict("pullrequest:changes_request_created", "changes_request", pull_request, who)
+        more = {"approval": {"date": _stamp(datetime.now(UTC)), "user": self._person(who)}}
+        return await self.announce("pullrequest:approved", pull_request, self.people[who], more)
 
     async def merge(self, pull_request: BitbucketPullRequest, who: str = "ana") -> Delivery:
         """Merge it."""
         pull_request.state = "MERGED"
         return await self.announce("pullrequest:fulfilled", pull_request, self.people[who])
-
-    async def decline(self, pull_request: BitbucketPullRequest, who: str = "ana") -> Delivery:
-        """Decline it."""
-        pull_request.state = "DECLINED"
-        return await self.announce("pullrequest:rejected", pull_request, self.people[who])
-
-    async def comment(self, pull_request: BitbucketPullRequest, who: str, text: str) -> Delivery:
-        """Comment on it."""
-        more = {"comment": {"id": len(self.deliveries) + 1, "content": {"raw": text}, "user": self._person(who)}}
-        return await self.announce("pullrequest:comment_created", pull_request, self.people[who], more)
 
     async def push(
         self, branch: str, *messages: str, who: str = "ana", repo: str = "foo", deleted: bool = False
@@ -204,10 +185,6 @@ class BitbucketStandIn(StandIn):
         )  # fmt: skip
         self.deliveries.append(delivery)
         return delivery
-
-    async def _verdict(self, event_key: str, name: str, pull_request: BitbucketPullRequest, who: str) -> Delivery:
-        more = {name: {"date": _stamp(datetime.now(UTC)), "user": self._person(who)}}
-        return await self.announce(event_key, pull_request, self.people[who], more)
 
     async def _event(self, event_key: str, repo: str, who: str, more: dict[str, Any]) -> Delivery:
         repository = self._repository(f"{WORKSPACE}/{repo}")
