@@ -12,15 +12,18 @@ The story, as data flows through the tree::
          │  store, answer             │                             │
          └─────────────┬──────────────┴──────────────┬──────────────┘
                        ▼                             ▼
-                bot/workflow.py               bot/reports/
+                bot/workflow/                 bot/reports/
                 notice → triage → draft → present → decide → publish (→ undo)
+                       │ when:  bot/worker.py                  (what is due, after a crash too)
                        │ rules: bot/drafts.py, bot/policy.py   (pure)
-                       │ words: prompts/*.md                   (text)
+                       │ cards: bot/cards/                     (pure)
+                       │ words: prompts/*.md                   (text; bot/prompting/ makes a request of them)
                        ▼
                 bot/clients/ jira · bitbucket · slack · claude
                 bot/store/   TinyDB
 
-Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app.
+Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app. `tests/test_architecture.py` has each
+module's layer, and holds it to that. `bot.app` puts all of it together.
 """
 
 __version__ = "0.1.0"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 DRAIN_SECONDS = 12.0
-"""For work that runs at SIGTERM; with the connections' closing it stays under the contract's 20 s."""
+"""For work that runs at SIGTERM; with the connections' closing it stays under the 20 s that the README promises."""
 
 
 def build(settings: Settings, store: Store, clock: Clock) -> Context:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 GRACE = timedelta(hours=2)
-"""How late a missed standup is still worth posting (the contract's number)."""
+"""How late a missed standup is still worth posting."""
 LOOK = 30.0
 """Seconds after which the wall clock is read again at the latest: it can be set, and a laptop can sleep."""
 MEMORY = 10

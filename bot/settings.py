@@ -1,7 +1,7 @@
 """Every setting, declared once, read once, frozen. All problems are named at once, each with the way to mend it.
 
-`load()` is the only reader of the environment and of `.env`; nothing happens at import. The table in the contract of
-the outside (README, `.env.example`) is tested against `Settings.model_fields`.
+`load()` is the only reader of the settings' environment and of `.env`; nothing happens at import. `.env.example` says
+what each setting means, and `tests/test_docs.py` holds it against `Settings.model_fields`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def parse_standup(text: str) -> StandupTime | None:
 
 
 class Settings(BaseSettings):
-    """All settings. Field names are the variables' names in lower case; the contract's section 2 has their meaning."""
+    """All settings. Field names are the variables' names in lower case; `.env.example` has their meaning."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 

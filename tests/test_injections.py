@@ -1,4 +1,4 @@
-"""Faults row 39, as rules: whatever a text says, it stays in its block; whatever a draft says, it is marked."""
+"""Texts that give orders: whatever one says, it stays in its block; whatever a draft says, it is marked."""
 
 from __future__ import annotations
 

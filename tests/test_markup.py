@@ -1,4 +1,4 @@
-"""`bot.markup`, the way out: Markdown → one tree → what the card shows and what Jira gets. Rows 39 and 40 as rules."""
+"""`bot.markup`, the way out: Markdown → one tree → what the card shows and what Jira gets."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from bot.reports.metrics import as_text, figures
 from bot.store import Audit, Put
 from bot.store.tiny import TinyStore
 
-CONTRACT = {
+PROMISED = {  # other programs read these
     "mode", "events", "duplicates", "ignored", "silences", "failures", "drafts", "posted", "edited", "skipped",
     "undone", "claude_calls", "cost_usd", "days",
 }  # fmt: skip
@@ -80,7 +80,7 @@ async def a_day(store: TinyStore, clock: Clock, name: str) -> None:
 
 async def test_an_empty_store(store: TinyStore, clock: Clock) -> None:
     found = await figures(store, clock, None)
-    assert found.keys() >= CONTRACT
+    assert found.keys() >= PROMISED
     assert (found["mode"], found["days"], found["drafts"], found["events"], found["cost_usd"]) == (
         "simulation",
         1,
@@ -99,7 +99,7 @@ async def test_everything_and_the_last_days(store: TinyStore, clock: Clock) -> N
     clock.at -= timedelta(days=1)
     await store.commit(Put("state", {"id": "mode", "mode": "production", "at": clock.now().isoformat()}))
     everything = await figures(store, clock, None)
-    assert {key: everything[key] for key in CONTRACT} == {
+    assert {key: everything[key] for key in PROMISED} == {
         "mode": "production", "events": 6, "duplicates": 3, "ignored": 3, "silences": 3, "failures": 3,
         "drafts": {"posted": 3, "waiting": 3}, "posted": 3, "edited": 3, "skipped": 0, "undone": 3, "claude_calls": 9,
         "cost_usd": 0.3, "days": 3,

@@ -1,4 +1,4 @@
-"""`bot.safety`: rows 41 and 42 of the list of faults, as rules. What goes, what stays, and in what time."""
+"""`bot.safety`: invisible characters and secrets. What goes, what stays, and in what time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is it Slack who knocks? The check before Bolt's (row 26), and the payloads that we parse at the door."""
+"""Is it Slack who knocks? The check before Bolt's, and the payloads that we parse at the door."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class DecisionAnswer(BaseModel):
 
 
 def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | None = None) -> Decision:
-    """Read an answer. The four fields of the contract must be there with exact types; unknown fields are ignored.
+    """Read an answer. The four fields must be there with exact types; unknown fields are ignored.
 
     `drafting` False (triage): the response text is not wanted and is dropped. `refs`: sources other than these are
     dropped. Raises `InvalidAnswer`, or `TooLong` for a reply over the limit.

@@ -35,7 +35,7 @@ async def local_figures(ctx: Context, days: float | None) -> dict[str, Any]:
 async def figures(
     store: Store, clock: Clock, days: float | None, *, timezone: tzinfo = UTC, default_mode: str = "simulation"
 ) -> dict[str, Any]:
-    """The contract's keys and a few more, for the last `days` days (None: everything there is).
+    """The figures by name, for the last `days` days (None: everything there is). Other programs read them: names stay.
 
     `default_mode` is said when none is stored (a new data folder). Times are seconds, None where there is nothing to
     measure: `seconds_to_card` from the event to its draft, `seconds_to_decision` from there to the first decision,

@@ -219,7 +219,7 @@ class Engine:
     def _do(task: Task) -> None:
         try:
             task.future.set_result(task.run())
-        except BaseException as error:  # noqa: BLE001, RUF100 - handed to whoever waits for it
+        except BaseException as error:  # handed to whoever waits for it
             task.future.set_exception(error)
 
     def _write(self, group: list[Commit]) -> None:
@@ -246,7 +246,7 @@ class Engine:
             if bodies:
                 old = {place: self._keys(place) for commit in writers for place in commit.written}
                 self._show(writers, self.journal.append(bodies), old)
-        except BaseException as error:  # noqa: BLE001, RUF100 - every caller of the group gets it; the writer lives on
+        except BaseException as error:  # every caller of the group gets it; the writer lives on
             self.seq, self.head = seq, head
             if not isinstance(error, StoreUnavailable):
                 log.exception("the store's writer failed")

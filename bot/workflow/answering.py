@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 CONTEXT = "context"
-"""The reason that every handled event gets which is context only (contract 3)."""
+"""The reason that every handled event gets which is context only."""
 CROWD = 3
 """Later comments on an issue that may wait beside one; with more of them it is left to the later ones."""
 DRAFTS_PER_ISSUE = 12

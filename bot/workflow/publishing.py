@@ -163,7 +163,7 @@ async def _post(ctx: Context, draft: Draft) -> None:
 
 
 def properties(draft: Draft) -> list[dict[str, Any]]:
-    """The marker, and for an internal reply the service desk's own property (contract 5)."""
+    """The marker, and for an internal reply the service desk's own property."""
     marker = {
         "draft_id": draft.id,
         "sha256": draft.revisions[-1].sha256,

@@ -1,4 +1,4 @@
-"""Faults row 39 through the front door: 300 injections in every place, and a model that obeys them all."""
+"""Texts that give orders, through the front door: 300 injections in every place, and a model that obeys them all."""
 
 from __future__ import annotations
 
