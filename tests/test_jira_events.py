@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from bot.events import EVENT, DraftRequested, Ignored, IssueChanged, IssueCommented, IssueCreated, Malformed
 from bot.issues import Visibility
 from handlers import jira
+from tests.damage import damage
 
 OURS = Path(__file__).parent / "fixtures" / "jira"
 THEIRS = Path(__file__).parents[2] / "shared" / "fixtures" / "jira"
@@ -307,38 +307,11 @@ def test_every_recording_is_understood_or_named_as_ignored(folder: Path) -> None
                 assert event.kind == "issue_created", file
 
 
-JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=20),
-    st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=5), st.none(), max_size=2),
-)  # fmt: skip
-
-
-def paths(value: object, prefix: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Every place in a JSON value."""
-    items: list[tuple[str | int, object]] = []
-    if isinstance(value, dict):
-        items = list(value.items())
-    elif isinstance(value, list):
-        items = list(enumerate(value))
-    return [path for name, child in items for path in ((*prefix, name), *paths(child, (*prefix, name)))]
-
-
 @st.composite
 def mutated(draw: st.DrawFn) -> dict[str, Any]:
     """One of our payloads with one to four places removed or replaced."""
-    payload = copy.deepcopy(load(draw(st.sampled_from(_ours()))))
-    for _ in range(draw(st.integers(1, 4))):
-        places = paths(payload)
-        if not places:
-            break
-        *parents, last = draw(st.sampled_from(places))
-        target: Any = payload
-        for name in parents:
-            target = target[name]
-        if draw(st.booleans()):
-            del target[last]
-        else:
-            target[last] = draw(JUNK)
+    payload = load(draw(st.sampled_from(_ours())))
+    damage(draw, payload)
     return payload
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, negative_data_reject
 
 from handlers import openapi
 from handlers.body import NotJson, read_object
+from tests.damage import damage
 from tests.sidecar_harness import (
     BITBUCKET_SECRET,
     FIXTURES,
@@ -99,25 +99,12 @@ class Signed(AuthBase):
         return request
 
 
-JUNK: st.SearchStrategy[Any] = (
-    st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.just([]) | st.just({})
-)
-
-
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[str, bytes, str]:
-    """(path, body, event key): one of our payloads with a few places removed or replaced."""
+    """(path, body, event key): one of our payloads, damaged."""
     file = draw(st.sampled_from(sorted(FIXTURES.glob("*/*.json"))))
     found: Any = json.loads(file.read_text())
-    for _ in range(draw(st.integers(1, 3))):
-        target, last = found, draw(st.sampled_from(sorted(found) or ["x"]))
-        while isinstance(target.get(last), dict) and target[last] and draw(st.integers(0, 3)):
-            target = target[last]
-            last = draw(st.sampled_from(sorted(target)))
-        if draw(st.booleans()):
-            target.pop(last, None)
-        else:
-            target[last] = copy.deepcopy(draw(JUNK))
+    damage(draw, found)
     return f"/webhooks/{file.parent.name}", raw(found), file.stem.partition("__")[0].replace("_", ":", 1)
 
 

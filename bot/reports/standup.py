@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.asking import ask_for
 from bot.cards import Message
-from bot.drafts import OPEN, Draft
+from bot.drafts import OPEN
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.issues import Issue, PullRequest
@@ -26,6 +26,7 @@ from bot.reports.facts import Fact, StandupFacts
 from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
 from bot.schedule import Run, claim, settled
 from bot.store import Audit, Delete, Put
+from bot.workflow.records import read_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -51,7 +52,7 @@ async def gather(ctx: Context, now: datetime) -> StandupFacts:
         found += rules.pull_request(pr, project, since, now)
     for state in sorted(OPEN):
         for record in await ctx.store.find("drafts", state=str(state)):
-            found.append(rules.draft(_draft(record), zone))
+            found.append(rules.draft(read_draft(record), zone))
     projects = tuple(sorted({fact.project for fact in found} | set(ctx.settings.jira_projects)))
     return StandupFacts(
         now=now, since=since, timezone=ctx.settings.pmagent_timezone, projects=projects, facts=tuple(found), notes=notes
@@ -203,7 +204,3 @@ async def _pull_requests(ctx: Context) -> list[tuple[str, PullRequest]]:
         if watched:
             found.append((watched[0], pr))
     return sorted(found, key=lambda pair: pair[1].updated)
-
-
-def _draft(record: dict[str, Any]) -> Draft:
-    return Draft.model_validate({k: v for k, v in record.items() if k in Draft.model_fields})
