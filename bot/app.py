@@ -57,7 +57,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Context:
     return ctx
 
 
-async def serve(settings: Settings, clock: Clock | None = None) -> int:
+async def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code: 0 after a drain, 2 when Slack refuses the token.
 
     Raises `bot.store.lock.DataFolderLocked` when another process holds the data folder, `UserError` when the store
@@ -75,7 +75,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    clock = clock or SystemClock()
+    clock = SystemClock()
     store = TinyStore.open(settings.pmagent_data_dir, clock=clock)
     ctx = build(settings, store, clock)
     background: list[asyncio.Task[None]] = []

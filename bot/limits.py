@@ -49,7 +49,7 @@ class Proxies:
     """Works out who a request comes from. `trusted`: addresses or networks whose X-Forwarded-For is believed."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
-        self._networks = [ip_network(entry, strict=False) for entry in trusted if _is_network(entry)]
+        self._networks = [ip_network(entry, strict=False) for entry in trusted]
 
     def client(self, scope: Scope) -> str:
         """The sender's address: the connection's, or the nearest one in X-Forwarded-For that is no proxy of ours."""
@@ -81,14 +81,6 @@ def is_local(scope: Scope) -> bool:
     if any(name in (b"forwarded", b"x-real-ip") for name, _ in scope["headers"]):
         return False
     return all((found := _address(entry)) is not None and found.is_loopback for entry in entries)
-
-
-def _is_network(entry: str) -> bool:
-    try:
-        ip_network(entry, strict=False)
-    except ValueError:
-        return False  # a name: names are not looked up for each request
-    return True
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

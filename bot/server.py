@@ -14,7 +14,6 @@ import contextlib
 import socket
 from asyncio import BaseTransport, TimerHandle
 from collections.abc import Iterator
-from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -91,10 +90,10 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int = 10, **options: Any) -> Server:
-    """A server for `app`. Start it with `serve(sockets=[listen(host, port)])`; the lifespan is the app's.
+def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int) -> Server:
+    """A server for `app`. Start it with `serve(sockets=[listen(host, port)])`.
 
-    `seconds`: for a request to arrive; `drain_seconds`: for open requests when it stops; `options`: uvicorn's.
+    `seconds`: for a request to arrive; `drain_seconds`: for open requests when it stops.
     """
     protocol = type("Protocol", (Protocol,), {"seconds": seconds})
     config = uvicorn.Config(
@@ -107,7 +106,6 @@ def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int = 
         proxy_headers=False,  # bot.limits decides whom to believe
         server_header=False,
         timeout_graceful_shutdown=drain_seconds,
-        **options,
     )
     return Server(config)
 

@@ -21,8 +21,8 @@ from bot.cards.parts import (
     link,
     one_line,
     paragraph,
-    said,
     text,
+    whisper,
 )
 from bot.drafts import Draft, DraftState
 
@@ -78,7 +78,7 @@ def mode_page(setting: ModeSetting, now: datetime, timezone: ZoneInfo) -> Messag
 def pending_page(drafts: Sequence[Draft], *, site: str, team_url: str, now: datetime, timezone: ZoneInfo) -> Message:
     """The drafts that wait, oldest first, each with its card."""
     if not drafts:
-        return said("No draft waits for a decision.")
+        return whisper("No draft waits for a decision.")
     rows = []
     for draft in drafts[:MAX_ROWS]:
         state = STATES.get(draft.state, str(draft.state))
@@ -98,7 +98,7 @@ def pending_page(drafts: Sequence[Draft], *, site: str, team_url: str, now: date
 def why_page(key: str, lines: Sequence[WhyLine], *, site: str, now: datetime, timezone: ZoneInfo) -> Message:
     """What became of an issue's events, newest first."""
     if not lines:
-        return said(f"No event of {key} has come in. Is its project in the webhook's filter?")
+        return whisper(f"No event of {key} has come in. Is its project in the webhook's filter?")
     rows = [
         (
             text(clock(line.at, now, timezone), bold=True),

@@ -1,6 +1,6 @@
 """The sidecar: one FastAPI application from the webhooks' doors and the status pages.
 
-Slack's own endpoint (HTTP mode) and the lifespan are `bot.app`'s to add: this module starts nothing.
+Slack's own endpoint (HTTP mode) is `bot.app`'s to add: this module starts nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from bot import __version__
 from handlers import document, status
 
 if TYPE_CHECKING:
-    from starlette.types import Lifespan
-
     from bot.context import Context
 
 DESCRIPTION = """Where Jira and Bitbucket report what happened. Each delivery is verified, recorded on stable storage
@@ -22,16 +20,9 @@ and only then answered. What becomes of it is shown by `/pmagent why KEY` in Sla
 `python -m bot export webhook_events`."""
 
 
-def create_sidecar(
-    ctx: Context | None = None,
-    *,
-    lifespan: Lifespan[FastAPI] | None = None,
-) -> FastAPI:
-    """The application. Without a context it can describe itself and nothing else.
-
-    `lifespan`: the composition root's, where it has one.
-    """
-    app = FastAPI(title="PM Agent", version=__version__, description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
+def create_sidecar(ctx: Context | None = None) -> FastAPI:
+    """The application. Without a context it can describe itself and nothing else."""
+    app = FastAPI(title="PM Agent", version=__version__, description=DESCRIPTION, redoc_url=None)
     if ctx is not None:
         from handlers.webhooks import gates  # here: `openapi` needs no markup, no store and no workflow
 

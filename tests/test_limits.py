@@ -82,7 +82,7 @@ class TestRate:
             "client": (peer, 1) if peer else None,
             "headers": [(b"x-forwarded-for", line.encode()) for line in forwarded],
         }
-        assert Proxies(["127.0.0.1", "10.0.0.0/8", "not an address"]).client(scope) == client
+        assert Proxies(["127.0.0.1", "10.0.0.0/8"]).client(scope) == client
 
     async def test_a_network_of_ipv6_is_one_client(self, tmp_path: Path) -> None:
         async with running(tmp_path, PMAGENT_RATE_LIMIT="1/minute") as sidecar:

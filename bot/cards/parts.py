@@ -83,9 +83,9 @@ def rich(*elements: Block, block_id: str | None = None) -> Block:
     return {"type": "rich_text", **({"block_id": block_id} if block_id else {}), "elements": list(elements)}
 
 
-def paragraph(*parts: str | Block, block_id: str | None = None) -> Block:
+def paragraph(*parts: str | Block) -> Block:
     """A rich_text block of one paragraph; strings become text elements, so foreign text is safe in it."""
-    return rich(section(*parts), block_id=block_id)
+    return rich(section(*parts))
 
 
 def bullets(items: Iterable[Sequence[str | Block] | str]) -> Block:
@@ -145,11 +145,6 @@ def whisper(*parts: str | Block) -> Message:
     sentence = " ".join(part for part in parts if isinstance(part, str)).strip().split("\n")[0]
     escaped = sentence[:200].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return Message([paragraph(*parts)], escaped or "PM Agent answered you privately.")
-
-
-def said(sentence: str, *, more: Sequence[Block] = ()) -> Message:
-    """A private answer of one sentence, with further blocks."""
-    return Message([paragraph(sentence), *more], whisper(sentence).text)
 
 
 def key_of(value: str) -> str:

@@ -148,29 +148,28 @@ class JiraStandIn(StandIn):
         )
         return written
 
-    async def edit_comment(self, key: str, comment_id: str, text: str, *, retries: int = 5) -> JiraComment:
+    async def edit_comment(self, key: str, comment_id: str, text: str) -> JiraComment:
         """Change a comment's words and announce it."""
         found = self.find_comment(key, comment_id)
         found.text, found.body, found.updated = text, adf.from_wiki(text), jira_world.now()
         self.issues[key].updated = found.updated
-        await self.announce("comment_updated", self.issues[key], found, retries=retries)
+        await self.announce("comment_updated", self.issues[key], found)
         return found
 
-    async def remove_comment(self, key: str, comment_id: str, *, announce: bool = True) -> None:
+    async def remove_comment(self, key: str, comment_id: str) -> None:
         """Delete a comment, whoever wrote it, and announce it."""
         found = self.find_comment(key, comment_id)
         self.issues[key].comments.remove(found)
         await self.changed()
-        if announce:
-            await self.announce("comment_deleted", self.issues[key], found)
+        await self.announce("comment_deleted", self.issues[key], found)
 
     async def move(self, key: str, status: str, *, by: str = "ana", announce: bool = True) -> None:
         """Change the status."""
         await self.change(key, "status", status, by=by, announce=announce)
 
-    async def assign(self, key: str, who: str | None, *, by: str = "ana", announce: bool = True) -> None:
+    async def assign(self, key: str, who: str | None) -> None:
         """Change the assignee; None: nobody."""
-        await self.change(key, "assignee", who, by=by, announce=announce)
+        await self.change(key, "assignee", who)
 
     async def change(
         self, key: str, name: str, value: Any, *, by: str = "ana", announce: bool = True, at: datetime | None = None

@@ -38,9 +38,9 @@ Deed = Callable[[Json], Awaitable[Json]]
 class Site:
     """Routes on the stage's own server. Call `mount` before the stage opens."""
 
-    def __init__(self, stage: Stage, *, model: str = "stand-in") -> None:
+    def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.model = model
+        self.model = "stand-in"
         self.exchanges: list[Exchange] = []
         self._streams: set[asyncio.Queue[Json]] = set()
         self._watcher: asyncio.Task[None] | None = None

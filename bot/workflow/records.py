@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.drafts import BUSY, OPEN, Draft
 from bot.errors import UserError
-from bot.store import Audit, Delete, Expect, Put, Record
+from bot.store import Audit, Expect, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -38,17 +38,14 @@ async def load_draft(ctx: Context, draft_id: str) -> Draft:
     return read_draft(record)
 
 
-async def save_draft(
-    ctx: Context, before: Draft, after: Draft, *audit: Audit, changes: tuple[Put | Delete, ...] = ()
-) -> Draft:
-    """Replace `before` by `after`, with follow-up changes and audit records, in one atomic write.
+async def save_draft(ctx: Context, before: Draft, after: Draft, *audit: Audit) -> Draft:
+    """Replace `before` by `after`, with its audit records, in one atomic write.
 
     Raises `bot.store.Conflict` when the stored draft is not `before` any more (its state, wording or card changed).
     """
     old = draft_record(before)
     await ctx.store.commit(
         Put("drafts", draft_record(after)),
-        *changes,
         expect=(Expect("drafts", before.id, {"version": old["version"], "card": old["card"]}),),
         audit=audit,
     )
