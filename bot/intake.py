@@ -112,7 +112,7 @@ async def _count_duplicate(ctx: Context, key: str, audit: Audit, first: str) -> 
     except Conflict:
         if await ctx.store.get("keys", key) is None:
             return False
-        # The key is durable, so the first one was; its record has moved to an archive since.
+        # The key is durable, so the first one was; its record has gone since.
         await ctx.store.commit(audit=[line])
     return True
 

@@ -25,8 +25,8 @@ def berlin(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=BERLIN)
 
 
-def days(runs: object) -> list[tuple[str, bool]]:
-    return [(run.day.isoformat(), run.missed) for run in runs]  # type: ignore[attr-defined]
+def days(runs: tuple[Run, ...]) -> list[tuple[str, bool]]:
+    return [(run.day.isoformat(), run.missed) for run in runs]
 
 
 MONDAY, TUESDAY, FRIDAY = date(2026, 11, 23), date(2026, 11, 24), date(2026, 11, 20)

@@ -107,7 +107,7 @@ def _parser(*without: str) -> MarkdownIt:
     md.inline.ruler.before("link", "mention", _mention)
     md.validateLink = lambda url: True  # type: ignore[method-assign]  # the documented way; what is allowed we say ourselves
     md.normalizeLink = lambda url: url  # type: ignore[method-assign]  # and on the address as it was written
-    md.normalizeLinkText = lambda link: link  # type: ignore[method-assign]
+    md.normalizeLinkText = lambda link: link  # type: ignore[method-assign]  # the same for its text
     return md
 
 

@@ -104,7 +104,7 @@ async def test_edit_is_an_approval_of_the_edited_text(stage: Stage) -> None:
     assert posted.properties["pm-agent"]["sha256"] == hashlib.sha256(b"Ana is on it; *Chen* reviews next.").hexdigest()
     assert "Ana is on it" in card.words
     [draft] = await exported(stage, "drafts")
-    assert [r["by"] for r in draft["revisions"]] == ["claude", f"slack:{DANA}"]  # type: ignore[attr-defined]
+    assert [r["by"] for r in draft["revisions"]] == ["claude", f"slack:{DANA}"]  # type: ignore[attr-defined]  # JSON
 
 
 async def test_skip_writes_nothing(stage: Stage) -> None:

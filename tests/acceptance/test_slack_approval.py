@@ -165,7 +165,7 @@ async def test_21_people_who_may_not_decide(stage: Stage) -> None:
     for user, words in says.items():
         for button in ("Approve", "Skip", "Edit"):
             in_time(await stage.slack.click(user, card, button))
-        await stage.slack.until(lambda user=user: len(stage.slack.whispers(user)) == 3)  # type: ignore[misc]
+        await stage.slack.until(lambda user=user: len(stage.slack.whispers(user)) == 3)  # type: ignore[misc]  # bound at once
         assert all(words in w.words for w in stage.slack.whispers(user))
         assert stage.slack.modal(user) is None
     assert card.payload == before.payload
@@ -374,6 +374,6 @@ async def test_the_home_tab_is_drawn(stage: Stage) -> None:
     await waiting_card(stage)
     for user in (DANA, LENA):
         await stage.slack.home(user)
-        await stage.slack.until(lambda user=user: user in stage.slack.homes)  # type: ignore[misc]
+        await stage.slack.until(lambda user=user: user in stage.slack.homes)  # type: ignore[misc]  # bound at once
     assert "ECD-1" in json.dumps(stage.slack.homes[DANA])
     assert "ECD-1" not in json.dumps(stage.slack.homes[LENA])

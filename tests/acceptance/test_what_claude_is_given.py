@@ -87,7 +87,7 @@ async def test_43_what_is_no_answer_is_asked_for_once_more_and_then_said(
     assert len(stage.claude.requests) == 2
     assert await exported(stage, "drafts") == []
     [cycle] = await exported(stage, "agent_cycles")
-    assert (cycle["outcome"], len(cycle["calls"])) == ("failure", 2)  # type: ignore[arg-type]
+    assert (cycle["outcome"], len(cycle["calls"])) == ("failure", 2)  # type: ignore[arg-type]  # JSON
     stage.claude.script(YES)
     await stage.slack.click(DANA, notice, "Retry")
     await stage.slack.card("ECD-1", button="Approve")
