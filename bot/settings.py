@@ -239,9 +239,11 @@ class Settings(BaseSettings):
             from limits import parse_many
 
             try:
-                parse_many(value)
+                rates = parse_many(value)
             except ValueError:
                 raise _fail("is not a rate such as 6000/minute") from None
+            if any(rate.amount == 0 for rate in rates):
+                raise _fail("lets nothing through; leave it empty for no limit")
         return value.strip()
 
     @model_validator(mode="after")
@@ -353,8 +355,16 @@ _EMPTY_MEANS_OFF = ("PMAGENT_STANDUP_AT", "PMAGENT_RATE_LIMIT")
 
 
 def read_environment(folder: Path | None = None) -> dict[str, str]:
-    """Our variables by upper-case name: the process's environment, over `.env` in `folder` (default: here)."""
-    dotenv = DotEnvSettingsSource(Settings, env_file=(folder or Path.cwd()) / ".env", env_file_encoding="utf-8-sig")
+    """Our variables by upper-case name: the process's environment, over `.env` in `folder` (default: here).
+
+    Raises `SettingsError` when `.env` is there and cannot be read.
+    """
+    path = (folder or Path.cwd()) / ".env"
+    try:
+        dotenv = DotEnvSettingsSource(Settings, env_file=path, env_file_encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        why = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error.strerror}"
+        raise SettingsError((Problem(".env", why, "save it as UTF-8, readable by this user"),)) from None
     merged = {**dotenv(), **EnvSettingsSource(Settings)()}
     known = set(Settings.model_fields)
     return {name.upper(): value for name, value in merged.items() if name in known and isinstance(value, str)}

@@ -162,3 +162,16 @@ def test_any_texts_give_settings_or_named_problems(values: dict[str, str]) -> No
     except SettingsError as error:
         found = error.problems or (Problem("", "", ""),)
     assert all(p.variable in {n.upper() for n in Settings.model_fields} and p.what for p in found)
+
+
+@pytest.mark.parametrize("content", ["JIRA_URL=ü".encode("cp1252"), "JIRA_URL=x".encode("utf-16")])
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(SettingsError) as raised:
+        read_environment(tmp_path)
+    assert [p.variable for p in raised.value.problems] == [".env"]
+
+
+def test_a_rate_that_lets_nothing_through_is_refused() -> None:
+    with pytest.raises(SettingsError, match="lets nothing through"):
+        load({"PMAGENT_RATE_LIMIT": "0/minute"})

@@ -194,11 +194,11 @@ class _Ending:
         return [self._said(*parts)]
 
     def expired(self) -> list[Block]:
-        ended = clock(self.draft.expires, self.now, self.timezone)
+        cause = self.draft.note or f"{clock(self.draft.expires, self.now, self.timezone)}: nobody decided."
         return [
             self._said(
-                text(f"Expired {ended}: nobody decided.", bold=True),
-                f" {self._nothing} For a new draft: ",
+                text("Expired", bold=True),
+                f" {cut(cause, 300)} {self._nothing} For a new draft: ",
                 text(f"/pmagent draft {self.draft.issue.key}", code=True),
             )
         ]

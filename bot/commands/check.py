@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
             for problem in error.problems
         ]
         wrong = {problem.variable for problem in error.problems}
-        lines += [Line(name, True, "is readable") for name in sorted(read_environment()) if name not in wrong]
+        if ".env" not in wrong:
+            lines += [Line(name, True, "is readable") for name in sorted(read_environment()) if name not in wrong]
         lines.append(Line("the rest", False, "is tried once the settings are whole", "mend the lines above"))
     else:
         count = len(read_environment())

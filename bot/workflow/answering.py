@@ -102,8 +102,7 @@ async def _settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
             raise Silence("written by an app", f"{comment.author.name} is a bot")
         if not comment.text.strip():
             raise Silence("no words", "the comment holds no text")
-        if event.edited:
-            await _settle_edit(ctx, event, record)
+        await _settle_by_versions(ctx, event, record)
     if isinstance(event, DraftRequested):
         return
     recent = await ctx.store.find("drafts", issue_key=event.issues[0])
@@ -131,20 +130,22 @@ async def _settle_by_later(ctx: Context, record: Record, drafts: list[Record]) -
             raise Silence("a newer comment has a draft", "it was written with this one in view")
 
 
-async def _settle_edit(ctx: Context, event: IssueCommented, record: Record) -> None:
+async def _settle_by_versions(ctx: Context, event: IssueCommented, record: Record) -> None:
+    """One comment comes as it was written and again with each edit, in no promised order: each is answered once."""
     drafts = [read_draft(r) for r in await ctx.store.find("drafts", issue_key=event.issues[0])]
     replied = {DraftState.POSTED, DraftState.POSTING, DraftState.APPROVED, DraftState.UNKNOWN, DraftState.LOOKING}
     if any(d.answered == event.comment.id and d.state in replied | {DraftState.UNDOING} for d in drafts):
-        raise Silence(CONTEXT, "an edit of a comment that has a reply of ours")
-    earlier = [
-        r["event"]["comment"]["text"]
-        for r in await ctx.store.find("webhook_events", issue=event.issues[0])
-        if r["id"] < record["id"]
-        and r["kind"] == event.kind
-        and r["event"]
-        and r["event"]["comment"]["id"] == event.comment.id
+        raise Silence(CONTEXT, "the comment has a reply of ours")
+    versions = [
+        EVENT.validate_python(r["event"])
+        for r in await ctx.store.find("webhook_events", issue=event.issues[0], kind=event.kind)
+        if r["id"] != record["id"] and r["event"] and r["event"]["comment"]["id"] == event.comment.id
     ]
-    if earlier and not words_changed(earlier[-1], event.comment.text):
+    known = [v.comment for v in versions if isinstance(v, IssueCommented)]
+    if any(other.updated > event.comment.updated for other in known):
+        raise Silence(CONTEXT, "a later version of this comment came before it")
+    earlier = sorted((c for c in known if c.updated < event.comment.updated), key=lambda c: c.updated)
+    if event.edited and earlier and not words_changed(earlier[-1].text, event.comment.text):
         raise Silence(CONTEXT, "an edit that changed no words")
 
 

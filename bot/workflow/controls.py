@@ -169,7 +169,9 @@ async def why(ctx: Context, key: str, limit: int = 10) -> list[WhyLine]:
         if cycles:
             cycle = cycles[-1]
             reason = cycle["reason"] + (f": {cycle['reasoning']}" if cycle.get("reasoning") else "")
-            lines.append(WhyLine(at, event["kind"], cycle["outcome"], reason, cycle.get("draft_id")))
+            draft = await ctx.store.get("drafts", cycle["draft_id"]) if cycle.get("draft_id") else None
+            outcome = f"draft, {draft['state']}" if draft else cycle["outcome"]
+            lines.append(WhyLine(at, event["kind"], outcome, reason, cycle.get("draft_id")))
         else:
             waiting = ctx.worker.waiting.get(event["id"], "waits to be worked on")
             reason = waiting if event["state"] == "received" else (event["reason"] or "")

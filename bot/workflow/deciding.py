@@ -13,7 +13,7 @@ from bot.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Re
 from bot.errors import UserError
 from bot.events import DraftRequested
 from bot.store import Audit, Conflict
-from bot.workflow.controls import mode
+from bot.workflow.controls import expire, mode
 from bot.workflow.records import audit, load_draft, save_draft
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ async def decide(
         now = ctx.clock.now()
         if draft.state not in states:
             raise Lost(who_was_first(ctx, draft, by.id))
+        if draft.state in (S.WAITING, S.HELD) and draft.expires <= now:
+            await expire(ctx)  # the sweep comes once a minute; a click does not get in between
+            continue
         current = await mode(ctx)
         if draft.mode != current.mode and action != "look_again":  # looking writes nothing
             ctx.worker.wake_draft(draft_id)
@@ -159,7 +162,9 @@ def who_was_first(ctx: Context, draft: Draft, by: str) -> str:
     if draft.state == S.SUPERSEDED:
         return "A newer draft on this issue has taken this one's place. Please decide on that one."
     if draft.state == S.EXPIRED:
-        return f"This draft has expired. For a new one: /pmagent draft {draft.issue.key}"
+        return f"This draft has expired. {draft.note} For a new one: /pmagent draft {draft.issue.key}".replace(
+            "  ", " "
+        )
     last = next(iter(draft.decided[::-1]), None)
     approval = next((d for d in draft.decided[::-1] if d.action in _APPROVING), None)
     # Who looked for the comment, or failed to withdraw it, came later; whose text it is approved it.

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bot.demo.hooks import signature
+from bot.demo.slack_people import DANA
 from bot.demo.stage import BotFailed, Stage
 from tests.acceptance.test_main_path import YES, exported
 
@@ -149,3 +150,34 @@ async def test_14_killed_between_storing_and_answering(stage: Stage) -> None:
     assert (await stage.jira.deliver(payload, identifier="same")).answer["status"] == "duplicate"
     await stage.slack.card("ECD-1")
     assert len(await exported(stage, "drafts")) == 1
+
+
+async def test_11_a_comment_that_comes_after_its_own_edit_is_not_answered_twice(stage: Stage) -> None:
+    await stage.start_bot()
+    stage.claude.script(YES)
+    written_first, _ = question(stage, "ECD-1")
+    comment = stage.jira.comments("ECD-1")[0]
+    await asyncio.sleep(0.05)  # Jira's times are milliseconds
+    await stage.jira.edit_comment("ECD-1", comment.id, "Is anybody looking at this, and when is it done?")
+    card = await stage.slack.card("ECD-1")
+    late = await stage.jira.deliver(written_first)
+    assert late.status == 202
+    cycles: list[dict[str, object]] = []
+    while len(cycles) < 2:
+        cycles = await exported(stage, "agent_cycles")
+    assert [(c["outcome"], c["reason"]) for c in cycles] == [("draft", ""), ("silence", "context")]
+    assert "later version" in str(cycles[1]["reasoning"])
+    assert [m.ts for m in await stage.slack.cards()] == [card.ts]
+
+
+async def test_an_expired_draft_is_not_approved_before_the_sweep(stage: Stage) -> None:
+    await stage.start_bot(PMAGENT_DRAFT_DAYS="0.00002")
+    stage.claude.script(YES)
+    payload, _ = question(stage, "ECD-1")
+    await stage.jira.deliver(payload)
+    card = await stage.slack.card("ECD-1", button="Approve")
+    await asyncio.sleep(2.0)
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.whispered(DANA, "This draft has expired.")
+    await stage.slack.changes(card, "nobody decided")
+    assert not stage.jira.posted("ECD-1")
