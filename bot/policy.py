@@ -215,11 +215,16 @@ _INLINE_CODE = re.compile(r"`[^`\n]+`")
 _ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]{0,15}://|\bwww\.|\bmailto:)[^\s<>\"]+", re.IGNORECASE)
 _GREEK_QUESTION = re.compile(r"[Ͱ-Ͻἀ-῿];")  # Greek is typed with a semicolon for its question mark
 
+_QUESTION_PARTICLE = re.compile(r"[かカ吗嗎](?=\s*(?:[。．.!！]|$))", re.MULTILINE)
+# Japanese and Chinese end a question with a particle, often without a mark.
+
 
 def asks_something(text: str) -> bool:
-    """Whether the text (Markdown) holds a question mark of any script, outside code and addresses."""
+    """Whether the text (Markdown) holds a question mark of any script, or a question's particle, outside code and
+    addresses."""
     prose = _ADDRESS.sub(_end_of_address, _INLINE_CODE.sub(" ", _without_fences(text)))
-    return any(c in QUESTION_MARKS for c in prose) or _GREEK_QUESTION.search(prose) is not None
+    marked = any(c in QUESTION_MARKS for c in prose)
+    return marked or any(sign.search(prose) for sign in (_GREEK_QUESTION, _QUESTION_PARTICLE))
 
 
 def _without_fences(text: str) -> str:

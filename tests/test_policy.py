@@ -178,6 +178,7 @@ def test_an_edit_of_punctuation_is_no_edit(before: str, after: str, changed: boo
     [
         "Is anybody looking at this?", "¿Cuándo?", "什么时候？", "متى؟", "Պատրաստ է՞", "έτοιμο;", "έτοιμο\u037e",
         "Did you see https://example.net/a?", "Was ist das ⁉", "done ❓", "see `a ? b : c` or not?",
+        "いつ終わりますか。", "完成了吗", "まだですか\nよろしく",
     ],
 )  # fmt: skip
 def test_questions_of_any_script(text: str) -> None:
@@ -189,6 +190,7 @@ def test_questions_of_any_script(text: str) -> None:
     [
         "", "All done.", "see https://example.net/?page=2", "`a ? b : c`", "```\nwhy?\n```\nfixed", "~~~\n?\n~~~",
         "[the list](https://example.net/?q=1)", "www.example.net/?x=1", "a; b; c", "```\nnever closed?",
+        "これは終わりました。", "明日か明後日",
     ],
 )  # fmt: skip
 def test_no_question(text: str) -> None:
