@@ -3,7 +3,8 @@
 ::
 
     notice      bot.intake       a delivery is stored, once, and the worker is woken
-    triage      answering        rules, then Jira, then the cheap model: is an answer due?
+    triage      settling         rules that need no model: is an answer out of the question?
+                answering        the issue read from Jira, then the cheap model: is an answer due?
     draft       answering        the strong model writes it; it is stored, older drafts retire
     present     presenting       the card in Slack follows the stored draft, whatever is restarted
     decide      deciding         a click becomes a state, by compare and set; the loser hears who won

@@ -83,6 +83,7 @@ async def test_33_unknown_offers_look_again_and_post_again(stage: Stage) -> None
     assert card.buttons[:2] == ["Look again", "Post again"]
     assert await state(stage) == "unknown"
     await stage.slack.click(SAM, card, "Look again")
+    await stage.slack.changes(card, "Looking for the comment")
     await stage.slack.card("ECD-1", button="Look again", seconds=20)
     assert len(stage.jira.calls(POST)) == 1
     await stage.slack.click(SAM, card, "Post again")
