@@ -83,13 +83,21 @@ class Tab:
             f"[...{where}.querySelectorAll({json.dumps(selector)})]"
             f".filter(e => !{json.dumps(text)} || e.innerText.trim() === {json.dumps(text)}).at(-1)"
         )
-        await self.until(find + " !== undefined")
-        spot = await self.js(
-            f"(() => {{ const e = {find}; e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
-            "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
-        )
-        for kind in ("mousePressed", "mouseReleased"):
-            await self.ask("Input.dispatchMouseEvent", type=kind, x=spot[0], y=spot[1], button="left", clickCount=1)
+        # A page that redraws between press and release makes no click of it: a person presses again.
+        for _ in range(20):
+            await self.until(find + " !== undefined")
+            spot = await self.js(
+                f"(() => {{ const e = {find}; e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
+                "window.pressed = false;"
+                "document.addEventListener('click', () => { window.pressed = true }, {capture: true, once: true});"
+                "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
+            )
+            for kind in ("mousePressed", "mouseReleased"):
+                await self.ask("Input.dispatchMouseEvent", type=kind, x=spot[0], y=spot[1], button="left", clickCount=1)
+            if await self.js("window.pressed"):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{selector} {text!r} could not be clicked")
 
     async def type(self, selector: str, text: str) -> None:
         """Replace what stands in an input, as a person would."""
@@ -104,12 +112,13 @@ class Tab:
             await self.ask("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, **text)
 
     async def become(self, name: str) -> None:
-        """Play another person."""
+        """Play another person, and let the page draw what they see."""
         await self.js(
             "(() => { const s = document.getElementById('player');"
             f"s.value = [...s.options].find(o => o.text.startsWith({json.dumps(name)})).value;"
             "s.dispatchEvent(new Event('change')) })()"
         )
+        await asyncio.sleep(0.3)
 
     async def picture(self, path: Path) -> None:
         shot = await self.ask("Page.captureScreenshot", format="png")
