@@ -1,9 +1,8 @@
 """What Bitbucket Cloud tells us, in our own words. All of it is context for the issues that it names; nothing here
 is ever answered.
 
-Handled: pull request events, pushes of branches, commit statuses. Issue keys are looked for in the branch, the title
-and the commit messages, and count when their project is watched; in branch names also in lower case, for projects
-that are configured by name. Everything else is ignored by its name. No clock, no I/O.
+Handled: pull request events, pushes of branches, commit statuses. Issue keys are looked for (`bot.issue_keys`) in the
+branch, the title and the commit messages. Everything else is ignored by its name. No clock, no I/O.
 """
 
 from __future__ import annotations
@@ -11,21 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from bot.events import BranchPushed, BuildReported, Event, Ignored, Malformed, PullRequestChanged
+from bot.issue_keys import find_keys
 from bot.issues import Person, PullRequest
 from handlers.fields import Fields, address, kind_of, one_line
 
-MAX_KEYS = 20
 MAX_COMMITS = 10
 NO_KEY = "no issue key of a watched project in branch, title or commits"
 PULL_REQUEST_ACTIONS = frozenset({
     "created", "updated", "approved", "unapproved", "changes_request_created", "changes_request_removed", "fulfilled",
     "rejected", "comment_created", "comment_updated", "comment_deleted", "comment_resolved", "comment_reopened",
 })  # fmt: skip
-_KEY = re.compile(r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]+)-([1-9]\d{0,9})(?![0-9A-Za-z])")
 _REPOSITORY = re.compile(r"(?!\.\.?/)[A-Za-z0-9_.{}-]{1,128}/(?!\.\.?$)[A-Za-z0-9_.{}-]{1,128}")
 
 Keys = Callable[..., tuple[str, ...]]
@@ -62,24 +59,6 @@ def parse(
     if kind == "pr":
         return Ignored(reason=f"{named} comes from Bitbucket Data Center, which is not handled", kind=named)
     return Ignored(reason=f"{named} is a kind of event that is not handled", kind=named)
-
-
-def find_keys(
-    branch: str, *texts: str, watches: Callable[[str], bool], projects: tuple[str, ...] = ()
-) -> tuple[str, ...]:
-    """The issue keys in a branch's name and in texts, in that order, each once, at most 20."""
-    found: dict[str, None] = {}
-    if projects:
-        found.update((f"{m[1].upper()}-{m[2]}", None) for m in _any_case(projects).finditer(branch))
-    for text in (branch, *texts):
-        found.update((m[0], None) for m in _KEY.finditer(text) if watches(m[1]))
-    return tuple(found)[:MAX_KEYS]
-
-
-@lru_cache(maxsize=8)
-def _any_case(projects: tuple[str, ...]) -> re.Pattern[str]:
-    names = "|".join(re.escape(p) for p in projects)
-    return re.compile(rf"(?<![A-Za-z0-9])({names})-([1-9]\d{{0,9}})(?![0-9A-Za-z])", re.IGNORECASE)
 
 
 def _pull_request(action: str, root: Fields, keys: Keys) -> Event | Ignored:

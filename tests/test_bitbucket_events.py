@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.events import EVENT, BranchPushed, BuildReported, Ignored, Malformed, PullRequestChanged
+from bot.issue_keys import find_keys
 from handlers import bitbucket
 from tests.damage import damage
 
@@ -210,11 +211,11 @@ class TestKeys:
     )
     def test_where_they_are_found(self, branch: str, texts: tuple[str, ...], keys: tuple[str, ...]) -> None:
         projects = ("ECD", "OPS")
-        assert bitbucket.find_keys(branch, *texts, watches=projects.__contains__, projects=projects) == keys
+        assert find_keys(branch, *texts, watches=projects.__contains__, projects=projects) == keys
 
     def test_many(self) -> None:
         text = " ".join(f"ECD-{n}" for n in range(1, 200))
-        assert len(bitbucket.find_keys("main", text, watches=watches)) == 20
+        assert len(find_keys("main", text, watches=watches)) == 20
 
 
 class TestMalformed:
