@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.events import BranchPushed, BuildReported, Event, Ignored, Malformed, PullRequestChanged
-from bot.issue_keys import find_keys
+from bot.issue_keys import MAX_KEYS, find_keys
 from bot.issues import Person, PullRequest
 from handlers.fields import Fields, address, kind_of, one_line
 
