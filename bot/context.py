@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bot.pressure import Pressure
+
 if TYPE_CHECKING:
     from bot.clients.bitbucket import Bitbucket
     from bot.clients.claude import Claude
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """Settings, the store, the four outside services, who may do what, the clock and the worker."""
+    """Settings, the store, the four outside services, who may do what, the clock, the worker, the door's pressure."""
 
     settings: Settings
     store: Store
@@ -32,3 +34,4 @@ class Context:
     people: People
     clock: Clock
     worker: Worker = field(init=False)
+    pressure: Pressure = field(default_factory=Pressure)
