@@ -1,6 +1,6 @@
 """Notice: a delivery becomes a record, once, on stable storage, before anybody is told that it was received.
 
-One commit holds the record, the keys under which it must never be seen again, and its line in the audit trail. The
+One commit holds the record, with the keys under which it must not be seen again, and its line in the audit trail. The
 keys are the delivery's id and the body's hash (the id is not covered by the signature), each source for itself, and
 for a comment its id, time of change, author and words: Jira may announce it twice. What comes again within 72 hours is
 a duplicate.
@@ -11,20 +11,17 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 from bot.events import DraftRequested, Event, Ignored, IssueCommented
 from bot.failpoints import failpoint
 from bot.policy import words
-from bot.store import Audit, Conflict, Expect, Put, Record, StoreUnavailable
+from bot.store import REMEMBERED, Audit, Conflict, Expect, Put, Record, StoreUnavailable, Unseen
 
 if TYPE_CHECKING:
     from bot.context import Context
-
-REMEMBERED = timedelta(hours=72)
-"""How long a delivery is known again, and how old an event may be by its own time."""
 
 Source = Literal["jira", "bitbucket", "automation", "slack"]
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32: sorts as its numbers do
@@ -68,7 +65,7 @@ async def notice(ctx: Context, delivery: Delivery, event: Event | Ignored, malfo
     if state == "invalid":
         await ctx.store.commit(Put("webhook_events", record), audit=[audit])
         return Noticed(event_id, "invalid", record["reason"])
-    first = await _once(ctx, delivery, record, _keys(delivery, event), audit)
+    first = await _once(ctx, delivery, record, audit)
     if first is not None:
         return Noticed(first, "duplicate")
     if state == "ignored":
@@ -78,42 +75,35 @@ async def notice(ctx: Context, delivery: Delivery, event: Event | Ignored, malfo
     return Noticed(event_id, "accepted")
 
 
-async def _once(ctx: Context, delivery: Delivery, record: Record, keys: list[str], audit: Audit) -> str | None:
+async def _once(ctx: Context, delivery: Delivery, record: Record, audit: Audit) -> str | None:
     """Commit the record unless one of its keys is known. Returns the first event's id for a duplicate, else None."""
-    at = record["at"]
-    puts = [Put("keys", {"id": key, "at": at, "event_id": record["id"]}) for key in keys]
-    expected = {key: Expect("keys", key) for key in keys}
-    for _ in range(2 * len(keys) + 8):
+    unseen = Unseen(tuple(record["keys"]), delivery.received - REMEMBERED)
+    for _ in range(8):
         try:
-            await ctx.store.commit(Put("webhook_events", record), *puts, expect=list(expected.values()), audit=[audit])
+            await ctx.store.commit(Put("webhook_events", record), expect=(unseen,), audit=(audit,))
         except Conflict as conflict:
-            key, found = conflict.expect.id, conflict.found
+            if conflict.found is not None and await _count_duplicate(ctx, conflict.found, audit):
+                return str(conflict.found["event_id"])
         else:
             return None
-        if found is None:
-            expected[key] = Expect("keys", key)
-        elif delivery.received - datetime.fromisoformat(found["at"]) > REMEMBERED:
-            # Known, but too long ago to count: replaced, unless somebody else just did.
-            expected[key] = Expect("keys", key, {"at": found["at"], "event_id": found["event_id"]})
-        elif await _count_duplicate(ctx, key, audit, found["event_id"]):
-            return str(found["event_id"])
     raise StoreUnavailable("a delivery's keys kept changing while it was recorded")
 
 
-async def _count_duplicate(ctx: Context, key: str, audit: Audit, first: str) -> bool:
-    """Put a duplicate into the audit trail. False: the first one did not reach the store after all; try again.
+async def _count_duplicate(ctx: Context, found: Record, audit: Audit) -> bool:
+    """Put a duplicate of `found` into the audit trail. False: `found` has gone since; try again.
 
     This is what makes it safe to answer 2xx to the second of two simultaneous deliveries: its own commit succeeds
     only when the first one's record is there.
     """
+    first = found["event_id"]
     line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=audit.details)
     try:
-        await ctx.store.commit(expect=[Expect("webhook_events", first, {})], audit=[line])
+        await ctx.store.commit(expect=(Expect("webhook_events", first, {}),), audit=(line,))
     except Conflict:
-        if await ctx.store.get("keys", key) is None:
+        if await ctx.store.get("keys", found["id"]) is None:
             return False
-        # The key is durable, so the first one was; its record has gone since.
-        await ctx.store.commit(audit=[line])
+        # A key of an earlier version, which stood in a table of its own: durable, so the event was; it has gone since.
+        await ctx.store.commit(audit=(line,))
     return True
 
 
@@ -141,6 +131,7 @@ def _record(delivery: Delivery, event: Event | Ignored, malformed: str | None) -
         "event": None if isinstance(event, Ignored) else event.model_dump(mode="json"),
         "attempts": 0,
         "due": None,
+        "keys": [] if malformed else _keys(delivery, event),
     }
 
 

@@ -26,10 +26,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bot.events import Event, Ignored, Malformed
-from bot.intake import REMEMBERED, Delivery, Noticed, Source, notice
+from bot.intake import Delivery, Noticed, Source, notice
 from bot.limits import Gate, Proxies, Rates, Waiting, answer_json
 from bot.log import get_logger
-from bot.store import StoreUnavailable
+from bot.store import REMEMBERED, StoreUnavailable
 from handlers import bitbucket, jira
 from handlers.body import NotJson, read_object
 from handlers.fields import kind_of

@@ -6,14 +6,14 @@ after the data is on stable storage, never before.
 
 Tables that people see (`export TABLE`): webhook_events, agent_cycles, drafts, audit. Tables of our own: `development`
 (pull requests, branches), `messages` (what must appear in Slack once, besides the cards), `keys` (what must happen
-once: delivery ids, body hashes, schedule claims), `state` (mode, pause, spend, and the like).
+once, such as a run of the schedule), `state` (mode, pause, spend, and the like).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 Record = dict[str, Any]
@@ -23,7 +23,7 @@ TABLES: tuple[Table, ...] = (
 )  # fmt: skip
 
 INDEXED: dict[Table, tuple[str, ...]] = {
-    "webhook_events": ("state", "issue"),
+    "webhook_events": ("state", "issue", "keys"),
     "agent_cycles": ("issue", "event_id"),
     "drafts": ("state", "issue_key", "event_id", "open"),
     "audit": ("draft_id", "event_id"),
@@ -32,7 +32,13 @@ INDEXED: dict[Table, tuple[str, ...]] = {
     "keys": (),
     "state": (),
 }
-"""Fields that `find` looks up without reading the whole table. A field that holds a list is indexed by each member."""
+"""Fields that `find` looks up without reading the whole table. A field that holds a list is indexed by each member.
+
+`keys` of `webhook_events` are what `Unseen` looks up, for `REMEMBERED`; `find` by them reads the table.
+"""
+
+REMEMBERED = timedelta(hours=72)
+"""How long the keys of a webhook event are known again, from its `at`."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,21 @@ class Expect:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """True when no record of `webhook_events` with `at >= since` holds one of these in its list `keys`.
+
+    `since` lies at most `REMEMBERED` back: older keys are forgotten. Records of the table `keys`, where an earlier
+    version put such keys (`{"id": key, "at", "event_id"}`), count the same.
+    """
+
+    keys: tuple[str, ...]
+    since: datetime
+
+
+Condition = Expect | Unseen
+
+
+@dataclass(frozen=True)
 class Audit:
     """One line of the audit trail. The store adds `seq`, `at`, `prev` and `hash`.
 
@@ -76,10 +97,14 @@ class Audit:
 
 
 class Conflict(Exception):
-    """An `expect` was not true. `found` is the record that is there instead (None: there is none)."""
+    """An `expect` was not true. `found` is the record that is there instead (None: there is none).
 
-    def __init__(self, expect: Expect, found: Record | None) -> None:
-        super().__init__(f"{expect.table}/{expect.id} is not as expected")
+    Of an `Unseen`, the first record that holds one of the keys: like all that is answered, it is durable by then.
+    """
+
+    def __init__(self, expect: Condition, found: Record | None) -> None:
+        what = f"{expect.table}/{expect.id} is not as expected" if isinstance(expect, Expect) else "it was seen before"
+        super().__init__(what)
         self.expect = expect
         self.found = found
 
@@ -91,7 +116,9 @@ class StoreUnavailable(Exception):
 class Store(Protocol):
     """See the module's docstring."""
 
-    async def commit(self, *changes: Put | Delete, expect: Sequence[Expect] = (), audit: Sequence[Audit] = ()) -> None:
+    async def commit(
+        self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
+    ) -> None:
         """Raises `Conflict` (nothing written) or `StoreUnavailable` (nothing written)."""
         ...
 
@@ -112,6 +139,10 @@ class Store(Protocol):
 
         `since`: only records whose `at` (ISO-8601 UTC, a field of every record) is not earlier.
         """
+        ...
+
+    async def count(self, table: Table, **equals: Any) -> int:
+        """How many records `find` would give; from the index alone where `INDEXED` has all of the fields."""
         ...
 
     async def audit_head(self) -> tuple[int, str]:

@@ -7,19 +7,23 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bot.store import TABLES, Audit, Delete, Expect, Put, Table
-from bot.store.index import Keys, keys_of, moment
+from bot.store import TABLES, Audit, Condition, Delete, Put, Table
+from bot.store.index import Keys, keys_of, moment, seen_keys
 from bot.store.journal import body, to_json
 
 Place = tuple[Table, str]
 
 
 class Ready(NamedTuple):
-    """A record ready to be written: its JSON, its `at` and what it is found by. `text` None: it is deleted."""
+    """A record ready to be written: its JSON, its `at`, what it is found by, and what `Unseen` finds it by (`seen`).
+
+    `text` None: it is deleted.
+    """
 
     text: bytes | None
     at: float
     keys: Keys
+    seen: tuple[str, ...] = ()
 
 
 @dataclass
@@ -27,7 +31,7 @@ class Commit:
     """One caller's commit on its way through the writer. `answer` is called once, with None or the error."""
 
     changes: dict[Place, Ready]
-    expect: Sequence[Expect]
+    expect: Sequence[Condition]
     audit: Sequence[Audit]
     answer: Callable[[BaseException | None], None]
     written: dict[Place, Ready] = field(default_factory=dict)
@@ -61,7 +65,7 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Place, Ready]:
 
 def made_ready(table: Table, record: Mapping[str, Any]) -> Ready:
     """One record, made ready."""
-    return Ready(to_json(record), moment(record.get("at")), keys_of(table, record))
+    return Ready(to_json(record), moment(record.get("at")), keys_of(table, record), seen_keys(table, record))
 
 
 def body_of(written: Mapping[Place, Ready]) -> bytes:

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from bot.clock import Clock
-from bot.store import Audit, Conflict, Delete, Expect, Put, Record, StoreUnavailable, Table
+from bot.store import Audit, Condition, Conflict, Delete, Expect, Put, Record, StoreUnavailable, Table, Unseen
 from bot.store.audit import seal
 from bot.store.commits import Commit, Place, Ready, Task, body_of, made_ready, ready
 from bot.store.compaction import Compaction, Transform, worth_it
-from bot.store.index import Index, Keys, keys_of
+from bot.store.index import SEEN, Index, Keys, keys_of, moment
 from bot.store.journal import Journal, Spot, to_json
 
 MAX_GROUP = 2000
@@ -96,6 +96,11 @@ class Engine:
         with self._lock:
             return len(self.index.tables[table].rows)
 
+    def remembered(self) -> int:
+        """How many keys of deliveries are in memory."""
+        with self._lock:
+            return len(self.index.tables[SEEN[0]].seen)
+
     @staticmethod
     def read(table: Table, picked: Picked) -> Iterator[Record]:
         """The records that `select` found, in its order."""
@@ -105,25 +110,36 @@ class Engine:
         for record_id, spot in places:
             yield journal.record(table, record_id, spot)
 
+    def holder(self, key: str, since: float) -> Record | None:
+        """The first record that holds a delivery's key and is not older than `since`."""
+        with self._lock:
+            journal, places = self._journal, self.index.tables[SEEN[0]].holders(key)
+        for record in self.read(SEEN[0], (journal, places)):
+            if moment(record.get("at")) >= since and key in record[SEEN[1]]:
+                return record
+        older = self.get("keys", key)
+        return older if older is not None and moment(older.get("at")) >= since else None
+
     # Writing, from the callers' side
 
     def submit(
         self,
         changes: Sequence[Put | Delete],
-        expect: Sequence[Expect],
+        expect: Sequence[Condition],
         audit: Sequence[Audit],
         answer: Callable[[BaseException | None], None],
     ) -> None:
         """Queue a commit. Raises `StoreUnavailable` when closed, ValueError or TypeError for what is no record."""
         wanted = [
-            Expect(e.table, e.id, None if e.fields is None else json.loads(to_json(dict(e.fields)))) for e in expect
+            Expect(e.table, e.id, json.loads(to_json(dict(e.fields)))) if isinstance(e, Expect) and e.fields else e
+            for e in expect
         ]
         for entry in audit:
             to_json(vars(entry) | {"details": dict(entry.details)})
         commit = Commit(ready(changes), wanted, tuple(audit), answer)
         self._enqueue(commit)
 
-    def commit(self, *changes: Put | Delete, expect: Sequence[Expect] = (), audit: Sequence[Audit] = ()) -> None:
+    def commit(self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()) -> None:
         """The same, waiting for the answer: for commands and TinyDB's own write methods."""
         future: Future[BaseException | None] = Future()
         self.submit(changes, expect, audit, future.set_result)
@@ -132,7 +148,7 @@ class Engine:
             raise error
 
     def submit_async(
-        self, changes: Sequence[Put | Delete], expect: Sequence[Expect], audit: Sequence[Audit]
+        self, changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit]
     ) -> asyncio.Future[None]:
         """The same, for the event loop that runs."""
         loop = asyncio.get_running_loop()
@@ -263,6 +279,11 @@ class Engine:
 
     def _conflict(self, commit: Commit, pending: Mapping[Place, Ready]) -> Conflict | None:
         for expect in commit.expect:
+            if isinstance(expect, Unseen):
+                record = self._first_seen(expect, pending)
+                if record is not None:
+                    return Conflict(expect, record)
+                continue
             place = (expect.table, expect.id)
             if place in pending:
                 text = pending[place].text
@@ -274,6 +295,19 @@ class Engine:
                     return Conflict(expect, found)
             elif found is None or any(found.get(name) != value for name, value in expect.fields.items()):
                 return Conflict(expect, found)
+        return None
+
+    def _first_seen(self, unseen: Unseen, pending: Mapping[Place, Ready]) -> Record | None:
+        since = moment(unseen.since.isoformat())
+        for key in unseen.keys:
+            record = self.holder(key, since)
+            if record is not None:
+                return record
+        keys = set(unseen.keys)
+        for change in pending.values():
+            if change.text is not None and change.at >= since and not keys.isdisjoint(change.seen):
+                found: Record = json.loads(change.text)
+                return found
         return None
 
     def _keys(self, place: Place) -> Keys:
@@ -290,6 +324,7 @@ class Engine:
                         self.index.tables[table].remove(record_id, old[place])
                     else:
                         self.index.tables[table].place(record_id, change.at, change.keys, spot, old[place])
+                        self.index.tables[table].see(record_id, change.at, change.seen)
                     old[place] = change.keys
                     self.index.puts += 1
             self.shown_head = (self.seq, self.head)

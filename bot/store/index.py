@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from bot.store import INDEXED, TABLES, Table
+from bot.store import INDEXED, REMEMBERED, TABLES, Table
 from bot.store.journal import Line, Spot
 
 Keys = tuple[tuple[str, Any], ...]
@@ -23,12 +23,20 @@ def keys_of(table: Table, record: Mapping[str, Any]) -> Keys:
     """What `record` is found by. None is not indexed: nobody looks for it, and most audit records have one."""
     found: list[tuple[str, Any]] = []
     for name in INDEXED[table]:
+        if (table, name) == SEEN:
+            continue
         value = record.get(name)
         if isinstance(value, list | tuple):
             found += [(name, member) for member in dict.fromkeys(value) if isinstance(member, str)]
         elif isinstance(value, str | int | float):
             found.append((name, value))
     return tuple(found)
+
+
+def seen_keys(table: Table | str, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What `Unseen` finds the record by."""
+    found = record.get(SEEN[1]) if table == SEEN[0] else None
+    return tuple(key for key in found if isinstance(key, str)) if isinstance(found, list | tuple) else ()
 
 
 def moment(text: object) -> float:
@@ -42,6 +50,50 @@ def moment(text: object) -> float:
     return float("-inf")
 
 
+_DAY = 86400.0
+SEEN: tuple[Table, str] = ("webhook_events", "keys")
+"""The field that `Unseen` looks up."""
+
+
+class Seen:
+    """Who holds a key, for as long as it is remembered: rows by the key's hash, in one dict for each day.
+
+    The time is that of the newest record, not a clock's: what is three days older than it is dropped, a day at a time.
+    """
+
+    def __init__(self) -> None:
+        self._days: dict[int, dict[int, tuple[int, ...]]] = {}
+        self._oldest = 0
+
+    def add(self, keys: Iterable[str], at: float, row: int) -> None:
+        """Remember that the record in this row holds these keys."""
+        if at == float("-inf"):
+            return
+        number = int(at // _DAY)
+        if number < self._oldest:
+            return
+        day = self._days.get(number)
+        if day is None:
+            day = self._days[number] = {}
+            self._oldest = int((max(self._days) * _DAY - REMEMBERED.total_seconds()) // _DAY)
+            for old in [old for old in self._days if old < self._oldest]:
+                del self._days[old]
+        for key in keys:
+            rows = day.get(hash(key), ())
+            if row not in rows:
+                day[hash(key)] = (*rows, row)
+
+    def __len__(self) -> int:
+        return sum(len(day) for day in self._days.values())
+
+    def rows(self, key: str) -> list[int]:
+        """Rows of the records that may hold the key, in order of first insertion."""
+        found: list[int] = []
+        for day in self._days.values():
+            found += day.get(hash(key), ())
+        return sorted(found)
+
+
 class TableIndex:
     """One table. While `loading`, the field index is left until `finish`: then every record has its last values."""
 
@@ -52,6 +104,7 @@ class TableIndex:
         self._sizes = array("I")
         self._ats = array("d")
         self._by: dict[str, dict[Any, list[int]]] = {name: {} for name in fields}
+        self.seen = Seen()
         self._loading: dict[str, Keys] | None = {}
 
     def place(self, record_id: str, at: float, keys: Keys, spot: Spot, old: Keys = ()) -> None:
@@ -100,6 +153,18 @@ class TableIndex:
             for name, value in keys:
                 self._by[name].setdefault(value, []).append(self.rows[record_id])
 
+    def see(self, record_id: str, at: float, keys: Iterable[str]) -> None:
+        """Remember the keys of a record that was placed."""
+        self.seen.add(keys, at, self.rows[record_id])
+
+    def holders(self, key: str) -> list[tuple[str, Spot]]:
+        """Ids and places of the records that may hold a key, in order of first insertion; the caller checks them."""
+        return [
+            (record_id, (self._offsets[row], self._sizes[row]))
+            for row in self.seen.rows(key)
+            if (record_id := self._ids[row]) is not None
+        ]
+
     def spot(self, record_id: str) -> Spot | None:
         row = self.rows.get(record_id)
         return None if row is None else (self._offsets[row], self._sizes[row])
@@ -139,7 +204,9 @@ class Index:
     """All tables. `puts` counts what the journal holds, so that `len(self)` against it tells how much of it is dead."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, TableIndex] = {table: TableIndex(INDEXED[table]) for table in TABLES}
+        self.tables: dict[str, TableIndex] = {
+            table: TableIndex(name for name in INDEXED[table] if (table, name) != SEEN) for table in TABLES
+        }
         self.puts = 0
 
     def __len__(self) -> int:
@@ -151,7 +218,9 @@ class Index:
             table = self.tables.get(name)
             if table is not None:
                 keys = keys_of(name, record)  # type: ignore[arg-type]  # a name of `tables` is a Table
-                table.place(record["id"], moment(record.get("at")), keys, line.spot)
+                at = moment(record.get("at"))
+                table.place(record["id"], at, keys, line.spot)
+                table.see(record["id"], at, seen_keys(name, record))
         for name, record_id in line.deletes:
             if name in self.tables:
                 self.tables[name].remove(record_id)

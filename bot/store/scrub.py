@@ -31,6 +31,7 @@ _STRUCTURE = frozenset(
         "id", "at", "kind", "state", "type", "event_id", "draft_id", "cycle_id", "issue", "issue_key", "key", "project",
         "mode", "audience", "outcome", "model", "prompt", "source", "body_sha256", "delivery_id", "created", "updated",
         "expires", "action", "status", "status_category", "issue_type", "priority", "channel", "ts", "field",
+        "keys",
     }
 )  # fmt: skip
 _DRAFT_TEXTS = ("answered_text", "answered_author", "why", "note")

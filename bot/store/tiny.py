@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
-from bot.store import INDEXED, Audit, Delete, Expect, Put, Record, StoreUnavailable, Table
+from bot.store import INDEXED, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table
 from bot.store.compaction import remove_leftovers
 from bot.store.engine import Engine
 from bot.store.journal import NAME, Damaged, Journal, sync_folder
@@ -86,7 +86,9 @@ class TinyStore:
 
     # The protocol
 
-    async def commit(self, *changes: Put | Delete, expect: Sequence[Expect] = (), audit: Sequence[Audit] = ()) -> None:
+    async def commit(
+        self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
+    ) -> None:
         """Raises `Conflict` or `StoreUnavailable` (nothing written); ValueError, TypeError for what is no record."""
         await self.engine.submit_async(changes, expect, audit)
 
@@ -109,6 +111,9 @@ class TinyStore:
             return list(found)
         return await asyncio.to_thread(list, found)
 
+    async def count(self, table: Table, **equals: Any) -> int:
+        return len(await self.find(table, **equals)) if equals else self.engine.size(table)
+
     async def audit_head(self) -> tuple[int, str]:
         return self.audit_head_now()
 
@@ -117,7 +122,7 @@ class TinyStore:
 
     # For commands, which have no event loop
 
-    def commit_now(self, *changes: Put | Delete, expect: Sequence[Expect] = (), audit: Sequence[Audit] = ()) -> None:
+    def commit_now(self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()) -> None:
         self.engine.commit(*changes, expect=expect, audit=audit)
 
     def records(self, table: Table, *, since: datetime | None = None, **equals: Any) -> Iterator[Record]:

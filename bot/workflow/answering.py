@@ -208,7 +208,8 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
                 ),
             )
         except Conflict as conflict:
-            if conflict.expect.table == "webhook_events" or conflict.expect.id == draft.id:
+            failed = conflict.expect
+            if isinstance(failed, Expect) and (failed.table == "webhook_events" or failed.id == draft.id):
                 return  # this event has its story already
             continue
         break

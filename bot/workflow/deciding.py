@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bot.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
 from bot.errors import UserError
 from bot.events import DraftRequested
-from bot.store import Audit, Conflict
+from bot.store import REMEMBERED, Audit, Conflict
 from bot.workflow.controls import expire, mode
 from bot.workflow.records import audit, load_draft, save_draft
 
@@ -110,7 +110,7 @@ async def decide(
 
 async def ask_again(ctx: Context, draft: Draft) -> None:
     """Request a new draft for what `draft` answers if that was the last decision on it, once for each such decision."""
-    from bot.intake import REMEMBERED, Delivery, notice
+    from bot.intake import Delivery, notice
 
     asked, now = draft.decision, ctx.clock.now()
     if asked is None or asked.action != "draft_anew" or now - asked.at > REMEMBERED:
