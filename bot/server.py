@@ -1,11 +1,15 @@
-"""The HTTP server: uvicorn with two things changed.
+"""The HTTP server: uvicorn with three things changed.
 
 It owns no signals: uvicorn's `serve` catches SIGTERM, drains, and raises it again, so that a clean stop ends in exit
-143. Here `bot.app` owns them and sets `should_exit`.
+143. Here `bot.app` owns them. It calls `stop_intake` at the signal, and sets `should_exit` when the work is done: in
+between the door stays open and says 503 to a delivery, which its sender brings again, instead of refusing connections.
 
 And a request has a deadline: uvicorn has a timeout for idle connections after an answer and none for a sender who
 drips. From the first byte (for a new connection: from its opening) to the last byte of the body a request may take
 `SECONDS`; then the connection is closed, with 408, which Jira tries again.
+
+And whoever is hung up on gets the reason first. Closing a socket on bytes that nobody read makes TCP reset it, and then
+the answer that was under way is lost too: so our side is closed, and theirs is read on for a moment (`_part`).
 """
 
 from __future__ import annotations
@@ -14,16 +18,24 @@ import contextlib
 import socket
 from asyncio import BaseTransport, TimerHandle
 from collections.abc import Iterator
+from typing import cast
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bot.errors import UserError
+from bot.limits import answer_json
 
 SECONDS = 12.0
 """For a request to arrive whole. Slow senders are to be gone within 15."""
-_TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+LINGER = 1.0
+"""Seconds in which a sender we hang up on may still read why."""
+RETRY_STOPPED = "15"
+"""Seconds: about what a restart takes. Jira waits for minutes of its own."""
+_END = b"content-length: 0\r\nconnection: close\r\n\r\n"
+_TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n" + _END
+_STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: " + RETRY_STOPPED.encode() + b"\r\n" + _END
 
 
 class Protocol(HttpToolsProtocol):
@@ -32,6 +44,7 @@ class Protocol(HttpToolsProtocol):
     seconds = SECONDS
     _deadline: TimerHandle | None = None
     _aborting: TimerHandle | None = None
+    _parting = False
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the type that asyncio declares
@@ -42,6 +55,17 @@ class Protocol(HttpToolsProtocol):
         if self._aborting:
             self._aborting.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._parting:  # else we have said our last word
+            super().data_received(data)
+
+    def shutdown(self) -> None:
+        """uvicorn's word that the server ends: a request that is still arriving is answered, not waited for."""
+        if self._deadline is not None and not self.pipeline and not self._parting:
+            self._part(_STOPPING)
+        else:
+            super().shutdown()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -74,16 +98,66 @@ class Protocol(HttpToolsProtocol):
         if self.pipeline:  # this request waits for the one before it, which is our doing
             self._arm()
             return
-        busy = self.cycle is not None and not self.cycle.response_complete
-        if not (busy and (self.cycle.response_started or not self.cycle.more_body)):
-            self.transport.write(_TIMED_OUT)
-        self.transport.close()
-        # A peer that does not read keeps a closing transport open for ever.
-        self._aborting = self.loop.call_later(2.0, self.transport.abort)
+        self._part(_TIMED_OUT)
+
+    def _part(self, last_word: bytes) -> None:
+        """Say why and hang up, unless an answer to this very request is under way already."""
+        self._disarm()
+        self._parting = True
+        # Not only `close`: a peer that does not read keeps a closing transport open for ever.
+        self._aborting = self.loop.call_later(LINGER, self.transport.abort)
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and (cycle.response_started or not cycle.more_body):
+            self.transport.close()
+            return
+        if cycle is not None:  # for the application its sender is gone
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.flow.resume_reading()  # what still comes is read and dropped
+        with contextlib.suppress(OSError, RuntimeError):  # the other side may be gone by now
+            self.transport.write(last_word)
+            self.transport.write_eof()
+
+
+class Draining:
+    """The application while the program stops: deliveries are refused, everything else is served once more.
+
+    A click over HTTP is served: it is one write to the store, and Slack does not bring it again.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path.startswith("/webhooks/") and path != "/webhooks/slack":
+            while (message := await receive()).get("more_body"):
+                pass  # who is answered before they have sent all may never read it
+            if message["type"] != "http.disconnect":
+                content = {"status": "refused", "reason": "the program is stopping"}
+                await answer_json(send, 503, content, {"Retry-After": RETRY_STOPPED, "Connection": "close"})
+            return
+
+        async def last(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, last)
 
 
 class Server(uvicorn.Server):
-    """A server whose owner handles the signals: set `should_exit` to stop it, `force_exit` to stop waiting."""
+    """A server whose owner handles the signals: `stop_intake`, then set `should_exit`."""
+
+    def stop_intake(self) -> None:
+        """From now on deliveries are answered 503, on open connections and on new ones. Requests under way go on."""
+        if not self.config.loaded:  # it has not begun to serve
+            self.should_exit = True
+            return
+        draining = Draining(cast(ASGIApp, self.config.loaded_app))
+        self.config.loaded_app = draining  # what uvicorn gives each new connection
+        for connection in self.server_state.connections:
+            connection.app = draining  # type: ignore[union-attr]  # all are `Protocol`
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -124,6 +124,12 @@ class Worker:
             await asyncio.wait(late, timeout=2.0)
             log.info("worker.parked", jobs=len(late))
 
+    def park(self) -> None:
+        """Leave what runs to the next start, now."""
+        for job in self._jobs.values():
+            if job.task:
+                job.task.cancel()
+
     def ready(self) -> str | None:
         """None when work is taken; else why not."""
         if self._stopping:

@@ -1,0 +1,193 @@
+"""SIGTERM whatever is under way (fault 38): intake says 503, work is finished or parked, exit 0 within 20 s."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.demo.hooks import signature
+from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.stage import Stage
+from tests.acceptance.test_main_path import YES, exported
+from tests.hostile.proxy import Wire
+
+POST = "/issue/ECD-[0-9]+/comment$"
+PROMISED = 20.0
+
+
+def question(stage: Stage, key: str) -> dict[str, Any]:
+    """A comment that is in Jira, and its webhook's payload, not delivered yet."""
+    if key not in stage.jira.issues:
+        stage.jira.issue(key, status="In Progress", assignee="ana", reporter="ben")
+    written = stage.jira.write(key, "ben", "Is anybody looking at this?")
+    found: dict[str, Any] = stage.jira.comment_payload("comment_created", stage.jira.issues[key], written)
+    return found
+
+
+def request(stage: Stage, payload: dict[str, Any], part: float = 1.0) -> bytes:
+    """A signed delivery as bytes; `part` of them."""
+    body = json.dumps(payload).encode()
+    head = (
+        "POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"X-Hub-Signature: {signature(stage.jira.secret, body)}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    whole = head.encode() + body
+    return whole[: int(len(whole) * part)]
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    """Status and headers of the next answer on this connection."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    lines = head.split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:] if line)
+    await reader.readexactly(int(headers.get("content-length", "0")))
+    return int(lines[0].split()[1]), headers
+
+
+async def stopping(stage: Stage) -> None:
+    """The signal is sent, and the program says that it stops."""
+    assert stage.bot
+    said = stage.log.count('"stopping"')
+    stage.bot.send_signal(signal.SIGTERM)
+    await until(lambda: stage.log.count('"stopping"') > said)
+
+
+async def until(look: Any, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.02)
+
+
+def clean(log: str) -> None:
+    """Nothing went wrong that somebody should look at."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert [line for line in lines if line["level"] in ("error", "critical")] == []
+    assert "Traceback" not in log
+
+
+async def cards(stage: Stage, *keys: str) -> list[Message]:
+    found = []
+    for key in keys:
+        stage.claude.script(YES)
+        assert (await stage.jira.deliver(question(stage, key))).status == 202
+        found.append(await stage.slack.card(key, button="Approve"))
+    return found
+
+
+async def test_38_deliveries_while_it_stops_are_refused_and_come_again(stage: Stage, wire: Wire) -> None:
+    await stage.start_bot()
+    wire.claude.never_answer("POST", "/v1/messages")
+    assert (await stage.jira.deliver(question(stage, "ECD-1"))).status == 202
+    await until(lambda: wire.claude.seen("POST", "/v1/messages"))
+    late, half = question(stage, "ECD-2"), question(stage, "ECD-3")
+    begun = await asyncio.open_connection("127.0.0.1", stage.bot_port)
+    begun[1].write(request(stage, half, 0.5))
+    stuck = await asyncio.open_connection("127.0.0.1", stage.bot_port)
+    stuck[1].write(b"POST /webhooks/jira HT")
+    idle = await asyncio.open_connection("127.0.0.1", stage.bot_port)
+    kept = await asyncio.open_connection("127.0.0.1", stage.bot_port)
+    for _ in range(3):  # by then it has read what was sent before
+        kept[1].write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await answer(kept[0]))[0] == 200
+
+    await stopping(stage)
+    again = await stage.jira.deliver(late, retries=0)
+    assert again.status == 503
+    kept[1].write(request(stage, late))
+    status, headers = await answer(kept[0])
+    assert (status, headers["connection"]) == (503, "close")
+    assert int(headers["retry-after"]) > 0
+    assert await kept[0].read() == b"", "the connection is closed after its answer"
+    async with aiohttp.ClientSession() as session:
+        for path, due in (("/health", 200), ("/ready", 503)):
+            async with session.get(f"{stage.bot_url}{path}") as found:
+                assert (found.status, found.headers["connection"]) == (due, "close"), path
+    begun[1].write(request(stage, half)[len(request(stage, half, 0.5)) :])
+    assert (await answer(begun[0]))[0] == 202, "it was begun before the signal, and is on stable storage"
+
+    assert stage.bot
+    stage.bot.send_signal(signal.SIGTERM)  # somebody is in a hurry
+    assert (await answer(stuck[0]))[0] == 503
+    assert await stage.ended() == 0
+    for _, writer in (kept, begun, stuck, idle):
+        writer.close()
+    clean(stage.log)
+
+    await stage.start_bot()
+    assert (await stage.jira.deliver(late)).status == 202
+    for key in ("ECD-1", "ECD-2", "ECD-3"):
+        await stage.slack.card(key, button="Approve")
+    assert len(await stage.slack.cards()) == 3
+
+
+async def test_38_everything_hangs_at_once(stage: Stage, wire: Wire) -> None:
+    """Claude asked, a comment on its way to Jira, one done whose answer drips, one being deleted, Slack silent."""
+    await stage.start_bot()
+    hung, dripped, undone = await cards(stage, "ECD-1", "ECD-2", "ECD-3")
+    await stage.slack.click(DANA, undone, "Approve")
+    await stage.slack.changes(undone, "Posted")
+    wire.jira.never_answer("POST", "ECD-1/comment$")
+    wire.jira.drip("POST", "ECD-2/comment$")
+    wire.jira.swallow("DELETE", "ECD-3/comment", hang=True)
+    wire.claude.swallow("POST", "/v1/messages", hang=True)
+    for card, button in ((hung, "Approve"), (dripped, "Approve"), (undone, "Undo")):
+        await stage.slack.click(DANA, card, button)
+    await stage.jira.deliver(question(stage, "ECD-4"))
+    await until(lambda: wire.jira.seen("DELETE", "") and len(wire.jira.seen("POST", POST)) == 3)
+    await until(lambda: "swallow_and_hang" in {c.fate for c in wire.claude.calls})
+    wire.slack.never_answer("POST", "/api/", times=100)
+    await stage.slack.command(SAM, text="health")
+    begun = time.monotonic()
+    await stopping(stage)
+    assert await stage.ended() == 0
+    assert time.monotonic() - begun < PROMISED
+    clean(stage.log)
+
+    wire.slack.mend()
+    await stage.start_bot()
+    await stage.slack.changes(dripped, "Posted", seconds=20)
+    await stage.slack.changes(undone, "ithdrawn", seconds=20)
+    await stage.slack.card("ECD-1", button="Post again", seconds=20)
+    await stage.slack.card("ECD-4", button="Approve")
+    assert [len(stage.jira.posted(f"ECD-{n}")) for n in (1, 2, 3)] == [0, 1, 0]
+    assert len(wire.jira.seen("POST", POST)) == 3
+    assert len(await stage.slack.cards()) == 4
+    assert (await stage.run("audit", "verify"))[0] == 0
+
+
+@pytest.mark.parametrize("place", ["auth.test", "apps.connections.open"])
+async def test_38_a_stop_during_the_start(stage: Stage, wire: Wire, place: str) -> None:
+    wire.slack.never_answer("*", place, times=50)
+    starting = asyncio.create_task(stage.start_bot())
+    await until(lambda: wire.slack.seen("*", place))
+    begun = time.monotonic()
+    assert await stage.stop_bot(signal.SIGINT) == 0
+    assert time.monotonic() - begun < 8, "it waits for nobody"
+    await asyncio.gather(starting, return_exceptions=True)
+    clean(stage.log)
+
+
+async def test_38_a_standup_on_its_way_is_posted_once(stage: Stage, wire: Wire) -> None:
+    """By the clock and by a person at once; Slack takes both, and its answers do not come."""
+    due = f"{datetime.now(UTC):%H:%M} daily"
+    wire.slack.swallow("POST", "chat.postMessage", times=2, hang=True)
+    await stage.start_bot(PMAGENT_STANDUP_AT=due)
+    await until(lambda: wire.slack.seen("POST", "chat.postMessage"))
+    await stage.slack.command(DANA, text="standup share")
+    begun = time.monotonic()
+    assert await stage.stop_bot() == 0
+    assert time.monotonic() - begun < PROMISED
+    clean(stage.log)
+    before = len(stage.slack.messages())
+    await stage.start_bot(PMAGENT_STANDUP_AT=due)
+    await until(lambda: "standup.posted" in stage.log)
+    assert [r["action"] for r in await exported(stage, "audit")].count("standup.posted") == 1
+    assert len(stage.slack.messages()) == before
