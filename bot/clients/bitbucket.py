@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 DEADLINE = 10.0
 """Seconds for one call."""
+MOST_PAGES = 10
+"""Pages of 50 open pull requests that are read of one repository."""
+# A list leaves reviewers and participants out unless they are asked for; %2B is the "+" that adds a field.
+OPEN_ONES = "state=OPEN&pagelen=50&sort=-updated_on&fields=%2Bvalues.participants,%2Bvalues.reviewers"
 
 
 class Bitbucket:
@@ -46,6 +50,21 @@ class Bitbucket:
         workspace, _, repository = known.repository.partition("/")
         path = f"repositories/{quote(workspace, safe='')}/{quote(repository, safe='')}/pullrequests/{known.number}"
         return refreshed(known, mapping(await self._get(path, "pull request")))
+
+    async def open_pull_requests(self, repository: str) -> tuple[PullRequest, ...]:
+        """The open pull requests of `workspace/repository`, with reviewers and approvals, without builds and keys.
+
+        Raises `RetryLater`, or `Gone` when the repository is not there for us (any more).
+        """
+        workspace, _, name = repository.partition("/")
+        path = f"repositories/{quote(workspace, safe='')}/{quote(name, safe='')}/pullrequests"
+        found: list[PullRequest] = []
+        for page in range(1, MOST_PAGES + 1):
+            answer = mapping(await self._get(f"{path}?{OPEN_ONES}&page={page}", "repository"))
+            found += [one for raw in listing(answer.get("values")) if (one := listed(raw, repository)) is not None]
+            if not answer.get("next"):
+                break
+        return tuple(found)
 
     async def check(self) -> str:
         """Who the token belongs to, as a sentence. Raises `RetryLater` or `Permanent`; "" without a token."""
@@ -107,6 +126,19 @@ class _Bearer:
     def __call__(self, request: Any) -> Any:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def listed(raw: dict[str, Any], repository: str) -> PullRequest | None:
+    """A pull request of a list that we may not know yet; None when it says neither its number nor when it changed."""
+    number, updated = raw.get("id"), moment(raw.get("updated_on"))
+    if not isinstance(number, int) or isinstance(number, bool) or updated is None:
+        return None
+    address = mapping(mapping(raw.get("links")).get("html")).get("href")
+    new = PullRequest(
+        id=f"{repository}#{number}", repository=repository, number=number, title="", state="OPEN", updated=updated,
+        url=address if isinstance(address, str) and address.startswith(("http://", "https://")) else "",
+    )  # fmt: skip
+    return refreshed(new, raw)
 
 
 def refreshed(known: PullRequest, found: dict[str, Any]) -> PullRequest:

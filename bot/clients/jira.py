@@ -10,11 +10,14 @@ nothing was sent or done, `OutcomeUnknown` where the answer was lost, `Permanent
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from bot.clients import jira_changes as changes
 from bot.clients import jira_read as read
+from bot.clients.jira_changes import ChangedPage
 from bot.clients.jira_wire import DEADLINE, Call, Wire
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.issues import Change, Comment, Frozen, Issue, Person, Visibility
@@ -30,6 +33,8 @@ CLOCKS_APART = timedelta(minutes=10)
 MOST_SINGLE_READS = 50
 """Issues of one search that are read one by one because the search gave too few of their comments."""
 NOT_OFFERED = (404, 405)
+MOST_AT_ONCE = 1000
+"""Comments whose properties Jira gives in one answer."""
 
 
 class Reply(Frozen):
@@ -145,6 +150,21 @@ class Jira:
                 break
             token = following
         return await self._whole(found[:limit])
+
+    async def changed(self, jql: str, since: datetime, token: str | None = None) -> ChangedPage:
+        """One page of the issues that a bounded JQL finds, with what was written in them since then."""
+        return await changes.changed(self._wire, _searching, jql, since, await self._own_account(), token)
+
+    async def comments_since(self, key: str, since: datetime) -> tuple[Comment, ...]:
+        """The comments of an issue that were written or edited since then, however long the thread is."""
+        return await changes.comments_since(self._wire, quote(key, safe=""), since, await self._own_account())
+
+    async def marked(self, comment_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these comments that carry our property (see `has_marker`)."""
+        found: set[str] = set()
+        for start in range(0, len(comment_ids), MOST_AT_ONCE):
+            found |= (await self._markers(list(comment_ids[start : start + MOST_AT_ONCE]))).keys()
+        return frozenset(found)
 
     async def project(self, key: str) -> Project:
         """A project's name and whether it is a service desk."""

@@ -89,7 +89,7 @@ def comment(value: Any, own_account: str | None) -> Comment:
     return Comment(
         id=str(found.get("id", "")),
         author=author,
-        text=from_body(_body(found.get("body"))),
+        text=from_body(body(found.get("body"))),
         created=created,
         updated=moment(found.get("updated")) or created,
         public=found.get("jsdPublic") is not False,
@@ -159,7 +159,7 @@ def issue(value: Any, *, site: str, comments: tuple[Comment, ...], total: int, h
         url=f"{site}/browse/{key}",
         status=words(status.get("name")),
         status_category=words(mapping(status.get("statusCategory")).get("key")),
-        description=from_body(_body(fields.get("description"))),
+        description=from_body(body(fields.get("description"))),
         issue_type=words(mapping(fields.get("issuetype")).get("name")),
         assignee=person(fields.get("assignee")),
         reporter=person(fields.get("reporter")),
@@ -181,7 +181,8 @@ def number(value: Any, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
 
 
-def _body(value: Any) -> str | dict[str, Any] | None:
+def body(value: Any) -> str | dict[str, Any] | None:
+    """A text as Jira sends it, wiki markup or ADF; None for anything else."""
     return value if isinstance(value, (str, dict)) else None
 
 

@@ -52,7 +52,8 @@ class BitbucketPullRequest:
 class BitbucketStandIn(StandIn):
     """One workspace, `acme`. `secret`, `target`: of the one webhook. `token`, `email`: what reads must carry.
 
-    With `email` set the token is an API token (Basic), else a repository's access token (Bearer).
+    With `email` set the token is an API token (Basic), else a repository's access token (Bearer). `losing`: webhooks
+    are not sent, as those on which Bitbucket has given up.
     """
 
     service = "bitbucket"
@@ -64,6 +65,7 @@ class BitbucketStandIn(StandIn):
         self.target = ""
         self.token = "ATCTT-stand-in-" + secrets.token_hex(8)
         self.email = ""
+        self.losing = False
         self.people = people()
         self.pull_requests: dict[tuple[str, int], BitbucketPullRequest] = {}
         self.deliveries: list[Delivery] = []
@@ -72,6 +74,7 @@ class BitbucketStandIn(StandIn):
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/2.0/user", self._user),
+            web.get("/2.0/repositories/{workspace}/{repo}/pullrequests", self._list),
             web.get("/2.0/repositories/{workspace}/{repo}/pullrequests/{number}", self._read),
             web.get("/{workspace}/{repo}/pull-requests/{number}", self._browse),
         ]
@@ -165,6 +168,8 @@ class BitbucketStandIn(StandIn):
         """Deliver a payload (or these raw bytes), signed; again only on 5xx, twice and at once, as Bitbucket does."""
         body = raw if raw is not None else json.dumps(payload).encode()
         name = identifier or str(uuid.uuid4())
+        if self.losing:
+            return Delivery(name, payload)
         signed = signature(self.secret if secret is None else secret, body)
 
         def on_attempt(attempt: int) -> dict[str, str]:
@@ -214,6 +219,32 @@ class BitbucketStandIn(StandIn):
             return refusal
         found = self._find(request)
         return web.json_response(self._pull_request(found)) if found else _error(404, "Resource not found")
+
+    async def _list(self, request: web.Request) -> web.Response:
+        if refusal := self._refusal(request):
+            return refusal
+        info, query = request.match_info, request.query
+        repository = f"{info['workspace']}/{info['repo']}"
+        if not any(known == repository for known, _ in self.pull_requests):
+            return _error(404, f"Repository {repository} not found")
+        most, page = int(query.get("pagelen", 10)), int(query.get("page", 1))
+        states = query.getall("state", ["OPEN"])
+        if not 1 <= most <= 50 or page < 1 or not set(states) <= {"OPEN", "MERGED", "DECLINED", "SUPERSEDED"}:
+            return _error(400, "Invalid pagelen, page or state")
+        found = [p for (known, _), p in self.pull_requests.items() if known == repository and p.state in states]
+        found.sort(key=lambda p: p.updated, reverse=True)
+        start = (page - 1) * most
+        answer: dict[str, Any] = {"pagelen": most, "page": page, "size": len(found)}
+        answer["values"] = [self._pull_request(p) for p in found[start : start + most]]
+        # A list leaves people's verdicts out, unless they are asked for.
+        asked = query.get("fields", "").split(",")
+        for name in ("participants", "reviewers"):
+            if f"+values.{name}" not in asked:
+                for value in answer["values"]:
+                    del value[name]
+        if start + most < len(found):
+            answer["next"] = str(request.url.update_query(page=str(page + 1)))
+        return web.json_response(answer)
 
     async def _browse(self, request: web.Request) -> web.Response:
         found = self._find(request)

@@ -32,7 +32,8 @@ class JiraStandIn(StandIn):
     `base`: the site's address. `secret`, `target`: of the one webhook. `may_delete`, `denied` (permission names): what
     the service account may not. `ignores_internal`: an internal reply comes out public. `announce_own`: its own
     comments are announced by webhook too, as Jira does. `retry_wait`: seconds between a webhook's attempts (Jira
-    itself waits 5 to 15 minutes).
+    itself waits 5 to 15 minutes). `losing`: webhooks are not sent, as those on which Jira has given up; `redeliver`
+    sends them after all. `unindexed`: keys of issues that searches do not find yet (Jira's index is a little late).
     """
 
     service = "jira"
@@ -54,6 +55,9 @@ class JiraStandIn(StandIn):
         self.denied: set[str] = set()
         self.announce_own = True
         self.retry_wait = 0.1
+        self.losing = False
+        self.lost: list[tuple[Any, str]] = []
+        self.unindexed: set[str] = set()
         self.deliveries: list[Delivery] = []
         self._ids = itertools.count(10000)
         self._sender = Sender(self)
@@ -148,11 +152,11 @@ class JiraStandIn(StandIn):
         )
         return written
 
-    async def edit_comment(self, key: str, comment_id: str, text: str) -> JiraComment:
+    async def edit_comment(self, key: str, comment_id: str, text: str, *, at: datetime | None = None) -> JiraComment:
         """Change a comment's words and announce it."""
         found = self.find_comment(key, comment_id)
-        found.text, found.body, found.updated = text, adf.from_wiki(text), jira_world.now()
-        self.issues[key].updated = found.updated
+        found.text, found.body, found.updated = text, adf.from_wiki(text), at or jira_world.now()
+        self.issues[key].updated = max(found.updated, self.issues[key].updated)
         await self.announce("comment_updated", self.issues[key], found)
         return found
 
@@ -202,6 +206,9 @@ class JiraStandIn(StandIn):
         """Deliver a payload (or these raw bytes) to the target, signed. `headers` replace ours."""
         body = raw if raw is not None else json.dumps(payload).encode()
         name = identifier or uuid.uuid4().hex
+        if self.losing:
+            self.lost.append((payload, name))
+            return Delivery(name, payload)
         signed = signature(self.secret if secret is None else secret, body)
 
         def on_attempt(attempt: int) -> dict[str, str]:
@@ -221,6 +228,11 @@ class JiraStandIn(StandIn):
         )  # fmt: skip
         self.deliveries.append(delivery)
         return delivery
+
+    async def redeliver(self) -> list[Delivery]:
+        """Send what was lost, under the identifiers that it had, in the order in which it happened."""
+        self.losing, waiting, self.lost = False, self.lost, []
+        return [await self.deliver(payload, identifier=identifier) for payload, identifier in waiting]
 
     async def announce(
         self, event: str, issue: JiraIssue, comment: JiraComment, *, retries: int = 5, duplicates: int = 0,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bot.demo.jira_world import JiraIssue
 
@@ -18,6 +19,8 @@ Test = Callable[[JiraIssue], bool]
 _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<op>>=|<=|!=|!~|[=<>~(),])|(?P<word>[^\s=<>!~(),"']+))"""
 )
+_PROFILE = ZoneInfo("Europe/Berlin")
+"""The time zone in the profile of whoever asks (`jira_world.Account`): what a time without its zone is read in."""
 _UNITS = {"w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _TIMES = ("updated", "created", "due", "duedate", "statuscategorychangeddate", "resolved")
 _FIELDS: dict[str, Callable[[JiraIssue], Any]] = {
@@ -198,10 +201,13 @@ class _Parser:
             base = {"now": self._now, "startofday": today, "endofday": today + timedelta(days=1, microseconds=-1)}
             return base[function[1]] + (_duration(function[2]) if function[2] else timedelta())
         if re.fullmatch(r"[+-]?\d+[wdhm](\s+\d+[wdhm])*", text):
-            return self._now + _duration(text)
+            # Searches count in whole minutes; rounded to the side on which less is found.
+            return (self._now + _duration(text) + timedelta(minutes=1, microseconds=-1)).replace(
+                second=0, microsecond=0
+            )
         for form in ("%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y-%m-%d", "%Y/%m/%d"):
             try:
-                return datetime.strptime(text, form).replace(tzinfo=UTC)
+                return datetime.strptime(text, form).replace(tzinfo=_PROFILE)
             except ValueError:
                 continue
         raise JqlError(

@@ -1,0 +1,113 @@
+"""What changed in Jira since a time: the issues that a search finds, and the comments written or edited since then.
+
+A search gives at most 20 comments of an issue, the oldest; a longer thread is read page by page, newest first. Jira
+orders comments by their creation alone, so an edit of an old one is found only by reading on: that is bounded, while
+new comments are read to the last one. Bodies are turned into Markdown only for what is wanted: it is the dear part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from bot.clients import jira_read as read
+from bot.clients.jira_wire import Call, Wire
+from bot.issues import Comment, Frozen, Person
+from bot.markup import from_body
+
+PAGE = 50
+"""Issues of one answer."""
+COMMENT_PAGE = 100
+EDITED_WITHIN = 1000
+"""Edits are noticed among so many newest comments of an issue."""
+FIELDS = ("summary", "description", "project", "created", "updated", "reporter", "creator", "comment")
+
+
+class ChangedIssue(Frozen):
+    """An issue that changed. `comments`: those since then, None where the search did not give the whole thread.
+
+    `text`: summary and description of an issue that was created since then, else empty.
+    """
+
+    key: str
+    project: str
+    summary: str
+    text: str = ""
+    created: datetime
+    updated: datetime
+    reporter: Person | None = None
+    comments: tuple[Comment, ...] | None = None
+
+
+class ChangedPage(Frozen):
+    """One answer of a search. `following`: the token of the next one, None after the last."""
+
+    issues: tuple[ChangedIssue, ...]
+    following: str | None = None
+
+
+async def changed(
+    wire: Wire, search: Callable[[dict[str, Any]], Call], jql: str, since: datetime, own: str | None, token: str | None
+) -> ChangedPage:
+    """One page of what a bounded JQL finds, in its order."""
+    body: dict[str, Any] = {"jql": jql, "maxResults": PAGE, "fields": list(FIELDS)}
+    if token:
+        body["nextPageToken"] = token
+    page = read.mapping(await wire.read(search(body), "search"))
+    found = tuple(_issue(i, since, own) for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str))
+    following = page.get("nextPageToken")
+    last = not found or page.get("isLast") is True or not isinstance(following, str) or following == token
+    return ChangedPage(issues=found, following=None if last else following)
+
+
+async def comments_since(wire: Wire, path: str, since: datetime, own: str | None) -> tuple[Comment, ...]:
+    """The comments of an issue that were written or edited since then. `path`: its key, ready for an address."""
+    found: dict[str, Comment] = {}
+    start = 0
+    while True:
+        page = read.mapping(await wire.read(_page(path, start)))
+        raw = read.listing(page.get("comments"))
+        found |= {comment.id: comment for comment in _since(raw, since, own)}
+        start += len(raw)
+        times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
+        newest_first = bool(times) and times[0] >= times[-1]
+        past = newest_first and times[-1] < since and start >= EDITED_WITHIN
+        if not raw or past or start >= read.number(page.get("total"), 0):
+            return tuple(found.values())
+
+
+def _page(path: str, start: int) -> Call:
+    first = start or None
+    return lambda c: c.get_comments(path, start_at=first, max_results=COMMENT_PAGE, order_by="-created")
+
+
+def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIssue:
+    fields = read.mapping(item.get("fields"))
+    thread = read.mapping(fields.get("comment"))
+    raw, key = read.listing(thread.get("comments")), str(item["key"])
+    whole = bool(thread) and len(raw) >= read.number(thread.get("total"), len(raw) + 1)
+    project = read.mapping(fields.get("project")).get("key")
+    created = read.moment(fields.get("created")) or read.EPOCH
+    summary = read.words(fields.get("summary"))
+    described = from_body(read.body(fields.get("description"))) if created >= since else ""
+    return ChangedIssue(
+        key=key,
+        project=project if isinstance(project, str) else key.rpartition("-")[0],
+        summary=summary,
+        text=f"{summary}\n\n{described}".strip() if created >= since else "",
+        created=created,
+        updated=read.moment(fields.get("updated")) or created,
+        reporter=read.person(fields.get("reporter")) or read.person(fields.get("creator")),
+        comments=tuple(_since(raw, since, own)) if whole else None,
+    )
+
+
+def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None) -> list[Comment]:
+    """Those of Jira's comments that were written or edited since then. One whose times cannot be read counts."""
+    wanted = []
+    for item in raw:
+        at = read.moment(item.get("updated")) or read.moment(item.get("created"))
+        if at is None or at >= since:
+            wanted.append(read.comment(item, own))
+    return wanted
