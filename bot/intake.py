@@ -3,27 +3,30 @@
 One commit holds the record, with the keys under which it must not be seen again, and its line in the audit trail. The
 keys are the delivery's id and the body's hash (the id is not covered by the signature), each source for itself, and
 for a comment its id, time of change, author and words: Jira may announce it twice. What comes again within 72 hours is
-a duplicate.
+a duplicate. So is what `bot.workflow.reconciling` has found by asking (source `reconcile`) when its webhook comes after
+all: then id and time of change decide alone, because wiki markup and ADF need not agree in every word.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
-from bot.events import DraftRequested, Event, Ignored, IssueCommented
+from bot.events import DraftRequested, Event, Ignored, IssueCommented, IssueCreated, PullRequestChanged
 from bot.failpoints import failpoint
 from bot.policy import words
+from bot.silence import Silence, settled
 from bot.store import REMEMBERED, Audit, Conflict, Expect, Put, Record, StoreUnavailable, Unseen
 
 if TYPE_CHECKING:
     from bot.context import Context
 
-Source = Literal["jira", "bitbucket", "automation", "slack"]
+Source = Literal["jira", "bitbucket", "automation", "slack", "reconcile"]
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32: sorts as its numbers do
 _PLAIN_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -39,6 +42,14 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """The end that an event has with its arrival. `also`: what else belongs into the write, by the event's id."""
+
+    silence: Silence
+    also: Callable[[str], Sequence[Put]]
+
+
+@dataclass(frozen=True)
 class Noticed:
     """What became of a delivery. `event_id` is the first one's for a duplicate. `reason`: why it was ignored."""
 
@@ -47,11 +58,19 @@ class Noticed:
     reason: str = ""
 
 
-async def notice(ctx: Context, delivery: Delivery, event: Event | Ignored, malformed: str | None = None) -> Noticed:
+async def notice(
+    ctx: Context,
+    delivery: Delivery,
+    event: Event | Ignored,
+    malformed: str | None = None,
+    *,
+    ended: Ended | None = None,
+) -> Noticed:
     """Record this delivery and, if it is an event, wake the worker. Returns after all of it is on stable storage.
 
     `malformed` names the field that was wrong; `event` is then an `Ignored` with what is known (`invalid`; it never
-    counts as seen before, and none of it is kept). Raises `StoreUnavailable`: nothing was recorded.
+    counts as seen before, and none of it is kept). `ended`: it is accepted and left unanswered, in one write. Raises
+    `StoreUnavailable`: nothing was recorded.
     """
     record = _record(delivery, event, malformed)
     event_id, state = str(record["id"]), record["state"]
@@ -65,24 +84,29 @@ async def notice(ctx: Context, delivery: Delivery, event: Event | Ignored, malfo
     if state == "invalid":
         await ctx.store.commit(Put("webhook_events", record), audit=[audit])
         return Noticed(event_id, "invalid", record["reason"])
-    first = await _once(ctx, delivery, record, audit)
+    puts, lines = [Put("webhook_events", record)], [audit]
+    if ended is not None:
+        after, cycle, line = settled(record, ended.silence, started=delivery.received, ended=ctx.clock.now())
+        puts, lines = [Put("webhook_events", after), Put("agent_cycles", cycle), *ended.also(event_id)], [audit, line]
+    first = await _once(ctx, Unseen(_looked_for(record, event), delivery.received - REMEMBERED), puts, lines)
     if first is not None:
         return Noticed(first, "duplicate")
     if state == "ignored":
         return Noticed(event_id, "ignored", record["reason"])
+    if ended is not None:
+        return Noticed(event_id, "accepted")
     failpoint("intake.stored")
     ctx.worker.wake_event(event_id)
     return Noticed(event_id, "accepted")
 
 
-async def _once(ctx: Context, delivery: Delivery, record: Record, audit: Audit) -> str | None:
-    """Commit the record unless one of its keys is known. Returns the first event's id for a duplicate, else None."""
-    unseen = Unseen(tuple(record["keys"]), delivery.received - REMEMBERED)
+async def _once(ctx: Context, unseen: Unseen, puts: Sequence[Put], audit: Sequence[Audit]) -> str | None:
+    """Commit unless one of the keys is known. Returns the first event's id for a duplicate, else None."""
     for _ in range(8):
         try:
-            await ctx.store.commit(Put("webhook_events", record), expect=(unseen,), audit=(audit,))
+            await ctx.store.commit(*puts, expect=(unseen,), audit=audit)
         except Conflict as conflict:
-            if conflict.found is not None and await _count_duplicate(ctx, conflict.found, audit):
+            if conflict.found is not None and await _count_duplicate(ctx, conflict.found, audit[0]):
                 return str(conflict.found["event_id"])
         else:
             return None
@@ -136,7 +160,10 @@ def _record(delivery: Delivery, event: Event | Ignored, malformed: str | None) -
 
 
 def _keys(delivery: Delivery, event: Event | Ignored) -> list[str]:
-    source, delivery_id = delivery.source, plain_id(delivery.delivery_id)
+    source: str = delivery.source
+    if source == "reconcile":  # what is found by asking is what a webhook would have told
+        source = "bitbucket" if isinstance(event, PullRequestChanged) else "jira"
+    delivery_id = plain_id(delivery.delivery_id)
     keys = [f"{source}:delivery:{delivery_id}"] if delivery_id else []
     if delivery.body_sha256:
         keys.append(f"{source}:body:{delivery.body_sha256}")
@@ -148,7 +175,20 @@ def _keys(delivery: Delivery, event: Event | Ignored) -> list[str]:
             " ".join((comment.author.account_id, *words(comment.text))).encode("utf-8", "replace")
         ).hexdigest()
         keys.append(f"{source}:comment:{comment.id}:{comment.updated.isoformat()}:{said[:32]}")
+    if delivery.source == "reconcile":
+        keys += _versions(event)
     return keys
+
+
+def _looked_for(record: Record, event: Event | Ignored) -> tuple[str, ...]:
+    """The keys by which this was seen before: its own, and those that reconciling gives to the same thing."""
+    return tuple(dict.fromkeys((*record["keys"], *_versions(event))))
+
+
+def _versions(event: Event | Ignored) -> tuple[str, ...]:
+    if isinstance(event, IssueCommented):
+        return (f"reconcile:comment:{event.comment.id}:{event.comment.updated.isoformat()}",)
+    return (f"reconcile:created:{event.issues[0]}",) if isinstance(event, IssueCreated) else ()
 
 
 def plain_id(value: str | None) -> str | None:
