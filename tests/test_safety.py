@@ -213,7 +213,7 @@ def test_the_short_way_by_hints_finds_what_all_patterns_find(text: str) -> None:
     assert (redact(text), secrets_in(text)) == slowly_redacted(text)
 
 
-@pytest.mark.parametrize("kind", {kind for kind, _ in SECRETS.items()} - {"private key"})
+@pytest.mark.parametrize("kind", [kind for kind in SECRETS if kind != "private key"])
 def test_each_kind_is_found_behind_a_secret_that_went_before(kind: str) -> None:
     text = f"npm_{A} {SECRETS[kind]}"
     assert (redact(text), secrets_in(text)) == slowly_redacted(text)
