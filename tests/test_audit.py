@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from bot.store import Audit
 from bot.store.audit import GENESIS, Unreadable, blank, digest, seal, spans, verify
+from bot.store.encoding import to_json
+from bot.store.sealing import Sealable
 
 AT = "2026-01-05T09:30:00.000Z"
 Chain = list[dict[str, Any]]
@@ -188,3 +191,30 @@ def test_any_rubbish_gets_a_verdict(rubbish: Any) -> None:
     record = rubbish if isinstance(rubbish, dict) else {"seq": 1, "prev": GENESIS, "id": "1", "hash": rubbish}
     assert verify([record]).broken_at == 1
     assert verify([{**eight()[0], "details": rubbish}]).broken_at in (1, None)
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(TEXTS, TEXTS, st.none() | TEXTS, st.dictionaries(TEXTS, VALUES, max_size=4))
+def test_what_is_sealed_quickly_has_the_hash_that_verify_computes(
+    actor: str, action: str, issue: str | None, details: dict[str, Any]
+) -> None:
+    record = seal(Audit(actor, action, "e", None, issue, details), seq=7, at=AT, prev="a" * 64)
+    assert record["hash"] == digest(record) == digest(json.loads(to_json(record)))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), [float("-inf")], "\ud800", {"a": "\ud800"}, {"\ud800": 1}, object()])
+@pytest.mark.parametrize("where", ["value", "name", "actor", "issue"])
+def test_what_is_no_json_is_refused_before_it_is_sealed(bad: Any, where: str) -> None:
+    if where != "value" and not isinstance(bad, str):
+        return
+    about = {where: bad} if where in ("actor", "issue") else {}
+    entry = Audit(**{"actor": "system", "action": "x", **about}, details={bad: 1} if where == "name" else {"a": bad})
+    with pytest.raises((ValueError, TypeError)):
+        Sealable.of(entry)

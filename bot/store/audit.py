@@ -19,16 +19,16 @@ published earlier (each standup carries it): `verify(…, head=…)`.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from bot.store import Audit, Record
+from bot.store.encoding import canonical
+from bot.store.sealing import GENESIS, Sealable
 
-GENESIS = "0" * 64
+__all__ = ["GENESIS", "Unreadable", "Verdict", "blank", "digest", "seal", "spans", "verify"]
 ERASED = "erased"
 SHORT_HEAD = 16
 """A published head may be shortened to this many hex digits."""
@@ -59,16 +59,12 @@ class Verdict:
         return f"ok {self.records} records, head {self.head}"
 
 
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
 def _leaf_salt(salt: str, name: str) -> str:
-    return hashlib.sha256(f"{salt}:{name}".encode()).hexdigest()[:32]
+    return sha256(f"{salt}:{name}".encode()).hexdigest()[:32]
 
 
 def _leaf(leaf_salt: str, value: Any) -> str:
-    return hashlib.sha256(leaf_salt.encode() + b":" + _canonical(value)).hexdigest()
+    return sha256(f"{leaf_salt}:{canonical(value)}".encode()).hexdigest()
 
 
 def _leaves(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,18 +91,12 @@ def _sealed(record: Mapping[str, Any]) -> dict[str, str]:
 def digest(record: Mapping[str, Any]) -> str:
     """The hash that a record should have. Raises KeyError, TypeError or ValueError for one that is no audit record."""
     covered = {name: record[name] for name in _HASHED}
-    return hashlib.sha256(_canonical({**covered, "sealed": _sealed(record)})).hexdigest()
+    return sha256(canonical({**covered, "sealed": _sealed(record)}).encode()).hexdigest()
 
 
 def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
-    """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before."""
-    record: Record = {
-        "id": str(seq), "seq": seq, "at": at, "actor": entry.actor, "action": entry.action, "event_id": entry.event_id,
-        "draft_id": entry.draft_id, "issue": entry.issue, "details": json.loads(_canonical(dict(entry.details))),
-        "prev": prev or GENESIS, "salt": secrets.token_hex(16),
-    }  # fmt: skip
-    record["hash"] = digest(record)
-    return record
+    """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first)."""
+    return Sealable.of(entry).seal(seq=seq, at=at, prev=prev)
 
 
 def blank(record: Mapping[str, Any], names: Collection[str]) -> Record:

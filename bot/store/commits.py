@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bot.store import TABLES, Audit, Condition, Delete, Put, Table
+from bot.store import TABLES, Condition, Delete, Put, Table
+from bot.store.encoding import to_json
 from bot.store.index import Keys, keys_of, moment, seen_keys
-from bot.store.journal import body, to_json
+from bot.store.journal import body
+from bot.store.sealing import Sealable
 
 Place = tuple[Table, str]
 
@@ -28,12 +32,13 @@ class Ready(NamedTuple):
 
 @dataclass
 class Commit:
-    """One caller's commit on its way through the writer. `answer` is called once, with None or the error."""
+    """One caller's commit on its way through the writer. `answer`: the caller's future, of `loop` or of a thread."""
 
     changes: dict[Place, Ready]
     expect: Sequence[Condition]
-    audit: Sequence[Audit]
-    answer: Callable[[BaseException | None], None]
+    audit: Sequence[Sealable]
+    answer: Future[None] | asyncio.Future[None]
+    loop: asyncio.AbstractEventLoop | None = None
     written: dict[Place, Ready] = field(default_factory=dict)
 
 
@@ -66,6 +71,31 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Place, Ready]:
 def made_ready(table: Table, record: Mapping[str, Any]) -> Ready:
     """One record, made ready."""
     return Ready(to_json(record), moment(record.get("at")), keys_of(table, record), seen_keys(table, record))
+
+
+def answer(group: Sequence[Commit], errors: Mapping[int, BaseException]) -> None:
+    """Tell every caller of a group how it went. An event loop is woken once for all that wait in it."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], BaseException | None]]] = {}
+    for position, commit in enumerate(group):
+        error = errors.get(position)
+        if isinstance(commit.answer, asyncio.Future):
+            assert commit.loop is not None  # noqa: S101 - for the type checker: `submit_async` gives both
+            loops.setdefault(commit.loop, []).append((commit.answer, error))
+        else:
+            _settle([(commit.answer, error)])
+    for loop, answers in loops.items():
+        with suppress(RuntimeError):  # the loop was closed, and its callers with it
+            loop.call_soon_threadsafe(_settle, answers)
+
+
+def _settle(answers: Sequence[tuple[Future[None] | asyncio.Future[None], BaseException | None]]) -> None:
+    for future, error in answers:
+        if future.done():
+            continue  # the caller was cancelled
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
 
 
 def body_of(written: Mapping[Place, Ready]) -> bytes:

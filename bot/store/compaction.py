@@ -15,8 +15,9 @@ from pathlib import Path
 
 from bot.failpoints import failpoint
 from bot.store import TABLES, Record, Table
+from bot.store.encoding import to_json
 from bot.store.index import Index
-from bot.store.journal import Journal, Line, Spot, body, to_json
+from bot.store.journal import Journal, Line, Spot, body
 
 TEMPORARY = "journal.new-"
 SMALLEST = 4 * 1024 * 1024

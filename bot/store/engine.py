@@ -15,17 +15,17 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bot.clock import Clock
 from bot.store import Audit, Condition, Conflict, Delete, Expect, Put, Record, StoreUnavailable, Table, Unseen
-from bot.store.audit import seal
-from bot.store.commits import Commit, Place, Ready, Task, body_of, made_ready, ready
+from bot.store.commits import Commit, Place, Ready, Task, answer, body_of, made_ready, ready
 from bot.store.compaction import Compaction, Transform, worth_it
+from bot.store.encoding import to_json
 from bot.store.index import SEEN, Index, Keys, keys_of, moment
-from bot.store.journal import Journal, Spot, to_json
+from bot.store.journal import Journal, Spot
+from bot.store.sealing import Sealable
 
 MAX_GROUP = 2000
 """Commits in one write, at most."""
@@ -127,25 +127,21 @@ class Engine:
         changes: Sequence[Put | Delete],
         expect: Sequence[Condition],
         audit: Sequence[Audit],
-        answer: Callable[[BaseException | None], None],
+        answer: Future[None] | asyncio.Future[None],
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """Queue a commit. Raises `StoreUnavailable` when closed, ValueError or TypeError for what is no record."""
         wanted = [
             Expect(e.table, e.id, json.loads(to_json(dict(e.fields)))) if isinstance(e, Expect) and e.fields else e
             for e in expect
         ]
-        for entry in audit:
-            to_json(vars(entry) | {"details": dict(entry.details)})
-        commit = Commit(ready(changes), wanted, tuple(audit), answer)
-        self._enqueue(commit)
+        self._enqueue(Commit(ready(changes), wanted, [Sealable.of(entry) for entry in audit], answer, loop))
 
     def commit(self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()) -> None:
         """The same, waiting for the answer: for commands and TinyDB's own write methods."""
-        future: Future[BaseException | None] = Future()
-        self.submit(changes, expect, audit, future.set_result)
-        error = future.result()
-        if error is not None:
-            raise error
+        future: Future[None] = Future()
+        self.submit(changes, expect, audit, future)
+        future.result()
 
     def submit_async(
         self, changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit]
@@ -153,19 +149,7 @@ class Engine:
         """The same, for the event loop that runs."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-
-        def settle(error: BaseException | None) -> None:
-            if not future.done():  # the caller may have been cancelled
-                if error is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(error)
-
-        def answer(error: BaseException | None) -> None:
-            with suppress(RuntimeError):  # the loop was closed, and its callers with it
-                loop.call_soon_threadsafe(settle, error)
-
-        self.submit(changes, expect, audit, answer)
+        self.submit(changes, expect, audit, future, loop)
         return future
 
     def run(self, task: Callable[[], Any]) -> Any:
@@ -184,7 +168,7 @@ class Engine:
         try:
             puts, audit = ending()
             compaction.add([(put.table, dict(put.record)) for put in puts])
-            compaction.add([("audit", self._seal(entry)) for entry in audit])
+            compaction.add([("audit", self._seal(Sealable.of(entry), self._now())) for entry in audit])
             self._adopt(*compaction.finish())
         except BaseException:
             self.seq, self.head = before
@@ -241,6 +225,7 @@ class Engine:
     def _write(self, group: list[Commit]) -> None:
         """One group: decide, write, sync, show, answer."""
         seq, head = self.seq, self.head
+        at = self._now()
         answers: dict[int, BaseException] = {}
         try:
             pending: dict[Place, Ready] = {}
@@ -253,7 +238,7 @@ class Engine:
                     continue
                 commit.written = dict(commit.changes)
                 for entry in commit.audit:
-                    record = self._seal(entry)
+                    record = self._seal(entry, at)
                     commit.written["audit", record["id"]] = made_ready("audit", record)
                 pending.update(commit.written)
                 if commit.written:
@@ -268,12 +253,13 @@ class Engine:
                 log.exception("the store's writer failed")
                 error = StoreUnavailable(f"the store failed: {error}")
             answers = dict.fromkeys(range(len(group)), error)
-        for position, commit in enumerate(group):
-            commit.answer(answers.get(position))
+        answer(group, answers)
 
-    def _seal(self, entry: Audit) -> Record:
-        at = self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        record = seal(entry, seq=self.seq + 1, at=at, prev=self.head)
+    def _now(self) -> str:
+        return self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _seal(self, entry: Sealable, at: str) -> Record:
+        record = entry.seal(seq=self.seq + 1, at=at, prev=self.head)
         self.seq, self.head = record["seq"], record["hash"]
         return record
 

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import Record, StoreUnavailable
+from bot.store.encoding import to_json
 
 NAME = "journal.jsonl"
 VERSION = 1
@@ -97,11 +98,6 @@ def body(puts: Iterable[tuple[str, bytes]], deletes: Iterable[tuple[str, str]]) 
     put = b",".join(b'["%s",%s]' % (table.encode(), record) for table, record in puts)
     gone = [list(item) for item in deletes]
     return b'"put":[%s]' % put + (b',"del":' + to_json(gone) if gone else b"")
-
-
-def to_json(value: Any) -> bytes:
-    """Compact UTF-8 JSON. Raises ValueError (NaN, a lone surrogate) or TypeError (not JSON)."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,0 +1,52 @@
+"""Records as JSON: what is written is read back as it was, and what is no JSON is refused."""
+
+from __future__ import annotations
+
+import enum
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.store.encoding import canonical, to_json
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_what_is_written_is_read_back(value: Any) -> None:
+    assert json.loads(to_json(value)) == value
+    assert b"\n" not in to_json(value)
+
+
+@given(VALUES)
+def test_the_canonical_form_is_what_it_was(value: Any) -> None:
+    was = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    assert canonical(value) == was
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf"), "\ud800", object(), datetime.now(UTC), b""])
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [x], lambda x: {"a": {"b": (1, x)}}, lambda x: [None, [[x]]]])
+def test_what_is_no_json_is_refused(bad: Any, wrap: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        to_json(wrap(bad))
+
+
+def test_what_the_quick_encoder_refuses_is_tried_by_the_exact_one() -> None:
+    class Kind(enum.StrEnum):
+        ONE = "one"
+
+    assert json.loads(to_json({"n": 2**80, 1: -(2**70)})) == {"n": 2**80, "1": -(2**70)}
+    assert json.loads(to_json([Kind.ONE, (1, 2)])) == ["one", [1, 2]]
+    deep: list[Any] = []
+    for _ in range(300):
+        deep = [deep]
+    assert json.loads(to_json(deep)) == deep
