@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from bot.events import DraftRequested, Event, Ignored, IssueCommented, IssueCreated, PullRequestChanged
 from bot.failpoints import failpoint
 from bot.policy import words
-from bot.silence import Silence, settled
+from bot.silence import Silence, at_the_door, settled
 from bot.store import REMEMBERED, Audit, Conflict, Expect, Put, Record, StoreUnavailable, Unseen
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Ended:
     """The end that an event has with its arrival. `also`: what else belongs into the write, by the event's id."""
 
     silence: Silence
-    also: Callable[[str], Sequence[Put]]
+    also: Callable[[str], Sequence[Put]] = lambda _: ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ async def notice(
         await ctx.store.commit(Put("webhook_events", record), audit=[audit])
         return Noticed(event_id, "invalid", record["reason"])
     puts, lines = [Put("webhook_events", record)], [audit]
+    if ended is None and not isinstance(event, Ignored) and (silence := at_the_door(event, ctx.jira.account_id)):
+        ended = Ended(silence)  # context needs no work, and so no second write
     if ended is not None:
         after, cycle, line = settled(record, ended.silence, started=delivery.received, ended=ctx.clock.now())
         puts, lines = [Put("webhook_events", after), Put("agent_cycles", cycle), *ended.also(event_id)], [audit, line]
@@ -150,6 +152,7 @@ def _record(delivery: Delivery, event: Event | Ignored, malformed: str | None) -
         "body_sha256": delivery.body_sha256,
         "issue": event.issues[0] if event.issues else None,
         "issues": list(event.issues),
+        "comment": event.comment.id if isinstance(event, IssueCommented) else None,
         "state": "invalid" if malformed else "received" if silent is None else "ignored",
         "reason": malformed or silent or "",
         "event": None if isinstance(event, Ignored) else event.model_dump(mode="json"),

@@ -18,6 +18,11 @@ from bot.workflow.messages import announce, revise
 if TYPE_CHECKING:
     from bot.context import Context
 
+
+class Held(RetryLater):
+    """Nobody's turn: what holds this event holds all that wait for an answer."""
+
+
 NOTICE_AFTER = timedelta(minutes=15)
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
 """Seconds between probes: doubling from the first to the longest, unless Claude named a time."""
@@ -42,13 +47,13 @@ class Outage:
             self._announced = record["announced"]
 
     def hold(self) -> None:
-        """Raise `RetryLater` while nobody is to call Claude: before anything else is done for a call."""
+        """Raise `Held` while nobody is to call Claude: before anything else is done for a call."""
         left = self._next_probe - self._ctx.clock.monotonic()
         if self._since is not None and left > 0:
-            raise RetryLater(f"Claude cannot be reached: {self._cause}", after=left + 0.05)
+            raise Held(f"Claude cannot be reached: {self._cause}", after=left + 0.05)
 
     def turn(self) -> None:
-        """Return when a call to Claude may be made now; raise `RetryLater` when somebody else is the probe."""
+        """Return when a call to Claude may be made now; raise `Held` when somebody else is the probe."""
         self.hold()
         self._next_probe = self._ctx.clock.monotonic() + self._wait  # in an outage, this caller is the probe
 

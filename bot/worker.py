@@ -1,56 +1,60 @@
 """Runs what is due. The record is the job: what has to be done stands in the store, and is found there after a crash.
 
-In memory there is only *when*: one entry per event, draft, card or message that somebody woke, its task while it runs
-and its timer while it waits. Events of one issue are drafted one after the other, those of several side by side.
+In memory there is only *when*, in five lanes (`bot.lanes`)::
+
+    first look   every received event: what a rule settles ends here, in microseconds and one write
+    answers      what is left of them, by issue: Jira, Claude, a draft. Rests as a whole while nobody may call Claude
+    drafts       publishing, undo
+    cards        the cards in Slack
+    messages     the notices in Slack
+
+So an event that deserves a card never waits behind those that a rule settles, a flood on one issue takes one place of
+`AT_ONCE`, and what people click has lanes of its own. While the door is saturated the two lanes of events give way.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING
 
+from bot.budget import BudgetHeld
 from bot.cards import budget_notice
 from bot.clients.claude import BudgetReached, ClaudeDown
+from bot.clients.claude_errors import ClaudeBusy
 from bot.errors import RetryLater
-from bot.events import EVENT
+from bot.lanes import Attempt, Hold, Job, Lane
 from bot.log import get_logger
-from bot.outage import Outage
+from bot.outage import Held, Outage
 from bot.store import StoreUnavailable
-from bot.workflow.answering import answer, fail_event, may_lead_to_draft
+from bot.workflow.answering import answer
 from bot.workflow.controls import HealthLine, paused
+from bot.workflow.ending import fail_event
+from bot.workflow.first_look import first_look
 from bot.workflow.messages import announce, deliver
-from bot.workflow.presenting import close_undo, present
+from bot.workflow.presenting import Refused, close_undo, present
 from bot.workflow.publishing import advance
 
 if TYPE_CHECKING:
     from bot.context import Context
 
-Kind = Literal["event", "draft", "card", "message"]
 log = get_logger(__name__)
 
 AT_ONCE = 8
-"""Events that are drafted at the same time: each holds a Jira and a Claude call, none of them much memory."""
+"""Events that are answered at the same time: each holds a Jira and a Claude call, none of them much memory."""
+LOOKS_AT_ONCE = 16
+"""First looks at the same time: so many ends share one synced write."""
+DRAFTS_AT_ONCE, CARDS_AT_ONCE = 16, 8
+"""A POST to Jira may hang for 15 s, and must not keep the others from theirs; Slack takes one message after another."""
 SETTLING = 0.3
 """Seconds in which an approved draft is usually posted."""
 LONGEST_WAIT = 60.0
+LOOK_AT_BUDGET = 300.0
+"""Seconds between two looks whether the day's budget was raised: one event finds out for all."""
+IN_A_ROW = 3
+"""Attempts that fail one after another before all wait: then it is Jira that is away, and not one issue of it."""
 UNEXPECTED_TRIES = 5
 """After so many unexpected errors an event becomes a failure that a person can retry."""
-
-
-@dataclass
-class _Job:
-    kind: Kind
-    id: str
-    tries: int = 0
-    unexpected: int = 0
-    again: bool = False
-    task: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
 
 
 class Worker:
@@ -58,19 +62,26 @@ class Worker:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._jobs: dict[tuple[Kind, str], _Job] = {}
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._slots = asyncio.Semaphore(AT_ONCE)
         self._started = self._stopping = False
         self._waking: asyncio.Future[None] | None = None
+        self._failed_in_a_row = 0
         self.outage = Outage(ctx)
-        self.waiting: dict[str, str] = {}
+
+        def busy() -> bool:
+            return ctx.pressure.high
+
+        self._looks = Lane("look", LOOKS_AT_ONCE, self._trying(self._look), gives_way=busy)
+        self._answers = Lane("answer", AT_ONCE, self._trying(self._answer), gives_way=busy)
+        self._drafts = Lane("draft", DRAFTS_AT_ONCE, self._trying(self._advance))
+        self._cards = Lane("card", CARDS_AT_ONCE, self._trying(self._present))
+        self._messages = Lane("message", CARDS_AT_ONCE, self._trying(self._deliver))
+        self._lanes = (self._looks, self._answers, self._drafts, self._cards, self._messages)
 
     # What there is to do
 
     def wake_event(self, event_id: str) -> None:
         """An event was received, or may go on."""
-        self._wake("event", event_id, 0.0)
+        (self._looks if self._answers.job(event_id) is None else self._answers).wake(event_id)
 
     def wake_draft(self, draft_id: str, after: float = 0.0, *, settling: bool = False) -> None:
         """A draft changed: its publishing and its card are looked at.
@@ -78,43 +89,41 @@ class Worker:
         `settling`: its next state is a moment away. The card waits that moment, so that a quick outcome is one update
         in Slack, which takes about one a second, and is seen at once.
         """
-        self._wake("draft", draft_id, after)
-        self._wake("card", draft_id, after + (SETTLING if settling else 0.0))
+        self._drafts.wake(draft_id, after)
+        self._cards.wake(draft_id, after + (SETTLING if settling else 0.0))
 
     def wake_card(self, draft_id: str, *, settling: bool = False) -> None:
         """A draft changed by the publisher itself: only its card is looked at."""
-        self._wake("card", draft_id, SETTLING if settling else 0.0)
+        self._cards.wake(draft_id, SETTLING if settling else 0.0)
 
     def wake_message(self, key: str, after: float = 0.0) -> None:
         """A message is to be posted or changed."""
-        self._wake("message", key, after)
+        self._messages.wake(key, after)
 
     def wake_all_events(self) -> None:
         """Something that held events back may be over (pause, outage)."""
+        self._answers.lift()
         self._waking = asyncio.ensure_future(self._wake_received())  # held: asyncio itself holds tasks weakly
         self._waking.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _wake_received(self) -> None:
-        for record in await self._ctx.store.find("webhook_events", state="received"):
-            self.wake_event(record["id"])
+        for event_id in await self._ctx.store.ids("webhook_events", state="received"):
+            self.wake_event(event_id)
 
     async def start(self) -> None:
         """Take up everything that the store says is unfinished."""
         await self.outage.load()
         self._started = True
         await self._wake_received()
-        for record in await self._ctx.store.find("drafts", open=True):
-            self.wake_draft(record["id"])
-        for record in await self._ctx.store.find("messages", pending=True):
-            self.wake_message(record["id"])
+        for draft_id in await self._ctx.store.ids("drafts", open=True):
+            self.wake_draft(draft_id)
+        for key in await self._ctx.store.ids("messages", pending=True):
+            self.wake_message(key)
 
     async def drain(self, seconds: float) -> None:
         """Finish what runs within `seconds`; what is left stays in the store for the next start."""
         self._stopping = True
-        for job in self._jobs.values():
-            if job.timer:
-                job.timer.cancel()
-        running = [job.task for job in self._jobs.values() if job.task and not job.task.done()]
+        running = set().union(*(lane.stop() for lane in self._lanes))
         if not running:
             return
         _, late = await asyncio.wait(running, timeout=seconds)
@@ -126,9 +135,12 @@ class Worker:
 
     def park(self) -> None:
         """Leave what runs to the next start, now."""
-        for job in self._jobs.values():
-            if job.task:
-                job.task.cancel()
+        self._stopping = True
+        for lane in self._lanes:
+            for task in lane.stop():
+                task.cancel()
+
+    # How it is
 
     def ready(self) -> str | None:
         """None when work is taken; else why not."""
@@ -136,145 +148,126 @@ class Worker:
             return "stopping"
         return None if self._started else "starting"
 
+    @property
+    def nothing_to_ask(self) -> bool:
+        """Whether no event waits for an answer: nobody would find out that Claude is back."""
+        return self._answers.idle
+
+    def waits_for(self, event_id: str) -> str | None:
+        """Why this event waits, in words; None when it does not, or for its turn only."""
+        job = self._answers.job(event_id)
+        if job is None:
+            job = self._looks.job(event_id)
+            return job.reason or None if job else None
+        return job.reason or self._answers.held
+
     def health(self) -> list[HealthLine]:
         """For `/pmagent health`."""
-        running = sum(1 for job in self._jobs.values() if job.task)
-        later = sum(1 for job in self._jobs.values() if job.timer)
-        return [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting")]
+        running, later = sum(lane.running for lane in self._lanes), sum(lane.waiting for lane in self._lanes)
+        lines = [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting")]
+        refused = [job for job in self._cards.jobs if job.reason]
+        if refused:
+            [first, *rest] = refused
+            more = f", and {len(rest)} more" if rest else ""
+            lines.append(HealthLine("cards", False, f"{first.id} {first.reason}{more}"))
+        return lines
 
     # When it is done
 
-    def _wake(self, kind: Kind, job_id: str, after: float) -> None:
-        if self._stopping:
-            return
-        job = self._jobs.get((kind, job_id))
-        if job is None:
-            job = self._jobs[kind, job_id] = _Job(kind, job_id)
-        if job.task is not None:
-            if after <= 0:
-                job.again = True
-            else:
-                self._at(job, after)
-            return
-        if after > 0:
-            self._at(job, after)
-        else:
-            self._begin(job)
+    def _trying(self, attempt: Attempt) -> Attempt:
+        """An attempt that does not raise: its errors say when the next one is."""
 
-    def _at(self, job: _Job, after: float) -> None:
-        due = asyncio.get_running_loop().time() + after
-        if job.timer is not None:
-            if job.timer.when() <= due:
-                return
-            job.timer.cancel()
-        job.timer = asyncio.get_running_loop().call_later(after, self._begin, job)
-
-    def _begin(self, job: _Job) -> None:
-        if job.timer is not None:
-            job.timer.cancel()
-            job.timer = None
-        if self._stopping:
-            return
-        if job.task is not None:
-            job.again = True
-            return
-        job.task = asyncio.create_task(self._run(job), name=f"{job.kind}:{job.id}")
-
-    async def _run(self, job: _Job) -> None:
-        try:
-            while True:
-                job.again = False
-                after = await self._try(job)
-                if not job.again or self._stopping:
-                    break
-        finally:
-            job.task = None
-        if after is not None and not self._stopping:
-            self._at(job, after)
-        elif job.timer is None:
-            self._jobs.pop((job.kind, job.id), None)
-
-    async def _try(self, job: _Job) -> float | None:
-        """One attempt. Returns the seconds until the next one; None: nothing is left to do."""
-        after = None
-        try:
-            await self._do(job)
-        except Exception as error:
-            job.tries += 1
+        async def trying(job: Job) -> float | Hold | None:
             try:
-                after = await self._after(job, error)
-            except Exception:
-                # Even noting it failed (the disk is full, say). That is no reason to forget the job.
-                log.exception("worker.not_noted", kind=job.kind, job=job.id)
-                return _backoff(job.tries)
-        if after is None:
-            self.waiting.pop(job.id, None)
-        return after
+                outcome = await attempt(job)
+            except Exception as error:
+                job.tries += 1
+                try:
+                    return await self._after(job, error)
+                except Exception:
+                    # Even noting it failed (the disk is full, say). That is no reason to forget the job.
+                    log.exception("worker.not_noted", job=job.id)
+                    return _backoff(job.tries)
+            job.reason = ""
+            return outcome
 
-    async def _after(self, job: _Job, error: Exception) -> float | None:
-        """What an error means for the job: the seconds until its next attempt; None: it has come to an end."""
-        if isinstance(error, RetryLater):
-            self._note(job, error.reason)
+        return trying
+
+    async def _after(self, job: Job, error: Exception) -> float | Hold | None:
+        """What an error means for the job: its next attempt, everybody's, or its end (None)."""
         match error:
-            case BudgetReached():
+            case BudgetReached() if error.spent >= error.limit:
                 await self._announce_budget(error)
-                seconds = (error.until - self._ctx.clock.now()).total_seconds()
-                # A look now and then, for a budget that was raised, costs nothing: no call is made.
-                return min(max(seconds, 1.0), 300.0)
+                # A look now and then, for a budget that was raised.
+                left = (error.until - self._ctx.clock.now()).total_seconds()
+                return self._hold(min(max(left, 1.0), LOOK_AT_BUDGET), error.reason)
+            case BudgetReached():  # a long one: others may be cheap enough
+                await self._announce_budget(error)
+                return self._alone(job, error, LOOK_AT_BUDGET)
             case ClaudeDown():
-                return await self.outage.down(error)
+                return self._hold(await self.outage.down(error), error.reason)
+            case Held() | ClaudeBusy() | BudgetHeld():
+                return self._hold(max(error.after or 0.0, 0.05), error.reason)
+            case Refused():
+                self._note(job, error.reason)
+                return _growing(job.tries)
             case RetryLater():
                 # Never at once: a `Retry-After` of nothing is no reason to hurry.
-                return max(error.after, 1.0) if error.after is not None else _backoff(job.tries)
+                wait = max(error.after, 1.0) if error.after is not None else _backoff(job.tries)
+                return self._alone(job, error, wait)
             case StoreUnavailable():
-                log.error("worker.store_unavailable", kind=job.kind, job=job.id)
+                log.error("worker.store_unavailable", job=job.id)
                 return _backoff(job.tries)
         job.unexpected += 1
-        log.error("worker.unexpected", kind=job.kind, job=job.id, tries=job.unexpected, exc_info=error)
-        if job.kind == "event" and job.unexpected >= UNEXPECTED_TRIES:
-            await self._give_up(job, error)
+        log.error("worker.unexpected", job=job.id, tries=job.unexpected, exc_info=error)
+        if job.unexpected >= UNEXPECTED_TRIES and await self._give_up(job, error):
             return None
         return _backoff(job.tries)
 
-    async def _do(self, job: _Job) -> None:
-        match job.kind:
-            case "event":
-                await self._do_event(job.id)
-            case "draft":
-                await close_undo(self._ctx, job.id)
-                await advance(self._ctx, job.id)
-            case "card":
-                await present(self._ctx, job.id)
-            case "message":
-                await deliver(self._ctx, job.id)
+    def _alone(self, job: Job, error: RetryLater, seconds: float) -> float:
+        """This one waits by itself; when it was one of several in a row, the lane of answers rests with it."""
+        self._note(job, error.reason)
+        if self._answers.job(job.id) is job:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= IN_A_ROW:
+                self._answers.hold(Hold(_backoff(self._failed_in_a_row - IN_A_ROW + 1), error.reason))
+        return seconds
 
-    async def _do_event(self, event_id: str) -> None:
-        record = await self._ctx.store.get("webhook_events", event_id)
-        if record is None or record["state"] != "received":
-            return
-        if not may_lead_to_draft(EVENT.validate_python(record["event"])):
-            await answer(self._ctx, event_id)
-            return
-        async with self._turn(record["issue"]):
-            halted = await paused(self._ctx)
-            if halted:
-                # Until somebody resumes, which wakes all events; a timer keeps it among what waits.
-                left = 3600.0 if halted is True else (halted - self._ctx.clock.now()).total_seconds() + 0.05
-                raise RetryLater("drafting is paused", after=left)
-            await answer(self._ctx, event_id)
+    def _hold(self, seconds: float, reason: str) -> Hold:
+        if self._answers.held != reason:
+            log.info("worker.holds", reason=reason, seconds=round(seconds, 1))
+        return Hold(seconds, reason)
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, issue: str) -> AsyncIterator[None]:
-        """One event of an issue at a time, and not too many in all."""
-        # Whoever has the turn or waits for it holds the lock; with the last of them it goes.
-        lock = self._locks.setdefault(issue, asyncio.Lock())
-        async with lock, self._slots:
-            yield
+    def _note(self, job: Job, reason: str) -> None:
+        if job.reason != reason:
+            log.info("worker.waits", job=job.id, reason=reason)
+        job.reason = reason
 
-    def _note(self, job: _Job, reason: str) -> None:
-        if self.waiting.get(job.id) != reason:
-            log.info("worker.waits", kind=job.kind, job=job.id, reason=reason)
-        self.waiting[job.id] = reason
+    # What is done
+
+    async def _look(self, job: Job) -> None:
+        issue = await first_look(self._ctx, job.id)
+        if issue is not None:
+            self._answers.wake(job.id, group=issue)
+
+    async def _answer(self, job: Job) -> None:
+        halted = await paused(self._ctx)
+        if halted:
+            # Until somebody resumes, which wakes all events.
+            left = 3600.0 if halted is True else (halted - self._ctx.clock.now()).total_seconds() + 0.05
+            raise Held("drafting is paused", after=left)
+        await answer(self._ctx, job.id)
+        self._failed_in_a_row = 0
+
+    async def _advance(self, job: Job) -> None:
+        await close_undo(self._ctx, job.id)
+        await advance(self._ctx, job.id)
+
+    async def _present(self, job: Job) -> None:
+        await present(self._ctx, job.id)
+
+    async def _deliver(self, job: Job) -> None:
+        await deliver(self._ctx, job.id)
 
     async def _announce_budget(self, error: BudgetReached) -> None:
         settings = self._ctx.settings
@@ -283,13 +276,21 @@ class Worker:
         notice = budget_notice(error.spent, limit, error.until, timezone=settings.timezone)
         await announce(self._ctx, f"budget:{day}", notice)
 
-    async def _give_up(self, job: _Job, error: Exception) -> None:
+    async def _give_up(self, job: Job, error: Exception) -> bool:
+        """End an event that fails in ways nobody foresaw. False: the job is none."""
         record = await self._ctx.store.get("webhook_events", job.id)
-        if record is not None and record["state"] == "received":
-            reason = f"an internal error ({type(error).__name__}); the log has it under {job.id}"
-            await fail_event(self._ctx, record, self._ctx.clock.now(), reason, [])
+        if record is None or record["state"] != "received":
+            return False
+        reason = f"an internal error ({type(error).__name__}); the log has it under {job.id}"
+        await fail_event(self._ctx, record, self._ctx.clock.now(), reason, [])
+        return True
 
 
 def _backoff(tries: int) -> float:
     """1, 2, 4 … 60 seconds, each a little off, so that what failed together does not come back together."""
     return float(min(2 ** min(tries - 1, 10), LONGEST_WAIT) * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+
+
+def _growing(tries: int) -> float:
+    """1, 2, 4 … 60 minutes: for what will not be taken until a person changes something."""
+    return float(60.0 * min(2 ** min(tries - 1, 6), 60))

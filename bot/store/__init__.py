@@ -23,9 +23,9 @@ TABLES: tuple[Table, ...] = (
 )  # fmt: skip
 
 INDEXED: dict[Table, tuple[str, ...]] = {
-    "webhook_events": ("state", "issue", "keys"),
+    "webhook_events": ("state", "issue", "comment", "keys"),
     "agent_cycles": ("issue", "event_id"),
-    "drafts": ("state", "issue_key", "event_id", "open"),
+    "drafts": ("state", "issue_key", "event_id", "answered", "open"),
     "audit": ("draft_id", "event_id"),
     "development": ("keys",),
     "messages": ("pending",),
@@ -143,6 +143,14 @@ class Store(Protocol):
 
     async def count(self, table: Table, **equals: Any) -> int:
         """How many records `find` would give; from the index alone where `INDEXED` has all of the fields."""
+        ...
+
+    async def ids(self, table: Table, **equals: Any) -> list[str]:
+        """The ids of the records that `find` would give, in its order; `equals` are fields of `INDEXED`."""
+        ...
+
+    async def order(self, table: Table, record_id: str) -> int | None:
+        """A number that grows with the order of first insertion, whatever the clock said; None: no such record."""
         ...
 
     async def audit_head(self) -> tuple[int, str]:

@@ -92,6 +92,11 @@ class Engine:
         with self._lock:
             return self._journal, self.index.tables[table].pick(equals, **how)
 
+    def order(self, table: Table, record_id: str) -> int | None:
+        """The record's place in the order of first insertion."""
+        with self._lock:
+            return self.index.tables[table].rows.get(record_id)
+
     def size(self, table: Table) -> int:
         with self._lock:
             return len(self.index.tables[table].rows)

@@ -114,6 +114,16 @@ class TinyStore:
     async def count(self, table: Table, **equals: Any) -> int:
         return len(await self.find(table, **equals)) if equals else self.engine.size(table)
 
+    async def ids(self, table: Table, **equals: Any) -> list[str]:
+        if not all(name in INDEXED[table] for name in equals):
+            raise ValueError(f"{table} is looked up by {', '.join(INDEXED[table])}, not by {', '.join(equals)}")
+        if len(equals) > 1:  # the index gives candidates only
+            return [record["id"] for record in await self.find(table, **equals)]
+        return [record_id for record_id, _ in self.engine.select(table, equals)[1]]
+
+    async def order(self, table: Table, record_id: str) -> int | None:
+        return self.engine.order(table, record_id)
+
     async def audit_head(self) -> tuple[int, str]:
         return self.audit_head_now()
 

@@ -3,7 +3,8 @@
 ::
 
     notice      bot.intake       a delivery is stored, once, and the worker is woken
-    triage      settling         rules that need no model: is an answer out of the question?
+    triage      first_look       what the event alone, or its comment's versions, settle: it ends here
+                settling         rules that need no model: is an answer out of the question?
                 answering        the issue read from Jira, then the cheap model: is an answer due?
     draft       answering        the strong model writes it; it is stored, older drafts retire
     present     presenting       the card in Slack follows the stored draft, whatever is restarted
@@ -11,7 +12,8 @@
     publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
 
 Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appear once), `development` (pull requests
-known for an issue), `records` (how drafts stand in the store). `bot.worker` calls answer, present, publish when due.
+known for an issue), `ending` (silence and failure), `records` (how drafts stand in the store). `bot.worker` calls
+first_look, answer, present, publish when due.
 """
 
 from bot.workflow.controls import (

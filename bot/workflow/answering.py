@@ -7,38 +7,32 @@ Whatever is raised as `RetryLater` leaves the event where it is, and the worker 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.asking import Asked, decide
-from bot.cards import failed_event, text, whisper
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.drafts import RETIRABLE, Card, Draft, DraftState, Revision
 from bot.errors import Gone, Permanent
-from bot.events import EVENT, DraftRequested, Event, IssueCommented, IssueCreated
+from bot.events import EVENT, DraftRequested, Event, IssueCommented
 from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
 from bot.log import get_logger
 from bot.policy import audience, for_customer, visible_to
-from bot.prompting import Decision, Material
-from bot.store import Audit, Conflict, Expect, Put, Record
-from bot.workflow.development import pull_requests, remember
-from bot.workflow.messages import message_record
+from bot.prompting import Material
+from bot.silence import Silence, cycle
+from bot.store import Conflict, Expect, Put, Record
+from bot.workflow.development import pull_requests
+from bot.workflow.ending import end_in_silence, fail_event, spent
 from bot.workflow.records import audit, draft_record, read_draft
-from bot.workflow.settling import CONTEXT, Silence, settle_by_rule
+from bot.workflow.settling import settle_by_rule
 
 if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-
-
-def may_lead_to_draft(event: Event) -> bool:
-    """Whether this kind of event can be answered at all; the others are context."""
-    return isinstance(event, IssueCommented | IssueCreated | DraftRequested)
 
 
 async def answer(ctx: Context, event_id: str) -> None:
@@ -50,9 +44,6 @@ async def answer(ctx: Context, event_id: str) -> None:
     started = ctx.clock.now()
     calls: list[CallRecord] = []
     try:
-        await remember(ctx, event)
-        if not may_lead_to_draft(event):
-            raise Silence(CONTEXT)
         await settle_by_rule(ctx, event, record)
         ctx.worker.outage.hold()
         subject = await _read(ctx, event)
@@ -63,7 +54,7 @@ async def answer(ctx: Context, event_id: str) -> None:
         failpoint("answer.before_draft")
         await _draft(ctx, record, subject, asked, started)
     except Silence as silence:
-        await _finish(ctx, record, started, "silence", silence.reason, silence.detail, calls)
+        await end_in_silence(ctx, record, silence, calls, started=started)
     except Unanswerable as error:
         # Claude cannot answer this one: recorded, shown in the channel with Retry, and nothing else waits for it.
         await ctx.worker.outage.up()
@@ -142,7 +133,7 @@ async def _ask(ctx: Context, subject: Subject) -> Asked:
     return asked
 
 
-async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, started: Any) -> None:
+async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, started: datetime) -> None:
     """The draft, its cycle, the event's end and the retirement of older drafts, in one write."""
     from bot.markup import addresses_in
 
@@ -177,6 +168,10 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
         card=Card(channel=ctx.settings.slack_channel_approvals),
     )
+    told = cycle(
+        record, "draft", "", decision.reasoning, started=started, ended=now, confidence=decision.confidence,
+        draft_id=draft.id, **spent(asked.calls),
+    )  # fmt: skip
     while True:
         stored_mode = await ctx.store.get("state", "mode")
         draft = draft.model_copy(update={"mode": stored_mode["mode"] if stored_mode else ctx.settings.pmagent_mode})
@@ -199,7 +194,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
             await ctx.store.commit(
                 Put("drafts", draft_record(draft)),
                 Put("webhook_events", {**record, "state": "done", "reason": "draft"}),
-                Put("agent_cycles", _cycle(ctx, record, started, "draft", "", decision, asked.calls, draft.id)),
+                Put("agent_cycles", told),
                 *(Put("drafts", draft_record(d)) for d in retired),
                 expect=expect,
                 audit=(
@@ -218,70 +213,3 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
     ctx.worker.wake_draft(draft.id)
     for d in retired:
         ctx.worker.wake_draft(d.id)
-
-
-def _cycle(
-    ctx: Context, record: Record, started: Any, outcome: str, reason: str, decision: Decision | str,
-    calls: Sequence[CallRecord], draft_id: str | None = None,
-) -> Record:  # fmt: skip
-    return {
-        "id": f"cyc_{str(record['id']).removeprefix('evt_')}{record['attempts'] or ''}",
-        "event_id": record["id"],
-        "at": started.isoformat(),
-        "ended": ctx.clock.now().isoformat(),
-        "issue": record["issue"],
-        "outcome": outcome,
-        "reason": reason,
-        "reasoning": decision.reasoning if isinstance(decision, Decision) else decision,
-        "confidence": decision.confidence if isinstance(decision, Decision) else None,
-        "calls": [call.model_dump(mode="json") for call in calls],
-        "cost_usd": round(sum(call.cost_usd for call in calls), 8),
-        "draft_id": draft_id,
-    }
-
-
-async def _finish(
-    ctx: Context, record: Record, started: Any, outcome: str, reason: str, detail: str, calls: list[CallRecord]
-) -> None:
-    """The event ends without a draft, and says why."""
-    cycle = _cycle(ctx, record, started, outcome, reason, detail, calls)
-    try:
-        await ctx.store.commit(
-            Put("webhook_events", {**record, "state": "done", "reason": reason}),
-            Put("agent_cycles", cycle),
-            expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
-            audit=(Audit("system", "cycle.silence", record["id"], None, record["issue"], {"reason": reason}),),
-        )
-    except Conflict:
-        return
-    log.info("event.silence", event_id=record["id"], issue=record["issue"], reason=reason)
-    await _tell_who_asked(ctx, record, reason, detail)
-
-
-async def _tell_who_asked(ctx: Context, record: Record, reason: str, detail: str) -> None:
-    """Whoever asked for a draft with /pmagent and gets none hears why, privately; `why` has it in any case."""
-    by = (record["event"] or {}).get("by")
-    if record["kind"] != "draft_requested" or not isinstance(by, str) or not by.startswith("slack:"):
-        return
-    told = whisper(f"There is no draft for {record['issue']}: {reason}. ", text(detail or " "))
-    await ctx.slack.whisper(ctx.settings.slack_channel_approvals, by.removeprefix("slack:"), told)
-
-
-async def fail_event(ctx: Context, record: Record, started: Any, reason: str, calls: list[CallRecord]) -> None:
-    """End an event as a failure that a person can retry, with its message in the channel, in one write."""
-    event = record["event"] or {}
-    number = record["attempts"] + 1
-    key = f"failed:{record['id']}:{number}"
-    message = failed_event(record["id"], record["issue"] or "", event.get("summary", ""), ctx.settings.site, reason)
-    posted = message_record(ctx, key, ctx.settings.slack_channel_approvals, message)
-    try:
-        await ctx.store.commit(
-            Put("webhook_events", {**record, "state": "failed", "reason": reason, "attempts": number}),
-            Put("agent_cycles", _cycle(ctx, record, started, "failure", reason, "", calls)),
-            Put("messages", posted),
-            expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
-            audit=(Audit("system", "cycle.failure", record["id"], None, record["issue"], {"reason": reason}),),
-        )
-    except Conflict:
-        return
-    ctx.worker.wake_message(key)

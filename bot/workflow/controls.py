@@ -173,7 +173,7 @@ async def why(ctx: Context, key: str, limit: int = 10) -> list[WhyLine]:
             outcome = f"draft, {draft['state']}" if draft else cycle["outcome"]
             lines.append(WhyLine(at, event["kind"], outcome, reason, cycle.get("draft_id")))
         else:
-            waiting = ctx.worker.waiting.get(event["id"], "waits to be worked on")
+            waiting = ctx.worker.waits_for(event["id"]) or "waits to be worked on"
             reason = waiting if event["state"] == "received" else (event["reason"] or "")
             lines.append(WhyLine(at, event["kind"], event["state"], reason, None))
     return lines

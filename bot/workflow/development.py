@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bot.errors import Permanent, RetryLater
@@ -21,17 +22,38 @@ REFRESHED = 5
 
 async def remember(ctx: Context, event: Event) -> None:
     """Bring the `development` table up to date with a Bitbucket event; other events change nothing."""
+    while True:
+        learned = await learn(ctx, event)
+        try:
+            if learned.puts:
+                await ctx.store.commit(*learned.puts, expect=learned.expect)
+            return
+        except Conflict:
+            continue
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What an event changes in `development`, and what must still be there for it: parts of one commit."""
+
+    puts: tuple[Put, ...] = ()
+    expect: tuple[Expect, ...] = ()
+
+
+async def learn(ctx: Context, event: Event) -> Learned:
+    """What a Bitbucket event changes; on a `Conflict` it has to be asked again."""
     if isinstance(event, PullRequestChanged):
-        await _remember_pull_request(ctx, event)
-    elif isinstance(event, BuildReported):
-        await _remember_build(ctx, event)
-    elif isinstance(event, BranchPushed) and not event.deleted:
+        return await _learn_pull_request(ctx, event)
+    if isinstance(event, BuildReported):
+        return await _learn_build(ctx, event)
+    if isinstance(event, BranchPushed) and not event.deleted:
         record = {
             "id": f"{event.repository}:{event.branch}", "at": event.at.isoformat(), "type": "branch",
             "keys": list(event.issues), "repository": event.repository, "branch": event.branch,
             "commits": list(event.commits), "by": event.by.name if event.by else "",
         }  # fmt: skip
-        await ctx.store.commit(Put("development", record))
+        return Learned((Put("development", record),))
+    return Learned()
 
 
 async def pull_requests(ctx: Context, key: str) -> tuple[PullRequest, ...]:
@@ -64,39 +86,27 @@ def _read(record: Record) -> PullRequest:
     return PullRequest.model_validate({k: v for k, v in record.items() if k not in ("at", "type")})
 
 
-async def _remember_pull_request(ctx: Context, event: PullRequestChanged) -> None:
+async def _learn_pull_request(ctx: Context, event: PullRequestChanged) -> Learned:
     wanted = event.pull_request
-    while True:
-        old = await ctx.store.get("development", wanted.id)
-        if old is not None:
-            before = _read(old)
-            if before.updated > wanted.updated:
-                return  # events come in no promised order: an older one does not undo a newer
-            keys = tuple(dict.fromkeys((*wanted.keys, *before.keys)))
-            wanted = wanted.model_copy(update={"builds": {**before.builds, **wanted.builds}, "keys": keys})
-        expect = Expect("development", wanted.id, old)
-        try:
-            await ctx.store.commit(Put("development", _record(wanted)), expect=(expect,))
-            return
-        except Conflict:
-            continue
+    old = await ctx.store.get("development", wanted.id)
+    if old is not None:
+        before = _read(old)
+        if before.updated > wanted.updated:
+            return Learned()  # events come in no promised order: an older one does not undo a newer
+        keys = tuple(dict.fromkeys((*wanted.keys, *before.keys)))
+        wanted = wanted.model_copy(update={"builds": {**before.builds, **wanted.builds}, "keys": keys})
+    return Learned((Put("development", _record(wanted)),), (Expect("development", wanted.id, old),))
 
 
-async def _remember_build(ctx: Context, event: BuildReported) -> None:
+async def _learn_build(ctx: Context, event: BuildReported) -> Learned:
     """A build's state belongs to the open pull requests of its branch."""
-    for key in event.issues:
-        for record in await ctx.store.find("development", keys=key):
-            if record["type"] == "pull_request" and record["branch"] == event.branch:
-                await _add_build(ctx, record, event)
-
-
-async def _add_build(ctx: Context, record: Record, event: BuildReported) -> None:
-    while True:
-        after = {**record, "builds": {**record["builds"], event.name: event.state}}
-        try:
-            await ctx.store.commit(Put("development", after), expect=(Expect("development", record["id"], record),))
-            return
-        except Conflict as conflict:  # another build of it, or its next change, came at the same time
-            if conflict.found is None:
-                return
-            record = conflict.found
+    found = {
+        record["id"]: record
+        for key in event.issues
+        for record in await ctx.store.find("development", keys=key)
+        if record["type"] == "pull_request" and record["branch"] == event.branch
+    }
+    return Learned(
+        tuple(Put("development", {**r, "builds": {**r["builds"], event.name: event.state}}) for r in found.values()),
+        tuple(Expect("development", r["id"], r) for r in found.values()),
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot.cards import draft_card
 from bot.drafts import OPEN, Card, Draft, DraftState
-from bot.errors import OutcomeUnknown, Permanent
+from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.store import Conflict
@@ -20,10 +20,14 @@ log = get_logger(__name__)
 RETIRED = frozenset({DraftState.SUPERSEDED, DraftState.EXPIRED})
 
 
+class Refused(RetryLater):
+    """Slack will not take this card until something is changed by a person: the bot invited, the channel restored."""
+
+
 async def present(ctx: Context, draft_id: str) -> None:
     """Post or redraw the card of this draft until it shows the stored version.
 
-    Raises `RetryLater` while Slack does not take it (429 with its time, or unreachable).
+    Raises `RetryLater` while Slack does not take it (429 with its time, or unreachable), `Refused` when it will not.
     """
     while True:
         draft = await load_draft(ctx, draft_id)
@@ -73,8 +77,7 @@ async def present(ctx: Context, draft_id: str) -> None:
                 await _save_card(ctx, draft, Card(channel=card.channel))
                 continue
             if not gone:
-                ctx.worker.wake_draft(draft_id, after=60.0)
-                return
+                raise Refused(f"is refused by Slack: {error.reason}") from None
             ts = found
         await _save_card(ctx, draft, card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None}))
         if not card.ts:

@@ -461,7 +461,7 @@ async def test_51_a_clock_that_is_set_back_makes_nobody_late(program: Program) -
 
 
 async def waits(program: Program, event_id: str) -> bool:
-    return event_id in program.ctx.worker.waiting
+    return program.ctx.worker.waits_for(event_id) is not None
 
 
 async def test_a_request_without_a_comment_is_about_the_newest(program: Program) -> None:
