@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.markup import Known, from_adf, from_body, from_wiki, render
+from bot.markup import Known, address, escape, from_adf, from_body, from_wiki, render, wiki, wiki_inline
 from bot.safety import REDACTED
 
 FIXTURES = Path(__file__).parents[2] / "shared" / "fixtures" / "jira"
@@ -163,6 +163,35 @@ WIKI = st.lists(
 def test_any_wiki_text_becomes_markdown_that_renders(wiki: str) -> None:
     markdown = from_body(wiki)
     assert render(markdown, NOBODY).plain().count("word") >= wiki.count("word") - wiki.count("[") - wiki.count("{")
+
+
+PROSE = st.lists(
+    st.sampled_from(
+        [*"aBh1bq9 .,;:()'\"/#%$@=é東²\t\x1c-!?|>", "h1. ", "bq. ", " - ", "http://", "www.", "x.png", "\\", "["]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@settings(max_examples=1000)
+@given(PROSE)
+def test_a_line_of_words_is_taken_as_it_stands_and_so_by_the_long_way(line: str) -> None:
+    if wiki._PROSE.fullmatch(line):
+        other = (wiki._HEADING, wiki._QUOTED_LINE, wiki._RULE, wiki._ITEM, wiki._ROW)
+        assert not any(pattern.fullmatch(line) for pattern in other)
+        assert wiki._rows(line) == [line.strip()] != [""]
+
+
+@settings(max_examples=300)
+@given(st.text(st.sampled_from("\\*_-+^~[]{}!?`<&:/ab. ;"), max_size=20))
+def test_the_quick_looks_find_where_the_patterns_find(raw: str) -> None:
+    assert all(wiki_inline._BEGIN.match(raw, found.start()) for found in wiki_inline._TOKEN.finditer(raw))
+    assert all(escape._PERHAPS.match(raw, found.start()) for found in escape._SPECIAL.finditer(raw))
+    assert [found[0] for found in address.bare(raw)] == [
+        found.start()
+        for found in address._BARE.finditer(raw)
+        if address.trim(found[0])[-1:] not in ("", ":", "/", "\\") or "." in address.trim(found[0])
+    ]
 
 
 PIECES = (

@@ -20,6 +20,7 @@ from bot.policy import (
     may_decide,
     standing,
     visible_to,
+    words,
     words_changed,
 )
 from bot.settings import Settings, load
@@ -171,6 +172,11 @@ def test_a_customer_hears_nothing_of_linked_issues() -> None:
 )
 def test_an_edit_of_punctuation_is_no_edit(before: str, after: str, changed: bool) -> None:
     assert words_changed(before, after) is changed
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_words_in_ascii_are_found_as_in_any_other_text(text: str) -> None:
+    assert [*words(text), "ä"] == words(f"{text} ä")
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ def trim(address: str) -> str:
 
 def bare(text: str) -> list[tuple[int, int]]:
     """Where in `text` addresses stand by themselves: (start, end) of each, in order."""
+    if ":/" not in text and ":\\" not in text and "www." not in text.lower():
+        return []  # most texts; the pattern is tried at every letter
     found = []
     for match in _BARE.finditer(text):
         address = trim(match[0])

@@ -28,6 +28,15 @@ _CELL = re.compile(r"\[[^\[\]\n]{1,2000}\]|\{\{[^{}\n]{0,2000}\}\}|!\S[^!\n]{0,3
 
 _ADF = "{adf}"
 
+# A line of words: it begins with a letter, so it is no list, quotation, rule or row, and holds nothing that wiki markup
+# or Markdown knows; but hyphens inside and between words, and single marks at a sentence's end.
+_PROSE = re.compile(
+    r"""[^\S\n]*+ (?!h[1-6]\.|bq\.) [^\W\d_]
+        (?: [^\\`*_~\]\[<&{}!?+^|\-\n]++ | (?<=[A-Za-z0-9])-(?=[A-Za-z0-9]) | (?<=\S[ ])-(?=[ ]\S)
+          | !(?=\s|\Z) | \?(?!\?) )*+""",
+    re.VERBOSE,
+)
+
 
 def from_wiki(text: str) -> str:
     """`text` as Markdown; mentions become `[~accountid:ID]`. Never raises."""
@@ -80,12 +89,13 @@ def _language(parameters: str) -> str:
 
 
 def _words(text: str, out: _Lines) -> None:
-    text = _QUOTE.sub("\n{quote}\n", text)
-    text = _FRAME.sub(_frame, _INVISIBLE.sub("", text))
+    if "{" in text:
+        text = _QUOTE.sub("\n{quote}\n", text)
+        text = _FRAME.sub(_frame, _INVISIBLE.sub("", text))
     table: list[list[str]] = []
     header = False
     for line in text.split("\n"):
-        if _ROW.fullmatch(line) and line.strip(" |\t"):
+        if "|" in line and _ROW.fullmatch(line) and line.strip(" |\t"):
             if not table:
                 header = line.lstrip().startswith("||")
             table.append(_cells(line))
@@ -105,7 +115,9 @@ def _frame(match: re.Match[str]) -> str:
 
 
 def _line(line: str, out: _Lines) -> None:
-    if line == "{quote}":
+    if _PROSE.fullmatch(line):  # most lines: nothing in them is looked at twice
+        out.paragraph([line.strip()])
+    elif line == "{quote}":
         out.quote()
     elif not line.strip():
         out.blank()

@@ -26,18 +26,25 @@ _TOKEN = re.compile(
       | (?P<mark>[*_\-+^~])""",
     re.VERBOSE,
 )
+_BEGIN = re.compile(r"[\\{\[!?*_\-+^~]")  # what every token begins with: found in a tenth of the time
 _FILE = re.compile(r"\S.*\.\w{2,5}")
 _TARGET = re.compile(r"[#^~]|[A-Za-z][A-Za-z0-9+.-]{1,20}:\S|www\.")
 
 
 def inline(line: str, within: str = "") -> str:
     """One line as Markdown; a forced line break becomes a line end. `within`: marks that are open around it."""
+    if not _BEGIN.search(line):
+        return escape.text(line)
     addresses = address.bare(line)
     closers = _closers(line, within, addresses)
     out: list[str] = []
     written = at = 0
-    while match := _TOKEN.search(line, at):
-        start = match.start()
+    while begin := _BEGIN.search(line, at):
+        start = begin.start()
+        match = _TOKEN.match(line, start)
+        if match is None:
+            at = start + 1
+            continue
         if (end := _end_of_address(addresses, start)) is not None:  # nothing in an address is markup
             at = end
             continue
