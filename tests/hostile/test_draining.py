@@ -13,22 +13,14 @@ import aiohttp
 import pytest
 
 from bot.demo.hooks import signature
-from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.slack_people import DANA, SAM
 from bot.demo.stage import Stage
-from tests.acceptance.test_main_path import YES, exported
+from tests.acceptance.test_main_path import exported
 from tests.hostile.proxy import Wire
+from tests.hostile.support import cards, clean, question, until
 
 POST = "/issue/ECD-[0-9]+/comment$"
 PROMISED = 20.0
-
-
-def question(stage: Stage, key: str) -> dict[str, Any]:
-    """A comment that is in Jira, and its webhook's payload, not delivered yet."""
-    if key not in stage.jira.issues:
-        stage.jira.issue(key, status="In Progress", assignee="ana", reporter="ben")
-    written = stage.jira.write(key, "ben", "Is anybody looking at this?")
-    found: dict[str, Any] = stage.jira.comment_payload("comment_created", stage.jira.issues[key], written)
-    return found
 
 
 def request(stage: Stage, payload: dict[str, Any], part: float = 1.0) -> bytes:
@@ -57,29 +49,6 @@ async def stopping(stage: Stage) -> None:
     said = stage.log.count('"stopping"')
     stage.bot.send_signal(signal.SIGTERM)
     await until(lambda: stage.log.count('"stopping"') > said)
-
-
-async def until(look: Any, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end, "waited in vain"
-        await asyncio.sleep(0.02)
-
-
-def clean(log: str) -> None:
-    """Nothing went wrong that somebody should look at."""
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    assert [line for line in lines if line["level"] in ("error", "critical")] == []
-    assert "Traceback" not in log
-
-
-async def cards(stage: Stage, *keys: str) -> list[Message]:
-    found = []
-    for key in keys:
-        stage.claude.script(YES)
-        assert (await stage.jira.deliver(question(stage, key))).status == 202
-        found.append(await stage.slack.card(key, button="Approve"))
-    return found
 
 
 async def test_38_deliveries_while_it_stops_are_refused_and_come_again(stage: Stage, wire: Wire) -> None:
