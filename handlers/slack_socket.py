@@ -7,11 +7,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from aiohttp import ClientSession, ClientTimeout
+
 if TYPE_CHECKING:
     from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
     from slack_bolt.async_app import AsyncApp
 
 PING_SECONDS = 5.0
+CONNECT_SECONDS = 6.0
+"""For the socket's handshake. aiohttp's own five minutes would be five minutes in which every click fails."""
 CLOSE_SECONDS = 3.0
 """For listeners at SIGTERM: what they decided is in the store already, only a private answer may be lost."""
 Drain = Callable[[float], Awaitable[None]]
@@ -24,7 +28,7 @@ class Socket:
     def __init__(self, handler: AsyncSocketModeHandler, drain: Drain) -> None:
         self._handler = handler
         self._drain = drain
-        self._tasks = (asyncio.create_task(_typed(handler.connect_async)), asyncio.create_task(self._watch()))
+        self._tasks = (asyncio.create_task(self._connect()), asyncio.create_task(self._watch()))
 
     @property
     def connected(self) -> bool:
@@ -43,6 +47,12 @@ class Socket:
         await _typed(self._handler.close_async)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._drain(max(0.0, end - asyncio.get_running_loop().time()))
+
+    async def _connect(self) -> None:
+        client = self._handler.client
+        await client.aiohttp_client_session.close()
+        client.aiohttp_client_session = ClientSession(timeout=ClientTimeout(total=CONNECT_SECONDS))
+        await _typed(self._handler.connect_async)
 
     async def _watch(self) -> None:
         """Have a fresh address asked for when connecting fails: the SDK would go on with the old one, whose ticket

@@ -59,6 +59,7 @@ class _Line:
     writer: asyncio.StreamWriter
     up_reader: asyncio.StreamReader
     up_writer: asyncio.StreamWriter
+    carrying: asyncio.Event = field(default_factory=asyncio.Event)
 
     def close(self, *, hard: bool = False) -> None:
         for writer in (self.writer, self.up_writer):
@@ -81,8 +82,6 @@ class Proxy:
         self._lines: set[_Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._carrying = asyncio.Event()
-        self._carrying.set()
 
     async def start(self) -> Self:
         """Listen, on the port of the last time if there was one."""
@@ -149,11 +148,9 @@ class Proxy:
             line.close(hard=hard)
 
     def silence(self) -> None:
-        """WebSockets stay open and carry nothing, either way, until `carry`."""
-        self._carrying.clear()
-
-    def carry(self) -> None:
-        self._carrying.set()
+        """The WebSockets of now stay open and carry nothing any more, either way; new ones do."""
+        for line in self._lines:
+            line.carrying.clear()
 
     def seen(self, method: str, path: str) -> list[Call]:
         """The requests so far that fit."""
@@ -246,7 +243,8 @@ class Proxy:
         return True
 
     async def _tunnel(self, line: _Line) -> None:
-        ways = (self._carry(line.reader, line.up_writer), self._carry(line.up_reader, line.writer))
+        line.carrying.set()
+        ways = (self._carry(line, line.reader, line.up_writer), self._carry(line, line.up_reader, line.writer))
         tasks = [asyncio.create_task(way) for way in ways]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -255,9 +253,9 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
-            await self._carrying.wait()
+            await line.carrying.wait()
             writer.write(data)
             await writer.drain()
 

@@ -61,10 +61,11 @@ async def test_32_33_the_marker_tells_what_became_of_a_post(stage: Stage, wire: 
 
 async def test_35_jira_names_a_time(stage: Stage, wire: Wire) -> None:
     """As seconds, as a date, and in ways that make no sense: never at once, never twice, never for ever."""
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=12), usegmt=True)
-    named = {"ECD-1": soon, "ECD-2": "-7", "ECD-3": "soon", "ECD-4": "NaN", "ECD-5": "9" * 30, "ECD-6": "1e400"}
+    named = {"ECD-1": "", "ECD-2": "-7", "ECD-3": "soon", "ECD-4": "NaN", "ECD-5": "9" * 30, "ECD-6": "1e400"}
     await stage.start_bot()
     waiting = dict(zip(named, await cards(stage, *named), strict=True))
+    date = (datetime.now(UTC) + timedelta(seconds=5)).replace(microsecond=0)
+    named["ECD-1"] = format_datetime(date, usegmt=True)
     for key, after in named.items():
         stage.jira.fail(f"POST .*{post(key)}", Fault("answer", 429, {"Retry-After": after}))
         await stage.slack.click(DANA, waiting[key], "Approve")
@@ -72,9 +73,7 @@ async def test_35_jira_names_a_time(stage: Stage, wire: Wire) -> None:
         await stage.slack.changes(waiting[key], "Posted", seconds=30)
         first, second = stage.jira.calls(f"POST .*{post(key)}")
         assert second.at - first.at >= timedelta(seconds=0.9), key
-    assert stage.jira.calls(f"POST .*{post('ECD-1')}")[1].at >= datetime.strptime(
-        soon, "%a, %d %b %Y %H:%M:%S GMT"
-    ).replace(tzinfo=UTC), "not before the date"
+    assert stage.jira.calls(f"POST .*{post('ECD-1')}")[1].at >= date, "not before it"
     for key in ("ECD-5", "ECD-6"):
         assert "trying again in" in waiting[key].words
         assert len(stage.jira.calls(f"POST .*{post(key)}")) == 1
