@@ -1,0 +1,137 @@
+"""Which records leave in one batch: their places in the journal, as of now. Nothing is changed here.
+
+The old records are found by the index; only they are read. The batch is bounded, so that the line in the journal that
+takes them out is no long one, and taken oldest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bot.store import Record, Table
+from bot.store.archive.closed import development_closed, key_dead, message_closed, story_closed
+from bot.store.index import moment
+
+if TYPE_CHECKING:
+    from bot.store.engine import Engine
+    from bot.store.journal import Journal, Spot
+
+STORIES = 6_000
+AUDIT = 12_000
+OTHERS = 2_000
+"""Records of each kind in one batch, about."""
+LOOKED_AT = 60_000
+"""Old records that are looked at for one batch, at most: those that may not leave yet are looked at each time."""
+Found = tuple[Table, str, "Spot", Record]
+
+
+class Moved(Exception):
+    """The journal was compacted meanwhile: what was noted is of no use. Plan again."""
+
+
+@dataclass
+class Plan:
+    """`leaving`: what goes into the archive, `dropped`: what just goes. Both are records of `journal`.
+
+    `more_audit`: more of the trail is old than fits into this batch.
+    """
+
+    journal: Journal
+    leaving: list[tuple[Table, str, Spot]] = field(default_factory=list)
+    dropped: list[tuple[Table, str, Spot]] = field(default_factory=list)
+    more_audit: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.leaving or self.dropped)
+
+    def records(self) -> Iterator[tuple[Table, Record]]:
+        """What goes into the archive, read again from the same bytes."""
+        for table, record_id, spot in self.leaving:
+            yield table, self.journal.record(table, record_id, spot)
+
+
+class Planner:
+    """Makes the plan of one batch."""
+
+    def __init__(self, engine: Engine, until: datetime, now: datetime) -> None:
+        self._engine = engine
+        self._until = until
+        self._floor = moment(until.isoformat())
+        self._now = moment(now.isoformat())
+        self._plan = Plan(engine.journal)
+
+    def plan(self) -> Plan:
+        """Raises `Moved`, and what reading raises."""
+        for table, record_id, spot, event in self._old("webhook_events"):
+            if len(self._plan.leaving) >= STORIES:
+                break
+            self._story(record_id, [(table, record_id, spot)], event)
+        self._remnants()
+        self._audit()
+        self._rest()
+        return self._plan
+
+    def _story(self, event_id: str, found: list[tuple[Table, str, Spot]], event: Record | None) -> None:
+        parts: dict[Table, list[Record]] = {"agent_cycles": [], "drafts": []}
+        for table, records in parts.items():
+            for _, record_id, spot, record in self._pick(table, event_id=event_id):
+                found.append((table, record_id, spot))
+                records.append(record)
+        if story_closed(event, parts["agent_cycles"], parts["drafts"], self._floor):
+            self._plan.leaving += found
+
+    def _remnants(self) -> None:
+        """Cycles and drafts whose event has gone before them."""
+        done: set[str] = set()
+        for table in ("agent_cycles", "drafts"):
+            for _, _, _, record in self._old(table):  # type: ignore[arg-type]  # a name of the tuple is a Table
+                event_id = record.get("event_id")
+                if len(self._plan.leaving) >= STORIES:
+                    return
+                if not isinstance(event_id, str) or event_id in done or self._has_event(event_id):
+                    continue
+                done.add(event_id)
+                self._story(event_id, [], None)
+
+    def _has_event(self, event_id: str) -> bool:
+        return self._engine.get("webhook_events", event_id) is not None
+
+    def _audit(self) -> None:
+        for number, (table, record_id, spot, record) in enumerate(self._pick("audit", limit=AUDIT + 1)):
+            if moment(record["at"]) >= self._floor:
+                return
+            if number >= AUDIT:
+                self._plan.more_audit = True
+                return
+            self._plan.leaving.append((table, record_id, spot))
+
+    def _rest(self) -> None:
+        for table, closed in (("messages", message_closed), ("development", development_closed)):
+            found = [
+                (name, record_id, spot)
+                for name, record_id, spot, record in self._old(table)  # type: ignore[arg-type]  # a name of the tuple is a Table
+                if closed(record, self._floor)
+            ]
+            self._plan.leaving += found[:OTHERS]
+        for table, record_id, spot, record in self._pick("keys", limit=LOOKED_AT):
+            if key_dead(record, self._now, self._floor):
+                self._plan.dropped.append((table, record_id, spot))
+            if len(self._plan.dropped) >= STORIES:
+                return
+
+    def _old(self, table: Table) -> Iterator[Found]:
+        return self._pick(table, until=self._until, limit=LOOKED_AT)
+
+    def _pick(
+        self, table: Table, *, until: datetime | None = None, limit: int | None = None, **equals: str
+    ) -> Iterator[Found]:
+        journal, places = self._engine.select(table, equals, until=until, limit=limit)
+        if journal is not self._plan.journal:
+            raise Moved
+        for record_id, spot in places:
+            record = journal.record(table, record_id, spot)
+            if all(record.get(name) == value for name, value in equals.items()):
+                yield table, record_id, spot, record
