@@ -88,9 +88,10 @@ def routes(ctx: Context | None) -> APIRouter:
             return Response(
                 "Metrics are for this machine. PMAGENT_OPEN_METRICS=true opens them.\n", 403, media_type="text/plain"
             )
-        from bot.reports.metrics import local_figures  # here: the report is read by few processes
+        from bot.reports.metrics import counters  # here: the report is read by few processes
 
-        text = exposition(await local_figures(ctx, None), await readiness(ctx))
+        figures = {**await counters(ctx.store), "mode": await _mode(ctx)}
+        text = exposition(figures, await readiness(ctx))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router

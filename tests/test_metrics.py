@@ -55,6 +55,8 @@ async def a_day(store: TinyStore, clock: Clock, name: str) -> None:
         "event.ignored",
         "event.invalid",
         "decision.refused",
+        "cycle.silence",
+        "cycle.failure",
     ]
     steps = ["draft.edited", "draft.edited", "draft.posted", "draft.undone", "draft.posted"]
     await store.commit(
@@ -67,6 +69,7 @@ async def a_day(store: TinyStore, clock: Clock, name: str) -> None:
                 "id": name,
                 "at": at,
                 "created": at,
+                "cycle_id": f"c1{name}",
                 "state": "posted",
                 "decided": [{"at": later}],
                 "decision": {"at": later},

@@ -173,9 +173,9 @@ def run_export(args: argparse.Namespace) -> int:
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a TextIOWrapper in a command
     table: Table = args.table
     if args.format == "csv":
-        _write_csv(COLUMNS[table], lambda: store.records(table, since=args.since))
+        _write_csv(COLUMNS[table], lambda: store.history_now(table, since=args.since))
     else:
-        _write_lines(store.records(table, since=args.since))
+        _write_lines(store.history_now(table, since=args.since))
     return 0
 
 

@@ -1,8 +1,10 @@
-"""The figures of `/pmagent stats`, `python -m bot stats` and `/metrics`, counted from the records each time.
+"""The figures of `/pmagent stats`, `python -m bot stats` and `/metrics`.
 
-What happened is counted in the audit trail (one line per step; a draft that was edited twice counts once), how events
-ended in `agent_cycles`, what stands where in `drafts`, and money in the budget's own records, one per local day, so
-that the standup's calls count too. A period of N days is today and the N-1 days before it, in the given time zone.
+What happened is counted in the audit trail (one line per step; a draft that was edited twice counts once), what stands
+where in `drafts`, and money in the budget's own records, one per local day, so that the standup's calls count too. Of
+everything there ever was the store has the counts ready (`Store.totals`), and only drafts are read, of which there are
+few beside events; of a period, its records are read. A period of N days is today and the N-1 days before it, in the
+given time zone.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import Clock
-from bot.store import Record, Store
+from bot.store import Record, Store, Totals
+from bot.store.tally import Tally, median, rough, seconds_to_card, seconds_to_decision, totals
 
 if TYPE_CHECKING:
     from bot.context import Context
 
-EVENT_ACTIONS = {
+LINE_ACTIONS = {
     "events": "event.accepted", "duplicates": "event.duplicate", "ignored": "event.ignored", "invalid": "event.invalid",
+    "silences": "cycle.silence", "failures": "cycle.failure", "refused": "decision.refused",
 }  # fmt: skip
 DRAFT_ACTIONS = {name: f"draft.{name}" for name in ("posted", "simulated", "edited", "skipped", "undone")}
 NOBODY_DECIDED = frozenset({"waiting", "held"})
@@ -44,36 +48,79 @@ async def figures(
     now = clock.now().astimezone(timezone)
     first = (now - timedelta(days=math.ceil(days) - 1)).date() if days else None
     since = datetime.combine(first, time(), timezone).astimezone(UTC) if first else None
-    trail = await store.find("audit", since=since)
-    cycles = await store.find("agent_cycles", since=since)
-    drafts = await store.find("drafts", since=since)
-    state = await store.find("state")
+    drafts = await store.history("drafts", since=since) if since else await store.find("drafts")
+    counted = await (_since(store, since) if since else _ever(store))
+    state = await (store.history("state", since=since) if since else store.find("state"))
     spend = [r for r in state if r["id"].startswith("spend:") and (first is None or r["id"][6:] >= first.isoformat())]
-    mode = next((r["mode"] for r in state if r["id"] == "mode"), default_mode)
+    mode = await store.get("state", "mode")
 
-    lines = Counter(record["action"] for record in trail)
-    once: dict[str, set[str]] = {action: set() for action in DRAFT_ACTIONS.values()}
-    for record in trail:
-        if record["action"] in once and record["draft_id"]:
-            once[record["action"]].add(record["draft_id"])
-    ended = Counter(record["outcome"] for record in cycles)
     states = Counter(record["state"] for record in drafts)
+    to_decision = Counter(rough(known) for draft in drafts if (known := seconds_to_decision(draft)) is not None)
+    if since is None:
+        states.update(counted.states)
+        to_decision.update(counted.to_decision)
     return {
-        "mode": mode,
-        "days": _covered(trail, now) if days is None else int(days) if days == int(days) else days,
+        "mode": mode["mode"] if mode else default_mode,
+        "days": _covered(counted.first, now) if days is None else int(days) if days == int(days) else days,
         "since": since.isoformat() if since else None,
-        **{name: lines[action] for name, action in EVENT_ACTIONS.items()},
-        "silences": ended["silence"],
-        "failures": ended["failure"],
+        **_counts(counted),
         "drafts": dict(sorted(states.items())),
         "waiting": sum(states[name] for name in NOBODY_DECIDED),
-        **{name: len(once[action]) for name, action in DRAFT_ACTIONS.items()},
-        "refused": lines["decision.refused"],
-        "claude_calls": sum(record.get("calls", 0) for record in spend),
-        "cost_usd": round(math.fsum(record.get("usd", 0.0) for record in spend), 6),
-        "seconds_to_card": _median([_seconds(cycle, "at", "ended") for cycle in cycles if cycle["outcome"] == "draft"]),
-        "seconds_to_decision": _median([_decided(draft) for draft in drafts]),
+        "claude_calls": sum(record.get("calls", 0) for record in spend) + counted.calls,
+        "cost_usd": round(math.fsum([counted.usd, *(record.get("usd", 0.0) for record in spend)]), 6),
+        "seconds_to_card": median(await _to_card(store, drafts, counted)),
+        "seconds_to_decision": median(to_decision),
     }
+
+
+async def counters(store: Store) -> dict[str, Any]:
+    """The figures of `/metrics`: those of `figures` over everything that only grow, and drafts by state.
+
+    Reads no record but those of `state`, so that a scrape costs the same whatever has happened.
+    """
+    from bot.drafts import DraftState
+
+    ever = await store.totals()
+    live = {str(state): await store.count("drafts", state=str(state)) for state in DraftState}
+    states = {name: live.get(name, 0) + ever.states.get(name, 0) for name in sorted({*live, *ever.states})}
+    spend = [record for record in await store.find("state") if record["id"].startswith("spend:")]
+    return {
+        **_counts(ever),
+        "drafts": {name: count for name, count in states.items() if count},
+        "claude_calls": sum(record.get("calls", 0) for record in spend) + ever.calls,
+        "cost_usd": round(math.fsum([ever.usd, *(record.get("usd", 0.0) for record in spend)]), 6),
+    }
+
+
+def _counts(counted: Totals) -> dict[str, int]:
+    lines = counted.lines
+    return {
+        **{name: lines.get(action, 0) for name, action in LINE_ACTIONS.items()},
+        **{name: counted.drafts.get(action, 0) for name, action in DRAFT_ACTIONS.items()},
+    }
+
+
+async def _ever(store: Store) -> Totals:
+    return await store.totals()
+
+
+async def _since(store: Store, since: datetime) -> Totals:
+    """The same of the records since then, archived ones included."""
+    tally = Tally()
+    for record in await store.history("audit", since=since):
+        tally.take(record)
+    return totals(tally, ())
+
+
+async def _to_card(store: Store, drafts: list[Record], counted: Totals) -> Counter[float]:
+    """How long the drafts took, from the cycles that led to them."""
+    found = Counter(counted.to_card)
+    for draft in drafts:
+        cycle = await store.get("agent_cycles", draft["cycle_id"]) if "cycle_id" in draft else None
+        seconds = seconds_to_card(cycle) if cycle else None
+        if seconds is not None:
+            found[rough(seconds)] += 1
+    return found
 
 
 def as_text(found: Mapping[str, Any]) -> str:
@@ -110,32 +157,11 @@ def _beside(found: Mapping[str, Any], names: tuple[str, ...]) -> str:
     return ", ".join(f"{found[name]} {name}" for name in names if found[name])
 
 
-def _covered(trail: list[Record], now: datetime) -> int:
+def _covered(first: str | None, now: datetime) -> int:
     """Local days from the first audit record to today, both counted; 1 for an empty trail."""
-    if not trail:
+    if first is None:
         return 1
-    return max(1, (now.date() - datetime.fromisoformat(trail[0]["at"]).astimezone(now.tzinfo).date()).days + 1)
-
-
-def _decided(draft: Record) -> float | None:
-    """Seconds from the draft to the first decision about it."""
-    decisions = [*draft.get("decided", ()), *([draft["decision"]] if draft.get("decision") else [])]
-    moments = [datetime.fromisoformat(item["at"]) for item in decisions]
-    return (min(moments) - datetime.fromisoformat(draft["created"])).total_seconds() if moments else None
-
-
-def _seconds(record: Record, start: str, end: str) -> float | None:
-    if not record.get(start) or not record.get(end):
-        return None
-    return (datetime.fromisoformat(record[end]) - datetime.fromisoformat(record[start])).total_seconds()
-
-
-def _median(values: list[float | None]) -> float | None:
-    known = sorted(value for value in values if value is not None)
-    if not known:
-        return None
-    middle = len(known) // 2
-    return round(known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2, 1)
+    return max(1, (now.date() - datetime.fromisoformat(first).astimezone(now.tzinfo).date()).days + 1)
 
 
 def _span(seconds: float) -> str:

@@ -96,6 +96,27 @@ class Audit:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Totals:
+    """Counts over everything there ever was, archived records included, at a cost that does not grow with it.
+
+    `lines`: audit records by action. `drafts`: of actions that one draft may see several times, how many different
+    drafts saw it. `first`: when the audit trail begins. The rest is about archived records alone, to be added to those
+    in the store: `states` (drafts by state), `to_card` and `to_decision` (seconds, rounded → how often), `calls` and
+    `usd` (of Claude). `archived_until`: the time up to which closed records were archived, None when none were.
+    """
+
+    lines: Mapping[str, int]
+    drafts: Mapping[str, int]
+    first: str | None
+    states: Mapping[str, int]
+    to_card: Mapping[float, int]
+    to_decision: Mapping[float, int]
+    calls: int
+    usd: float
+    archived_until: str | None
+
+
 class Conflict(Exception):
     """An `expect` was not true. `found` is the record that is there instead (None: there is none).
 
@@ -151,6 +172,19 @@ class Store(Protocol):
 
     async def order(self, table: Table, record_id: str) -> int | None:
         """A number that grows with the order of first insertion, whatever the clock said; None: no such record."""
+        ...
+
+    async def history(self, table: Table, *, since: datetime | None = None) -> list[Record]:
+        """As `find`, with the records that `retire` took out of the store, by their `at`."""
+        ...
+
+    async def totals(self) -> Totals: ...
+
+    async def retire(self, older_than: timedelta) -> dict[str, int]:
+        """Move closed records of that age to dated archives, where `history` finds them; how many of each table.
+
+        Afterwards `get`, `find` and `count` do not know them. Raises `StoreUnavailable`.
+        """
         ...
 
     async def audit_head(self) -> tuple[int, str]:

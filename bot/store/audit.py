@@ -39,9 +39,13 @@ _KNOWN = {*_HASHED, "id", "actor", "details", "hash", "salt", "salts", "erased"}
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Stands in the trail where something cannot be read at all. `what` is for a person."""
+    """Stands in the trail where something cannot be read at all. `what` is for a person.
+
+    `at`: the `seq` that is to be named whatever follows, for damage that the chain itself does not show.
+    """
 
     what: str
+    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,8 @@ def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> V
     seen = not wanted
     for record in records:
         if isinstance(record, Unreadable):
+            if record.at is not None:
+                return Verdict(seq, prev, record.at, record.what)
             unreadable = unreadable or record.what
             continue
         seq += 1

@@ -32,7 +32,10 @@ class Ready(NamedTuple):
 
 @dataclass
 class Commit:
-    """One caller's commit on its way through the writer. `answer`: the caller's future, of `loop` or of a thread."""
+    """One caller's commit on its way through the writer. `answer`: the caller's future, of `loop` or of a thread.
+
+    `archive`: the record of the archive that it lists, if it moves records to one.
+    """
 
     changes: dict[Place, Ready]
     expect: Sequence[Condition]
@@ -40,6 +43,7 @@ class Commit:
     answer: Future[None] | asyncio.Future[None]
     loop: asyncio.AbstractEventLoop | None = None
     written: dict[Place, Ready] = field(default_factory=dict)
+    archive: Mapping[str, Any] | None = None
 
 
 @dataclass

@@ -15,17 +15,20 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bot.clock import Clock
 from bot.store import Audit, Condition, Conflict, Delete, Expect, Put, Record, StoreUnavailable, Table, Unseen
+from bot.store.archive.listing import PREFIX, Listed, listed
 from bot.store.commits import Commit, Place, Ready, Task, answer, body_of, made_ready, ready
 from bot.store.compaction import Compaction, Transform, worth_it
 from bot.store.encoding import to_json
 from bot.store.index import SEEN, Index, Keys, keys_of, moment
-from bot.store.journal import Journal, Spot
+from bot.store.journal import Journal, Line, Spot
 from bot.store.sealing import Sealable
+from bot.store.tally import Tally
 
 MAX_GROUP = 2000
 """Commits in one write, at most."""
@@ -49,6 +52,7 @@ class Engine:
         self._compacting = False
         self._compact_not_before = 0.0
         self.kept_aside: Path | None = None
+        self.tally = Tally()
         self._adopt(journal, self._load(journal))
         self._writer = threading.Thread(target=self._write_forever, name="store-writer", daemon=True)
         if not read_only:
@@ -59,18 +63,33 @@ class Engine:
         if journal is not None:
             for line in journal.replay():
                 index.load(line)
+                self._count(line)
             if not self.read_only:
                 self.kept_aside = journal.cut_tail()
         index.finish()
         return index
 
+    def _count(self, line: Line) -> None:
+        for table, record in line.puts:
+            if table == "audit":
+                self.tally.take(record)
+            elif table == "state" and record["id"].startswith(PREFIX):
+                one = Listed.of(record)
+                self.tally.archive(one.number, one.audit["first"], one.sums)
+
     def _adopt(self, journal: Journal | None, index: Index) -> None:
-        """Readers see this journal from here on."""
+        """Readers see this journal from here on. The audit trail goes on from its last record, or the archives'."""
+        names = [name for name in index.tables["state"].rows if name.startswith(PREFIX)]
+        spots = [(name, index.tables["state"].spot(name)) for name in names]
+        archives = listed(journal.record("state", name, spot) for name, spot in spots if journal and spot)
         with self._lock:
-            self._journal, self.index = journal, index
-        self.seq = len(index.tables["audit"].rows)
-        last = self.get("audit", str(self.seq)) if self.seq else None
-        self.head: str = last["hash"] if last else ""
+            self._journal, self.index, self.archives = journal, index, archives
+        ends = [(one.audit["last"], one.audit["head"]) for one in self.archives if one.audit["last"]]
+        newest = self.select("audit", {}, newest_first=True, limit=1)
+        ends += [(record["seq"], record["hash"]) for record in self.read("audit", newest)]
+        self.seq: int
+        self.head: str
+        self.seq, self.head = max(ends, default=(0, ""))
         self.shown_head = (self.seq, self.head)
 
     @property
@@ -78,6 +97,10 @@ class Engine:
         if self._journal is None:
             raise StoreUnavailable("there is no journal yet")
         return self._journal
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     # Reading
 
@@ -96,6 +119,11 @@ class Engine:
         """The record's place in the order of first insertion."""
         with self._lock:
             return self.index.tables[table].rows.get(record_id)
+
+    def history(self, table: Table, since: datetime | None = None) -> tuple[tuple[Listed, ...], Picked]:
+        """The archives, and where the table's records are that are in none of them, of one moment."""
+        with self._lock:
+            return self.archives, (self._journal, self.index.tables[table].pick({}, since=since))
 
     def size(self, table: Table) -> int:
         with self._lock:
@@ -173,12 +201,42 @@ class Engine:
         try:
             puts, audit = ending()
             compaction.add([(put.table, dict(put.record)) for put in puts])
-            compaction.add([("audit", self._seal(Sealable.of(entry), self._now())) for entry in audit])
+            sealed = [self._seal(Sealable.of(entry), self._now()) for entry in audit]
+            compaction.add([("audit", record) for record in sealed])
             self._adopt(*compaction.finish())
+            for record in sealed:
+                self.tally.take(record)
         except BaseException:
             self.seq, self.head = before
             compaction.drop()
             raise
+
+    def take_out(
+        self,
+        journal: Journal,
+        places: Sequence[tuple[Table, str, Spot]],
+        put: Put | None,
+        audit: Sequence[Audit],
+    ) -> bool:
+        """Delete these records, also of the audit trail, and `put` the archive that has them, in one journal line.
+
+        False, and nothing is done, unless each record still is where it was in `journal`. Raises `StoreUnavailable`.
+        """
+
+        def out() -> bool:
+            if self._journal is not journal:
+                return False
+            if any(self.index.tables[table].spot(record_id) != spot for table, record_id, spot in places):
+                return False
+            done: Future[None] = Future()
+            gone = {(table, record_id): Ready(None, 0.0, ()) for table, record_id, _ in places}
+            commit = Commit({**ready([put] if put else ()), **gone}, (), [Sealable.of(entry) for entry in audit], done)
+            commit.archive = put.record if put else None
+            self._write([commit])
+            done.result()
+            return True
+
+        return bool(self.run(out))
 
     def compact(self) -> None:
         """Drop what is dead from the file, now."""
@@ -236,6 +294,7 @@ class Engine:
             pending: dict[Place, Ready] = {}
             bodies: list[bytes] = []
             writers: list[Commit] = []
+            sealed: list[Record] = []
             for position, commit in enumerate(group):
                 conflict = self._conflict(commit, pending)
                 if conflict:
@@ -244,6 +303,7 @@ class Engine:
                 commit.written = dict(commit.changes)
                 for entry in commit.audit:
                     record = self._seal(entry, at)
+                    sealed.append(record)
                     commit.written["audit", record["id"]] = made_ready("audit", record)
                 pending.update(commit.written)
                 if commit.written:
@@ -252,6 +312,8 @@ class Engine:
             if bodies:
                 old = {place: self._keys(place) for commit in writers for place in commit.written}
                 self._show(writers, self.journal.append(bodies), old)
+                for record in sealed:
+                    self.tally.take(record)
         except BaseException as error:  # every caller of the group gets it; the writer lives on
             self.seq, self.head = seq, head
             if not isinstance(error, StoreUnavailable):
@@ -307,7 +369,12 @@ class Engine:
         return keys_of(place[0], found) if found else ()
 
     def _show(self, writers: list[Commit], spots: list[Spot], old: dict[Place, Keys]) -> None:
+        archives = self.archives
+        for commit in writers:
+            if commit.archive is not None:
+                archives = listed((*(one.record() for one in archives), commit.archive))
         with self._lock:
+            self.archives = archives
             for commit, spot in zip(writers, spots, strict=True):
                 for place, change in commit.written.items():
                     table, record_id = place

@@ -174,10 +174,13 @@ class TableIndex:
         equals: Mapping[str, Any],
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[tuple[str, Spot]]:
         """Ids and places of the records that may match, in order of first insertion; the caller checks them.
+
+        `since`, `until`: only records whose `at` is not earlier, not later.
 
         `limit` is kept only where the index decides alone: the caller may get more.
         """
@@ -190,11 +193,12 @@ class TableIndex:
             rows = sorted(shortest)
         if newest_first:
             rows = rows[::-1]
-        floor = moment(since.isoformat()) if since else None
+        floor = moment(since.isoformat()) if since else float("-inf")
+        ceiling = moment(until.isoformat()) if until else float("inf")
         found = (
             (record_id, (self._offsets[row], self._sizes[row]))
             for row in rows
-            if (record_id := self._ids[row]) is not None and (floor is None or self._ats[row] >= floor)
+            if (record_id := self._ids[row]) is not None and floor <= self._ats[row] <= ceiling
         )
         decided = len(listed) == len(equals) <= 1
         return list(islice(found, limit if decided else None))

@@ -1,9 +1,9 @@
 """Running counts of what the audit trail and the drafts say, so that figures need no reading of everything.
 
-`Sums` are the counts over one archive, `Tally` those over everything: the sums of all archives and each audit record
-of the journal, taken in while it is loaded and again as each one becomes durable. An action may be recorded several
-times for one draft (two edits); then it counts once per draft, also when an archive has the first line of it and the
-journal the next. For that an archive names the drafts that may come again (`again`).
+`Sums` are the counts over one archive, `Tally` those of the audit trail over everything: each record of the journal,
+taken in while it is loaded and from then on as it becomes durable, and the sums of the archives. An action may be
+recorded several times for one draft (two edits); then it counts once per draft, also when an archive has the first
+line of it and the journal the next. For that an archive names the drafts that may come again (`again`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
+from bot.store import Totals
+
 COUNTED_BY_DRAFT = frozenset(f"draft.{name}" for name in ("posted", "simulated", "edited", "skipped", "undone"))
 """Audit actions of which the number of different drafts is told."""
 
@@ -26,7 +28,8 @@ class Sums:
     """Counts over some records. `lines`: audit lines by action, `drafts`: different drafts by action.
 
     `again`: action → drafts that are counted here and may come again in later records. `first`: the first audit line's
-    time. `states`: drafts by state. `to_card`, `to_decision`: seconds, rounded by `rough`, → how often.
+    time. `states`: drafts by state. `to_card`, `to_decision`: seconds, rounded by `rough`, → how often. `calls`, `usd`:
+    Claude's, of days that are archived.
     """
 
     lines: Counter[str] = field(default_factory=Counter)
@@ -36,6 +39,8 @@ class Sums:
     states: Counter[str] = field(default_factory=Counter)
     to_card: Counter[float] = field(default_factory=Counter)
     to_decision: Counter[float] = field(default_factory=Counter)
+    calls: int = 0
+    usd: float = 0.0
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Sums:
@@ -47,6 +52,8 @@ class Sums:
             Counter(record["states"]),
             Counter(dict(record["to_card"])),
             Counter(dict(record["to_decision"])),
+            record["calls"],
+            record["usd"],
         )
 
     def record(self) -> dict[str, Any]:
@@ -54,7 +61,7 @@ class Sums:
             "lines": dict(self.lines), "drafts": dict(self.drafts),
             "again": {action: sorted(ids) for action, ids in self.again.items() if ids}, "first": self.first,
             "states": dict(self.states), "to_card": sorted(self.to_card.items()),
-            "to_decision": sorted(self.to_decision.items()),
+            "to_decision": sorted(self.to_decision.items()), "calls": self.calls, "usd": self.usd,
         }  # fmt: skip
 
     def add(self, other: Sums) -> None:
@@ -64,29 +71,74 @@ class Sums:
         for action, ids in other.again.items():
             self.again.setdefault(action, set()).update(ids)
         self.first = self.first or other.first
+        self.calls += other.calls
+        self.usd = round(self.usd + other.usd, 6)
 
 
 class Tally:
-    """Counts over everything there ever was. `take` is for one thread; the counts may be read by any."""
+    """Counts over everything there ever was. One thread takes in; the counts may be read by any.
 
-    def __init__(self, archived: Iterable[Sums] = ()) -> None:
-        self.sums = Sums()
-        for one in archived:
-            self.sums.add(one)
+    A record that moves to an archive stays counted. Only what left before this journal was begun (the file was written
+    anew since) comes from the archives' sums.
+    """
+
+    def __init__(self) -> None:
+        self._base: dict[int, Sums] = {}
+        self._lines: Counter[str] = Counter()
         self._seen: dict[str, set[str]] = {}
+        self._lowest: int | None = None
+        self._first: str | None = None
 
-    def take(self, action: str, draft_id: str | None, at: str) -> None:
+    def take(self, record: Mapping[str, Any]) -> None:
         """One more audit record."""
-        sums = self.sums
-        sums.lines[action] += 1
-        if sums.first is None:
-            sums.first = at
+        action, draft_id = record["action"], record["draft_id"]
+        if self._lowest is None:
+            self._lowest, self._first = record["seq"], record["at"]
+        self._lines[action] += 1
         if draft_id and action in COUNTED_BY_DRAFT:
-            seen = self._seen.setdefault(action, set())
-            if draft_id not in seen:
-                seen.add(draft_id)
-                if draft_id not in sums.again.get(action, ()):
-                    sums.drafts[action] += 1
+            self._seen.setdefault(action, set()).add(draft_id)
+
+    def archive(self, number: int, first: int | None, sums: Sums) -> None:
+        """An archive, as the journal lists it, whose audit records begin at `first`; listed again counts once."""
+        here = first is None or (self._lowest is not None and self._lowest <= first)
+        if not here and number not in self._base:
+            self._base[number] = sums
+
+    def lines(self) -> Counter[str]:
+        """Audit records by action."""
+        found = Counter(self._lines)
+        for sums in self._base.values():
+            found.update(sums.lines)
+        return found
+
+    def drafts(self, action: str) -> int:
+        """Different drafts that have an audit record of this action."""
+        seen = self._seen.get(action, set())
+        again: set[str] = set().union(*(sums.again.get(action, ()) for sums in self._base.values()))
+        return sum(sums.drafts[action] for sums in self._base.values()) + len(seen - again)
+
+    def first(self) -> str | None:
+        """When the audit trail begins; None for an empty one."""
+        return min((at for at in (self._first, *(sums.first for sums in self._base.values())) if at), default=None)
+
+
+def totals(tally: Tally, archives: Iterable[Any]) -> Totals:
+    """What `Store.totals` gives. `archives`: as the journal lists them (`bot.store.archive.listing.Listed`)."""
+    archived, until = Sums(), None
+    for one in archives:
+        archived.add(one.sums)
+        until = max(until or "", one.until)
+    return Totals(
+        lines=tally.lines(),
+        drafts={action: tally.drafts(action) for action in COUNTED_BY_DRAFT},
+        first=tally.first(),
+        states=archived.states,
+        to_card=archived.to_card,
+        to_decision=archived.to_decision,
+        calls=archived.calls,
+        usd=archived.usd,
+        archived_until=until,
+    )
 
 
 def rough(seconds: float) -> float:

@@ -4,27 +4,35 @@ Why not TinyDB's own file: it rewrites everything at each insert, a kill in betw
 stops a second process. Here a commit is one synced line (`journal`), many commits share a sync (`engine`), only
 positions are kept in memory (`index`), and TinyDB's queries work on top (`tables`).
 
-A folder holds `journal.jsonl`, `lock` and `pid` (the process that has it), `requests/` (what commands ask of it), and
-`torn-*.jsonl` where a write was once cut short. All are readable by their owner alone.
+A folder holds `journal.jsonl`, `archive/` (what is older than the retention, see `bot.store.archive`), `lock` and `pid`
+(the process that has it), `requests/` (what commands ask of it), and `torn-*.jsonl` where a write was once cut short.
+All are readable by their owner alone. TinyDB's queries see the journal, `history` the archives as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
-from bot.store import INDEXED, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table
+from bot.store import INDEXED, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Totals
+from bot.store.archive.format import ArchiveMissing
+from bot.store.archive.reading import records as everywhere
 from bot.store.compaction import remove_leftovers
 from bot.store.engine import Engine
 from bot.store.journal import NAME, Damaged, Journal, sync_folder
 from bot.store.lock import DataFolderLocked, FolderLock
 from bot.store.tables import Database, JournalStorage
+from bot.store.tally import totals
+
+if TYPE_CHECKING:
+    from bot.store.archive.moving import Retired
 
 __all__ = ["DataFolderLocked", "TinyStore"]
 
@@ -40,6 +48,8 @@ class TinyStore:
         self.engine = engine
         self.kept_aside = kept_aside
         self.db = Database(engine, storage=JournalStorage)
+        self.upkeep = threading.Lock()
+        """Held by whoever changes archives: one at a time."""
         self._lock = lock
 
     @classmethod
@@ -124,6 +134,15 @@ class TinyStore:
     async def order(self, table: Table, record_id: str) -> int | None:
         return self.engine.order(table, record_id)
 
+    async def history(self, table: Table, *, since: datetime | None = None) -> list[Record]:
+        return await asyncio.to_thread(lambda: list(self.history_now(table, since=since)))
+
+    async def totals(self) -> Totals:
+        return totals(self.engine.tally, self.engine.archives)
+
+    async def retire(self, older_than: timedelta) -> dict[str, int]:
+        return dict((await asyncio.to_thread(self.retire_now, older_than)).records)
+
     async def audit_head(self) -> tuple[int, str]:
         return self.audit_head_now()
 
@@ -139,6 +158,24 @@ class TinyStore:
         """As `find`, one after another: for tables that are larger than memory."""
         picked = self.engine.select(table, equals, since=since)
         return _matching(table, Engine.read(table, picked), equals)
+
+    def history_now(self, table: Table, *, since: datetime | None = None) -> Iterator[Record]:
+        """As `history`, one after another. Raises `ArchiveMissing` at once, `ArchiveDamaged` where it is met."""
+        engine = self.engine
+        for _ in range(3):
+            archives, places = engine.history(table, since)
+            try:
+                return everywhere(self.folder, archives, table, Engine.read(table, places), since)
+            except ArchiveMissing:  # the last one has grown, or an erasure has written it anew: look at the list again
+                if engine.read_only:
+                    engine = type(self).open(self.folder, read_only=True).engine
+        return everywhere(self.folder, archives, table, Engine.read(table, places), since)
+
+    def retire_now(self, older_than: timedelta) -> Retired:
+        from bot.store.archive.moving import retire  # here: commands that only read do not pay for it
+
+        with self.upkeep:
+            return retire(self.engine, self.folder, self.engine.clock.now() - older_than)
 
     def audit_head_now(self) -> tuple[int, str]:
         return self.engine.shown_head

@@ -6,6 +6,7 @@ retention. Of the rest:
 - the audit trail leaves from its beginning on, up to the first record that is too young;
 - `messages` that were posted and say what they should;
 - `development`: pull requests that are merged or declined, and branches nobody pushed to;
+- the budget's record of a day (`state`, `spend:…`);
 - `keys` are no records of anything, only claims, so they are dropped without an archive when nobody can ask for them
   any more.
 """
@@ -55,6 +56,11 @@ def message_closed(record: Record, until: float) -> bool:
 def development_closed(record: Record, until: float) -> bool:
     """A pull request that has ended, or a branch without a push since."""
     return record.get("state") != "OPEN" and moment(record.get("at")) < until
+
+
+def spend_closed(record: Record, until: float) -> bool:
+    """What a day long gone has cost."""
+    return str(record["id"]).startswith("spend:") and moment(record.get("at")) < until
 
 
 def key_dead(record: Record, now: float, until: float) -> bool:

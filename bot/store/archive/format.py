@@ -29,7 +29,8 @@ from typing import IO, Any, NamedTuple
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import TABLES, Record, Table
-from bot.store.journal import seal, sync_folder, to_json, unseal
+from bot.store.encoding import to_json
+from bot.store.journal import seal, sync_folder, unseal
 
 FOLDER = "archive"
 VERSION = 1
@@ -44,7 +45,9 @@ class ArchiveDamaged(UserError):
     def __init__(self, path: Path, line: int | None, what: str) -> None:
         self.line = line
         self.what = f"{path.name} is damaged{f' at line {line}' if line else ''}: {what}"
-        super().__init__(f"The archive {path} is damaged{f' at line {line}' if line else ''}: {what}. Restore a backup.")
+        super().__init__(
+            f"The archive {path} is damaged{f' at line {line}' if line else ''}: {what}. Restore a backup."
+        )
 
 
 class ArchiveMissing(UserError):
@@ -120,7 +123,7 @@ def _fill(
     audit: dict[str, Any] = {"first": None, "last": None, "prev": None, "head": None}
     text = hashlib.sha256()
     # No name and no time in gzip's header: the same records make the same file.
-    with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as file:  # type: ignore[arg-type]  # write and flush are all it needs
+    with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as file:
         head = {"pmagent": "archive", "version": VERSION, "number": number, "until": until.isoformat()}
         lines = [seal(to_json({**head, "created": created.isoformat()})[:-1])]
         for table, record in records:
@@ -145,22 +148,33 @@ def _put(file: gzip.GzipFile, text: Any, lines: list[bytes]) -> None:
     lines.clear()
 
 
-def read(path: Path) -> Iterator[tuple[Table, Record]]:
-    """The records of a closed archive, in its order. Raises `ArchiveMissing`, or `ArchiveDamaged` where it is bad."""
-    for item in examine(path):
+def opened(path: Path) -> IO[bytes]:
+    """The file, open: readable to its end also when another takes its place meanwhile. Raises `ArchiveMissing`."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise ArchiveMissing(path) from None
+
+
+def read(path: Path, raw: IO[bytes] | None = None) -> Iterator[tuple[Table, Record]]:
+    """The records of a closed archive, in its order. `raw`: the file, when it is `opened` already; it is closed.
+
+    Raises `ArchiveMissing`, or `ArchiveDamaged` where it is bad.
+    """
+    for item in examine(path, raw):
         if isinstance(item, ArchiveDamaged):
             raise item
         yield item
 
 
-def examine(path: Path) -> Iterator[tuple[Table, Record] | ArchiveDamaged]:
-    """As `read`, but what is bad stands in its place and reading goes on as far as possible. Raises `ArchiveMissing`."""
+def examine(path: Path, opened_file: IO[bytes] | None = None) -> Iterator[tuple[Table, Record] | ArchiveDamaged]:
+    """As `read`, but what is bad stands in its place, and reading goes on as far as it can. Raises `ArchiveMissing`."""
     counts: Counter[str] = Counter()
     text = hashlib.sha256()
     number = 0
     ended: dict[str, Any] | None = None
     try:
-        with gzip.open(path, "rb") as file:
+        with opened_file or opened(path) as raw_file, gzip.GzipFile(fileobj=raw_file, mode="rb") as file:
             for number, raw in enumerate(file, start=1):
                 found = unseal(raw)
                 if found is None:
@@ -176,8 +190,6 @@ def examine(path: Path) -> Iterator[tuple[Table, Record] | ArchiveDamaged]:
                     counts[found["table"]] += 1
                     yield found["table"], found["record"]
                 text.update(raw)
-    except FileNotFoundError:
-        raise ArchiveMissing(path) from None
     except (OSError, EOFError, zlib.error) as error:  # gzip's own checks are among them
         yield ArchiveDamaged(path, number + 1, f"it cannot be unpacked ({error})")
         return

@@ -70,9 +70,9 @@ class Listed:
 
 
 def listed(records: Iterable[Mapping[str, Any]]) -> tuple[Listed, ...]:
-    """The archives among records of table `state`, in their order."""
-    found = (Listed.of(record) for record in records if record["id"].startswith(PREFIX))
-    return tuple(sorted(found, key=lambda one: one.number))
+    """The archives among records of table `state`, in their order; of one number, the last."""
+    found = {record["id"]: Listed.of(record) for record in records if record["id"].startswith(PREFIX)}
+    return tuple(sorted(found.values(), key=lambda one: one.number))
 
 
 def unlisted(folder: Path, archives: Iterable[Listed]) -> list[Path]:

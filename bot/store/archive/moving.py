@@ -27,16 +27,15 @@ from typing import TYPE_CHECKING
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import Audit, Put, Record, StoreUnavailable, Table
+from bot.store.archive.closed import SHORTEST
 from bot.store.archive.format import FOLDER, read, write
 from bot.store.archive.listing import Listed, remove_superseded
-from bot.store.archive.plan import Moved, Plan, Planner
+from bot.store.archive.plan import Moved, Plan, Planner, Sizes
 from bot.store.tally import COUNTED_BY_DRAFT, Sums, rough, seconds_to_card, seconds_to_decision
 
 if TYPE_CHECKING:
     from bot.store.engine import Engine
 
-FULL = 20_000
-"""Records after which an archive takes no more."""
 TRIES = 5
 """Plans for one batch: it is made again when one of its records changed before it was written."""
 log = logging.getLogger("pmagent.store")
@@ -56,8 +55,8 @@ class Gathered:
 
     def __init__(self, before: Listed | None) -> None:
         self.newest: dict[str, str] = dict(before.newest) if before else {}
-        self.sums = Sums()
-        self.by_draft: dict[str, set[str]] = {}
+        self._sums = Sums()
+        self._by_draft: dict[str, set[str]] = {}
 
     def through(self, records: Iterator[tuple[Table, Record]]) -> Iterator[tuple[Table, Record]]:
         for table, record in records:
@@ -67,19 +66,36 @@ class Gathered:
             yield table, record
 
     def _count(self, table: Table, record: Record) -> None:
-        sums = self.sums
+        sums = self._sums
         if table == "audit":
             sums.lines[record["action"]] += 1
             sums.first = sums.first or record["at"]
             if record["draft_id"] and record["action"] in COUNTED_BY_DRAFT:
-                self.by_draft.setdefault(record["action"], set()).add(record["draft_id"])
+                self._by_draft.setdefault(record["action"], set()).add(record["draft_id"])
         elif table == "drafts":
             sums.states[record["state"]] += 1
             with suppress(KeyError, TypeError, ValueError):  # a record of an earlier version without its times
                 _note(sums.to_decision, seconds_to_decision(record))
+        elif table == "state":
+            sums.calls += record.get("calls", 0)
+            sums.usd = round(sums.usd + record.get("usd", 0.0), 6)
         elif table == "agent_cycles":
             with suppress(KeyError, TypeError, ValueError):
                 _note(sums.to_card, seconds_to_card(record))
+
+    def closed(self, engine: Engine, plan: Plan) -> Sums:
+        """What the batch adds: a draft that an earlier archive counted is not counted again."""
+        leaving = {record_id for table, record_id, _ in plan.leaving if table == "drafts"}
+        for action, ids in self._by_draft.items():
+            new = ids - set().union(*(one.sums.again.get(action, ()) for one in engine.archives))
+            self._sums.drafts[action] += len(new)
+            # It may come again while the draft is alive, and while there may be later lines about it.
+            self._sums.again[action] = {
+                draft_id
+                for draft_id in new
+                if plan.more_audit or (draft_id not in leaving and engine.get("drafts", draft_id) is not None)
+            }
+        return self._sums
 
 
 def _note(counted: Counter[float], seconds: float | None) -> None:
@@ -87,112 +103,104 @@ def _note(counted: Counter[float], seconds: float | None) -> None:
         counted[rough(seconds)] += 1
 
 
-def retire(engine: Engine, folder: Path, until: datetime) -> Retired:
-    """Move what is closed and older than `until`. Blocks, on any thread but the writer's; one run at a time.
+def retire(engine: Engine, folder: Path, until: datetime, sizes: Sizes = Sizes()) -> Retired:  # noqa: B008 - it is frozen
+    """Move what is closed and older than `until` (at least `SHORTEST` ago). Blocks, on any thread but the writer's.
 
-    Raises `StoreUnavailable` (closed meanwhile, disk full), `UserError`; what was moved until then stays moved.
+    One run at a time, and none beside an erasure. Raises `StoreUnavailable` (closed meanwhile, disk full), `UserError`;
+    what was moved until then stays moved.
     """
-    result = Retired()
+    run = Run(engine, folder, min(until, engine.clock.now() - SHORTEST), sizes)
     remove_superseded(folder, engine.archives)
-    while _batch(engine, folder, until, result):
+    while run.batch():
         pass
-    return result
+    return run.result
 
 
-def _batch(engine: Engine, folder: Path, until: datetime, result: Retired) -> bool:
-    """Move one batch; False when there was nothing to move."""
-    for _ in range(TRIES):
-        now = engine.clock.now()
-        try:
-            plan = Planner(engine, until, now).plan()
-        except Moved:
-            continue
-        if not plan:
-            return False
-        try:
-            if _move(engine, folder, plan, until, now, result):
-                return True
-        except OSError as error:
-            raise StoreUnavailable(f"the archive could not be written: {error.strerror or error}") from error
-    log.warning("old records kept changing while they were archived; the next run takes them")
-    return False
+class Run:
+    """One run, and what it has moved until now (`result`)."""
 
+    def __init__(self, engine: Engine, folder: Path, until: datetime, sizes: Sizes) -> None:
+        self.result = Retired()
+        self._engine = engine
+        self._folder = folder
+        self._until = until
+        self._sizes = sizes
 
-def _move(engine: Engine, folder: Path, plan: Plan, until: datetime, now: datetime, result: Retired) -> bool:
-    """Write and list the batch; False when something has changed since the plan."""
-    puts: list[Put] = []
-    audit: list[Audit] = []
-    made: Listed | None = None
-    if plan.leaving:
-        made = _written(engine, folder, plan, until, now)
-        puts.append(Put("state", made.record()))
-        first, last = made.audit["first"], made.audit["last"]
-        facts = {"archive": made.name, "sha256": made.sha256, "first": first, "last": last}
-        audit.append(Audit("system", "archive.closed", details=facts))
-    if not engine.take_out(plan.journal, [*plan.leaving, *plan.dropped], puts, audit):
-        if made is not None:
-            made.path(folder).unlink(missing_ok=True)
+    def batch(self) -> bool:
+        """Move one batch; False when there was nothing to move."""
+        for _ in range(TRIES):
+            now = self._engine.clock.now()
+            try:
+                plan = Planner(self._engine, self._until, now, self._sizes).plan()
+            except Moved:
+                continue
+            if not plan:
+                return False
+            try:
+                if self._move(plan, now):
+                    return True
+            except OSError as error:
+                raise StoreUnavailable(f"the archive could not be written: {error.strerror or error}") from error
+        log.warning("old records kept changing while they were archived; the next run takes them")
         return False
-    failpoint("archive.after_list")
-    remove_superseded(folder, engine.archives)
-    failpoint("archive.after_tidy")
-    result.records.update(table for table, _, _ in plan.leaving)
-    result.dropped += len(plan.dropped)
-    if made is not None:
-        result.archives.append(made.name)
-        log.info("%d old records moved to the archive %s", len(plan.leaving), made.name)
-    return True
 
+    def _move(self, plan: Plan, now: datetime) -> bool:
+        """Write and list the batch; False when something has changed since the plan."""
+        put: Put | None = None
+        audit: list[Audit] = []
+        made: Listed | None = None
+        if plan.leaving:
+            made = self._written(plan, now)
+            put = Put("state", made.record())
+            first, last = made.audit["first"], made.audit["last"]
+            facts = {"archive": made.name, "sha256": made.sha256, "first": first, "last": last}
+            audit.append(Audit("system", "archive.closed", details=facts))
+        if not self._engine.take_out(plan.journal, [*plan.leaving, *plan.dropped], put, audit):
+            if made is not None:
+                made.path(self._folder).unlink(missing_ok=True)
+            return False
+        failpoint("archive.after_list")
+        remove_superseded(self._folder, self._engine.archives)
+        failpoint("archive.after_tidy")
+        self.result.records.update(table for table, _, _ in plan.leaving)
+        self.result.dropped += len(plan.dropped)
+        if made is not None:
+            self.result.archives.append(made.name)
+            log.info("%d old records moved to the archive %s", len(plan.leaving), made.name)
+        return True
 
-def _written(engine: Engine, folder: Path, plan: Plan, until: datetime, now: datetime) -> Listed:
-    """The batch as a file, in the last archive's place when that is small and whole."""
-    last = engine.archives[-1] if engine.archives else None
-    if last is not None and sum(last.records.values()) < FULL:
-        try:
-            return _file(engine, folder, plan, until, now, last)
-        except UserError as error:
-            log.warning("%s A new archive is begun.", error)
-    return _file(engine, folder, plan, until, now, None)
+    def _written(self, plan: Plan, now: datetime) -> Listed:
+        """The batch as a file, in the last archive's place when that is small and whole."""
+        last = self._engine.archives[-1] if self._engine.archives else None
+        if last is not None and sum(last.records.values()) < self._sizes.full:
+            try:
+                return self._file(plan, now, last)
+            except UserError as error:
+                log.warning("%s A new archive is begun.", error)
+        return self._file(plan, now, None)
 
+    def _file(self, plan: Plan, now: datetime, before: Listed | None) -> Listed:
+        number = before.number if before else 1 + max((one.number for one in self._engine.archives), default=0)
+        gathered = Gathered(before)
 
-def _file(engine: Engine, folder: Path, plan: Plan, until: datetime, now: datetime, before: Listed | None) -> Listed:
-    number = before.number if before else 1 + max((one.number for one in engine.archives), default=0)
-    gathered = Gathered(before)
+        def lines() -> Iterator[tuple[Table, Record]]:
+            if before is not None:
+                yield from read(before.path(self._folder))
+            yield from gathered.through(self._while_open(plan.records()))
 
-    def lines() -> Iterator[tuple[Table, Record]]:
+        until = self._until.isoformat()
+        latest = max(until, before.until) if before else until
+        written = write(self._folder / FOLDER, number, datetime.fromisoformat(latest), now, lines())
+        sums = gathered.closed(self._engine, plan)
         if before is not None:
-            yield from read(before.path(folder))
-        yield from gathered.through(_while_open(engine, plan.records()))
+            whole = Sums.of(before.sums.record())
+            whole.add(sums)
+            sums = whole
+        return Listed.made(written, number, now.isoformat(), latest, gathered.newest, sums)
 
-    latest = max(until.isoformat(), before.until) if before else until.isoformat()
-    written = write(folder / FOLDER, number, datetime.fromisoformat(latest), now, lines())
-    sums = _closed_sums(engine, gathered, plan)
-    if before is not None:
-        whole = Sums.of(before.sums.record())
-        whole.add(sums)
-        sums = whole
-    return Listed.made(written, number, now.isoformat(), latest, gathered.newest, sums)
-
-
-def _while_open(engine: Engine, records: Iterator[tuple[Table, Record]]) -> Iterator[tuple[Table, Record]]:
-    """The same, given up when the store closes: a stop does not wait for a long batch."""
-    for number, item in enumerate(records):
-        if number % 100 == 0 and engine.closed:
-            raise StoreUnavailable("the store is closed")
-        yield item
-
-
-def _closed_sums(engine: Engine, gathered: Gathered, plan: Plan) -> Sums:
-    """What the batch adds: a draft that an earlier archive counted is not counted again."""
-    sums = gathered.sums
-    leaving = {record_id for table, record_id, _ in plan.leaving if table == "drafts"}
-    for action, ids in gathered.by_draft.items():
-        new = ids - set().union(*(one.sums.again.get(action, ()) for one in engine.archives))
-        sums.drafts[action] += len(new)
-        # It may come again while the draft is alive, and while there may be later lines about it.
-        sums.again[action] = {
-            draft_id
-            for draft_id in new
-            if plan.more_audit or (draft_id not in leaving and engine.get("drafts", draft_id) is not None)
-        }
-    return sums
+    def _while_open(self, records: Iterator[tuple[Table, Record]]) -> Iterator[tuple[Table, Record]]:
+        """The same, given up when the store closes: a stop does not wait for a long batch."""
+        for number, item in enumerate(records):
+            if number % 100 == 0 and self._engine.closed:
+                raise StoreUnavailable("the store is closed")
+            yield item

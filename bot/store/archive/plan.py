@@ -6,26 +6,35 @@ takes them out is no long one, and taken oldest first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bot.store import Record, Table
-from bot.store.archive.closed import development_closed, key_dead, message_closed, story_closed
+from bot.store.archive.closed import development_closed, key_dead, message_closed, spend_closed, story_closed
 from bot.store.index import moment
 
 if TYPE_CHECKING:
     from bot.store.engine import Engine
     from bot.store.journal import Journal, Spot
 
-STORIES = 6_000
-AUDIT = 12_000
-OTHERS = 2_000
-"""Records of each kind in one batch, about."""
 LOOKED_AT = 60_000
 """Old records that are looked at for one batch, at most: those that may not leave yet are looked at each time."""
+_CLOSED: tuple[tuple[Table, Callable[[Record, float], bool]], ...] = (
+    ("messages", message_closed), ("development", development_closed), ("state", spend_closed),
+)  # fmt: skip
 Found = tuple[Table, str, "Spot", Record]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Records of each kind in one batch, about; `full`: records after which an archive takes no more."""
+
+    stories: int = 6_000
+    audit: int = 12_000
+    others: int = 2_000
+    full: int = 20_000
 
 
 class Moved(Exception):
@@ -56,8 +65,9 @@ class Plan:
 class Planner:
     """Makes the plan of one batch."""
 
-    def __init__(self, engine: Engine, until: datetime, now: datetime) -> None:
+    def __init__(self, engine: Engine, until: datetime, now: datetime, sizes: Sizes) -> None:
         self._engine = engine
+        self._sizes = sizes
         self._until = until
         self._floor = moment(until.isoformat())
         self._now = moment(now.isoformat())
@@ -66,7 +76,7 @@ class Planner:
     def plan(self) -> Plan:
         """Raises `Moved`, and what reading raises."""
         for table, record_id, spot, event in self._old("webhook_events"):
-            if len(self._plan.leaving) >= STORIES:
+            if len(self._plan.leaving) >= self._sizes.stories:
                 break
             self._story(record_id, [(table, record_id, spot)], event)
         self._remnants()
@@ -86,10 +96,11 @@ class Planner:
     def _remnants(self) -> None:
         """Cycles and drafts whose event has gone before them."""
         done: set[str] = set()
-        for table in ("agent_cycles", "drafts"):
-            for _, _, _, record in self._old(table):  # type: ignore[arg-type]  # a name of the tuple is a Table
+        tables: tuple[Table, ...] = ("agent_cycles", "drafts")
+        for table in tables:
+            for _, _, _, record in self._old(table):
                 event_id = record.get("event_id")
-                if len(self._plan.leaving) >= STORIES:
+                if len(self._plan.leaving) >= self._sizes.stories:
                     return
                 if not isinstance(event_id, str) or event_id in done or self._has_event(event_id):
                     continue
@@ -100,26 +111,26 @@ class Planner:
         return self._engine.get("webhook_events", event_id) is not None
 
     def _audit(self) -> None:
-        for number, (table, record_id, spot, record) in enumerate(self._pick("audit", limit=AUDIT + 1)):
+        for number, (table, record_id, spot, record) in enumerate(self._pick("audit", limit=self._sizes.audit + 1)):
             if moment(record["at"]) >= self._floor:
                 return
-            if number >= AUDIT:
+            if number >= self._sizes.audit:
                 self._plan.more_audit = True
                 return
             self._plan.leaving.append((table, record_id, spot))
 
     def _rest(self) -> None:
-        for table, closed in (("messages", message_closed), ("development", development_closed)):
+        for table, closed in _CLOSED:
             found = [
                 (name, record_id, spot)
-                for name, record_id, spot, record in self._old(table)  # type: ignore[arg-type]  # a name of the tuple is a Table
+                for name, record_id, spot, record in self._old(table)
                 if closed(record, self._floor)
             ]
-            self._plan.leaving += found[:OTHERS]
+            self._plan.leaving += found[: self._sizes.others]
         for table, record_id, spot, record in self._pick("keys", limit=LOOKED_AT):
             if key_dead(record, self._now, self._floor):
                 self._plan.dropped.append((table, record_id, spot))
-            if len(self._plan.dropped) >= STORIES:
+            if len(self._plan.dropped) >= self._sizes.stories:
                 return
 
     def _old(self, table: Table) -> Iterator[Found]:

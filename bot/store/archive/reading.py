@@ -1,4 +1,4 @@
-"""A table's records from the archives and the journal, oldest first; and the files as a backup sees them."""
+"""A table's records from the archives and the journal, oldest first."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from bot.store import Record, Table
-from bot.store.archive.format import ArchiveMissing, read
+from bot.store.archive.format import opened, read
 from bot.store.index import moment
 
 if TYPE_CHECKING:
@@ -27,16 +27,14 @@ def records(
     """
     floor = moment(since.isoformat()) if since else float("-inf")
     wanted = [one for one in archives if one.records.get(table) and moment(one.newest.get(table)) >= floor]
-    for one in wanted:
-        if not one.path(folder).exists():
-            raise ArchiveMissing(one.path(folder))
-    places = [_of(folder, one, table, floor) for one in wanted]
+    files = [opened(one.path(folder)) for one in wanted]
+    places = [_of(folder, one, file, table, floor) for one, file in zip(wanted, files, strict=True)]
     if table == "audit":
         return chain(*places, live)
     return heapq.merge(*places, live, key=lambda record: moment(record.get("at")))
 
 
-def _of(folder: Path, one: Listed, table: Table, floor: float) -> Iterator[Record]:
-    for name, record in read(one.path(folder)):
+def _of(folder: Path, one: Listed, file: IO[bytes], table: Table, floor: float) -> Iterator[Record]:
+    for name, record in read(one.path(folder), file):
         if name == table and (floor == float("-inf") or moment(record.get("at")) >= floor):
             yield record
