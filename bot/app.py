@@ -57,9 +57,10 @@ def build(settings: Settings, store: Store, clock: Clock) -> Context:
     return ctx
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: Settings, clock: Clock | None = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code: 0 after a drain, 2 when Slack refuses the token.
 
+    `clock`: another than the machine's, for whoever runs the program at another hour.
     Raises `bot.store.lock.DataFolderLocked` when another process holds the data folder, `UserError` when the store
     cannot be opened.
     """
@@ -75,7 +76,7 @@ async def serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
-    clock = SystemClock()
+    clock = clock or SystemClock()
     store = TinyStore.open(settings.pmagent_data_dir, clock=clock)
     ctx = build(settings, store, clock)
     background: list[asyncio.Task[None]] = []

@@ -16,6 +16,7 @@ from bot.budget import Budget, BudgetHeld, BudgetReached, Reservation
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable, retry_after, status_error
 from bot.clock import Clock
 from bot.errors import RetryLater
+from bot.failpoints import failpoint
 from bot.issues import Frozen
 from bot.prices import Usage, cost, highest_cost
 from bot.prompting.requests import Request
@@ -101,6 +102,7 @@ class Claude:
         prompt = f"{request.system}{request.message}{arguments['output_config']}"
         reservation = await self.budget.reserve(highest_cost(request.model, prompt, request.max_tokens))
         started = self._clock.monotonic()
+        failpoint("claude.before_call")
         try:
             message, request_id = await self._send(client, request.model, arguments)
         except (ClaudeDown, ClaudeBusy, Unanswerable) as error:
@@ -111,6 +113,7 @@ class Claude:
             raise
         ms = round((self._clock.monotonic() - started) * 1000)
         answer = _answer(request, message, request_id, ms)
+        failpoint("claude.after_call")
         # If that fails now the reservation stays, which is more than the cost: the answer is paid for and good.
         with contextlib.suppress(StoreUnavailable, RetryLater):
             await self.budget.settle(reservation, answer.call.cost_usd)

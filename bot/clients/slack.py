@@ -133,19 +133,21 @@ class Slack:
     async def find(self, channel: str, key: str, since: datetime, *, event_type: str = "pmagent_draft") -> str | None:
         """The `ts` of our message whose metadata is of `event_type` and carries `key` (a draft's id), or None.
 
-        Looks through the channel's history back to an hour before `since`. Raises `RetryLater` while Slack is silent.
+        Looks through the channel's history, newest first, back to an hour before `since`; and through the newest page
+        in any case: `since` is by our clock, the messages' times are by Slack's, and ours may have been a day ahead.
+        Raises `RetryLater` while Slack is silent.
         """
-        call = partial(
-            self._reads.conversations_history,
-            channel=channel, oldest=f"{since.timestamp() - SKEW:.6f}", include_all_metadata=True, limit=200,
-        )  # fmt: skip
+        call = partial(self._reads.conversations_history, channel=channel, include_all_metadata=True, limit=200)
         async for page in self._pages("conversations.history", call):
-            for message in page.get("messages") or []:
+            messages = page.get("messages") or []
+            for message in messages:
                 metadata = message.get("metadata") or {}
                 ours = message.get("bot_id") in (None, self.bot_id) or message.get("user") == self.bot_user_id
                 payload = metadata.get("event_payload") or {}
                 if ours and metadata.get("event_type") == event_type and key in payload.values():
                     return str(message["ts"])
+            if messages and float(messages[-1].get("ts") or 0) < since.timestamp() - SKEW:
+                break
         return None
 
     async def whisper(

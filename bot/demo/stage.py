@@ -41,7 +41,10 @@ class BotFailed(RuntimeError):
 
 
 class Stage:
-    """Stand-ins, server, data folder and the program's process. `env` may be changed before `start_bot`."""
+    """Stand-ins, server, data folder and the program's process. `env` may be changed before `start_bot`.
+
+    `program`: what `start_bot` runs with this Python; a test may run the program through a launcher of its own.
+    """
 
     def __init__(self, *, folder: Path | None = None) -> None:
         self.server = Server()
@@ -54,6 +57,7 @@ class Stage:
         self.bot_port = 0
         self.output = bytearray()
         self.env: dict[str, str] = {}
+        self.program: tuple[str, ...] = ("-m", "bot")
         self._reader: asyncio.Task[None] | None = None
         self._guard: asyncio.subprocess.Process | None = None
 
@@ -113,7 +117,7 @@ class Stage:
             **changes,
         }
         self.bot = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", *arguments,
+            sys.executable, *self.program, *arguments,
             cwd=self.folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in a terminal is for us; we pass it on
         )  # fmt: skip

@@ -11,6 +11,7 @@ from bot.cards import failed_event, mode_notice
 from bot.drafts import OPEN, RETIRABLE, Draft, DraftState, Mode
 from bot.errors import Gone, PMAgentError, RetryLater, UserError
 from bot.events import DraftRequested
+from bot.failpoints import failpoint
 from bot.store import Audit, Conflict, Expect, Put
 from bot.workflow.messages import message_record, revise
 from bot.workflow.records import audit, draft_record, read_draft, save_draft
@@ -98,6 +99,7 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
             )
         except Conflict:
             continue
+        failpoint("mode.stored")
         ctx.worker.wake_message(key)
         # Those too that were made, or came back to be decided, while this was on its way: they follow when woken.
         for draft in await _open_drafts(ctx):
@@ -197,6 +199,7 @@ async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
         )
     except Conflict:
         raise UserError("Somebody else has just asked for the same.") from None
+    failpoint("retry.stored")
     ctx.worker.wake_event(event_id)
     summary = (record["event"] or {}).get("summary", "")
     told = failed_event(event_id, record["issue"], summary, ctx.settings.site, record["reason"], retried=by.name)
@@ -240,6 +243,7 @@ async def expire(ctx: Context) -> int:
                 await save_draft(ctx, draft, after, audit(after, "draft.expired", "system"))
             except Conflict:
                 continue  # somebody decided at the last moment
+            failpoint("expire.stored")
             ctx.worker.wake_draft(draft.id)
             expired += 1
     return expired

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bot.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
 from bot.errors import UserError
 from bot.events import DraftRequested
+from bot.failpoints import failpoint
 from bot.store import REMEMBERED, Audit, Conflict
 from bot.workflow.controls import expire, mode
 from bot.workflow.records import audit, load_draft, save_draft
@@ -104,6 +105,7 @@ async def decide(
             await save_draft(ctx, draft, after, audit(after, action_name, by.account, action=action))
         except Conflict:
             continue
+        failpoint("decide.stored")
         ctx.worker.wake_draft(draft_id, settling=after.state in (S.APPROVED, S.UNDOING))
         return after
 

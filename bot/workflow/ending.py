@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.cards import failed_event, text, whisper
 from bot.clients.claude import CallRecord
+from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.silence import CONTEXT, Silence, cycle, silent
 from bot.store import Audit, Conflict, Expect, Put, Record
@@ -43,6 +44,7 @@ async def end_in_silence(
         )
     except Conflict:
         return
+    failpoint("answer.after_silence")
     # Context is most of what comes, and nobody looks for it in a log: `/pmagent why` has it.
     say = log.debug if silence.reason == CONTEXT else log.info
     say("event.silence", event_id=record["id"], issue=record["issue"], reason=silence.reason)
@@ -76,4 +78,5 @@ async def fail_event(ctx: Context, record: Record, started: datetime, reason: st
         )
     except Conflict:
         return
+    failpoint("answer.after_failure")
     ctx.worker.wake_message(key)

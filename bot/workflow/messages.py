@@ -74,7 +74,9 @@ async def deliver(ctx: Context, key: str) -> None:
         if not ts and since:
             ts = await ctx.slack.find(record["channel"], key, datetime.fromisoformat(since), event_type=EVENT_TYPE)
         if ts:
+            failpoint("message.before_update")
             await ctx.slack.update(record["channel"], ts, message)
+            failpoint("message.after_update")
         else:
             failpoint("message.before_post")
             ts = await ctx.slack.post(record["channel"], message)

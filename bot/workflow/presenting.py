@@ -60,7 +60,9 @@ async def present(ctx: Context, draft_id: str) -> None:
         )
         try:
             if found:
+                failpoint("card.before_update")
                 await ctx.slack.update(card.channel, found, message)
+                failpoint("card.after_update")
                 ts: str | None = found
             else:
                 ts = await ctx.slack.post(card.channel, message)

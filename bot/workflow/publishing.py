@@ -19,7 +19,7 @@ force, and gives way to a newer one.
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot import __version__
@@ -92,7 +92,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     try:
         if draft.intent_at and draft.mode == "production":
             # It was sent before. Only what is certainly absent is sent again.
-            found = await ctx.jira.find_marked(draft.issue.key, draft.id, draft.intent_at)
+            found = await ctx.jira.find_marked(draft.issue.key, draft.id, _since(draft))
             if found is not None:
                 await _record_posted(ctx, draft, found)
                 return
@@ -155,6 +155,7 @@ async def _post(ctx: Context, draft: Draft) -> None:
         return
     except OutcomeUnknown as error:
         log.warning("publish.answer_lost", draft_id=draft.id, reason=error.reason)
+        failpoint("publish.answer_lost")
         await _settle(ctx, sending)
         return
     failpoint("publish.after_post")
@@ -197,6 +198,7 @@ async def _record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
 
 async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
     """An internal reply came out public: it goes at once, and the card says so whatever came of that."""
+    failpoint("publish.before_withdrawal")
     try:
         await ctx.jira.delete_comment(draft.issue.key, reply.comment_id)
     except (RetryLater, Permanent, OutcomeUnknown) as error:
@@ -207,6 +209,7 @@ async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
             ctx, draft, S.POSTED, "draft.posted", posted=posted, due=ctx.clock.now() + UNDO_FOR, note=note, public=True
         )
         return
+    failpoint("publish.after_withdrawal")
     note = (
         "Jira made this internal reply public, so it was deleted at once; the customer may have been mailed. "
         "Ask a Jira administrator whether the bot's account may add internal comments in this project."
@@ -236,7 +239,7 @@ async def _settle(ctx: Context, draft: Draft) -> None:
     while looked < len(LOOK_AFTER):
         await asyncio.sleep(LOOK_AFTER[looked])
         try:
-            found = await ctx.jira.find_marked(draft.issue.key, draft.id, draft.intent_at or draft.created)
+            found = await ctx.jira.find_marked(draft.issue.key, draft.id, _since(draft))
         except Gone as error:
             reason = error.reason
             break
@@ -255,6 +258,16 @@ async def _settle(ctx: Context, draft: Draft) -> None:
         else "Jira's answer was lost, and the comment was not found in three looks. It may still appear."
     )
     await _move(ctx, draft, S.UNKNOWN, "draft.unknown", note=note, looks=looked)
+
+
+def _since(draft: Draft) -> datetime:
+    """The time back to which a comment of this draft's is looked for.
+
+    Comments carry Jira's time and the intent carries ours, which may have been a day ahead. By Jira's own clock the
+    POST came after the issue as it was last read.
+    """
+    intent = draft.intent_at or draft.created
+    return min(intent, draft.issue.updated or intent)
 
 
 async def _hold(ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...], seen_by: Audience) -> None:
@@ -293,6 +306,7 @@ async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:
 async def _undo(ctx: Context, draft: Draft) -> None:
     if draft.posted is None:
         return
+    failpoint("undo.before_delete")
     try:
         await ctx.jira.delete_comment(draft.issue.key, draft.posted.comment_id)
     except (RetryLater, OutcomeUnknown) as error:

@@ -1,0 +1,97 @@
+"""The reins of a running program: the hands of its clock in shared memory, and a pipe that sets its failpoint.
+
+In shared memory, so that a jump is there for the very next look at the clock; a jump of the clock is no signal that
+the program could notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import os
+import struct
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+SPEED = 5.0
+_SIZE = 256
+
+
+class ReinedClock:
+    """The machine's clock, off by as many seconds as the reins say. Its `monotonic` never jumps."""
+
+    def __init__(self, path: str) -> None:
+        self._shared = _shared(path)
+
+    def now(self) -> datetime:
+        seconds: float = struct.unpack_from("d", self._shared)[0]
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def obey(path: str) -> None:
+    """In the program: set the failpoint whenever a name comes through the pipe, and say so in shared memory."""
+    shared = _shared(path)
+
+    def listening() -> None:
+        # Open for writing too: else the pipe ends with its first writer.
+        with os.fdopen(os.open(f"{path}.pipe", os.O_RDWR), "rb") as pipe:
+            for line in pipe:
+                os.environ["PMAGENT_FAILPOINT"] = line.decode().strip()
+                _write(shared, line.strip())
+
+    threading.Thread(target=listening, name="reins", daemon=True).start()
+
+
+class Reins:
+    """The test's end. Survives the program's restarts; the clock's hands stay where they are, a failpoint does not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "reins"
+        self.path.write_bytes(bytes(_SIZE))
+        os.mkfifo(f"{self.path}.pipe", 0o600)
+        self._shared = _shared(str(self.path))
+        self.ahead = 0.0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the program's start."""
+        return {"PMAGENT_REINS": str(self.path), "PMAGENT_TEST_SPEED": str(SPEED)}
+
+    def now(self) -> datetime:
+        """What the program's clock says."""
+        return datetime.now(UTC) + timedelta(seconds=self.ahead)
+
+    def shift(self, seconds: float) -> None:
+        """Put the program's clock `seconds` off the machine's."""
+        self.ahead = seconds
+        struct.pack_into("d", self._shared, 0, seconds)
+
+    async def arm(self, failpoint: str) -> bool:
+        """Let the program die when it comes to this place next. False: there is no program."""
+        _write(self._shared, b"")
+        with contextlib.suppress(OSError):  # nobody listens: it is just dying
+            fd = os.open(f"{self.path}.pipe", os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(fd, f"{failpoint}\n".encode())
+            finally:
+                os.close(fd)
+        for _ in range(200):
+            if bytes(self._shared[16:]).rstrip(b"\0").decode() == failpoint:
+                return True
+            await asyncio.sleep(0.002)
+        return False
+
+
+def _shared(path: str) -> mmap.mmap:
+    with open(path, "r+b") as file:  # noqa: PTH123 - a descriptor is what is wanted
+        return mmap.mmap(file.fileno(), _SIZE)
+
+
+def _write(shared: mmap.mmap, words: bytes) -> None:
+    shared[16:] = words.ljust(_SIZE - 16, b"\0")
