@@ -93,7 +93,8 @@ async def test_a_message_is_posted_updated_and_found_again(standin: SlackStandIn
     assert await client.find(APPROVALS, "drf_1", SINCE) == ts
     assert await client.find(APPROVALS, "drf_2", SINCE) is None
     assert await client.find(APPROVALS, "drf_1", SINCE, event_type="pmagent_standup") is None
-    assert await client.find(APPROVALS, "drf_1", datetime.now(UTC) + timedelta(hours=2)) is None
+    # By a clock that was a day ahead it has not even been sent yet: the newest page is looked through all the same.
+    assert await client.find(APPROVALS, "drf_1", datetime.now(UTC) + timedelta(days=1)) == ts
 
 
 async def test_find_reads_page_after_page(standin: SlackStandIn, client: Slack) -> None:
