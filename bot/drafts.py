@@ -9,6 +9,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
     approved  ─ fresh, in production: the intent ────────→ posting
               ─ fresh, in simulation ────────────────────→ simulated
               ─ the issue changed, or who will see it ───→ held
+              ─ what the reply says is not so ───────────→ held
               ─ Jira unreadable, or the mode changed ────→ waiting
               ─ an earlier POST was found ───────────────→ posted
               ─ the issue is gone, Jira takes nothing ───→ failed
@@ -151,7 +152,9 @@ class Draft(Frozen):
     sees the issue, `internal` a service desk note, `restricted` the same role or group as the answered comment.
     `customer`: the reply will be seen by a service desk customer. `links`: addresses that stood in the issue
     or its pull requests when it was drafted. `note`: a sentence about what stands in the way, shown on the card.
-    `attempts`: POSTs tried. `changes`: sentences about what changed in the issue (state `held`).
+    `attempts`: POSTs tried. `changes`: sentences about what holds it, as shown on the card (state `held`): what changed
+    in the issue, and what the reply says that is not so. `claims`: the latter as `bot.claims.Contradiction.key`, so
+    that "Post anyway" counts for exactly them. `unchecked`: sentences about what could not be checked at Approve.
     """
 
     id: str
@@ -186,6 +189,8 @@ class Draft(Frozen):
     attempts: int = 0
     note: str = ""
     changes: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     superseded_by: str | None = None
 
     @property

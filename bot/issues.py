@@ -66,7 +66,10 @@ class Link(Frozen):
 
 
 class PullRequest(Frozen):
-    """A pull request, from webhooks or read from Bitbucket. `id` is `workspace/repo#number`."""
+    """A pull request, from webhooks or read from Bitbucket. `id` is `workspace/repo#number`.
+
+    `closed`: when it was merged or declined, where a webhook told of it.
+    """
 
     id: str
     repository: str
@@ -85,6 +88,7 @@ class PullRequest(Frozen):
     keys: tuple[str, ...] = ()
     builds: dict[str, str] = {}
     updated: datetime
+    closed: datetime | None = None
 
 
 class Issue(Frozen):

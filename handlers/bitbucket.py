@@ -88,6 +88,7 @@ def _pull_request(action: str, root: Fields, keys: Keys) -> Event | Ignored:
         target=target.line("name", 250),
         keys=issues,
         updated=_newest(root, found),
+        closed=found.time("updated_on") if action in ("fulfilled", "rejected") else None,
     )
     by = root.maybe_object("actor")
     actor = _person(by) if by else None

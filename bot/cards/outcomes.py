@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from bot.cards.actions import (
@@ -57,9 +58,26 @@ NOTIFICATIONS = {
 }
 
 
+HELD = {
+    "issue": "the issue changed since this was drafted",
+    "claims": "what it says is not so",
+    "both": "the issue changed since this was drafted, and what it says is not so any more",
+}
+
+
+def held_by(draft: Draft) -> Literal["issue", "claims", "both"]:
+    """What a held draft waits for: a change of its issue, something that it says and that is not so, or both."""
+    if not draft.claims:
+        return "issue"
+    return "both" if len(draft.changes) > len(draft.claims) else "claims"
+
+
 def notification(draft: Draft) -> str:
     """The message's `text`: our own words and the issue's key."""
-    return NOTIFICATIONS[draft.state].format(key=key_of(draft.issue.key))
+    said = NOTIFICATIONS[draft.state].format(key=key_of(draft.issue.key))
+    if draft.state is S.HELD and held_by(draft) == "claims":
+        said = f"Reply for {key_of(draft.issue.key)} is held: it says what is not so"
+    return said
 
 
 def outcome(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None) -> list[Block]:
@@ -107,11 +125,10 @@ class _Ending:
     def held(self) -> list[Block]:
         changes: Sequence[str] = [one_line(change, 250) for change in self.draft.changes] or ["The issue changed."]
         head = section(
-            text("Held: the issue changed since this was drafted.", bold=True),
+            text(f"Held: {HELD[held_by(self.draft)]}.", bold=True),
             f" {one_line(self.approval.name, 80)} approved it; nothing was posted." if self.approval else "",
         )
-        blocks = [self._outcome(head, listing(changes))]
-        blocks += self._note()
+        blocks = [self._outcome(head, listing(changes)), *self._note(), *self._unchecked()]
         row = [
             self._button("Post anyway", POST_ANYWAY),
             self._button("Draft anew", DRAFT_ANEW, style="primary"),
@@ -130,7 +147,7 @@ class _Ending:
         ]
         if found:
             parts += [" · ", link(issue_url(self.site, draft.issue.key, found.comment_id), "View in Jira")]
-        blocks = [self._said(*parts), *self._note()]
+        blocks = [self._said(*parts), *self._note(), *self._unchecked()]
         if found and self.now < found.at + UNDO_FOR:
             until = (found.at + UNDO_FOR).astimezone(self.timezone)
             mailed = " It may already have been mailed." if draft.audience == "public" else ""
@@ -146,6 +163,7 @@ class _Ending:
                 f" {words}. The text above would have been posted to {self.draft.issue.key}; Jira was not written to.",
             ),
             *self._note(),
+            *self._unchecked(),
         ]
 
     def failed(self) -> list[Block]:
@@ -224,6 +242,10 @@ class _Ending:
 
     def _note(self) -> list[Block]:
         return [context(f"⚠ {cut(self.draft.note, 500)}")] if self.draft.note else []
+
+    def _unchecked(self) -> list[Block]:
+        lines = [f"⚠ {one_line(sentence, 250)}" for sentence in self.draft.unchecked]
+        return [context("\n".join(lines))] if lines else []
 
     def _who(self, decision: Decision | None = None) -> str:
         found = decision or self.approval

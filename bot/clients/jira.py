@@ -93,6 +93,15 @@ class Jira:
         except ValueError:
             raise RetryLater(f"Jira's answer about {key} is not an issue") from None
 
+    async def fields(self, key: str) -> Issue:
+        """The issue without its comments and changes, in one request."""
+        path = quote(key, safe="")
+        raw = await self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)))
+        try:
+            return self._issue(raw, {}, ())
+        except ValueError:
+            raise RetryLater(f"Jira's answer about {key} is not an issue") from None
+
     async def comment(self, key: str, comment_id: str) -> Comment:
         """One comment. Raises `Gone` when it was deleted or is hidden from us."""
         await self._own_account()

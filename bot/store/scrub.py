@@ -35,7 +35,7 @@ _STRUCTURE = frozenset(
     }
 )  # fmt: skip
 _DRAFT_TEXTS = ("answered_text", "answered_author", "why", "note")
-_DRAFT_LISTS = ("sources", "links", "changes")
+_DRAFT_LISTS = ("sources", "links", "changes", "unchecked")
 _STILL_OPEN = frozenset({"waiting", "held", "failed", "approved", "posting", "unknown", "looking"})
 _WRITTEN_FIELDS = frozenset({"summary", "description", "environment", "comment"})
 

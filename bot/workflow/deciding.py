@@ -38,7 +38,7 @@ _DONE = {
     S.APPROVED: "already approved this", S.POSTING: "already approved this",
     S.POSTED: "already approved this, and it was posted", S.SIMULATED: "already approved this in simulation",
     S.SKIPPED: "already skipped this", S.UNDOING: "asked to withdraw this", S.UNDONE: "already withdrew this",
-    S.HELD: "already approved this, but the issue had changed", S.LOOKING: "asked to look for the comment",
+    S.HELD: "already approved this, but it is held", S.LOOKING: "asked to look for the comment",
     S.FAILED: "already approved this, but posting failed",
     S.UNKNOWN: "already approved this, and Jira's answer was lost",
 }  # fmt: skip

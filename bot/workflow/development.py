@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,7 @@ async def learn(ctx: Context, event: Event) -> Learned:
 
 async def pull_requests(ctx: Context, key: str) -> tuple[PullRequest, ...]:
     """The pull requests known for this issue, newest first; open ones read from Bitbucket anew, given a token."""
-    records = await ctx.store.find("development", keys=key)
-    known = sorted((_read(r) for r in records if r["type"] == "pull_request"), key=lambda p: p.updated, reverse=True)
+    known = sorted((await known_pull_requests(ctx, [key])).values(), key=lambda p: p.updated, reverse=True)
     if not ctx.bitbucket.configured:
         return tuple(known)
     return (*await asyncio.gather(*(_refreshed(ctx, one) for one in known[:REFRESHED])), *known[REFRESHED:])
@@ -69,12 +69,24 @@ async def _refreshed(ctx: Context, known: PullRequest) -> PullRequest:
     if known.state != "OPEN":
         return known
     try:
-        found = await ctx.bitbucket.pull_request(known)
+        return await read_again(ctx, known)
     except (RetryLater, Permanent) as error:
         # What the webhooks told is still true as far as we know; a draft does not wait for Bitbucket.
         log.warning("bitbucket.not_read", pull_request=known.id, reason=error.reason)
         return known
-    return found.model_copy(update={"builds": known.builds, "keys": known.keys})
+
+
+async def read_again(ctx: Context, known: PullRequest) -> PullRequest:
+    """The pull request as Bitbucket has it now; builds come from webhooks alone. Raises `RetryLater` or `Permanent`."""
+    found = await ctx.bitbucket.pull_request(known)
+    closed = known.closed if found.state == known.state else None
+    return found.model_copy(update={"builds": known.builds, "keys": known.keys, "closed": closed})
+
+
+async def known_pull_requests(ctx: Context, keys: Iterable[str]) -> dict[str, PullRequest]:
+    """What webhooks told of the pull requests of these issues, by id; nothing is read from Bitbucket."""
+    found = [await ctx.store.find("development", keys=key) for key in keys]
+    return {r["id"]: _read(r) for records in found for r in records if r["type"] == "pull_request"}
 
 
 def _record(pull_request: PullRequest) -> Record:
@@ -94,7 +106,9 @@ async def _learn_pull_request(ctx: Context, event: PullRequestChanged) -> Learne
         if before.updated > wanted.updated:
             return Learned()  # events come in no promised order: an older one does not undo a newer
         keys = tuple(dict.fromkeys((*wanted.keys, *before.keys)))
-        wanted = wanted.model_copy(update={"builds": {**before.builds, **wanted.builds}, "keys": keys})
+        closed = wanted.closed or (before.closed if wanted.state == before.state else None)
+        builds = {**before.builds, **wanted.builds}
+        wanted = wanted.model_copy(update={"builds": builds, "keys": keys, "closed": closed})
     return Learned((Put("development", _record(wanted)),), (Expect("development", wanted.id, old),))
 
 

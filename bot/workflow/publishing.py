@@ -1,10 +1,11 @@
-"""From `approved` to a comment in Jira, once: freshness, intent, one POST with its marker, and what the answer means.
+"""From `approved` to a comment in Jira, once: freshness, claims, intent, one POST with its marker, and its answer.
 
 ::
 
     sent before, perhaps → the marker is looked for: found → posted
     the mode was switched → waiting
     read the issue again ─ changed, or who will see it → held · unreadable → waiting · gone → failed
+    check what the reply states ─ it is not so → held
     simulation → simulated
     record the intent → POST
         answered                          → posted
@@ -32,11 +33,13 @@ from bot.log import get_logger
 from bot.markup import check_adf, render
 from bot.policy import Audience, audience, freshness, known
 from bot.store import Conflict
+from bot.workflow.claiming import check_claims
 from bot.workflow.controls import mode
 from bot.workflow.deciding import ask_again
 from bot.workflow.records import audit, load_draft, save_draft
 
 if TYPE_CHECKING:
+    from bot.claims import Examined
     from bot.clients.jira import Reply
     from bot.context import Context
 
@@ -100,6 +103,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
             await _back_to_waiting(ctx, draft, "The mode was switched after the click, so nothing was posted.")
             return
         issue = await ctx.jira.issue(draft.issue.key)
+        examined = await check_claims(ctx, draft, issue)
     except RetryLater as error:
         if draft.intent_at:
             await _again_later(ctx, draft, error)
@@ -110,16 +114,18 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
         return
     changes, seen_by = freshness(draft.issue, issue), _seen_by(ctx, draft, issue)
-    if changes or seen_by != _shown(draft):
-        await _hold(ctx, draft, issue, changes, seen_by)
+    # What a person posted anyway (only that leads from a held draft with claims to here) does not hold it again.
+    untrue = [c for c in examined.contradictions if c.key not in draft.claims]
+    if changes or untrue or seen_by != _shown(draft):
+        await _hold(ctx, draft, issue, changes, seen_by, examined)
         return
     if draft.mode == "simulation":
-        await _move(ctx, draft, S.SIMULATED, "draft.simulated")
+        await _move(ctx, draft, S.SIMULATED, "draft.simulated", unchecked=examined.unchecked)
         return
-    await _post(ctx, draft)
+    await _post(ctx, draft, examined.unchecked)
 
 
-async def _post(ctx: Context, draft: Draft) -> None:
+async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...]) -> None:
     """Intent, POST, outcome. The draft is `approved`, fresh, and in production."""
     body = render(draft.text, known(draft, ctx.settings.site)).adf()
     problems = check_adf(body)
@@ -134,6 +140,7 @@ async def _post(ctx: Context, draft: Draft) -> None:
         "draft.posting",
         intent_at=draft.intent_at or ctx.clock.now(),
         attempts=draft.attempts + 1,
+        unchecked=unchecked,
     )
     if sending is None:
         return
@@ -270,13 +277,18 @@ def _since(draft: Draft) -> datetime:
     return min(intent, draft.issue.updated or intent)
 
 
-async def _hold(ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...], seen_by: Audience) -> None:
+async def _hold(
+    ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...], seen_by: Audience, examined: Examined
+) -> None:
     shown: dict[str, Any] = seen_by.model_dump() | {"visibility": seen_by.visibility}
     if seen_by != _shown(draft):
         words = audience_words(draft.model_copy(update=shown))
         changes = (f"Who will see the reply changed. Now: {words}.", *changes)
+    untrue = examined.contradictions
     await _move(
-        ctx, draft, S.HELD, "draft.held", changed=len(changes), issue=issue, changes=changes, note="", **shown
+        ctx, draft, S.HELD, "draft.held", changed=len(changes), contradicted=len(untrue), issue=issue, note="",
+        changes=(*changes, *(c.sentence for c in untrue)), claims=tuple(c.key for c in untrue),
+        unchecked=examined.unchecked, **shown,
     )  # fmt: skip
 
 
@@ -300,7 +312,8 @@ def _seen_by(ctx: Context, draft: Draft, issue: Issue) -> Audience:
 
 async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:
     current = (await mode(ctx)).mode
-    await _move(ctx, draft, S.WAITING, "draft.waiting", mode=current, note=note, due=None)
+    # Its card does not show what was held against it any more, so that has to be shown again.
+    await _move(ctx, draft, S.WAITING, "draft.waiting", mode=current, note=note, due=None, claims=(), unchecked=())
 
 
 async def _undo(ctx: Context, draft: Draft) -> None:

@@ -1,0 +1,88 @@
+"""What a claim is, what it is held against, and what comes of it. Pure data."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from bot.issues import Frozen, Issue, PullRequest
+
+Kind = Literal[
+    "state", "approvals", "approved", "approved_by", "build",  # of a pull request
+    "status", "blocked", "assignee", "due",  # of an issue
+]  # fmt: skip
+
+
+class Pull(Frozen):
+    """A pull request as a text names it. `number` 0: "the pull request". `repository`: `workspace/repo`, or ""."""
+
+    number: int = 0
+    repository: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"PR #{self.number}" if self.number else "the pull request"
+
+
+class Ticket(Frozen):
+    """An issue as a text names it. `key` "": the issue that is answered."""
+
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.key or "the issue"
+
+
+class Claim(Frozen):
+    """One checkable statement. `says` is the whole statement in the text's own words, for the card.
+
+    `value`, by `kind`: `state` MERGED, OPEN, DECLINED, CLOSED or DRAFT; `approvals` their number; `approved` `some`,
+    `all`; `approved_by` and `assignee` a name ("" for nobody); `build` green, failed or running; `status` its name;
+    `blocked` the other issue's key; `due` 2026-11-27, --11-27 (no year), `weekday 4` (0 is Monday), `none`.
+    `negated`: the text says that it is not so.
+    """
+
+    kind: Kind
+    subject: Pull | Ticket
+    value: str
+    negated: bool = False
+    says: str
+
+
+class Facts(Frozen):
+    """The state now. `issue` is the one answered, `others` those that were read besides, by key.
+
+    `pulls`: what is known of every pull request in question. `unread`: name of a subject (`PR #12`, `ECD-5`) → why it
+    could not be read. `people`: names that are known to be people's. `now` is in the time zone people read times in.
+    """
+
+    issue: Issue
+    others: dict[str, Issue] = Field(default_factory=dict)
+    pulls: tuple[PullRequest, ...] = ()
+    unread: dict[str, str] = Field(default_factory=dict)
+    people: frozenset[str] = frozenset()
+    now: datetime
+
+
+class Contradiction(Frozen):
+    """A claim that the facts contradict. `sentence` is for a card. `fact` is what is so, without times that pass."""
+
+    claim: Claim
+    sentence: str
+    fact: str
+
+    @property
+    def key(self) -> str:
+        """The same for the same claim against the same fact, and nobody's words: what a person posted anyway."""
+        return hashlib.sha256(f"{self.claim.says}\0{self.fact}".encode()).hexdigest()[:16]
+
+
+class Examined(Frozen):
+    """What came of a text: contradictions, and sentences about claims that could not be checked."""
+
+    contradictions: tuple[Contradiction, ...] = ()
+    unchecked: tuple[str, ...] = ()
