@@ -33,6 +33,8 @@ GRACE = timedelta(hours=2)
 """How late a missed standup is still worth posting."""
 LOOK = 30.0
 """Seconds after which the wall clock is read again at the latest: it can be set, and a laptop can sleep."""
+LONGEST = 100_000.0
+"""Days: more than any retention, and few enough for a calendar."""
 MEMORY = 10
 """Missed dates that are recorded one by one; of a longer absence, the last ones."""
 
@@ -192,6 +194,17 @@ async def run_schedule(ctx: Context) -> None:
             group.create_task(_keep(ctx, entry), name=f"schedule:{entry.name}")
 
 
+async def archive_old(ctx: Context, _: Run | None) -> None:
+    """Move records that are older than the retention to an archive, once a day; at start when that is overdue."""
+    now, last = ctx.clock.now(), await ctx.store.get("state", "archived")
+    if last and timedelta(0) <= now - datetime.fromisoformat(last["at"]) < timedelta(days=1):
+        return
+    moved = await ctx.store.retire(timedelta(days=min(ctx.settings.pmagent_retention_days, LONGEST)))
+    if moved:
+        log.info("archive.moved", **moved)
+    await ctx.store.commit(Put("state", {"id": "archived", "at": now.isoformat()}))
+
+
 def entries() -> tuple[Entry, ...]:
     """The table. A function, because the use cases in it import half of the program."""
     from bot.reports.standup import standup_due
@@ -207,6 +220,7 @@ def entries() -> tuple[Entry, ...]:
         Entry("standup", _standup_rule, standup_due),
         Entry("expiry", lambda _: Every(60.0), expire_drafts),
         Entry("outage", lambda _: Every(30.0), remind_of_outage),
+        Entry("archive", lambda _: Every(600.0), archive_old),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from bot.store import Audit, Put
 from bot.store.tiny import TinyStore
 
+NAMES = {"712020:ana": "Ana Ruiz", "712020:ben": "Ben Okafor"}
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
@@ -24,7 +25,7 @@ class Clock:
         return self.at.timestamp()
 
 
-def story(store: TinyStore, name: str, at: datetime, state: str = "posted", *, author: str = "ana") -> None:
+def story(store: TinyStore, name: str, at: datetime, state: str = "posted", *, author: str = "712020:ana") -> None:
     """An event with a draft in this state (`received`, `silence`: without one), a minute to the draft and to the click.
 
     The store's clock is put to `at`.
@@ -38,10 +39,11 @@ def story(store: TinyStore, name: str, at: datetime, state: str = "posted", *, a
         at.isoformat(),
         (at + timedelta(minutes=1)).isoformat(),
     )
+    who = {"account_id": author, "name": NAMES[author]}
     event = {
         "id": event_id, "event_id": event_id, "at": start, "state": "received" if state == "received" else "done",
         "issue": f"ECD-{name}", "source": "jira", "kind": "issue_commented", "keys": [f"jira:delivery:{name}"],
-        "event": {"comment": {"text": f"a question by {author}", "author": {"account_id": author, "name": "Ana Ruiz"}}},
+        "event": {"comment": {"text": f"a question by {author}", "author": who}},
         "reason": "draft",
     }  # fmt: skip
     audit = [Audit(f"jira:{author}", "event.accepted", event_id, None, event["issue"])]

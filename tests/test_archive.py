@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from bot.errors import UserError
 from bot.reports.metrics import figures
-from bot.store import Put, Table
+from bot.store import Audit, Put, Table
+from bot.store.archive.format import read, write
 from bot.store.archive.moving import Retired, retire
 from bot.store.archive.plan import Planner, Sizes
 from bot.store.audit import verify
+from bot.store.erase import erase_now
+from bot.store.files import backup, restore
 from bot.store.salvage import audit_trail
 from bot.store.tiny import TinyStore
 from tests.old_records import NOW, Clock, cycle, small_tables, story
 
+ROOT = Path(__file__).parents[1]
 YEAR = timedelta(days=365)
+ANA, BEN = "712020:ana", "712020:ben"
 OLD = NOW - timedelta(days=400)
 SEEN: tuple[Table, ...] = ("webhook_events", "agent_cycles", "drafts", "audit", "messages", "development")
 
@@ -50,7 +64,7 @@ def today(store: TinyStore) -> TinyStore:
     return store
 
 
-def retired(store: TinyStore, sizes: Sizes = Sizes()) -> Retired:  # noqa: B008 - it is frozen
+def retired(store: TinyStore, sizes: Sizes | None = None) -> Retired:
     return retire(today(store).engine, store.folder, NOW - YEAR, sizes)
 
 
@@ -196,8 +210,6 @@ async def test_the_figures_count_what_is_archived(store: TinyStore) -> None:
 
 
 async def test_a_draft_that_is_edited_again_after_its_first_edit_was_archived_counts_once(store: TinyStore) -> None:
-    from bot.store import Audit
-
     story(store, "1", OLD, "waiting")
     store.commit_now(audit=[Audit("slack:U1", "draft.edited", "evt_1", "drf_1")])
     retired(store)
@@ -212,3 +224,201 @@ async def test_a_draft_that_is_edited_again_after_its_first_edit_was_archived_co
 def test_a_cycle_without_its_event_goes_too(store: TinyStore) -> None:
     store.commit_now(Put("agent_cycles", cycle("alone", OLD.isoformat(), "silence", None)))
     assert retired(store).records == {"agent_cycles": 1}
+
+
+def archived(tmp_path: Path, count: int = 3) -> tuple[TinyStore, Path]:
+    """A store with an archive of so many stories and a live one, and the archive's file."""
+    store = opened(tmp_path / "data")
+    for number in range(count):
+        story(store, str(number), OLD + timedelta(hours=number), author=ANA if number % 2 == 0 else BEN)
+    (name,) = retired(store).archives
+    story(store, "new", NOW, author=ANA)
+    return store, store.folder / "archive" / name
+
+
+def damage(path: Path, how: str) -> None:
+    """What happens to a file on a disk, or by somebody's hand."""
+    data = path.read_bytes()
+    text = gzip.decompress(data)
+    if how == "removed":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif how == "a bit turned":
+        path.write_bytes(data[:-40] + bytes([data[-40] ^ 1]) + data[-39:])
+    elif how == "an audit record changed":
+        path.write_bytes(gzip.compress(text.replace(b'"actor":"jira:712020:ben"', b'"actor":"jira:712020:eve"')))
+    elif how == "a draft changed":
+        path.write_bytes(gzip.compress(text.replace(b"an answer to 712020:ben", b"an answer to 712020:eve")))
+    elif how == "emptied":
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("how", "seq", "why"),
+    [
+        ("removed", "1", "the archive NAME is missing"),
+        ("cut", "1", "NAME is damaged at line"),
+        ("a bit turned", "", "NAME is damaged"),
+        ("an audit record changed", "4", "NAME is damaged at line 14: it is not what was written"),
+        ("a draft changed", "1", "NAME is damaged at line 7: it is not what was written"),
+        ("emptied", "1", "NAME is damaged: its end is missing"),
+    ],
+)
+def test_verify_names_a_bad_archive_and_where_and_the_store_still_opens(
+    tmp_path: Path, how: str, seq: str, why: str
+) -> None:
+    store, path = archived(tmp_path)
+    store.close_now()
+    damage(path, how)
+    notes: list[str] = []
+    verdict = str(verify(audit_trail(store.folder, notes.append)))
+    assert verdict.startswith(f"broken at seq {seq}")
+    assert why.replace("NAME", path.name) in verdict
+    assert any(path.name in note and "audit records 1 to 9" in note for note in notes)
+    again = opened(store.folder)
+    story(again, "newer", NOW)
+    assert alive(again, "webhook_events") == ["evt_new", "evt_newer"]
+    with pytest.raises(UserError, match=re.escape(path.name)):
+        everything(again)
+    # The next run leaves it alone and begins another.
+    story(again, "later", OLD)
+    assert retired(again).records["webhook_events"] == 1
+    assert [one.number for one in again.engine.archives] == [1, 2]
+    again.close_now()
+
+
+def test_a_whole_file_made_anew_by_hand_is_found_too(tmp_path: Path) -> None:
+    store, path = archived(tmp_path)
+    lines = [(t, r | ({"state": "skipped"} if t == "drafts" else {})) for t, r in read(path)]
+    made = write(tmp_path / "forged", 1, NOW, NOW, lines)
+    (tmp_path / "forged" / made.name).replace(path)
+    assert "is not the file that was closed" in str(verify(audit_trail(store.folder, lambda note: None)))
+    store.close_now()
+
+
+def test_an_erasure_goes_through_the_archives(tmp_path: Path) -> None:
+    store, path = archived(tmp_path)
+    before = len(everything(store)["webhook_events"])
+    erased = erase_now(store, ANA)
+    assert erased.records["webhook_events"] == 3
+    assert erased.drafts == ["drf_new"]
+    files = [file for file in store.folder.rglob("*") if file.is_file()]
+    assert path not in files
+    for file in files:
+        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        assert b"Ana Ruiz" not in data
+        assert b"712020:ana" not in data
+    assert len(everything(store)["webhook_events"]) == before
+    assert trail(store).startswith("ok")
+    assert [record["event"]["comment"]["text"] for record in store.history_now("webhook_events")][
+        1
+    ] == f"a question by {BEN}"
+    assert erase_now(store, ANA).records == {}
+    store.close_now()
+
+
+def test_a_backup_has_the_archives_and_a_restore_puts_them_back(tmp_path: Path) -> None:
+    store, path = archived(tmp_path)
+    before = everything(store)
+    warned: list[str] = []
+    saved = backup(store.folder, tmp_path / "saved.tar.gz", warned.append)
+    assert warned == []
+    story(store, "more", OLD)
+    retired(store)
+    store.close_now()
+    restore(saved, store.folder, force=True)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    restore(saved, tmp_path / "elsewhere")
+    for folder in (store.folder, tmp_path / "elsewhere"):
+        found = opened(folder)
+        assert everything(found) == before
+        assert trail(found).startswith("ok")
+        found.close_now()
+
+
+@pytest.mark.parametrize("how", ["removed", "a draft changed"])
+def test_a_backup_of_a_damaged_archive_is_made_and_says_so(tmp_path: Path, how: str) -> None:
+    store, path = archived(tmp_path)
+    store.close_now()
+    damage(path, how)
+    warned: list[str] = []
+    saved = backup(store.folder, tmp_path / "saved.tar.gz", warned.append)
+    assert len(warned) == 1
+    assert path.name in warned[0]
+    restore(saved, tmp_path / "elsewhere")
+    found = opened(tmp_path / "elsewhere")
+    assert alive(found, "webhook_events") == ["evt_new"]
+    found.close_now()
+
+
+def test_a_backup_whose_archive_was_changed_is_refused(tmp_path: Path) -> None:
+    store, path = archived(tmp_path)
+    store.close_now()
+    saved = backup(store.folder, tmp_path / "saved.tar.gz")
+    with tarfile.open(saved) as old, tarfile.open(tmp_path / "bad.tar.gz", "w:gz") as new:
+        for member in old:
+            content = old.extractfile(member)
+            assert content is not None
+            data = content.read()
+            if member.name.endswith(path.name):
+                data = data[:-1] + b"x"
+            new.addfile(member, io.BytesIO(data))
+    with pytest.raises(UserError, match="is not the one that was backed up"):
+        restore(tmp_path / "bad.tar.gz", tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere" / "journal.jsonl").exists()
+
+
+def test_a_reader_goes_on_when_another_file_takes_an_archives_place(tmp_path: Path) -> None:
+    store, _ = archived(tmp_path)
+    reader = TinyStore.open(store.folder, read_only=True)
+    running = reader.history_now("webhook_events")
+    assert next(running)["id"] == "evt_0"
+    story(store, "more", OLD)
+    retired(store)
+    assert [record["id"] for record in running] == ["evt_1", "evt_2", "evt_new"]
+    # One that had looked at the list, and not yet opened the files, looks again.
+    assert [r["id"] for r in reader.history_now("webhook_events")] == ["evt_0", "evt_1", "evt_2", "evt_more", "evt_new"]
+    store.close_now()
+
+
+KILLED = """
+    import sys
+    from datetime import timedelta
+    from pathlib import Path
+    from bot.store.archive.moving import retire
+    from bot.store.archive.plan import Sizes
+    from bot.store.tiny import TinyStore
+    from tests.old_records import NOW, Clock
+
+    store = TinyStore.open(Path(sys.argv[1]), clock=Clock())
+    retire(store.engine, store.folder, NOW - timedelta(days=365), Sizes(stories=6, audit=6))
+"""
+PLACES = ("before_sync", "before_rename", "after_rename", "after_list", "after_tidy")
+
+
+@pytest.mark.parametrize("place", [f"archive.{name}" for name in PLACES] + ["store.before_sync", "store.after_sync"])
+def test_killed_at_any_place_nothing_is_lost_or_doubled(tmp_path: Path, place: str) -> None:
+    store = opened(tmp_path)
+    for number in range(5):
+        story(store, str(number), OLD + timedelta(hours=number))
+    before = everything(store)
+    store.close_now()
+    for _ in range(3):  # again and again: the second batch writes an archive in the first one's place
+        environment = {**os.environ, "PMAGENT_FAILPOINT": place}
+        killed = subprocess.run([sys.executable, "-c", dedent(KILLED), str(tmp_path)], cwd=ROOT, env=environment)
+        assert killed.returncode == -signal.SIGKILL
+        store = opened(tmp_path)
+        after = everything(store)
+        assert [i for i in after["audit"] if int(i) <= len(before["audit"])] == before["audit"]
+        assert {**after, "audit": 0} == {**before, "audit": 0}
+        assert trail(store).startswith("ok")
+        store.close_now()
+    store = opened(tmp_path)
+    retired(store)
+    assert {**everything(store), "audit": 0} == {**before, "audit": 0}
+    listed = {one.name for one in store.engine.archives}
+    assert {path.name for path in (tmp_path / "archive").iterdir()} == listed
+    assert alive(store, "webhook_events") == []
+    assert trail(store).startswith("ok")
+    store.close_now()

@@ -228,7 +228,7 @@ def run_backup(args: argparse.Namespace) -> int:
     """`backup DEST`."""
     from bot.store.files import backup
 
-    print(backup(data_folder(), args.destination))
+    print(backup(data_folder(), args.destination, lambda text: print(text, file=sys.stderr)))
     return 0
 
 

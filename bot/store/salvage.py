@@ -56,33 +56,33 @@ def archives_of(file: BinaryIO) -> tuple[Listed, ...]:
                     for table, record in line.get("put", ())
                     if table == "state" and record["id"].startswith(PREFIX)
                 }
-            except (ValueError, TypeError, AttributeError, KeyError):
+            except (UserError, ValueError, TypeError, AttributeError, KeyError):
                 continue  # whoever reads the journal itself says what is wrong with the line
     return listed(found.values())
 
 
 def _archived(folder: Path, one: Listed, note: Callable[[str], None]) -> Iterator[Record | Unreadable]:
     """The audit records of one archive. Damage that none of them shows counts at the first of them."""
-    wrong, number = "", 0
+    first, last = one.audit["first"], one.audit["last"]
+    wrong, found, number = "", "", 0
     try:
         wrong = one.wrong(folder)
+        if wrong:
+            note(f"The archive {wrong}. It holds the audit records {first} to {last}.")
         for item in examine(one.path(folder)):
             if isinstance(item, ArchiveDamaged):
-                wrong = item.what
+                found = found or item.what
                 yield Unreadable(item.what)
             elif item[0] == "audit":
                 number += 1
                 yield item[1]
     except ArchiveMissing:
-        wrong = f"the archive {one.name} is missing"
+        wrong = f"the archive {wrong}"
     except OSError as error:
         wrong = f"the archive {one.name} cannot be read: {error.strerror or error}"
-    if not wrong:
-        return
-    first, last = one.audit["first"], one.audit["last"]
-    note(f"The archive {one.name} (audit records {first} to {last}) is not what was closed: {wrong}.")
-    missing = first is not None and number < last - first + 1
-    yield Unreadable(wrong, at=None if missing and number else first)
+    if wrong or found:
+        cut = first is not None and 0 < number < last - first + 1
+        yield Unreadable(found or wrong, at=None if cut else first)
 
 
 def _journal(file: BinaryIO, path: Path, note: Callable[[str], None], archived: int) -> Iterator[Record | Unreadable]:

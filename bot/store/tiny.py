@@ -174,8 +174,7 @@ class TinyStore:
     def retire_now(self, older_than: timedelta) -> Retired:
         from bot.store.archive.moving import retire  # here: commands that only read do not pay for it
 
-        with self.upkeep:
-            return retire(self.engine, self.folder, self.engine.clock.now() - older_than)
+        return retire(self.engine, self.folder, self.engine.clock.now() - older_than, alone=self.upkeep)
 
     def audit_head_now(self) -> tuple[int, str]:
         return self.engine.shown_head

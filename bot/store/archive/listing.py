@@ -12,16 +12,19 @@ for figures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.errors import UserError
 from bot.store import Record
 from bot.store.archive.format import FOLDER, PART, Written, file_sha256
 from bot.store.tally import Sums
 
 PREFIX = "archive:"
+_NAME = re.compile(r"[0-9]{4,}-[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9a-f]{8}\.jsonl\.gz")
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,18 @@ class Listed:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Listed:
-        """From its record. Raises KeyError, TypeError, ValueError for one that is none."""
-        known = {name: record[name] for name in cls.__dataclass_fields__ if name not in ("number", "sums")}
-        return cls(number=int(record["id"].removeprefix(PREFIX)), sums=Sums.of(record["sums"]), **known)
+        """From its record. Raises `UserError` for one that is none of this version's."""
+        try:
+            known = {name: record[name] for name in cls.__dataclass_fields__ if name not in ("number", "sums")}
+            found = cls(number=int(record["id"].removeprefix(PREFIX)), sums=Sums.of(record["sums"]), **known)
+            if not _NAME.fullmatch(found.name):
+                raise ValueError(found.name)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The journal's record {record.get('id')} of an archive cannot be read ({error!r}). "
+                "Restore the last backup with `python -m bot restore BACKUP --force`."
+            ) from error
+        return found
 
     @classmethod
     def made(cls, written: Written, number: int, at: str, until: str, newest: Mapping[str, str], sums: Sums) -> Listed:

@@ -18,10 +18,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from bot.errors import UserError
@@ -103,17 +104,20 @@ def _note(counted: Counter[float], seconds: float | None) -> None:
         counted[rough(seconds)] += 1
 
 
-def retire(engine: Engine, folder: Path, until: datetime, sizes: Sizes = Sizes()) -> Retired:  # noqa: B008 - it is frozen
+def retire(
+    engine: Engine, folder: Path, until: datetime, sizes: Sizes | None = None, *, alone: Lock | None = None
+) -> Retired:
     """Move what is closed and older than `until` (at least `SHORTEST` ago). Blocks, on any thread but the writer's.
 
-    One run at a time, and none beside an erasure. Raises `StoreUnavailable` (closed meanwhile, disk full), `UserError`;
-    what was moved until then stays moved.
+    `alone` is held for each batch, against an erasure or another run beside it. Raises `StoreUnavailable` (closed
+    meanwhile, disk full), `UserError`; what was moved until then stays moved.
     """
-    run = Run(engine, folder, min(until, engine.clock.now() - SHORTEST), sizes)
-    remove_superseded(folder, engine.archives)
-    while run.batch():
-        pass
-    return run.result
+    run = Run(engine, folder, min(until, engine.clock.now() - SHORTEST), sizes or Sizes())
+    while True:
+        with alone or nullcontext():
+            remove_superseded(folder, engine.archives)
+            if not run.batch():
+                return run.result
 
 
 class Run:
