@@ -1,15 +1,16 @@
 """Runs what is due. The record is the job: what has to be done stands in the store, and is found there after a crash.
 
-In memory there is only *when*, in five lanes (`bot.lanes`)::
+In memory there is only *when*, in six lanes (`bot.lanes`)::
 
-    first look   every received event: what a rule settles ends here, in microseconds and one write
-    answers      what is left of them, by issue: Jira, Claude, a draft. Rests as a whole while nobody may call Claude
+    looks        every received event: where it goes, or its end, in a moment
+    notes        Bitbucket's, by pull request or branch: what they say is kept, and they end
+    answers      what deserves one, by issue: Jira, Claude, a draft. Rests as a whole while nobody may call Claude
     drafts       publishing, undo
     cards        the cards in Slack
     messages     the notices in Slack
 
 So an event that deserves a card never waits behind those that a rule settles, a flood on one issue takes one place of
-`AT_ONCE`, and what people click has lanes of its own. While the door is saturated the two lanes of events give way.
+`AT_ONCE`, and what people click has lanes of its own. While the door is saturated the lanes of events give way.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from bot.store import StoreUnavailable
 from bot.workflow.answering import answer
 from bot.workflow.controls import HealthLine, paused
 from bot.workflow.ending import fail_event
-from bot.workflow.first_look import first_look
+from bot.workflow.first_look import first_look, note
 from bot.workflow.messages import announce, deliver
 from bot.workflow.presenting import Refused, close_undo, present
 from bot.workflow.publishing import advance
@@ -42,8 +43,8 @@ log = get_logger(__name__)
 
 AT_ONCE = 8
 """Events that are answered at the same time: each holds a Jira and a Claude call, none of them much memory."""
-LOOKS_AT_ONCE = 16
-"""First looks at the same time: so many ends share one synced write."""
+LOOKS_AT_ONCE = NOTES_AT_ONCE = 16
+"""So many ends share one synced write."""
 DRAFTS_AT_ONCE, CARDS_AT_ONCE = 16, 8
 """A POST to Jira may hang for 15 s, and must not keep the others from theirs; Slack takes one message after another."""
 SETTLING = 0.3
@@ -71,17 +72,23 @@ class Worker:
             return ctx.pressure.high
 
         self._looks = Lane("look", LOOKS_AT_ONCE, self._trying(self._look), gives_way=busy)
+        self._notes = Lane("note", NOTES_AT_ONCE, self._trying(self._note_down), gives_way=busy)
         self._answers = Lane("answer", AT_ONCE, self._trying(self._answer), gives_way=busy)
         self._drafts = Lane("draft", DRAFTS_AT_ONCE, self._trying(self._advance))
         self._cards = Lane("card", CARDS_AT_ONCE, self._trying(self._present))
         self._messages = Lane("message", CARDS_AT_ONCE, self._trying(self._deliver))
-        self._lanes = (self._looks, self._answers, self._drafts, self._cards, self._messages)
+        self._lanes = (self._looks, self._notes, self._answers, self._drafts, self._cards, self._messages)
 
     # What there is to do
 
     def wake_event(self, event_id: str) -> None:
         """An event was received, or may go on."""
-        (self._looks if self._answers.job(event_id) is None else self._answers).wake(event_id)
+        self._lane_of(event_id).wake(event_id)
+
+    def _lane_of(self, event_id: str) -> Lane:
+        """Where the event stands; the lane of looks for one that is new."""
+        known = (lane for lane in (self._answers, self._notes) if lane.job(event_id) is not None)
+        return next(known, self._looks)
 
     def wake_draft(self, draft_id: str, after: float = 0.0, *, settling: bool = False) -> None:
         """A draft changed: its publishing and its card are looked at.
@@ -155,11 +162,9 @@ class Worker:
 
     def waits_for(self, event_id: str) -> str | None:
         """Why this event waits, in words; None when it does not, or for its turn only."""
-        job = self._answers.job(event_id)
-        if job is None:
-            job = self._looks.job(event_id)
-            return job.reason or None if job else None
-        return job.reason or self._answers.held
+        lane = self._lane_of(event_id)
+        job = lane.job(event_id)
+        return (job.reason or lane.held) if job else None
 
     def health(self) -> list[HealthLine]:
         """For `/pmagent health`."""
@@ -246,9 +251,13 @@ class Worker:
     # What is done
 
     async def _look(self, job: Job) -> None:
-        issue = await first_look(self._ctx, job.id)
-        if issue is not None:
-            self._answers.wake(job.id, group=issue)
+        following = await first_look(self._ctx, job.id)
+        if following is not None:
+            lane = self._answers if following.what == "answer" else self._notes
+            lane.wake(job.id, group=following.about)
+
+    async def _note_down(self, job: Job) -> None:
+        await note(self._ctx, job.id)
 
     async def _answer(self, job: Job) -> None:
         halted = await paused(self._ctx)

@@ -1,4 +1,4 @@
-"""The first look at a received event: what a rule can settle ends here, in one write; the rest has to be answered.
+"""The first look at a received event: where it goes, or its end, where a rule can settle it.
 
 Most of what Jira says was settled at the door already (`bot.silence.at_the_door`). What comes here is what needs the
 store's view: Bitbucket's events, which change what is known of pull requests, and comments, which may be an edit that
@@ -7,13 +7,15 @@ changed no words. The rules that depend on what else waits come right before the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from bot.events import EVENT, IssueCommented
+from bot.events import EVENT, BranchPushed, BuildReported, Event, IssueCommented, PullRequestChanged
 from bot.log import get_logger
-from bot.silence import by_its_words, settled
+from bot.silence import CONTEXT, Silence, by_its_words, may_lead_to_draft, settled
 from bot.store import Conflict, Expect, Put
 from bot.workflow.development import learn
+from bot.workflow.ending import end_in_silence
 from bot.workflow.settling import by_versions
 
 if TYPE_CHECKING:
@@ -22,21 +24,40 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-async def first_look(ctx: Context, event_id: str) -> str | None:
-    """End the event if a rule settles it. Returns the key of its issue if it has to be answered, else None."""
+@dataclass(frozen=True)
+class Next:
+    """What an event needs, and what it is about: one event at a time of a pull request, or of an issue."""
+
+    what: Literal["answer", "note"]
+    about: str
+
+
+async def first_look(ctx: Context, event_id: str) -> Next | None:
+    """End the event if its words or its comment's versions settle it; else say what it needs."""
     record = await ctx.store.get("webhook_events", event_id)
     if record is None or record["state"] != "received":
         return None
     event = EVENT.validate_python(record["event"])
-    started = ctx.clock.now()
+    if not may_lead_to_draft(event):
+        return Next("note", _subject(event))
+    silence = by_its_words(event, ctx.jira.account_id)
+    if silence is None and isinstance(event, IssueCommented):
+        silence = await by_versions(ctx, event, record)
+    if silence is None:
+        return Next("answer", event.issues[0])
+    await end_in_silence(ctx, record, silence, [], started=ctx.clock.now())
+    return None
+
+
+async def note(ctx: Context, event_id: str) -> None:
+    """Context: what it says of pull requests, branches and builds is kept, and the event ends, in one write."""
+    record = await ctx.store.get("webhook_events", event_id)
+    if record is None or record["state"] != "received":
+        return
+    event, started = EVENT.validate_python(record["event"]), ctx.clock.now()
     while True:
         learned = await learn(ctx, event)
-        silence = by_its_words(event, ctx.jira.account_id)
-        if silence is None and isinstance(event, IssueCommented):
-            silence = await by_versions(ctx, event, record)
-        if silence is None:
-            return event.issues[0]
-        after, cycle, line = settled(record, silence, started=started, ended=ctx.clock.now())
+        after, cycle, line = settled(record, Silence(CONTEXT), started=started, ended=ctx.clock.now())
         try:
             await ctx.store.commit(
                 Put("webhook_events", after), Put("agent_cycles", cycle), *learned.puts,
@@ -44,7 +65,16 @@ async def first_look(ctx: Context, event_id: str) -> str | None:
             )  # fmt: skip
         except Conflict as conflict:
             if isinstance(conflict.expect, Expect) and conflict.expect.table == "development":
-                continue  # somebody else learned something of the same pull request just now
-            return None
-        log.debug("event.silence", event_id=event_id, issue=record["issue"], reason=silence.reason)
-        return None
+                continue  # an event about something else (a build) has changed the same pull request
+            return
+        log.debug("event.silence", event_id=event_id, issue=record["issue"], reason=CONTEXT)
+        return
+
+
+def _subject(event: Event) -> str:
+    match event:
+        case PullRequestChanged():
+            return event.pull_request.id
+        case BranchPushed() | BuildReported():
+            return f"{event.repository}:{event.branch}"
+    return event.issues[0] if event.issues else ""

@@ -77,9 +77,7 @@ async def measure(rate: float, seconds: float) -> tuple[Run, Sent]:
         secrets = {"jira": stage.jira.secret, "bitbucket": stage.bitbucket.secret}
         before = cpu_seconds(stage.bot.pid) if stage.bot else 0.0
         stream = steady(stage.bot_port, context(secrets), rate, seconds)
-        sent, _, _ = await asyncio.gather(
-            stream, run.ask(seconds - 2, 1000 / rate), run.clicks(first, seconds - 1)
-        )
+        sent, _, _ = await asyncio.gather(stream, run.ask(seconds - 2, 1000 / rate), run.clicks(first, seconds - 1))
         run.cpu = (cpu_seconds(stage.bot.pid) if stage.bot else 0.0) - before
         await stage.stop_bot()
         return run, sent

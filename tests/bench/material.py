@@ -56,7 +56,9 @@ class Webhook:
 
 def recorded(folder: Path) -> list[tuple[str, str]]:
     """(source, name) of every payload in a folder of fixtures."""
-    return [(p.parent.name, p.stem) for source in ("jira", "bitbucket") for p in sorted((folder / source).glob("*.json"))]
+    return [
+        (p.parent.name, p.stem) for source in ("jira", "bitbucket") for p in sorted((folder / source).glob("*.json"))
+    ]
 
 
 def read(folder: Path, source: str, name: str) -> dict[str, Any]:
@@ -82,6 +84,8 @@ def varied(source: str, name: str, payload: dict[str, Any], number: int, *, issu
     else:
         made = json.loads(json.dumps(made).replace("ECD-142", key))
         made["number_of_this_run"] = number  # another body, so another delivery
+        if "pullrequest" in made:
+            made["pullrequest"]["id"] = number
     return Webhook(source, name, made, uuid.uuid4().hex)
 
 
@@ -120,4 +124,6 @@ def _template(source: str, name: str) -> tuple[str, str, bytes]:
     else:
         payload = json.loads(json.dumps(payload).replace("ECD-1-", "@key@-").replace("ECD-1 ", "@key@ "))
         payload["number_of_this_run"] = int(_NUMBER)
+        if "pullrequest" in payload:
+            payload["pullrequest"]["id"] = int(_NUMBER)
     return source, found.event_key, json.dumps(payload).encode()
