@@ -1,15 +1,17 @@
 """When Claude is down: nobody calls before its time, one notice after 15 minutes, and everything goes on by itself.
 
-One event at a time is the probe. It tries when the time has come, while all others wait for what it finds out.
+One event at a time is the probe. It tries when the time has come, while all others wait for what it finds out. When
+none is left that waits, a free look at the models finds out instead, where that tells anything.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.cards import Message, outage_notice
-from bot.clients.claude import ClaudeDown
+from bot.clients.claude import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.errors import RetryLater
 from bot.store import Put
 from bot.workflow.controls import HealthLine
@@ -26,6 +28,9 @@ class Held(RetryLater):
 NOTICE_AFTER = timedelta(minutes=15)
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
 """Seconds between probes: doubling from the first to the longest, unless Claude named a time."""
+TOLD_BY_MODELS = frozenset({"unreachable", "timeout", "server", "key", "model"})
+"""Kinds of outage whose end a look at the models tells. It is answered in the midst of the others (overload, billing,
+the spend limit): their notice stays until the next event is answered."""
 
 
 class Outage:
@@ -34,7 +39,7 @@ class Outage:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._since: datetime | None = None
-        self._cause = ""
+        self._cause = self._kind = ""
         self._announced = False
         self._wait = FIRST_WAIT
         self._next_probe = 0.0
@@ -44,7 +49,7 @@ class Outage:
         record = await self._ctx.store.get("state", "outage")
         if record and record["since"]:
             self._since, self._cause = datetime.fromisoformat(record["since"]), record["cause"]
-            self._announced = record["announced"]
+            self._announced, self._kind = record["announced"], record.get("kind", "")
 
     def hold(self) -> None:
         """Raise `Held` while nobody is to call Claude: before anything else is done for a call."""
@@ -63,7 +68,7 @@ class Outage:
         first = self._since is None
         self._since = self._since or now
         changed = first or self._cause != error.reason
-        self._cause = error.reason
+        self._cause, self._kind = error.reason, error.kind
         wait = max(error.after or 0.0, self._wait)  # a `retry-after` of nothing is no reason to hurry
         self._wait = min(self._wait * 2, LONGEST_WAIT)
         self._next_probe = self._ctx.clock.monotonic() + wait
@@ -81,13 +86,22 @@ class Outage:
         self._announced = True
         await self._save()
 
+    async def look(self) -> None:
+        """For the schedule: remind, and find out whether Claude is back when no event is there to do it."""
+        await self.remind()
+        if self._since is None or self._kind not in TOLD_BY_MODELS or not self._ctx.worker.nothing_to_ask:
+            return
+        with suppress(ClaudeDown, ClaudeBusy, Unanswerable):
+            await self._ctx.claude.probe()
+            await self.up()
+
     async def up(self) -> None:
         """A call was answered: an outage is over, its notice says so, and everything that waits goes on."""
         if self._since is None:
             return
         if self._announced:
             await revise(self._ctx, self._key, self._notice(ended=self._ctx.clock.now()))
-        self._since, self._cause, self._announced, self._wait = None, "", False, FIRST_WAIT
+        self._since, self._cause, self._kind, self._announced, self._wait = None, "", "", False, FIRST_WAIT
         await self._save()
         self._ctx.worker.wake_all_events()
 
@@ -110,6 +124,6 @@ class Outage:
         since = self._since.isoformat() if self._since else None
         record = {
             "id": "outage", "at": self._ctx.clock.now().isoformat(), "since": since, "cause": self._cause,
-            "announced": self._announced,
+            "kind": self._kind, "announced": self._announced,
         }  # fmt: skip
         await self._ctx.store.commit(Put("state", record))

@@ -213,13 +213,13 @@ def entries() -> tuple[Entry, ...]:
     async def expire_drafts(ctx: Context, _: Run | None) -> None:
         await expire(ctx)
 
-    async def remind_of_outage(ctx: Context, _: Run | None) -> None:
-        await ctx.worker.outage.remind()
+    async def look_at_outage(ctx: Context, _: Run | None) -> None:
+        await ctx.worker.outage.look()
 
     return (
         Entry("standup", _standup_rule, standup_due),
         Entry("expiry", lambda _: Every(60.0), expire_drafts),
-        Entry("outage", lambda _: Every(30.0), remind_of_outage),
+        Entry("outage", lambda _: Every(30.0), look_at_outage),
         Entry("archive", lambda _: Every(600.0), archive_old),
     )
 

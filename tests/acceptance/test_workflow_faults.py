@@ -28,6 +28,7 @@ from bot.issues import Comment, Person, PullRequest
 from bot.settings import load
 from bot.store import Audit, Delete, Expect, Put, Store, StoreUnavailable
 from bot.store.tiny import TinyStore
+from bot.worker import AT_ONCE
 from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
 from bot.workflow.development import pull_requests, remember
 from bot.workflow.records import draft_record, read_draft
@@ -35,6 +36,7 @@ from tests.acceptance.test_main_path import NO, YES, ask
 from tests.acceptance.test_publishing import POST
 
 D, S = Actor(DANA, "Dana Petrova"), Actor(SAM, "Sam Whitfield")
+READ = r"GET .*/rest/api/3/issue/ECD-\d+\?"
 ISSUE = r"GET .*/rest/api/3/issue/ECD-1(\?|$)"
 COMMENTS = r"GET .*/rest/api/3/issue/ECD-1/comment\?"
 
@@ -417,7 +419,7 @@ async def test_events_of_one_issue_are_answered_one_after_the_other(program: Pro
         await program.requested()
     await program.stage.claude.until(lambda: len(program.stage.claude.requests) == 2)
     await program.requested()
-    await program.until(lambda: none_received(program), 15.0)
+    await program.until(lambda: none_received(program), 30.0)
     calls = sorted(program.stage.claude.calls("POST /claude/v1/messages"), key=lambda e: e.at)
     for first, second in itertools.pairwise(calls):
         assert second.at >= first.at + timedelta(milliseconds=first.ms - 30)
@@ -561,6 +563,107 @@ async def test_44_a_notice_that_could_not_be_stored_comes_later(program: Program
     program.store.before_commit = None
     await program.ctx.worker.outage.remind()
     await program.stage.slack.notice("Claude cannot be asked")
+
+
+async def test_44_an_outage_that_nobody_waits_for_any_more_is_found_to_be_over(program: Program) -> None:
+    program.stage.claude.script(Fault("answer", 500))
+    program.stage.jira.issue("ECD-1", status="In Progress", reporter="ben")
+    asked = await program.asked()
+    await program.until(lambda: down(program), 30.0)
+    program.clock.ahead = timedelta(minutes=16)
+    await program.ctx.worker.outage.look()  # while an event waits it only reminds
+    notice = await program.stage.slack.notice("Claude cannot be asked")
+    assert not program.stage.claude.calls("GET /v1/models")
+    program.stage.jira.issues["ECD-1"].comments.clear()  # what was to be answered is gone
+    program.ctx.worker.wake_all_events()
+    await program.until(lambda: is_done(program, asked), 30.0)
+    await program.until(lambda: nothing_to_ask(program), 30.0)
+    program.stage.claude.fail("GET .*/models", Fault("answer", 500))
+    await program.ctx.worker.outage.look()
+    assert await down(program)
+    await program.ctx.worker.outage.look()
+    await program.stage.slack.changes(notice, "answers again")
+    assert not await down(program)
+
+
+async def is_done(program: Program, event_id: str) -> bool:
+    return bool((await program.event(event_id))["state"] == "done")
+
+
+async def nothing_to_ask(program: Program) -> bool:
+    return program.ctx.worker.nothing_to_ask
+
+
+async def test_46_with_the_budget_spent_one_event_asks_for_all(program: Program) -> None:
+    day = f"spend:{program.ctx.claude.budget.day()}"
+    spent = {"id": day, "at": program.clock.now().isoformat(), "usd": 10.0, "calls": 9, "version": 1, "reserved": {}}
+    await program.store.commit(Put("state", spent))
+    events = [await program.asked(f"ECD-{number}") for number in range(1, 21)]
+    for event_id in events:
+        await program.until(lambda event_id=event_id: waits(program, event_id))  # type: ignore[misc]  # bound at once
+    assert len(program.stage.jira.calls(READ)) <= AT_ONCE
+    assert not program.stage.claude.requests
+    before = len(program.stage.jira.exchanges)
+    program.ctx.worker.wake_all_events()
+    await program.until(lambda: asked_jira(program, before))
+    await asyncio.sleep(0.3)
+    assert len(program.stage.jira.calls(READ)) <= AT_ONCE + 1
+    await program.store.commit(Put("state", {**spent, "usd": 0.0, "version": 2}))
+    program.ctx.worker.wake_all_events()
+    await program.until(lambda: none_received(program), 30.0)
+    await program.stage.slack.notice("budget")
+
+
+async def asked_jira(program: Program, before: int) -> bool:
+    return len(program.stage.jira.exchanges) > before
+
+
+async def test_a_webhook_and_an_automation_rule_on_one_comment_make_one_draft(program: Program) -> None:
+    for number, first in enumerate(("webhook", "rule"), 1):
+        key = f"ECD-{number}"
+        program.stage.jira.issue(key, status="In Progress", reporter="ben")
+        if first == "webhook":
+            await program.asked(key)
+        else:
+            program.stage.jira.write(key, "ben", "Is anybody looking at this?")
+        comment = program.stage.jira.comments(key)[0]
+        event = DraftRequested(issues=(key,), by="jira:automation", comment_id=comment.id, at=program.clock.now())
+        delivery = Delivery("automation", f"a{number}", None, program.clock.now())
+        await notice(program.ctx, delivery, event)
+        if first == "rule":
+            await program.until(lambda: none_received(program), 30.0)
+            told = Comment(id=comment.id, author=Person(account_id="712020:ben", name="Ben"), text=comment.text,
+                           created=comment.created, updated=comment.updated)  # fmt: skip
+            late = IssueCommented(issues=(key,), project="ECD", summary="x", comment=told, at=program.clock.now())
+            await notice(program.ctx, Delivery("jira", f"w{number}", None, program.clock.now()), late)
+        await program.until(lambda: none_received(program), 30.0)
+        ends = [r["reason"] for r in await program.store.find("webhook_events", issue=key)]
+        assert ends == ["draft", "it has a draft"]
+    assert [d.state for d in await program.drafts()] == [DraftState.WAITING] * 2
+
+
+async def test_a_card_that_slack_refuses_is_tried_less_and_less_and_health_says_so(program: Program) -> None:
+    refusals = [Fault("answer", 200, body={"ok": False, "error": "msg_blocks_too_long"})] * 50
+    program.stage.slack.fail("POST .*chat.postMessage", *refusals)
+    await program.asked()
+    await program.until(lambda: says_cards(program))
+    [line] = [line for line in program.ctx.worker.health() if line.name == "cards"]
+    assert not line.ok
+    assert "is refused by Slack" in line.text
+    assert len(program.stage.slack.calls("chat.postMessage")) == 1
+    program.stage.slack.mend()
+    [draft] = await program.drafts()
+    program.ctx.worker.wake_draft(draft.id)
+    await program.stage.slack.card("ECD-1", button="Approve")
+    await program.until(lambda: says_no_cards(program))
+
+
+async def says_cards(program: Program) -> bool:
+    return any(line.name == "cards" for line in program.ctx.worker.health())
+
+
+async def says_no_cards(program: Program) -> bool:
+    return not await says_cards(program)
 
 
 # The process
