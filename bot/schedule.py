@@ -35,6 +35,8 @@ LOOK = 30.0
 """Seconds after which the wall clock is read again at the latest: it can be set, and a laptop can sleep."""
 LONGEST = 100_000.0
 """Days: more than any retention, and few enough for a calendar."""
+LONGEST_WAIT = 3600.0
+"""Seconds: a `Retry-After` is obeyed up to here."""
 MEMORY = 10
 """Missed dates that are recorded one by one; of a longer absence, the last ones."""
 
@@ -170,13 +172,20 @@ async def tick(ctx: Context, entry: Entry) -> float:
 
 
 async def _keep(ctx: Context, entry: Entry) -> None:
+    tries = 0
     while True:
         try:
             with bound(schedule=entry.name):
                 wait = await tick(ctx, entry)
+            tries = 0
         except RetryLater as error:
             log.warning("schedule.waits", name=entry.name, reason=error.reason)
-            wait = min(max(error.after or LOOK, 1.0), 300.0)
+            tries += 1
+            wait = (
+                min(max(error.after, 1.0), LONGEST_WAIT)
+                if error.after is not None
+                else min(2.0 ** min(tries, 10), LOOK)
+            )
         except StoreUnavailable:
             log.warning("schedule.waits", name=entry.name, reason="the store does not take writes")
             wait = LOOK
@@ -184,7 +193,14 @@ async def _keep(ctx: Context, entry: Entry) -> None:
             # One entry's bug must not stop the others, nor this one's next day.
             log.exception("schedule.failed", name=entry.name)
             wait = LOOK
-        await asyncio.sleep(wait)
+        await _sleep(ctx, wait)
+
+
+async def _sleep(ctx: Context, seconds: float) -> None:
+    """Until so much time is over by the wall clock or by the other one, which stands still while a laptop sleeps."""
+    ends, stops = ctx.clock.now() + timedelta(seconds=seconds), ctx.clock.monotonic() + seconds
+    while (left := min((ends - ctx.clock.now()).total_seconds(), stops - ctx.clock.monotonic())) > 0:  # noqa: ASYNC110 - there is no event for a clock
+        await asyncio.sleep(min(left, LOOK))  # in steps: nobody tells when a clock was set
 
 
 async def run_schedule(ctx: Context) -> None:
@@ -209,6 +225,7 @@ def entries() -> tuple[Entry, ...]:
     """The table. A function, because the use cases in it import half of the program."""
     from bot.reports.standup import standup_due
     from bot.workflow import expire
+    from bot.workflow.reconciling import reconcile
 
     async def expire_drafts(ctx: Context, _: Run | None) -> None:
         await expire(ctx)
@@ -221,6 +238,7 @@ def entries() -> tuple[Entry, ...]:
         Entry("expiry", lambda _: Every(60.0), expire_drafts),
         Entry("outage", lambda _: Every(30.0), look_at_outage),
         Entry("archive", lambda _: Every(600.0), archive_old),
+        Entry("reconcile", lambda _: Every(3600.0), reconcile),
     )
 
 

@@ -166,8 +166,9 @@ def test_any_wiki_text_becomes_markdown_that_renders(wiki: str) -> None:
 
 
 PROSE = st.lists(
-    st.sampled_from([*"aBh1bq9 .,;:()'\"/#%$@=é東²\t\x1c-!?|>"])
-    | st.sampled_from(["h1. ", "bq. ", " - ", "http://", "www.", "x.png", "!x.png!", "??x??", " -x-", "\\", "["]),
+    st.sampled_from(
+        [*"aBh1bq9 .,;:()'\"/#%$@=é東²\t\x1c-!?|>", "h1. ", "bq. ", " - ", "http://", "www.", "x.png", "\\", "["]
+    ),
     max_size=12,
 ).map("".join)
 

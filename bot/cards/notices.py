@@ -1,15 +1,20 @@
-"""The channel's other messages: the mode was switched, Claude is down, the budget is spent, an event failed."""
+"""The channel's other messages: a switched mode, an outage, a spent budget, an event that failed, what was missed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bot.cards.actions import RETRY_EVENT
 from bot.cards.parts import (
+    MAX_MESSAGE,
+    Block,
     Message,
+    bullets,
     button,
     buttons,
+    clock,
     context,
     cut,
     issue_url,
@@ -17,11 +22,15 @@ from bot.cards.parts import (
     link,
     one_line,
     paragraph,
+    size,
     text,
 )
 from bot.drafts import Mode
+from bot.events import IssueCommented, IssueCreated
 
 UTC = ZoneInfo("UTC")
+FIRST_WORDS = 120
+"""Characters of a comment that is listed; the issue is one click away."""
 
 
 def mode_notice(mode: Mode, by_name: str, waiting: int) -> Message:
@@ -91,6 +100,39 @@ def failed_event(
     else:
         blocks.append(buttons(button("Retry", RETRY_EVENT, {"event": event_id})))
     return Message(blocks, f"No draft could be made for {key}.")
+
+
+def missed_notice(
+    missed: Sequence[IssueCommented | IssueCreated], count: int, *, site: str, now: datetime, timezone: ZoneInfo = UTC
+) -> Message:
+    """What came while the bot was away and is too old to be answered unasked. `missed`: the newest of all `count`."""
+    one = count == 1
+    head = paragraph(
+        text("One comment" if one else f"{count} comments", bold=True),
+        f" came while PM Agent was away, and {'is' if one else 'are'} older than 24 hours: no draft was made. "
+        "To have an issue answered all the same: ",
+        text("/pmagent draft KEY", code=True),
+    )
+    rows = [_missed_row(event, site, now, timezone) for event in missed]
+    while True:
+        more = count - len(rows)
+        blocks = [head, bullets(rows), *([context(f"and {more} more")] if more else [])]
+        if size(blocks) <= MAX_MESSAGE or not rows:
+            return Message(blocks, f"{'One comment' if one else f'{count} comments'} came while PM Agent was away.")
+        rows.pop()
+
+
+def _missed_row(
+    event: IssueCommented | IssueCreated, site: str, now: datetime, timezone: ZoneInfo
+) -> Sequence[str | Block]:
+    if isinstance(event, IssueCommented):
+        comment, words = event.comment.id, event.comment.text
+        who = event.comment.author.name
+    else:
+        comment, words = None, event.text
+        who = event.reporter.name if event.reporter else "somebody"
+    said = f"  {one_line(who, 60)} {clock(event.at, now, timezone)}: {one_line(words, FIRST_WORDS)}"
+    return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), said)
 
 
 def _stamp(at: datetime, timezone: ZoneInfo) -> str:

@@ -14,6 +14,7 @@ from bot.events import DraftRequested
 from bot.failpoints import failpoint
 from bot.store import Audit, Conflict, Expect, Put
 from bot.workflow.messages import message_record, revise
+from bot.workflow.reconciling import last_sighting
 from bot.workflow.records import audit, draft_record, read_draft, save_draft
 
 if TYPE_CHECKING:
@@ -168,16 +169,17 @@ async def why(ctx: Context, key: str, limit: int = 10) -> list[WhyLine]:
     for event in events[::-1][:limit]:
         cycles = await ctx.store.find("agent_cycles", event_id=event["id"])
         at = datetime.fromisoformat(event["at"])
+        kind = event["kind"] + (" (reconcile)" if event["source"] == "reconcile" else "")
         if cycles:
             cycle = cycles[-1]
             reason = cycle["reason"] + (f": {cycle['reasoning']}" if cycle.get("reasoning") else "")
             draft = await ctx.store.get("drafts", cycle["draft_id"]) if cycle.get("draft_id") else None
             outcome = f"draft, {draft['state']}" if draft else cycle["outcome"]
-            lines.append(WhyLine(at, event["kind"], outcome, reason, cycle.get("draft_id")))
+            lines.append(WhyLine(at, kind, outcome, reason, cycle.get("draft_id")))
         else:
             waiting = ctx.worker.waits_for(event["id"]) or "waits to be worked on"
             reason = waiting if event["state"] == "received" else (event["reason"] or "")
-            lines.append(WhyLine(at, event["kind"], event["state"], reason, None))
+            lines.append(WhyLine(at, kind, event["state"], reason, None))
     return lines
 
 
@@ -228,9 +230,23 @@ async def health(ctx: Context) -> list[HealthLine]:
     except PMAgentError as error:
         lines.append(HealthLine("jira", False, str(error)))
     lines.append(ctx.worker.outage.health())
+    lines.append(await _reconciled(ctx))
     waiting = await _open_drafts(ctx)
     lines.append(HealthLine("drafts", True, f"{len(waiting)} wait for a decision"))
     return lines
+
+
+async def _reconciled(ctx: Context) -> HealthLine:
+    """When Jira was last asked for what no webhook told, or why it could not be."""
+    sighting = await last_sighting(ctx)
+    if sighting is None or (sighting.done is None and not sighting.trouble):
+        return HealthLine("reconcile", True, "nothing to make up for yet")
+    last = "never yet"
+    if sighting.done:
+        found = sighting.done_counts.get("found", 0) + sighting.done_counts.get("late", 0)
+        local = sighting.done.astimezone(ctx.settings.timezone)
+        last = f"last asked {local:%Y-%m-%d %H:%M}, {found or 'nothing'} had been missed"
+    return HealthLine("reconcile", not sighting.trouble, f"{last}; {sighting.trouble}" if sighting.trouble else last)
 
 
 async def expire(ctx: Context) -> int:

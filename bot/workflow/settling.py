@@ -15,6 +15,7 @@ from bot.events import EVENT, DraftRequested, Event, IssueCommented
 from bot.policy import words_changed
 from bot.silence import CONTEXT, Silence, by_its_words
 from bot.store import Record
+from bot.workflow.records import read_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -39,6 +40,8 @@ async def settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
     silence = by_its_words(event, ctx.jira.account_id)
     if silence is None and isinstance(event, IssueCommented):
         silence = await by_versions(ctx, event, record)
+        if silence is None and record["source"] == "reconcile" and not record["attempts"]:
+            silence = await _found_late(ctx, event)
     if silence is None and isinstance(event, DraftRequested):
         silence = await _by_its_comment(ctx, event)
         if silence is None:
@@ -97,4 +100,19 @@ async def _by_its_comment(ctx: Context, event: DraftRequested) -> Silence | None
     for draft in await ctx.store.find("drafts", answered=event.comment_id, newest_first=True, limit=VERSIONS):
         if draft["at"] >= since and draft["state"] in RETIRABLE:
             return Silence("it has a draft", "the comment's own webhook led to it a moment ago")
+    return None
+
+
+async def _found_late(ctx: Context, event: IssueCommented) -> Silence | None:
+    """What was found by asking is stored late: what was done meanwhile may have had it in view."""
+    mine = event.comment
+    for record in await ctx.store.find("webhook_events", comment=mine.id, newest_first=True, limit=VERSIONS):
+        other = EVENT.validate_python(record["event"]) if record["source"] != "reconcile" and record["event"] else None
+        if isinstance(other, IssueCommented) and other.comment.updated == mine.updated:
+            return Silence(CONTEXT, "its webhook came as well")
+    for draft in await ctx.store.find("drafts", issue_key=event.issues[0], newest_first=True, limit=DRAFTS_PER_ISSUE):
+        made = read_draft(draft)
+        seen = any(c.id == mine.id and c.updated >= mine.updated for c in made.issue.comments)
+        if seen and made.answered_at is not None and made.answered_at >= mine.created:
+            return Silence("a newer comment has a draft", "it was written with this one in view")
     return None

@@ -1,0 +1,186 @@
+"""What the webhooks did not bring: Jira gives up on one after five tries, and a home server is away for longer.
+
+::
+
+    last sighting ──────── overlap ──────── now
+         │  ask Jira      which watched issues changed since then, the longest ago first
+         │  compare       with what is known, by the comment's id and version
+         │  take in       what is unknown, oldest first: as its webhook would have been, with source `reconcile`
+         │  or list       what is older than a day: too late to answer unasked, so people are told once
+         ▼  finish        one write: the message, the next sighting, the audit record
+
+A run is a record before it begins, and each late comment is written together with it; so a crash in between repeats the
+run from where it was, doubles nothing and forgets nothing. A new data folder only records where it begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bot.cards import missed_notice
+from bot.clients.jira_changes import ChangedIssue
+from bot.errors import Gone, Permanent, RetryLater
+from bot.events import EVENT, IssueCommented, IssueCreated
+from bot.failpoints import failpoint
+from bot.intake import Delivery, Ended, notice
+from bot.log import get_logger
+from bot.silence import Silence, by_its_words
+from bot.store import Audit, Put, Record
+from bot.workflow.messages import message_record
+from bot.workflow.sighting import OVERLAP, Known, Missed, Sighting, jql, said
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+ANSWERED = timedelta(hours=24)
+"""How old something missed may be and still be answered unasked."""
+TOO_LATE = Silence(
+    "missed while the bot was away, older than 24 hours", "it was listed in the channel; /pmagent draft answers it"
+)
+BREATH = 0.1
+"""Seconds between two pages: Jira has others to answer."""
+
+
+async def reconcile(ctx: Context, _run: object = None) -> None:
+    """One run. Raises `RetryLater` when Jira has to be asked again; what was found until then is kept."""
+    sighting = await last_sighting(ctx)
+    if sighting is None:
+        await _save(ctx, Sighting(since=ctx.clock.now()))  # nothing is owed for the time before there was a program
+        return
+    try:
+        sighting = await _read(ctx, await _save(ctx, sighting.begun(ctx.clock.now())))
+    except (RetryLater, Permanent) as error:
+        now = await last_sighting(ctx) or sighting
+        if now.trouble != error.reason:
+            await _save(ctx, now.model_copy(update={"trouble": error.reason}))
+            log.warning("reconcile.waits", reason=error.reason)
+        if isinstance(error, RetryLater):
+            raise
+        return  # refused for good: again in an hour, and `health` says why
+    await _finish(ctx, sighting)
+
+
+async def last_sighting(ctx: Context) -> Sighting | None:
+    """How far Jira is known; None before the first start."""
+    record = await ctx.store.get("state", "reconcile")
+    return (
+        None if record is None else Sighting.model_validate({k: v for k, v in record.items() if k not in ("id", "at")})
+    )
+
+
+async def _read(ctx: Context, sighting: Sighting) -> Sighting:
+    """Ask Jira, page by page, and take in what is unknown. How far it came is kept after each page."""
+    projects, trouble, token = ctx.settings.jira_projects, "", None
+    since, search = sighting.since - OVERLAP, jql(sighting, ctx.clock.now(), projects)
+    while True:
+        try:
+            page = await ctx.jira.changed(search, since, token)
+        except Permanent as error:
+            visible = await _visible(ctx, projects) if error.status == 400 and not trouble else projects
+            if not visible or visible == projects:
+                raise
+            search, trouble = jql(sighting, ctx.clock.now(), visible), error.reason
+            continue
+        for issue in page.issues:
+            sighting = await _take_in(ctx, sighting, issue, since)
+        if page.issues:
+            sighting = await _save(ctx, sighting.came_to(page.issues))
+            failpoint("reconcile.after_page")
+        token = page.following
+        if token is None:
+            return sighting.model_copy(update={"trouble": trouble})
+        await asyncio.sleep(BREATH)
+
+
+async def _visible(ctx: Context, projects: Sequence[str]) -> tuple[str, ...]:
+    """The projects that are there for our account: one that is not makes Jira refuse the search for all."""
+    seen = []
+    for key in projects:
+        try:
+            await ctx.jira.project(key)
+        except Gone:
+            continue
+        seen.append(key)
+    return tuple(seen)
+
+
+async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since: datetime) -> Sighting:
+    """What was said in one issue since then and is not known yet."""
+    if not ctx.settings.watches(issue.project):
+        return sighting
+    comments = issue.comments
+    if comments is None:
+        try:
+            comments = await ctx.jira.comments_since(issue.key, since)
+        except Gone as error:
+            log.info("reconcile.unreadable", issue=issue.key, reason=error.reason)
+            return sighting.counted(unreadable=1)
+    events = said(issue, comments, since, ctx.jira.account_id)
+    if not events:
+        return sighting
+    known = Known(await ctx.store.find("webhook_events", issue=issue.key))
+    unknown = [event for event in events if event not in known]
+    marked = await ctx.jira.marked([e.comment.id for e in unknown if isinstance(e, IssueCommented)])
+    for event in unknown:
+        if isinstance(event, IssueCreated) or event.comment.id not in marked:
+            sighting = await _notice(ctx, sighting, event)
+    return sighting.counted(known=len(events) - len(unknown))
+
+
+async def _notice(ctx: Context, sighting: Sighting, event: Missed) -> Sighting:
+    """Take in one missed event; one that is too old ends here, together with its place in the list."""
+    now = ctx.clock.now()
+    delivery = Delivery("reconcile", None, None, now)
+    if now - event.at <= ANSWERED:
+        noticed = await notice(ctx, delivery, event)
+        failpoint("reconcile.after_event")
+        return sighting.counted(found=noticed.status == "accepted")
+    silence = by_its_words(event, ctx.jira.account_id)  # a bot's words are no news for anybody
+    after = sighting
+
+    def also(event_id: str) -> list[Put]:
+        nonlocal after
+        after = sighting if silence else sighting.with_late(event, event_id)
+        return [Put("state", _record(ctx, after))]
+
+    noticed = await notice(ctx, delivery, event, ended=Ended(silence or TOO_LATE, also))
+    failpoint("reconcile.after_event")
+    return after if noticed.status == "accepted" else sighting
+
+
+async def _finish(ctx: Context, sighting: Sighting) -> None:
+    """The end of a run in one write: what people are told, where the next one begins, and the audit record."""
+    after = sighting.ended()
+    puts, key = [Put("state", _record(ctx, after))], f"reconcile:{after.since.isoformat()}"
+    if sighting.late:
+        records = [await ctx.store.get("webhook_events", event_id) for _, event_id in sighting.late]
+        events = [EVENT.validate_python(record["event"]) for record in records if record]
+        message = missed_notice(
+            [event for event in events if isinstance(event, IssueCommented | IssueCreated)],
+            sighting.counts["late"],
+            site=ctx.settings.site,
+            now=ctx.clock.now(),
+            timezone=ctx.settings.timezone,
+        )
+        puts.append(Put("messages", message_record(ctx, key, ctx.settings.slack_channel_approvals, message)))
+    window = {"since": sighting.since.isoformat(), "until": after.since.isoformat()}
+    details = {"service": "jira", **window, **after.done_counts}
+    failpoint("reconcile.before_done")
+    await ctx.store.commit(*puts, audit=(Audit("system", "reconcile.done", details=details),))
+    failpoint("reconcile.after_done")
+    log.info("reconcile.done", **details)
+    if sighting.late:
+        ctx.worker.wake_message(key)
+
+
+async def _save(ctx: Context, sighting: Sighting) -> Sighting:
+    await ctx.store.commit(Put("state", _record(ctx, sighting)))
+    return sighting
+
+
+def _record(ctx: Context, sighting: Sighting) -> Record:
+    return {"id": "reconcile", "at": ctx.clock.now().isoformat(), **sighting.model_dump(mode="json")}

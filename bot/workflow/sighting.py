@@ -1,0 +1,128 @@
+"""How far Jira is known, and what of its answers is not known yet. Pure; `reconciling` asks and records.
+
+A comment is known again by its id and the time of its last change, a new issue by having been created. What a Jira
+Automation rule asked for counts as known too: where rules stand in for webhooks, nothing else tells of a comment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+
+from bot.clients.jira_changes import ChangedIssue
+from bot.events import IssueCommented, IssueCreated
+from bot.issues import Comment, Frozen
+from bot.policy import asks_something
+from bot.store import Record
+
+Missed = IssueCommented | IssueCreated
+
+OVERLAP = timedelta(minutes=30)
+"""How far before the last sighting is asked: for Jira's late index, its whole minutes, and clocks that differ."""
+CLOCKS_APART = timedelta(minutes=10)
+"""Our clock and Jira's may differ by this much."""
+LISTED = 20
+"""Late ones that are listed by name, the newest; the rest is counted."""
+
+
+class Sighting(Frozen):
+    """How far Jira is known: the record `state/reconcile`.
+
+    `since`: all before was seen. `started`: the run that goes on, `reached`: how far it came, by Jira's clock. `late`:
+    its newest late events as (time, id). `done`: the last complete run's start. `trouble`: what kept one from its end.
+    """
+
+    since: datetime
+    started: datetime | None = None
+    reached: datetime | None = None
+    counts: dict[str, int] = Field(default_factory=dict)
+    late: tuple[tuple[datetime, str], ...] = ()
+    done: datetime | None = None
+    done_counts: dict[str, int] = Field(default_factory=dict)
+    trouble: str = ""
+
+    def begun(self, now: datetime) -> Sighting:
+        """With a run on record: a new one, or the one that was cut off."""
+        if self.started is not None:
+            return self
+        # A sighting in the future was recorded while the clock was wrong.
+        fresh: dict[str, Any] = {"since": min(self.since, now), "started": now}
+        return self.model_copy(update={**fresh, "reached": None, "counts": {}, "late": ()})
+
+    def came_to(self, issues: Sequence[ChangedIssue]) -> Sighting:
+        """After all of these, the last ones of the search so far, were taken in."""
+        return self.model_copy(update={"reached": max(i.updated for i in issues)}).counted(issues=len(issues))
+
+    def counted(self, **more: int) -> Sighting:
+        """With these added to the counts."""
+        return self.model_copy(
+            update={"counts": {**self.counts, **{k: self.counts.get(k, 0) + v for k, v in more.items()}}}
+        )
+
+    def with_late(self, event: Missed, event_id: str) -> Sighting:
+        """With one more that is too late to be answered."""
+        newest = tuple(sorted((*self.late, (event.at, event_id)), reverse=True)[:LISTED])
+        return self.model_copy(update={"late": newest}).counted(late=1)
+
+    def ended(self) -> Sighting:
+        """What is known after the run: everything before its start. What the next one asks for overlaps with it."""
+        counts = {name: count for name, count in self.counts.items() if count}
+        started = self.started or self.since
+        return Sighting(since=started, done=started, done_counts=counts, trouble=self.trouble)
+
+
+def jql(sighting: Sighting, now: datetime, projects: Sequence[str]) -> str:
+    """The search for what changed. Minutes before now: a time would be read in the zone of the account's profile."""
+    begin = sighting.reached - CLOCKS_APART if sighting.reached else sighting.since - OVERLAP
+    minutes = max(int((now - begin).total_seconds() // 60) + 1, int(OVERLAP.total_seconds() // 60))
+    names = ", ".join(f'"{key}"' for key in projects)  # quoted: a key may be a word of JQL, such as IN
+    scope = f"project in ({names}) AND " if names else ""
+    # The longest ago first: an issue that changes while this is read moves to where it is still to come.
+    return f'{scope}updated >= "-{minutes}m" ORDER BY updated ASC'
+
+
+def said(issue: ChangedIssue, comments: Iterable[Comment], since: datetime, own: str | None) -> list[Missed]:
+    """What webhooks would have told, oldest first: other people's comments, and a new issue that asks something.
+
+    `own`: our account's id, where it is known.
+    """
+    about: dict[str, Any] = {"issues": (issue.key,), "project": issue.project, "summary": issue.summary}
+    found: list[Missed] = [
+        IssueCommented(**about, comment=comment, edited=comment.updated > comment.created, at=comment.updated)
+        for comment in comments
+        if not comment.by_us
+    ]
+    mine = own is not None and issue.reporter is not None and issue.reporter.account_id == own
+    if issue.created >= since and not mine and asks_something(issue.text):
+        found.append(IssueCreated(**about, text=issue.text, reporter=issue.reporter, at=issue.created))
+    return sorted(found, key=lambda event: event.at)
+
+
+class Known:
+    """What the store's events of one issue tell about it, however long ago they came."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._created = False
+        self._versions: set[tuple[str, datetime]] = set()
+        self._asked_for: list[tuple[str | None, datetime]] = []
+        for record in records:
+            event = record["event"]
+            if not event:
+                continue
+            if record["kind"] == "issue_commented":
+                self._versions.add((event["comment"]["id"], datetime.fromisoformat(event["comment"]["updated"])))
+            elif record["kind"] == "issue_created":
+                self._created = True
+            elif record["kind"] == "draft_requested" and record["source"] == "automation":
+                self._asked_for.append((event["comment_id"], datetime.fromisoformat(record["at"]) + CLOCKS_APART))
+
+    def __contains__(self, event: Missed) -> bool:
+        if isinstance(event, IssueCreated):
+            return self._created or any(comment is None for comment, _ in self._asked_for)
+        comment = event.comment
+        return (comment.id, comment.updated) in self._versions or any(
+            asked in (None, comment.id) and comment.updated <= until for asked, until in self._asked_for
+        )
