@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from bot.clients import sockets
 from bot.clients.answers import failed, hush, refused
 from bot.clients.jira_read import listing, mapping, moment, words
 from bot.clients.threads import OutOfTime, Threads
@@ -107,6 +108,7 @@ class Bitbucket:
         from requests import Session
 
         session = Session()
+        sockets.watch(session)
         session.max_redirects = 0
         session.headers["Accept"] = "application/json"
         token = self._settings.bitbucket_token.get_secret_value() if self._settings.bitbucket_token else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bot.clients import sockets
 from bot.clients.answers import failed, hush, refused
 from bot.clients.threads import OutOfTime, Threads
 from bot.errors import OutcomeUnknown, RetryLater
@@ -82,6 +83,7 @@ class Wire:
         from requests import Session
 
         session = Session()
+        sockets.watch(session)
         session.max_redirects = 0  # a redirected POST would arrive as a GET, or at a stranger's
         return JiraCloud(
             self._settings.jira_api,

@@ -2,7 +2,7 @@
 
 Why not an executor: requests' timeout counts per read, so a server that drips a byte a second outlives it; and an
 executor's threads are joined at exit, so one hanging call would keep the process from ending. Here a call that is
-over its deadline is left behind: its thread ends by itself when the call returns, or with the process.
+over its deadline is left behind: its sockets are shut down, so that its thread ends; or it ends with the process.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from bot.clients import sockets
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class _Job(Generic[C]):
     started: bool = False
     done: bool = False
     left_behind: bool = False
+    thread: int = 0
 
 
 class Threads(Generic[C]):
@@ -108,6 +111,7 @@ class Threads(Generic[C]):
                 job.left_behind = True
                 self._left_behind += 1
                 self._alive -= 1
+                sockets.end(job.thread)  # under the lock: the thread cannot end, and its number cannot be another's
             return True
 
     def _next(self) -> _Job[C] | None:
@@ -119,7 +123,7 @@ class Threads(Generic[C]):
             if not self._waiting:
                 return None
             job = self._waiting.popleft()
-            job.started = True
+            job.started, job.thread = True, threading.get_ident()
             return job
 
     def _work(self) -> None:
@@ -145,6 +149,7 @@ class Threads(Generic[C]):
                 with contextlib.suppress(Exception):
                     self._unmake(client)
             with self._lock:
+                sockets.forget(threading.get_ident())
                 if job is not None and job.left_behind:
                     self._left_behind -= 1
                 else:

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
 import pytest
 
-from bot.demo.hooks import signature
 from bot.demo.slack_people import DANA, SAM
 from bot.demo.stage import Stage
 from tests.acceptance.test_main_path import exported
 from tests.hostile.proxy import Wire
-from tests.hostile.support import cards, clean, question, until
+from tests.hostile.support import answer, cards, clean, question, request, until
 
 POST = "/issue/ECD-[0-9]+/comment$"
 PROMISED = 20.0
-
-
-def request(stage: Stage, payload: dict[str, Any], part: float = 1.0) -> bytes:
-    """A signed delivery as bytes; `part` of them."""
-    body = json.dumps(payload).encode()
-    head = (
-        "POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        f"X-Hub-Signature: {signature(stage.jira.secret, body)}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    whole = head.encode() + body
-    return whole[: int(len(whole) * part)]
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    """Status and headers of the next answer on this connection."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    lines = head.split("\r\n")
-    headers = dict(line.split(": ", 1) for line in lines[1:] if line)
-    await reader.readexactly(int(headers.get("content-length", "0")))
-    return int(lines[0].split()[1]), headers
 
 
 async def stopping(stage: Stage) -> None:

@@ -1,0 +1,84 @@
+"""The sockets of each thread, so that a blocking call can be ended from outside.
+
+A thread that waits for a byte cannot be told to stop: `requests` has no such call, and closing its session closes only
+the connections that are not in use. Shutting the socket down ends the wait at once. Without it a server that drips
+would hold a thread for as long as it likes, and enough of them everything that is asked of that service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from requests import Session
+    from requests.adapters import HTTPAdapter
+
+_open: dict[int, WeakSet[socket.socket]] = {}
+
+
+def watch(session: Session) -> None:
+    """Have every connection of this session known here. Proxies of the SOCKS kind are left out."""
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _adapter()())
+
+
+@functools.cache
+def _adapter() -> type[HTTPAdapter]:
+    # In a function: the library takes 0.3 s to load.
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            _note(self.sock)
+
+    class Secure(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            _note(self.sock)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    pools = {"http": PlainPool, "https": SecurePool}
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            manager = super().proxy_manager_for(proxy, **kwargs)
+            if not proxy.lower().startswith("socks"):
+                manager.pool_classes_by_scheme = pools
+            return manager
+
+    return Adapter
+
+
+def end(thread: int) -> None:
+    """Shut down the sockets that this thread (by its ident) opened: whatever it waits for, it waits no longer."""
+    for found in list(_open.get(thread, ())):
+        with contextlib.suppress(OSError):
+            # The base class's: that of an SSL socket takes its state away under the hands of the thread that reads.
+            socket.socket.shutdown(found, socket.SHUT_RDWR)
+
+
+def forget(thread: int) -> None:
+    """The thread ends; its number may be another's soon."""
+    _open.pop(thread, None)
+
+
+def _note(sock: Any) -> None:
+    if isinstance(sock, socket.socket):
+        _open.setdefault(threading.get_ident(), WeakSet()).add(sock)
