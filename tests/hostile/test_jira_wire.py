@@ -14,6 +14,7 @@ from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import exported
 from tests.hostile.proxy import Proxy, Wire
 from tests.hostile.support import cards, clean, question, until
+from tests.model.reins import Reins
 
 DONE = {
     "ECD-1": Proxy.swallow,
@@ -28,7 +29,7 @@ def post(key: str) -> str:
     return f"/issue/{key}/comment$"
 
 
-async def test_32_33_the_marker_tells_what_became_of_a_post(stage: Stage, wire: Wire) -> None:
+async def test_32_33_the_marker_tells_what_became_of_a_post(stage: Stage, wire: Wire, reins: Reins) -> None:
     """Done and the answer lost, reset, cut in its JSON, dripping beyond every deadline; or not done at all."""
     await stage.start_bot()
     keys = [*DONE, *NOT_DONE, "ECD-7"]
@@ -85,7 +86,7 @@ async def test_35_jira_names_a_time(stage: Stage, wire: Wire) -> None:
     clean(stage.log)
 
 
-async def test_what_is_read_on_a_bad_wire_is_read_again(stage: Stage, wire: Wire) -> None:
+async def test_what_is_read_on_a_bad_wire_is_read_again(stage: Stage, wire: Wire, reins: Reins) -> None:
     """An event waits for Jira and goes on by itself, whichever way its reads break."""
     await stage.start_bot()
     faults = (Proxy.reset, Proxy.cut_request, Proxy.cut_answer, Proxy.swallow)

@@ -10,6 +10,7 @@ from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES
 from tests.hostile.proxy import Wire
 from tests.hostile.support import cards, clean, question, ready, until, until_so
+from tests.model.reins import Reins
 
 POSTS = "chat.postMessage"
 
@@ -46,7 +47,7 @@ async def _is_ready(stage: Stage) -> bool:
     return not await ready(stage)
 
 
-async def test_27_a_socket_that_says_nothing_any_more(stage: Stage, wire: Wire) -> None:
+async def test_27_a_socket_that_says_nothing_any_more(stage: Stage, wire: Wire, reins: Reins) -> None:
     """Open, and no byte comes through, pings neither: nobody closes it, so the program has to notice. And then a hand
     that is not shaken."""
     await stage.start_bot()
