@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Source = Literal["jira", "bitbucket", "automation", "slack", "reconcile"]
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32: sorts as its numbers do
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _PLAIN_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -136,7 +137,7 @@ async def _count_duplicate(ctx: Context, found: Record, audit: Audit) -> bool:
 def new_event_id(at: datetime) -> str:
     """`evt_` and 20 characters that sort by time: 10 of milliseconds, 10 of chance."""
     number = int(at.timestamp() * 1000) << 50 | random.getrandbits(50)
-    return "evt_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
+    return "evt_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(90, -1, -10)])
 
 
 def _record(delivery: Delivery, event: Event | Ignored, malformed: str | None) -> Record:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 REDACTED = "[redacted secret]"
 DISTINCT = 10
 """Characters from which on a secret is hidden in tickets and replies too: shorter ones may be ordinary words."""
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]+")  # what neither JSON nor a repr nor a URL writes in another way
 QUIET = (
     "slack_sdk", "slack_bolt", "atlassian", "urllib3", "requests", "httpx2", "httpcore2", "anthropic", "aiohttp",
     "uvicorn.access", "asyncio", "tzlocal", "markdown_it",
@@ -64,20 +65,33 @@ class Redactor:
         """`secrets`: texts to hide. `users`: names that go before a secret in HTTP Basic credentials."""
         forms: set[str] = set()
         words: set[str] = set()
+        cores: set[str] = set()
         for secret in filter(None, secrets):
+            cores.add(_core(secret) if len(secret) >= 4 else secret)
             forms |= _forms(secret) if len(secret) >= 4 else set()
             # Three characters occur everywhere: hidden where they stand alone, or no line would be readable.
             words |= {secret} if len(secret) < 4 else set()
             for user in filter(None, users):
-                forms.add(re.escape(base64.b64encode(f"{user}:{secret}".encode("utf-8", "surrogatepass")).decode()))
+                basic = base64.b64encode(f"{user}:{secret}".encode("utf-8", "surrogatepass")).decode()
+                forms.add(re.escape(basic))
+                # Base64 turns three bytes into four letters: the user's part is the same for every secret.
+                cores.add(basic[: len(f"{user}:".encode("utf-8", "surrogatepass")) // 3 * 4])
         # Longest first: a secret that begins with another one must not leave its end behind.
         parts = sorted(forms, key=len, reverse=True)
         parts += [rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(words)]
         self._known = re.compile("|".join(parts)) if parts else None
+        self._cores = tuple(sorted(cores))
 
     def known(self, text: str) -> str:
         """`text` without the given secrets."""
-        return self._known.sub(REDACTED, text) if self._known else text
+        if self._known is None:
+            return text
+        # Every text from outside passes here, and next to none holds a secret: a look for the cores says so at a
+        # fifth of the pattern's price.
+        for core in self._cores:
+            if core in text:
+                return self._known.sub(REDACTED, text)
+        return text
 
     def text(self, text: str) -> str:
         """`text` without the given secrets, without anything that looks like one, and without control characters."""
@@ -103,6 +117,12 @@ def _forms(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogatepass")  # a setting that is not UTF-8 arrives with lone surrogates
     urls = (quote(raw, safe=""), quote(raw), quote_plus(raw))
     return {"".join(map(_written, secret)), *map(re.escape, urls)}
+
+
+def _core(secret: str) -> str:
+    """The longest part of a secret that is written the same in all of `_forms`; "" (in every text) if it is short."""
+    longest = max(_UNRESERVED.findall(secret), key=len, default="")
+    return longest if len(longest) >= 4 else ""
 
 
 def _written(character: str) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
-REDACTED = "[redacted secret]"
+from bot.secret_kinds import KINDS, REDACTED, Kind, possible
 
 # --- characters -------------------------------------------------------------------------------------------------------
 
@@ -58,97 +57,16 @@ def clean(text: str) -> str:
     Line ends of every kind become `\\n`; tabs stay. Emoji keep their own selectors and joiners, and one joiner between
     two letters stays in scripts that spell with it. Cleaning twice changes nothing.
     """
-    if text.isascii() and text.isprintable():
-        return text
+    if text.isascii():
+        # What nearly every text is: nothing but what can be seen and the ends of lines.
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if text.replace("\n", "").replace("\t", "").isprintable():
+            return text
     return _INVISIBLE.sub(_meant, _NEWLINES.sub("\n", text))
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
-
-
-class _Secret(NamedTuple):
-    """A kind of secret and how it looks. A named group, where there is one, is what is replaced; else all of it."""
-
-    kind: str
-    pattern: re.Pattern[str]
-    plausible: Callable[[str], bool] = lambda value: True
-
-
-_STAND_INS = re.compile(
-    r"\$[{(A-Z_]|<.*>?$|\{\{|%\(|\*+$|x+$|\.{2,}$|…|\[redacted|(?:none|null|true|false|nil)$", re.IGNORECASE
-)
-
-
-def _password(value: str) -> bool:
-    return not _STAND_INS.match(value)
-
-
-def _worded(value: str) -> bool:
-    """After a colon people write sentences ("password: please reset it"): only what no sentence has counts."""
-    return _password(value) and len(value) >= 5 and bool(re.search(r"\d|[^\w.,;:!?)'\"-]", value))
-
-
-def _token(value: str) -> bool:
-    """`max_tokens=4096` and `token: expired` are no secrets; `token=8f3a09bc12` is."""
-    mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
-    return _password(value) and (mixed or (len(value) >= 20 and "." not in value))
-
-
-_QUOTE = r"""["'`]?"""
-_BARE_VALUE = r"""["'`]?(?P<value>(?:[^\s"'`<>|\[\],;&]|&(?!\w{1,40}=)){%d,400})"""
-
-
-def _value(least: int) -> str:
-    """A pattern for a value of at least so many characters: in quotes with spaces, or without either."""
-    return rf"""(?:"(?P<double>[^"\n]{{{least},200}})"|'(?P<single>[^'\n]{{{least},200}})'|{_BARE_VALUE % least})"""
-
-
-_LOGIN = r"(?i:passwords?|passwort|passwd|passphrase|pwd|kennwort)"  # how passwords are called
-_KEYED = (  # how secrets are called
-    r"(?i:secret(?:[_-]?(?:access)?[_-]?key)?|(?<!max)[_-]?token|api[_-]?key|access[_-]?key|private[_-]?key|accountkey"
-    r"|client[_-]?secret|sharedaccesskey|credentials?)"
-)
-
-_SECRETS: tuple[_Secret, ...] = tuple(
-    _Secret(kind, re.compile(pattern), *rest)
-    for kind, pattern, *rest in (
-        ("Anthropic API key", r"sk-ant-[A-Za-z0-9_-]{8,}"),
-        ("OpenAI API key", r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}"),
-        ("AWS access key", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
-        ("GitHub token", r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"),
-        ("GitLab token", r"\bgl(?:pat|dt|rt|rtr|ptt|ft|soat|cbt|imt|agent|oas|ffct)-[A-Za-z0-9_=.-]{16,}"),
-        ("Slack token", r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}|xapp-\d-[A-Za-z0-9-]{8,}"),
-        ("Slack webhook", r"https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[A-Za-z0-9_/+-]{16,}"),
-        ("Atlassian token", r"\bAT(?:ATT|CTT|STT|BB)[A-Za-z0-9_-]{16,}(?:=[A-Fa-f0-9]{4,16})?"),
-        ("Google API key", r"AIza[A-Za-z0-9_-]{30,}|\bya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}"),
-        ("Stripe key", r"\b(?:[srp]k_(?:live|test)|whsec)_[A-Za-z0-9]{10,}"),
-        ("npm token", r"\bnpm_[A-Za-z0-9]{30,}"),
-        ("PyPI token", r"pypi-AgE[A-Za-z0-9_-]{20,}"),
-        ("SendGrid key", r"\bSG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,128}"),
-        ("Twilio key", r"\bSK[0-9a-f]{32}\b"),
-        ("Hugging Face token", r"\bhf_[A-Za-z0-9]{30,}"),
-        ("access token", r"\b(?:dop_v1_[a-f0-9]{64}|dapi[a-f0-9]{32}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32})"),
-        ("Telegram bot token", r"\b\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
-        (
-            "JSON web token",
-            r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,8000}\.eyJ[A-Za-z0-9_-]{4,8000}(?:\.[A-Za-z0-9_-]{0,2000})?",
-        ),
-        ("Bearer token", r"(?i:\bbearer)[ \t]{1,3}(?P<value>[A-Za-z0-9._~+/=-]{12,})", _token),
-        (
-            "Authorization header",
-            r"(?i:authorization)\W{1,4}(?i:basic|token)[ \t]{1,3}(?P<value>[A-Za-z0-9+/=_.-]{8,})",
-        ),
-        ("signed address", r"[?&](?:sig|(?:X-Amz-|X-Goog-)?Signature)=(?P<value>[A-Za-z0-9%+/=_-]{16,})"),
-        (
-            "password in a URL",
-            r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s/:@<>\"'()\[\]]{0,200}:(?P<value>[^\s/@<>\"']{1,200})@",
-            _password,
-        ),
-        ("password", rf"{_LOGIN}(?:[_-]\w{{1,20}})?{_QUOTE}[ \t]{{0,3}}=>?[ \t]{{0,3}}{_value(3)}", _password),
-        ("password", rf"{_LOGIN}(?:[_-]\w{{1,20}})?{_QUOTE}[ \t]{{0,3}}:[ \t]{{0,3}}{_value(5)}", _worded),
-        ("secret", rf"{_KEYED}(?:[_-]\w{{1,20}})?{_QUOTE}[ \t]{{0,3}}(?:=>?|:)[ \t]{{0,3}}{_value(8)}", _token),
-    )
-)
 
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
@@ -190,24 +108,36 @@ def hide_own(replace: Callable[[str], str] | None) -> None:
 
 
 def _redact(text: str, *, part: bool = False) -> tuple[str, tuple[str, ...]]:
+    """The text without secrets, and the kinds of those that were there."""
     hidden = _own(text)
     kinds = ["secret of this program"] if hidden != text else []
-    text, keys = _without_private_keys(hidden, part=part)
-    kinds += ["private key"] if keys else []
-
-    for secret in _SECRETS:
-
-        def replace(match: re.Match[str], secret: _Secret = secret) -> str:
-            group = match.lastgroup or 0
-            value = match[group]
-            if not secret.plausible(value) or REDACTED in match[0]:
-                return match[0]
-            kinds.append(secret.kind)
-            start, end = match.span(group)
-            return match[0][: start - match.start()] + REDACTED + match[0][end - match.start() :]
-
-        text = secret.pattern.sub(replace, text)
+    suspects = possible(hidden)
+    if not suspects:
+        return hidden, tuple(kinds)
+    before = text = hidden
+    if -1 in suspects:
+        text, keys = _without_private_keys(hidden, part=part)
+        kinds += ["private key"] if keys else []
+    for place, kind in enumerate(KINDS):
+        # A text that was changed is no longer the one in which the hints were looked for.
+        if place in suspects or text is not before:
+            text = _replaced(text, kind, kinds)
     return text, tuple(dict.fromkeys(kinds))
+
+
+def _replaced(text: str, kind: Kind, kinds: list[str]) -> str:
+    """`text` without secrets of this kind; the kind's name is added to `kinds` for each."""
+
+    def replace(match: re.Match[str]) -> str:
+        group = match.lastgroup or 0
+        value = match[group]
+        if not kind.plausible(value) or REDACTED in match[0]:
+            return match[0]
+        kinds.append(kind.name)
+        start, end = match.span(group)
+        return match[0][: start - match.start()] + REDACTED + match[0][end - match.start() :]
+
+    return kind.pattern.sub(replace, text)
 
 
 def redact(text: str) -> str:

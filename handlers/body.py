@@ -38,7 +38,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
     # Both checks look at the bytes first: ordinary deliveries never pay for the walk.
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _too_deep(found):
         raise NotJson(f"the body has more than {MAX_DEPTH} levels")
-    if _SURROGATE.search(raw):
+    if b"\\u" in raw and _SURROGATE.search(raw):
         try:
             json.dumps(found, ensure_ascii=False).encode()
         except UnicodeEncodeError:

@@ -10,7 +10,8 @@
     seen, age, project    bot.intake, here      200   duplicate, or ignored with a reason
     new                   bot.intake            202   on stable storage; 503 where that failed
 
-The doors are plain ASGI and stand in `handlers.document` for the document: this path carries the load.
+The doors stand before FastAPI (`handlers.sidecar`) and in `handlers.document` for the document: this path carries the
+load.
 """
 
 from __future__ import annotations
@@ -22,12 +23,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from bot.events import Event, Ignored, Malformed
 from bot.intake import Delivery, Noticed, Source, notice
-from bot.limits import Gate, Proxies, Rates, Waiting, answer_json
+from bot.limits import Gate, Headers, Proxies, Rates, Waiting, answer_json
 from bot.log import get_logger
 from bot.store import REMEMBERED, StoreUnavailable
 from handlers import bitbucket, jira
@@ -44,6 +44,7 @@ log = get_logger(__name__)
 _SIGNATURE = re.compile(r"sha256=([0-9a-fA-F]{64})")
 _JSON = re.compile(r"""application/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[ \t]*)?;?""", re.IGNORECASE)
 _COMPLAIN_EVERY = 60.0  # seconds between two lines in the log about refused signatures: anybody can cause them
+_STATUS = {"accepted": 202, "invalid": 422}
 RETRY_STORE = "15"  # seconds; Jira waits for minutes of its own
 
 
@@ -80,20 +81,6 @@ class Refused(Exception):
         self.reason = reason
 
 
-class Headers:
-    """A request's headers, by lower-case name. A header that is sent twice has no value: it could mean two things."""
-
-    def __init__(self, scope: Scope) -> None:
-        self._lines: list[tuple[bytes, bytes]] = scope["headers"]
-
-    def all(self, name: bytes) -> list[str]:
-        return [value.decode("latin-1") for key, value in self._lines if key == name]
-
-    def one(self, name: bytes) -> str | None:
-        found = self.all(name)
-        return found[0] if len(found) == 1 else None
-
-
 class Door:
     """One source's endpoint, behind a `Gate`. Subclasses know the sender's headers and words."""
 
@@ -105,10 +92,10 @@ class Door:
         self.secrets = tuple(secret.get_secret_value() for secret in secrets)
         self._complained = float("-inf")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body: bytes = (await receive())["body"]  # whole: the gate sees to it
+    async def __call__(self, headers: Headers, body: bytes, send: Send) -> None:
+        self.ctx.pressure.enter()
         try:
-            noticed = await self._take(Headers(scope), body)
+            noticed = await self._take(headers, body)
         except Refused as no:
             await answer_json(send, no.status, {"status": "refused", "reason": no.reason})
         except StoreUnavailable as error:
@@ -116,8 +103,10 @@ class Door:
             content = {"status": "refused", "reason": "the event cannot be stored at the moment"}
             await answer_json(send, 503, content, {"Retry-After": RETRY_STORE})
         else:
-            status = {"accepted": 202, "invalid": 422}.get(noticed.status, 200)
+            status = _STATUS.get(noticed.status, 200)
             await answer_json(send, status, answer(noticed))
+        finally:
+            self.ctx.pressure.leave()
 
     async def _take(self, headers: Headers, body: bytes) -> Noticed:
         source = self.authenticate(headers, body)
@@ -232,27 +221,20 @@ def answer(noticed: Noticed) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def gates(ctx: Context) -> list[Route]:
-    """The doors of this configuration as routes. Without BITBUCKET_WEBHOOK_SECRET Bitbucket has none (404)."""
+def gates(ctx: Context) -> dict[str, Gate]:
+    """The doors of this configuration by path. Without BITBUCKET_WEBHOOK_SECRET Bitbucket has none (404)."""
     settings = ctx.settings
     rates, proxies, waiting = Rates(settings.pmagent_rate_limit), Proxies(settings.pmagent_trusted_proxies), Waiting()
     doors: list[Door] = [JiraDoor(ctx, settings.jira_webhook_secret)]
     if settings.bitbucket_webhook_secret:
         doors.append(BitbucketDoor(ctx, settings.bitbucket_webhook_secret))
-    return [
-        Route(
-            f"/webhooks/{door.source}",
-            Gate(door, rates=rates, proxies=proxies, waiting=waiting),
-            methods=["POST"],
-            include_in_schema=False,
-        )
-        for door in doors
-    ]
+    return {f"/webhooks/{door.source}": Gate(door, rates=rates, proxies=proxies, waiting=waiting) for door in doors}
 
 
 def _check_type(headers: Headers) -> None:
     """Exactly JSON, in UTF-8, not packed. Raises `Refused` (415)."""
     if any(encoding.strip().lower() not in ("", "identity") for encoding in headers.all(b"content-encoding")):
         raise Refused(415, "a content encoding is not accepted")
-    if not _JSON.fullmatch(headers.one(b"content-type") or ""):
+    given = headers.one(b"content-type") or ""
+    if given != "application/json" and not _JSON.fullmatch(given):
         raise Refused(415, "the content type must be application/json")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -168,6 +168,28 @@ def test_redactor_finds_any_secret_in_any_text(secret: str, before: str, after: 
     if len(secret) >= 4 and secret not in REDACTED:
         assert secret not in redactor.known(inside).replace(REDACTED, "\0")
         assert json.dumps(secret)[1:-1] not in redactor.known(json.dumps(inside)).replace(REDACTED, "\0")
+
+
+ODD = st.text(st.sampled_from("ab.~-_\"'\\%+ é\n"), min_size=1, max_size=12)
+
+
+@given(st.lists(ODD, min_size=1, max_size=3), st.data())
+def test_the_look_for_cores_misses_no_form_of_a_secret(secrets: list[str], data: st.DataObject) -> None:
+    redactor = Redactor(secrets, users=["user"])
+    secret = data.draw(st.sampled_from(secrets))
+    basic = base64.b64encode(f"user:{secret}".encode()).decode()
+    shown = (
+        secret,
+        json.dumps(secret),
+        repr(secret),
+        repr(json.dumps(secret)),
+        quote(secret),
+        quote_plus(secret),
+        basic,
+    )
+    for form in shown:
+        text = f"x {form} y"
+        assert redactor.known(text) == (redactor._known.sub(REDACTED, text) if redactor._known else text)
 
 
 def test_a_secret_of_a_few_characters_does_not_make_the_log_unreadable() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.safety import REDACTED, clean, redact, secrets_in, tidy
+from bot.safety import _INVISIBLE, _NEWLINES, REDACTED, _meant, clean, redact, secrets_in, tidy
+from bot.secret_kinds import KINDS, UNCASED, Kind, possible
 
 A = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 
@@ -73,6 +76,11 @@ def test_cleaning_twice_changes_nothing_and_leaves_no_controls(text: str) -> Non
     assert clean(once) == once
     assert not [c for c in once if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
     once.encode()
+
+
+@given(st.text(st.sampled_from("ab é\t\n\r\x0b\x0c\x1c\x7f\x85\u200b"), max_size=12))
+def test_the_short_way_for_ordinary_text_cleans_as_the_long_one(text: str) -> None:
+    assert clean(text) == _INVISIBLE.sub(_meant, _NEWLINES.sub("\n", text))
 
 
 SECRETS = {
@@ -151,6 +159,75 @@ def test_a_private_key_cut_off_is_redacted_and_the_words_after_it_stay() -> None
 @given(st.text())
 def test_redacting_twice_changes_nothing(text: str) -> None:
     assert redact(redact(text)) == redact(text)
+
+
+def slowly_redacted(text: str) -> tuple[str, tuple[str, ...]]:
+    """What `redact` and `secrets_in` say, by the long way: every pattern, in order, hinted at or not."""
+    kinds: list[str] = []
+    for kind in KINDS:
+
+        def replace(match: re.Match[str], kind: Kind = kind) -> str:
+            group = match.lastgroup or 0
+            if not kind.plausible(match[group]) or REDACTED in match[0]:
+                return match[0]
+            kinds.append(kind.name)
+            start, end = match.span(group)
+            return match[0][: start - match.start()] + REDACTED + match[0][end - match.start() :]
+
+        text = kind.pattern.sub(replace, text)
+    return text, tuple(dict.fromkeys(kinds))
+
+
+HINTS = sorted({hint for kind in KINDS for hint in kind.hints})
+VALUES = [value for value in SECRETS.values() if "PRIVATE" not in value]
+# Pieces of secrets, so that every kind is met whole, cut off, in other case and beside another one.
+PIECE = (
+    st.sampled_from(HINTS)
+    | st.sampled_from(VALUES)
+    | st.sampled_from(
+        ["glpat", "SK" + "0a" * 16, f"SG.{A}.{A}", f"shpat_{'0a' * 16}", "Bearer ", "Authorization: Basic "]
+    )
+    | st.sampled_from(
+        ["pass", "word", "=", ":", ": ", " = ", "://", "@", "&sig=", "?X-Amz-Signature=", "\n", " ", "-", "_"]
+    )
+    | st.sampled_from(
+        [A, A.lower(), "0123456789", "abcdefghijklm", "ſ", "ı", "\u212a", "İ", "é", "\ud800", "[", "]", '"']
+    )
+)
+SOUP = st.lists(PIECE | PIECE.map(str.upper) | PIECE.map(str.swapcase), max_size=8).map("".join)
+
+
+@pytest.mark.parametrize("place", range(len(KINDS)), ids=lambda place: KINDS[place].hints[0])
+def test_what_a_pattern_matches_holds_one_of_its_hints(place: int) -> None:
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @given(st.from_regex(KINDS[place].pattern, fullmatch=True))
+    def check(text: str) -> None:
+        assert place in possible(text)
+
+    check()
+
+
+@settings(max_examples=400)
+@given(SOUP)
+def test_the_short_way_by_hints_finds_what_all_patterns_find(text: str) -> None:
+    assert (redact(text), secrets_in(text)) == slowly_redacted(text)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SECRETS if kind != "private key"])
+def test_each_kind_is_found_behind_a_secret_that_went_before(kind: str) -> None:
+    text = f"npm_{A} {SECRETS[kind]}"
+    assert (redact(text), secrets_in(text)) == slowly_redacted(text)
+
+
+def test_letters_that_are_an_s_or_an_i_where_case_does_not_count_are_known() -> None:
+    """A hint is looked for in lower case; `re` goes further. Each letter for which it does makes the hints void."""
+    further = [
+        c
+        for c in map(chr, range(128, sys.maxunicode + 1))
+        if re.fullmatch("[a-z]", c, re.IGNORECASE) and not re.fullmatch("[a-z]", c.lower())
+    ]
+    assert sorted(further) == sorted(UNCASED)
+    assert secrets_in("paſſword=hunter2") == ("password",)
 
 
 PIECES = (

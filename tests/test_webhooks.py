@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -316,6 +316,23 @@ class TestRefused:
         assert answer.json == {"status": "refused", "reason": "the event cannot be stored at the moment"}
         assert sidecar.woken == []
         assert (await sidecar.get("/health")).status == 200
+
+
+async def test_an_error_that_nobody_expected_says_nothing_outside_and_all_in_the_log(
+    sidecar: Sidecar, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        async def commit(self, *_: Any, **__: Any) -> None:
+            raise RuntimeError("a sentence of the inside")
+
+    store, sidecar.ctx.store = sidecar.ctx.store, cast(Any, Broken())
+    answer = await sidecar.jira(payload(QUESTION))
+    sidecar.ctx.store = store
+    assert answer.status == 500
+    assert answer.json == b"Internal Server Error"
+    assert "a sentence of the inside" in caplog.text
+    assert sidecar.ctx.pressure.in_flight == 0
+    assert (await sidecar.jira(payload(QUESTION))).status == 202, "and the door goes on"
 
 
 async def test_an_audit_line_holds_no_text(sidecar: Sidecar) -> None:
