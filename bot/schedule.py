@@ -226,6 +226,7 @@ def entries() -> tuple[Entry, ...]:
     from bot.reports.standup import standup_due
     from bot.workflow import expire
     from bot.workflow.reconciling import reconcile
+    from bot.workflow.reconciling_development import reconcile_development
 
     async def expire_drafts(ctx: Context, _: Run | None) -> None:
         await expire(ctx)
@@ -239,6 +240,7 @@ def entries() -> tuple[Entry, ...]:
         Entry("outage", lambda _: Every(30.0), look_at_outage),
         Entry("archive", lambda _: Every(600.0), archive_old),
         Entry("reconcile", lambda _: Every(3600.0), reconcile),
+        Entry("pull_requests", lambda _: Every(3600.0), reconcile_development),
     )
 
 

@@ -147,3 +147,20 @@ def test_an_odd_answer_changes_nothing() -> None:
     )
     odd = {"participants": "x", "reviewers": None, "title": 5, "state": [], "source": "s", "updated_on": "never"}
     assert refreshed(there, odd) == there
+
+
+async def test_open_pull_requests_page_by_page_with_peoples_verdicts(
+    standin: BitbucketStandIn, bitbucket: Bitbucket
+) -> None:
+    for number in range(1, 61):
+        standin.pull_request(f"ECD-{number} Export", approved_by=("ben",), state="MERGED" if number == 7 else "OPEN")
+    standin.pull_request("ECD-1 Elsewhere", repo="bar")
+    found = await bitbucket.open_pull_requests("acme/foo")
+    assert sorted(one.number for one in found) == [n for n in range(1, 61) if n != 7]
+    first = next(one for one in found if one.number == 1)
+    assert (first.id, first.title, first.state) == ("acme/foo#1", "ECD-1 Export", "OPEN")
+    assert (first.approved_by, first.reviewers) == (("Ben Okafor",), ("Ben Okafor", "Chen Wei"))
+    assert (first.branch, first.url) == ("feature/ECD-1", f"{standin.base}/acme/foo/pull-requests/1")
+    assert len(standin.calls("/pullrequests")) == 2
+    with pytest.raises(Gone):
+        await bitbucket.open_pull_requests("acme/none")

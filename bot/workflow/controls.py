@@ -14,7 +14,7 @@ from bot.events import DraftRequested
 from bot.failpoints import failpoint
 from bot.store import Audit, Conflict, Expect, Put
 from bot.workflow.messages import message_record, revise
-from bot.workflow.reconciling import last_sighting
+from bot.workflow.reconciled import reconciled
 from bot.workflow.records import audit, draft_record, read_draft, save_draft
 
 if TYPE_CHECKING:
@@ -230,23 +230,10 @@ async def health(ctx: Context) -> list[HealthLine]:
     except PMAgentError as error:
         lines.append(HealthLine("jira", False, str(error)))
     lines.append(ctx.worker.outage.health())
-    lines.append(await _reconciled(ctx))
+    lines += [HealthLine(*line) for line in await reconciled(ctx)]
     waiting = await _open_drafts(ctx)
     lines.append(HealthLine("drafts", True, f"{len(waiting)} wait for a decision"))
     return lines
-
-
-async def _reconciled(ctx: Context) -> HealthLine:
-    """When Jira was last asked for what no webhook told, or why it could not be."""
-    sighting = await last_sighting(ctx)
-    if sighting is None or (sighting.done is None and not sighting.trouble):
-        return HealthLine("reconcile", True, "nothing to make up for yet")
-    last = "never yet"
-    if sighting.done:
-        found = sighting.done_counts.get("found", 0) + sighting.done_counts.get("late", 0)
-        local = sighting.done.astimezone(ctx.settings.timezone)
-        last = f"last asked {local:%Y-%m-%d %H:%M}, {found or 'nothing'} had been missed"
-    return HealthLine("reconcile", not sighting.trouble, f"{last}; {sighting.trouble}" if sighting.trouble else last)
 
 
 async def expire(ctx: Context) -> int:

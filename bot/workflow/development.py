@@ -89,6 +89,16 @@ async def known_pull_requests(ctx: Context, keys: Iterable[str]) -> dict[str, Pu
     return {r["id"]: _read(r) for records in found for r in records if r["type"] == "pull_request"}
 
 
+async def known_repositories(ctx: Context) -> dict[str, dict[str, PullRequest]]:
+    """Every repository that webhooks told of, the one with the latest news first, with its pull requests by id."""
+    found: dict[str, dict[str, PullRequest]] = {}
+    for record in sorted(await ctx.store.find("development"), key=lambda record: str(record["at"]), reverse=True):
+        known = found.setdefault(record["repository"], {})
+        if record["type"] == "pull_request":
+            known[record["id"]] = _read(record)
+    return found
+
+
 def _record(pull_request: PullRequest) -> Record:
     data = pull_request.model_dump(mode="json")
     return {**data, "at": data["updated"], "type": "pull_request"}

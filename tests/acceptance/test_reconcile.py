@@ -115,7 +115,7 @@ async def test_a_comment_made_while_the_program_was_down_gets_its_card(stage: St
     await stage.slack.command(DANA, "/pmagent", "why ECD-1")
     await stage.slack.whispered(DANA, "reconcile")
     await stage.slack.command(DANA, "/pmagent", "health")
-    assert "1 had been missed" in (await stage.slack.whispered(DANA, "last asked")).words
+    assert "1 had been missed" in (await stage.slack.whispered(DANA, "Jira last asked")).words
 
     # Its webhook comes after all, and again, and the program is started once more: it stays one draft.
     [delivery] = await stage.jira.redeliver()
@@ -266,7 +266,7 @@ async def test_jira_is_down_at_the_start(stage: Stage) -> None:
     await stage.start_bot()
     await stage.jira.until(lambda: "reconcile.waits" in stage.log, what="for the first search")
     await stage.slack.command(DANA, "/pmagent", "health")
-    told = await stage.slack.whispered(DANA, "never yet")
+    told = await stage.slack.whispered(DANA, "Jira was not asked yet")
     assert "503" in told.words
     await stage.slack.card("ECD-1")
     calls = stage.jira.calls(SEARCH)
@@ -275,7 +275,7 @@ async def test_jira_is_down_at_the_start(stage: Stage) -> None:
     [run] = await runs(stage)
     assert run["details"]["found"] == 1
     await stage.slack.command(DANA, "/pmagent", "health")
-    await stage.slack.whispered(DANA, "last asked")
+    await stage.slack.whispered(DANA, "Jira last asked")
 
 
 async def test_more_than_a_page_of_issues_and_of_comments(stage: Stage) -> None:
@@ -350,7 +350,7 @@ async def test_jiras_late_index_and_a_project_that_is_not_there(stage: Stage) ->
     [run] = await runs(stage)
     assert "found" not in run["details"]
     await stage.slack.command(DANA, "/pmagent", "health")
-    assert "'NOPE' does not exist" in (await stage.slack.whispered(DANA, "last asked")).words
+    assert "'NOPE' does not exist" in (await stage.slack.whispered(DANA, "Jira last asked")).words
     await stage.stop_bot(signal.SIGKILL)
     stage.jira.unindexed = set()
     stage.claude.script(YES)
@@ -373,3 +373,50 @@ async def test_while_paused_what_was_missed_waits_too(stage: Stage) -> None:
     stage.claude.script(YES)
     await stage.slack.command(DANA, "/pmagent", "resume")
     await stage.slack.card("ECD-1")
+
+
+async def test_what_happened_in_bitbucket_while_the_program_was_down(stage: Stage) -> None:
+    """Merged, declined, approved and opened without a webhook: noticed once, as context, and only what differs."""
+    token = {"BITBUCKET_TOKEN": stage.bitbucket.token, "JIRA_PROJECTS": "ECD"}
+    await stage.start_bot(**token)
+    merged, same, reviewed, declined = [await stage.bitbucket.open(f"ECD-{n} Export") for n in range(1, 5)]
+    await until(stage, lambda: settled_events(stage, 4))
+    await stage.stop_bot(signal.SIGKILL)
+    stage.bitbucket.losing = True
+    await stage.bitbucket.merge(merged)
+    await stage.bitbucket.approve(reviewed, "chen")
+    declined.state = "DECLINED"
+    await stage.bitbucket.open("ECD-5 Columns")
+    await stage.bitbucket.open("Somebody else's work")
+    for number in range(60):
+        stage.bitbucket.pull_request(f"Another {number}", repo="elsewhere")
+    known = [e["id"] for e in await events(stage)]
+    stage.bitbucket.fail(r"GET .*/pullrequests\?", Fault("answer", 503))
+    with contextlib.suppress(BotFailed):
+        await stage.start_bot(**token, PMAGENT_FAILPOINT="reconcile.after_pull_request")
+    assert await stage.ended() == -9
+    await stage.start_bot(**token)
+    run = (await runs(stage, service="bitbucket", number=2))[-1]
+    await until(stage, lambda: settled_events(stage, 8))
+    new = [e for e in await events(stage) if e["id"] not in known]
+    found = {(e["event"]["pull_request"]["number"], e["event"]["action"]) for e in new}
+    assert found == {(1, "fulfilled"), (3, "updated"), (4, "rejected"), (5, "created")}
+    assert {(e["source"], e["reason"]) for e in new} == {("reconcile", "context")}
+    development = {r["number"]: r for r in await records(stage, "development")}
+    assert [development[n]["state"] for n in range(1, 6)] == ["MERGED", "OPEN", "OPEN", "DECLINED", "OPEN"]
+    assert development[3]["approved_by"] == ["Chen Wei"]
+    assert development[5]["keys"] == ["ECD-5"]
+    assert not stage.bitbucket.calls("/acme/elsewhere/")
+    await stage.slack.command(DANA, "/pmagent", "health")
+    await stage.slack.whispered(DANA, "Bitbucket last asked")
+    await stage.stop_bot(signal.SIGKILL)
+    await stage.start_bot(**token)
+    await runs(stage, service="bitbucket", number=3)
+    assert len(await events(stage)) == 8
+    assert same.state == "OPEN"
+    assert run["details"]["repositories"] == 1
+
+
+async def settled_events(stage: Stage, number: int) -> bool:
+    found = await events(stage)
+    return len(found) == number and all(e["state"] == "done" for e in found)

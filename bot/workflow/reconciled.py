@@ -1,0 +1,37 @@
+"""How the last runs of reconciling went, in sentences for `/pmagent health`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bot.workflow.reconciling import last_sighting
+from bot.workflow.reconciling_development import last_run
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+Sentence = tuple[str, bool, str]
+"""Name of the part, whether it is well, what there is to say."""
+
+
+async def reconciled(ctx: Context) -> list[Sentence]:
+    """When Jira, and with a token Bitbucket, were last asked for what no webhook told; or why they were not."""
+    lines = []
+    sighting = await last_sighting(ctx)
+    if sighting is not None:
+        missed = sighting.done_counts.get("found", 0) + sighting.done_counts.get("late", 0)
+        lines.append(_line(ctx, "reconcile", "Jira", sighting.done, missed, sighting.trouble))
+    if ctx.bitbucket.configured:
+        run = await last_run(ctx)
+        done = datetime.fromisoformat(run["done"]) if run["done"] else None
+        lines.append(_line(ctx, "pull requests", "Bitbucket", done, run["found"], run["trouble"]))
+    return lines
+
+
+def _line(ctx: Context, name: str, whom: str, done: datetime | None, missed: int, trouble: str) -> Sentence:
+    text = f"{whom} was not asked yet for what was missed"
+    if done is not None:
+        local = done.astimezone(ctx.settings.timezone)
+        text = f"{whom} last asked {local:%Y-%m-%d %H:%M}, {missed or 'nothing'} had been missed"
+    return name, not trouble, f"{text}; {trouble}" if trouble else text

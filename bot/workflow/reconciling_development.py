@@ -1,0 +1,117 @@
+"""What Bitbucket's webhooks did not bring: it tries each at most three times, and large ones not at all.
+
+Every hour, and at start, the open pull requests of the repositories that are known from webhooks are read; those known
+as open and not among them any more were merged or declined. What differs from what is known becomes an event with
+source `reconcile`, which is context like any other of Bitbucket's. Needs a token; builds come from webhooks alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import Gone, Permanent, RetryLater
+from bot.events import PullRequestChanged
+from bot.failpoints import failpoint
+from bot.intake import Delivery, notice
+from bot.issue_keys import find_keys
+from bot.issues import PullRequest
+from bot.log import get_logger
+from bot.store import Audit, Put, Record
+from bot.workflow.development import known_repositories, read_again
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+REPOSITORIES = 50
+"""Repositories that are read in one run: those with the latest news."""
+SINGLY = 100
+"""Pull requests of one repository that are read one by one because they are not among its open ones any more."""
+STATE = "reconcile:bitbucket"
+_PEOPLE = ("reviewers", "approved_by", "changes_requested_by")
+_FACTS = ("title", "state", "draft", "branch", "target")
+
+
+async def reconcile_development(ctx: Context, _run: object = None) -> None:
+    """One run. Raises `RetryLater` when Bitbucket has to be asked again."""
+    if not ctx.bitbucket.configured:
+        return
+    try:
+        counts = await _read_all(ctx)
+    except (RetryLater, Permanent) as error:
+        await _note(ctx, trouble=error.reason)
+        log.warning("reconcile.waits", service="bitbucket", reason=error.reason)
+        if isinstance(error, RetryLater):
+            raise
+        return  # refused for good: again in an hour, and `health` says why
+    details = {"service": "bitbucket", **counts}
+    await _note(ctx, done=ctx.clock.now().isoformat(), found=counts["found"], audit=details)
+    log.info("reconcile.done", **details)
+
+
+async def _read_all(ctx: Context) -> dict[str, int]:
+    counts = {"repositories": 0, "pull_requests": 0, "found": 0, "unreadable": 0}
+    repositories = await known_repositories(ctx)
+    # What an earlier run noticed and nobody has taken up yet would differ once more.
+    pending = await ctx.store.find("webhook_events", state="received", kind="pull_request")
+    waiting = {record["event"]["pull_request"]["id"] for record in pending}
+    for repository, known in list(repositories.items())[:REPOSITORIES]:
+        try:
+            read = {one.id: one for one in await ctx.bitbucket.open_pull_requests(repository)}
+        except Gone as error:
+            counts["unreadable"] += 1
+            log.info("reconcile.unreadable", repository=repository, reason=error.reason)
+            continue
+        gone = [one for one in known.values() if one.state == "OPEN" and one.id not in read]
+        for one in gone[:SINGLY]:
+            try:
+                read[one.id] = await read_again(ctx, one)
+            except Gone:
+                counts["unreadable"] += 1
+        counts["repositories"] += 1
+        counts["pull_requests"] += len(read)
+        for found in read.values():
+            event = None if found.id in waiting else changed(ctx, known.get(found.id), found)
+            if event is not None:
+                await notice(ctx, Delivery("reconcile", None, None, ctx.clock.now()), event)
+                failpoint("reconcile.after_pull_request")
+                counts["found"] += 1
+    return counts
+
+
+def changed(ctx: Context, known: PullRequest | None, found: PullRequest) -> PullRequestChanged | None:
+    """The event that a webhook would have brought; None when it is as known, or about no watched issue."""
+    keys = find_keys(found.branch, found.title, watches=ctx.settings.watches, projects=ctx.settings.jira_projects)
+    action = "created"
+    if known is not None:
+        if not _differs(known, found):
+            return None
+        keys = tuple(dict.fromkeys((*keys, *known.keys)))
+        # An approval does not always move Bitbucket's own time of the last change.
+        found = found.model_copy(update={"updated": max(known.updated, found.updated), "builds": known.builds})
+        ended = {"MERGED": "fulfilled", "DECLINED": "rejected", "SUPERSEDED": "rejected"}
+        action = ended.get(found.state, "updated")
+    if not keys:
+        return None
+    found = found.model_copy(update={"keys": keys})
+    return PullRequestChanged(issues=keys, action=action, pull_request=found, at=found.updated)
+
+
+def _differs(known: PullRequest, found: PullRequest) -> bool:
+    return any(getattr(known, name) != getattr(found, name) for name in _FACTS) or any(
+        set(getattr(known, name)) != set(getattr(found, name)) for name in _PEOPLE
+    )
+
+
+async def last_run(ctx: Context) -> Record:
+    """`done`: when the last complete run ended; `found`: what it noticed; `trouble`: why a later one did not end."""
+    return await ctx.store.get("state", STATE) or {"done": None, "found": 0, "trouble": ""}
+
+
+async def _note(ctx: Context, *, audit: dict[str, Any] | None = None, **changes: Any) -> None:
+    before = await last_run(ctx)
+    after = {**before, "trouble": "", **changes}
+    if audit is not None or after != before:
+        lines = (Audit("system", "reconcile.done", details=audit),) if audit else ()
+        record = {**after, "id": STATE, "at": ctx.clock.now().isoformat()}
+        await ctx.store.commit(Put("state", record), audit=lines)
