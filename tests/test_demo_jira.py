@@ -180,6 +180,11 @@ async def test_search_is_as_narrow_as_jiras(jira: JiraStandIn) -> None:
         ("due <= 3d AND due is not EMPTY", ["ECD-1"]),
         ("duedate >= startOfDay() AND duedate <= endOfDay(7d)", ["ECD-1"]),
         ("updated >= -1d", ["ECD-2", "SUP-1"]),
+        # Whole minutes, and a time without its zone is read in that of the profile of whoever asks (Berlin).
+        ('updated >= "-180m" ORDER BY updated ASC', ["ECD-2", "SUP-1"]),
+        ('updated >= "-179m"', ["SUP-1"]),
+        ('updated >= "2026-01-05 10:00"', ["ECD-2", "SUP-1"]),
+        ('updated >= "2026-01-05 10:01"', ["SUP-1"]),
         ('updated < "2026-01-03 12:00"', ["ECD-1"]),
         ("NOT (project = ECD OR labels in (vip))", []),
         ("sprint in openSprints() ORDER BY key DESC", ["ECD-2", "ECD-1"]),
@@ -246,6 +251,28 @@ async def test_webhooks_are_tried_again_as_jira_does(jira: JiraStandIn, receiver
     jira.target = "http://127.0.0.1:9/"
     (delivery,) = (await jira.comment("ECD-1", "ben", "Hi", retries=2)).deliveries
     assert (delivery.attempts, delivery.status) == (3, 0)
+
+
+async def test_what_is_lost_may_come_late(jira: JiraStandIn, bitbucket: BitbucketStandIn, receiver: Receiver) -> None:
+    jira.losing = bitbucket.losing = True
+    written = await jira.comment("ECD-1", "ben", "Hi")
+    await bitbucket.open("ECD-1 Stream")
+    assert (receiver.got, written.deliveries[0].status) == ([], 0)
+    [late] = await jira.redeliver()
+    assert (late.status, late.identifier) == (202, written.deliveries[0].identifier)
+    assert receiver.payloads()[0]["comment"]["id"] == written.id
+
+
+async def test_a_search_gives_at_most_a_hundred_issues_and_knows_new_ones_late(jira: JiraStandIn) -> None:
+    for number in range(2, 130):
+        jira.issue(f"ECD-{number}")
+    jira.unindexed = {"ECD-1"}
+    body = {"jql": 'updated >= "-5m"', "fields": ["summary"], "maxResults": 500}
+    _, first = await ask(jira, "POST", "/search/jql", body)
+    assert (len(first["issues"]), first["isLast"]) == (100, False)
+    _, rest = await ask(jira, "POST", "/search/jql", {**body, "nextPageToken": first["nextPageToken"]})
+    assert (len(rest["issues"]), rest["isLast"]) == (28, True)
+    assert len((await ask(jira, "POST", "/search/jql", {**body, "fields": ["key"]}))[1]["issues"]) == 128
 
 
 async def test_duplicates_and_the_old_style(jira: JiraStandIn, receiver: Receiver) -> None:

@@ -12,8 +12,9 @@
     publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
 
 Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appear once), `development` (pull requests
-known for an issue), `ending` (silence and failure), `records` (how drafts stand in the store). `bot.worker` calls
-first_look, answer, present, publish when due.
+known for an issue), `ending` (silence and failure), `records` (how drafts stand in the store), `reconciling` (what no
+webhook brought, found by asking: `sighting` has its rules, `reconciling_development` the pull requests, `reconciled`
+how it went). `bot.worker` calls first_look, answer, present, publish when due, `bot.schedule` the rest.
 """
 
 from bot.workflow.controls import (

@@ -1,0 +1,117 @@
+"""How far Jira is known, what a search asks for, and what is known again. Pure rules."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bot.clients.jira_changes import ChangedIssue
+from bot.events import IssueCommented, IssueCreated
+from bot.issues import Comment, Person
+from bot.workflow.sighting import LISTED, Known, Missed, Sighting, jql, said
+
+NOW = datetime(2026, 11, 23, 8, 30, 20, tzinfo=UTC)  # a Monday
+OWN = "712020:own"
+
+
+def back(**span: float) -> datetime:
+    return NOW - timedelta(**span)
+
+
+def comment(number: int, at: datetime, *, edited: datetime | None = None, **more: Any) -> Comment:
+    author = Person(account_id="5c:ben", name="Ben")
+    return Comment(id=str(number), author=author, text="When?", created=at, updated=edited or at, **more)
+
+
+def issue(
+    *, created: datetime | None = None, text: str = "", reporter: str = "5c:ben", key: str = "ECD-1"
+) -> ChangedIssue:
+    return ChangedIssue(
+        key=key, project="ECD", summary="Export", text=text, created=created or back(days=90), updated=NOW,
+        reporter=Person(account_id=reporter, name="Ben"),
+    )  # fmt: skip
+
+
+def commented(number: int, at: datetime) -> IssueCommented:
+    return IssueCommented(issues=("ECD-1",), project="ECD", summary="Export", comment=comment(number, at), at=at)
+
+
+def record(event: Missed | None, **more: Any) -> dict[str, Any]:
+    found = {"kind": event.kind if event else "x", "source": "jira", "at": NOW.isoformat()}
+    return {**found, "event": event.model_dump(mode="json") if event else None, **more}
+
+
+def asked_for(comment_id: str | None, source: str) -> dict[str, Any]:
+    event = {"kind": "draft_requested", "issues": ["ECD-1"], "comment_id": comment_id, "by": "x", "at": NOW.isoformat()}
+    return {"kind": "draft_requested", "source": source, "at": NOW.isoformat(), "event": event}
+
+
+@pytest.mark.parametrize(
+    ("sighting", "expected"),
+    [
+        # An hour since the last sighting, and the overlap; a part of a minute counts as one.
+        (Sighting(since=back(hours=1)), "-91m"),
+        (Sighting(since=back(days=2.5)), "-3631m"),
+        # It goes on from where it was cut off, a little before.
+        (Sighting(since=back(days=9), started=NOW, reached=back(hours=3)), "-191m"),
+        # A clock that was set back never makes a window of nothing.
+        (Sighting(since=back(hours=-5)), "-30m"),
+    ],
+)
+def test_the_window_is_minutes_before_now(sighting: Sighting, expected: str) -> None:
+    assert jql(sighting, NOW, ()) == f'updated >= "{expected}" ORDER BY updated ASC'
+    scoped = jql(sighting, NOW, ("ECD", "IN"))
+    assert scoped == f'project in ("ECD", "IN") AND updated >= "{expected}" ORDER BY updated ASC'
+
+
+def test_a_run_begins_once_and_ends_where_it_began() -> None:
+    begun = Sighting(since=back(hours=2), trouble="Jira is down").begun(NOW)
+    again = begun.counted(found=2).begun(NOW + timedelta(hours=3))
+    assert (again.started, again.counts, again.trouble) == (NOW, {"found": 2}, "Jira is down")
+    ended = again.model_copy(update={"trouble": ""}).ended()
+    assert (ended.since, ended.done, ended.started, ended.done_counts) == (NOW, NOW, None, {"found": 2})
+    assert Sighting(since=back(hours=-5)).begun(NOW).since == NOW, "the future was recorded by a wrong clock"
+
+
+def test_the_newest_late_ones_are_listed_and_all_are_counted() -> None:
+    found = Sighting(since=back(days=3))
+    for number in range(LISTED + 5):
+        found = found.with_late(commented(number, back(days=2, minutes=number)), f"evt_{number}")
+    assert found.counts["late"] == LISTED + 5
+    assert [event_id for _, event_id in found.late] == [f"evt_{number}" for number in range(LISTED)]
+
+
+def test_what_webhooks_would_have_told_oldest_first() -> None:
+    new, old = comment(2, back(hours=1)), comment(1, back(days=40), edited=back(minutes=5))
+    ours = comment(3, back(hours=2), by_us=True)
+    fresh = issue(created=back(hours=3), text="Where do exports go?")
+    found = said(fresh, (old, ours, new), back(hours=4), OWN)
+    assert [(e.kind, e.at) for e in found] == [
+        ("issue_created", back(hours=3)), ("issue_commented", back(hours=1)), ("issue_commented", back(minutes=5)),
+    ]  # fmt: skip
+    assert [e.edited for e in found if isinstance(e, IssueCommented)] == [False, True]
+    assert said(issue(created=back(hours=3), text="Exports"), (), back(hours=4), OWN) == []
+    assert said(issue(created=back(hours=5), text="Where?"), (), back(hours=4), OWN) == []
+    assert said(issue(created=back(hours=3), text="Where?", reporter=OWN), (), back(hours=4), OWN) == []
+
+
+def test_known_is_the_same_version_however_it_came() -> None:
+    first, second = commented(1, back(days=5)), commented(2, back(hours=2))
+    known = Known([record(first), record(None), record(second, source="reconcile")])
+    assert first in known
+    assert second in known
+    assert commented(1, back(days=4)) not in known
+    created = IssueCreated(issues=("ECD-1",), project="ECD", summary="Export", text="Where?", at=NOW)
+    assert created not in known
+    assert created in Known([record(created)])
+
+
+def test_where_automation_rules_stand_in_for_webhooks_nothing_comes_twice() -> None:
+    for_one, for_newest = asked_for("7", "automation"), asked_for(None, "automation")
+    assert commented(7, back(minutes=1)) in Known([for_one])
+    assert commented(8, back(minutes=1)) not in Known([for_one])
+    assert commented(7, NOW + timedelta(hours=1)) not in Known([for_one]), "it was edited since"
+    assert commented(8, back(minutes=1)) in Known([for_newest])
+    assert commented(8, back(minutes=1)) not in Known([asked_for(None, "slack")])
