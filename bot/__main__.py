@@ -6,6 +6,10 @@ import argparse
 import os
 import signal
 import sys
+import threading
+
+LEFT_SECONDS = 1.5
+"""How long a thread may outlive a clean stop."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,8 +74,17 @@ def _run(_: argparse.Namespace) -> int:
     from bot.errors import UserError
     from bot.store.lock import DataFolderLocked
 
+    async def served() -> int:
+        code = await serve(settings)
+        # All is stored and said. Python would now wait for every thread of the loop's pool, and one that asks a silent
+        # name server cannot be ended.
+        last = threading.Timer(LEFT_SECONDS, os._exit, (code,))
+        last.daemon = True
+        last.start()
+        return code
+
     try:
-        return asyncio.run(serve(settings))
+        return asyncio.run(served())
     except DataFolderLocked as error:
         print(str(error), file=sys.stderr)
         return 3

@@ -137,3 +137,14 @@ async def test_38_a_standup_on_its_way_is_posted_once(stage: Stage, wire: Wire) 
     await until(lambda: "standup.posted" in stage.log)
     assert [r["action"] for r in await exported(stage, "audit")].count("standup.posted") == 1
     assert len(stage.slack.messages()) == before
+
+
+async def test_38_a_thread_that_hangs_does_not_keep_the_process(stage: Stage) -> None:
+    """As one does that asks for a name while the name server is silent: nobody can end it, and nobody waits for it."""
+    stage.program = ("-m", "tests.hostile.stuck")
+    await stage.start_bot()
+    assert (await stage.jira.deliver(question(stage, "ECD-1"))).status == 202
+    begun = time.monotonic()
+    assert await stage.stop_bot(seconds=60) == 0
+    assert time.monotonic() - begun < PROMISED
+    clean(stage.log)
