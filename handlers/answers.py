@@ -95,10 +95,21 @@ def pending_page(drafts: Sequence[Draft], *, site: str, team_url: str, now: date
     return _answer(paragraph(text(f"{head} for a decision", bold=True)), bullets(rows), *_more(count))
 
 
-def why_page(key: str, lines: Sequence[WhyLine], *, site: str, now: datetime, timezone: ZoneInfo) -> Message:
-    """What became of an issue's events, newest first."""
+def why_page(
+    key: str,
+    lines: Sequence[WhyLine],
+    *,
+    site: str,
+    now: datetime,
+    timezone: ZoneInfo,
+    archived: datetime | None = None,
+) -> Message:
+    """What became of an issue's events, newest first. `archived`: closed events before this are kept elsewhere."""
+    older = ""
+    if archived is not None:
+        older = f"What was over before {archived:%Y-%m-%d} is archived: python -m bot export webhook_events"
     if not lines:
-        return whisper(f"No event of {key} has come in. Is its project in the webhook's filter?")
+        return whisper(older or f"No event of {key} has come in. Is its project in the webhook's filter?")
     rows = [
         (
             text(clock(line.at, now, timezone), bold=True),
@@ -109,7 +120,7 @@ def why_page(key: str, lines: Sequence[WhyLine], *, site: str, now: datetime, ti
         for line in lines[:MAX_ROWS]
     ]
     head = paragraph(text("What became of the events of ", bold=True), link(issue_url(site, key), key, bold=True))
-    return _answer(head, bullets(rows), *_more(len(lines)))
+    return _answer(head, bullets(rows), *_more(len(lines)), *([context(older)] if older else []))
 
 
 def health_page(lines: Sequence[HealthLine]) -> Message:

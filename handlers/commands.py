@@ -21,7 +21,9 @@ from bot.log import get_logger
 from bot.people import Verdict
 from bot.store import StoreUnavailable
 from bot.workflow import (
+    LAST_EVENTS,
     Actor,
+    archived_until,
     health,
     mode,
     pause,
@@ -235,8 +237,14 @@ async def _draft(asked: Asked) -> str:
 
 async def _why(asked: Asked) -> Message:
     ctx, key = asked.ctx, _key(asked, "/pmagent why ECD-142")
+    lines = await why(ctx, key)
     return answers.why_page(
-        key, await why(ctx, key), site=ctx.settings.site, now=ctx.clock.now(), timezone=ctx.settings.timezone
+        key,
+        lines,
+        site=ctx.settings.site,
+        now=ctx.clock.now(),
+        timezone=ctx.settings.timezone,
+        archived=await archived_until(ctx) if len(lines) < LAST_EVENTS else None,  # a full list does not reach back
     )
 
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bot.settings import Settings
+    from bot.store.archive.listing import Listed
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,23 @@ def store(settings: Settings) -> list[Line]:
         try:
             count, head = opened.audit_head_now()
             lines = [_writable(folder, f"{folder} opens; {count} audit records" + (f", head {head}" if head else ""))]
-            newest = max((str(r["at"]) for r in opened.records("webhook_events") if r.get("at")), default=None)
+            newest = next((str(r["at"]) for r in opened.newest("webhook_events")), None)
+            lines += _archives(opened.engine.archives, folder)
         finally:
             opened.close_now()
     except UserError as error:
         return [Line("store", False, str(error), "restore a backup: python -m bot restore FILE")]
     when = f"the newest event came {_ago(newest)}" if newest else "no event has come yet"
     return [*lines, Line("events", True, when)]
+
+
+def _archives(archives: Sequence[Listed], folder: Path) -> list[Line]:
+    """Whether each archive is there and is the file that was closed."""
+    wrong = [text for one in archives if (text := one.wrong(folder))]
+    if wrong:
+        mend = "put it back from a backup: tar xzf BACKUP archive/NAME in the data folder"
+        return [Line("archive", False, text, mend) for text in wrong]
+    return [Line("archive", True, f"{len(archives)} whole, up to {archives[-1].until[:10]}")] if archives else []
 
 
 def _new_folder(folder: Path) -> Line:

@@ -159,6 +159,10 @@ class TinyStore:
         picked = self.engine.select(table, equals, since=since)
         return _matching(table, Engine.read(table, picked), equals)
 
+    def newest(self, table: Table) -> Iterator[Record]:
+        """The record that came last; nothing for an empty table."""
+        return Engine.read(table, self.engine.select(table, {}, newest_first=True, limit=1))
+
     def history_now(self, table: Table, *, since: datetime | None = None) -> Iterator[Record]:
         """As `history`, one after another. Raises `ArchiveMissing` at once, `ArchiveDamaged` where it is met."""
         engine = self.engine

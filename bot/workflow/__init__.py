@@ -18,9 +18,11 @@ how it went). `bot.worker` calls first_look, answer, present, publish when due, 
 """
 
 from bot.workflow.controls import (
+    LAST_EVENTS,
     HealthLine,
     ModeSetting,
     WhyLine,
+    archived_until,
     expire,
     health,
     mode,
@@ -38,11 +40,13 @@ from bot.workflow.deciding import Actor, Lost, decide, refused, who_was_first
 from bot.workflow.records import load_draft
 
 __all__ = [
+    "LAST_EVENTS",
     "Actor",
     "HealthLine",
     "Lost",
     "ModeSetting",
     "WhyLine",
+    "archived_until",
     "decide",
     "expire",
     "health",

@@ -31,6 +31,10 @@ class ModeSetting:
     at: datetime | None
 
 
+LAST_EVENTS = 10
+"""Events of an issue that `why` tells of."""
+
+
 @dataclass(frozen=True)
 class WhyLine:
     """One event's outcome, for `/pmagent why`."""
@@ -162,7 +166,7 @@ async def request_draft(ctx: Context, key: str, by: Actor) -> str:
     return f"A draft for {issue.key} is being written; it will appear in the approvals channel."
 
 
-async def why(ctx: Context, key: str, limit: int = 10) -> list[WhyLine]:
+async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]:
     """What became of the last events of this issue, newest first."""
     events = await ctx.store.find("webhook_events", issue=key)
     lines = []
@@ -183,6 +187,12 @@ async def why(ctx: Context, key: str, limit: int = 10) -> list[WhyLine]:
     return lines
 
 
+async def archived_until(ctx: Context) -> datetime | None:
+    """Closed events before this time are in archives, where `why` does not look; None when there are no archives."""
+    until = (await ctx.store.totals()).archived_until
+    return datetime.fromisoformat(until) if until else None
+
+
 async def pending(ctx: Context) -> list[Draft]:
     """Drafts on which a person can decide, oldest first."""
     return sorted(await _open_drafts(ctx), key=lambda draft: draft.created)
@@ -191,7 +201,9 @@ async def pending(ctx: Context) -> list[Draft]:
 async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
     """Put a failed event back to work. Returns a sentence; raises `UserError` when there is nothing to retry."""
     record = await ctx.store.get("webhook_events", event_id)
-    if record is None or record["state"] != "failed":
+    if record is None:
+        raise UserError("This is so old that it was archived. Ask for a draft instead: /pmagent draft KEY")
+    if record["state"] != "failed":
         raise UserError("This was already tried again, or it has been answered meanwhile.")
     try:
         await ctx.store.commit(
