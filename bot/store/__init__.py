@@ -23,7 +23,7 @@ TABLES: tuple[Table, ...] = (
 )  # fmt: skip
 
 INDEXED: dict[Table, tuple[str, ...]] = {
-    "webhook_events": ("state", "issue", "comment", "keys"),
+    "webhook_events": ("state", "kind", "issue", "comment", "keys"),
     "agent_cycles": ("issue", "event_id"),
     "drafts": ("state", "issue_key", "event_id", "answered", "open"),
     "audit": ("draft_id", "event_id"),
@@ -162,7 +162,7 @@ class Store(Protocol):
         """
         ...
 
-    async def count(self, table: Table, **equals: Any) -> int:
+    async def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
         """How many records `find` would give; from the index alone where `INDEXED` has all of the fields."""
         ...
 

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from bot.store import TABLES, Condition, Delete, Put, Table
+from bot.store import TABLES, Condition, Delete, Put, Record, Table
 from bot.store.encoding import to_json
-from bot.store.index import Keys, keys_of, moment, seen_keys
-from bot.store.journal import body
+from bot.store.index import SHAPES, Entry
+from bot.store.reading import Reading
 from bot.store.sealing import Sealable
 
-Place = tuple[Table, str]
+Changed = tuple[Table, str]
+"""A record that a commit writes: its table and id."""
 
 
 class Ready(NamedTuple):
-    """A record ready to be written: its JSON, its `at`, what it is found by, and what `Unseen` finds it by (`seen`).
-
-    `text` None: it is deleted.
-    """
+    """A record ready to be written: its JSON and what the index takes of it. Both None: it is deleted."""
 
     text: bytes | None
-    at: float
-    keys: Keys
-    seen: tuple[str, ...] = ()
+    entry: Entry | None
 
 
 @dataclass
@@ -37,12 +34,11 @@ class Commit:
     `archive`: the record of the archive that it lists, if it moves records to one.
     """
 
-    changes: dict[Place, Ready]
+    changes: dict[Changed, Ready]
     expect: Sequence[Condition]
     audit: Sequence[Sealable]
     answer: Future[None] | asyncio.Future[None]
     loop: asyncio.AbstractEventLoop | None = None
-    written: dict[Place, Ready] = field(default_factory=dict)
     archive: Mapping[str, Any] | None = None
 
 
@@ -54,16 +50,16 @@ class Task:
     future: Future[Any]
 
 
-def ready(changes: Sequence[Put | Delete]) -> dict[Place, Ready]:
+def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
     """What a commit writes, by place: the last change of a record wins. Raises ValueError, TypeError."""
-    found: dict[Place, Ready] = {}
+    found: dict[Changed, Ready] = {}
     for change in changes:
         if change.table not in TABLES:
             raise ValueError(f"there is no table {change.table}")
         if change.table == "audit":
             raise ValueError("the audit trail only grows, through commit(audit=…)")
         if isinstance(change, Delete):
-            found[change.table, change.id] = Ready(None, 0.0, ())
+            found[change.table, change.id] = Ready(None, None)
             continue
         record_id = change.record.get("id")
         if not isinstance(record_id, str) or not record_id:
@@ -74,7 +70,7 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Place, Ready]:
 
 def made_ready(table: Table, record: Mapping[str, Any]) -> Ready:
     """One record, made ready."""
-    return Ready(to_json(record), moment(record.get("at")), keys_of(table, record), seen_keys(table, record))
+    return Ready(to_json(record), SHAPES[table].entry(record))
 
 
 def answer(group: Sequence[Commit], errors: Mapping[int, BaseException]) -> None:
@@ -102,7 +98,61 @@ def _settle(answers: Sequence[tuple[Future[None] | asyncio.Future[None], BaseExc
             future.set_exception(error)
 
 
-def body_of(written: Mapping[Place, Ready]) -> bytes:
-    """The journal line's middle for what a commit writes."""
-    puts = [(table, change.text) for (table, _), change in written.items() if change.text is not None]
-    return body(puts, [place for place, change in written.items() if change.text is None])
+class Group:
+    """Commits that are written and synced together: what those before mean for those after, and what is written.
+
+    `bodies`: the lines' middles. `written`: the commits that they are. `rows`: where those records are in the index
+    now, -1 for new ones.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self.bodies: list[bytes] = []
+        self.written: list[Commit] = []
+        self.rows: dict[Changed, int] = {}
+        self._reading = reading
+        self._pending: dict[Changed, Ready] = {}
+        self._holders: dict[str, list[Ready]] = {}
+
+    def record(self, table: Table, record_id: str) -> Record | None:
+        """The record as it will be after the commits so far."""
+        place = (table, record_id)
+        if place in self._pending:
+            text = self._pending[place].text
+            return None if text is None else json.loads(text)
+        self.rows[place], found = self._reading.row_and_record(table, record_id)
+        return found
+
+    def holder(self, keys: Sequence[str], since: float) -> Record | None:
+        """The first record that holds one of these keys, of what is durable and of the commits so far."""
+        found = self._reading.holder(keys, since)
+        if found is not None:
+            return found
+        for key in keys:
+            for change in self._holders.get(key, ()):
+                if change.text is not None and change.entry is not None and change.entry.at >= since:
+                    pending: Record = json.loads(change.text)
+                    return pending
+        return None
+
+    def take(self, commit: Commit) -> None:
+        """Write this, too."""
+        changes = commit.changes
+        if not changes:
+            return
+        puts: list[bytes] = []
+        gone: list[Changed] = []
+        for place, change in changes.items():
+            if place not in self.rows:
+                row = self._reading.row_of(*place)
+                # Whoever archives has just read the records that leave, thousands of them.
+                certain = row < 0 or commit.archive is not None
+                self.rows[place] = row if certain else self._reading.row_and_record(*place)[0]
+            self._pending[place] = change
+            if change.text is None or change.entry is None:
+                gone.append(place)
+                continue
+            puts.append(b'["%s",%s]' % (place[0].encode(), change.text))
+            for key in change.entry.seen:
+                self._holders.setdefault(key, []).append(change)
+        self.bodies.append(b'"put":[%s]' % b",".join(puts) + (b',"del":' + to_json(gone) if gone else b""))
+        self.written.append(commit)

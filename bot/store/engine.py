@@ -9,43 +9,48 @@ and only then answers. When the write fails, the whole group is answered `StoreU
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from bot.clock import Clock
 from bot.store import Audit, Condition, Conflict, Delete, Expect, Put, Record, StoreUnavailable, Table, Unseen
 from bot.store.archive.listing import PREFIX, Listed, listed
-from bot.store.commits import Commit, Place, Ready, Task, answer, body_of, made_ready, ready
+from bot.store.commits import Changed, Commit, Group, Ready, Task, answer, made_ready, ready
 from bot.store.compaction import Compaction, Transform, worth_it
 from bot.store.encoding import to_json
-from bot.store.index import SEEN, Index, Keys, keys_of, moment
-from bot.store.journal import Journal, Line, Spot
+from bot.store.index import Index, moment
+from bot.store.journal import Journal, Line, Place, Spot
+from bot.store.reading import Picked, Reading
 from bot.store.sealing import Sealable
 from bot.store.tally import Tally
+
+__all__ = ["Engine", "Picked"]
 
 MAX_GROUP = 2000
 """Commits in one write, at most."""
 RETRY_COMPACTION = 300.0
 """Seconds after a compaction that failed."""
+_SHOWN_AT_ONCE = 100  # commits for which readers wait, at most
 log = logging.getLogger("pmagent.store")
-Picked = tuple[Journal | None, list[tuple[str, Spot]]]
 
 
-class Engine:
-    """An open journal with its index. `get`, `select` and `read` may be called from any thread."""
+class Engine(Reading):
+    """An open journal with its index."""
 
     def __init__(self, journal: Journal | None, *, clock: Clock, read_only: bool) -> None:
         """Raises `Damaged`. `journal` None: an empty store (only with `read_only`)."""
+        super().__init__()
         self.clock = clock
         self.read_only = read_only
-        self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[Commit | Task | None] = queue.SimpleQueue()
         self._closed = False
         self._gate = threading.Lock()
@@ -60,13 +65,19 @@ class Engine:
 
     def _load(self, journal: Journal | None) -> Index:
         index = Index()
-        if journal is not None:
-            for line in journal.replay():
+        if journal is None:
+            return index
+        collecting = gc.isenabled()
+        gc.disable()  # millions of documents come and go, none of them in a cycle
+        try:
+            for line in journal.replay(orjson.loads):
                 index.load(line)
                 self._count(line)
-            if not self.read_only:
-                self.kept_aside = journal.cut_tail()
-        index.finish()
+        finally:
+            if collecting:
+                gc.enable()
+        if not self.read_only:
+            self.kept_aside = journal.cut_tail()
         return index
 
     def _count(self, line: Line) -> None:
@@ -79,9 +90,7 @@ class Engine:
 
     def _adopt(self, journal: Journal | None, index: Index) -> None:
         """Readers see this journal from here on. The audit trail goes on from its last record, or the archives'."""
-        names = [name for name in index.tables["state"].rows if name.startswith(PREFIX)]
-        spots = [(name, index.tables["state"].spot(name)) for name in names]
-        archives = listed(journal.record("state", name, spot) for name, spot in spots if journal and spot)
+        archives = listed(self.read("state", Picked(journal, index.tables["state"].pick({}))))
         with self._lock:
             self._journal, self.index, self.archives = journal, index, archives
         ends = [(one.audit["last"], one.audit["head"]) for one in self.archives if one.audit["last"]]
@@ -102,58 +111,7 @@ class Engine:
     def closed(self) -> bool:
         return self._closed
 
-    # Reading
-
-    def get(self, table: Table, record_id: str) -> Record | None:
-        with self._lock:
-            spot = self.index.tables[table].spot(record_id)
-            journal = self._journal
-        return None if spot is None or journal is None else journal.record(table, record_id, spot)
-
-    def select(self, table: Table, equals: Mapping[str, Any], **how: Any) -> Picked:
-        """Where the records are that may match (see `TableIndex.pick`), as of now; `read` gives them."""
-        with self._lock:
-            return self._journal, self.index.tables[table].pick(equals, **how)
-
-    def order(self, table: Table, record_id: str) -> int | None:
-        """The record's place in the order of first insertion."""
-        with self._lock:
-            return self.index.tables[table].rows.get(record_id)
-
-    def history(self, table: Table, since: datetime | None = None) -> tuple[tuple[Listed, ...], Picked]:
-        """The archives, and where the table's records are that are in none of them, of one moment."""
-        with self._lock:
-            return self.archives, (self._journal, self.index.tables[table].pick({}, since=since))
-
-    def size(self, table: Table) -> int:
-        with self._lock:
-            return len(self.index.tables[table].rows)
-
-    def remembered(self) -> int:
-        """How many keys of deliveries are in memory."""
-        with self._lock:
-            return len(self.index.tables[SEEN[0]].seen)
-
-    @staticmethod
-    def read(table: Table, picked: Picked) -> Iterator[Record]:
-        """The records that `select` found, in its order."""
-        journal, places = picked
-        if journal is None:
-            return
-        for record_id, spot in places:
-            yield journal.record(table, record_id, spot)
-
-    def holder(self, key: str, since: float) -> Record | None:
-        """The first record that holds a delivery's key and is not older than `since`."""
-        with self._lock:
-            journal, places = self._journal, self.index.tables[SEEN[0]].holders(key)
-        for record in self.read(SEEN[0], (journal, places)):
-            if moment(record.get("at")) >= since and key in record[SEEN[1]]:
-                return record
-        older = self.get("keys", key)
-        return older if older is not None and moment(older.get("at")) >= since else None
-
-    # Writing, from the callers' side
+    # From the callers' side
 
     def submit(
         self,
@@ -212,11 +170,7 @@ class Engine:
             raise
 
     def take_out(
-        self,
-        journal: Journal,
-        places: Sequence[tuple[Table, str, Spot]],
-        put: Put | None,
-        audit: Sequence[Audit],
+        self, journal: Journal, places: Sequence[tuple[Table, str, Place]], put: Put | None, audit: Sequence[Audit]
     ) -> bool:
         """Delete these records, also of the audit trail, and `put` the archive that has them, in one journal line.
 
@@ -226,10 +180,10 @@ class Engine:
         def out() -> bool:
             if self._journal is not journal:
                 return False
-            if any(self.index.tables[table].spot(record_id) != spot for table, record_id, spot in places):
+            if any(self.index.tables[table].spot(record_id) != place for table, record_id, place in places):
                 return False
             done: Future[None] = Future()
-            gone = {(table, record_id): Ready(None, 0.0, ()) for table, record_id, _ in places}
+            gone = {(table, record_id): Ready(None, None) for table, record_id, _ in places}
             commit = Commit({**ready([put] if put else ()), **gone}, (), [Sealable.of(entry) for entry in audit], done)
             commit.archive = put.record if put else None
             self._write([commit])
@@ -259,7 +213,7 @@ class Engine:
         if self._writer.is_alive():
             self._writer.join()
 
-    # Writing, on the writer's thread
+    # On the writer's thread
 
     def _write_forever(self) -> None:
         while True:
@@ -285,42 +239,35 @@ class Engine:
         except BaseException as error:  # handed to whoever waits for it
             task.future.set_exception(error)
 
-    def _write(self, group: list[Commit]) -> None:
+    def _write(self, commits: list[Commit]) -> None:
         """One group: decide, write, sync, show, answer."""
-        seq, head = self.seq, self.head
+        before = self.seq, self.head
         at = self._now()
         answers: dict[int, BaseException] = {}
+        sealed: list[Record] = []
         try:
-            pending: dict[Place, Ready] = {}
-            bodies: list[bytes] = []
-            writers: list[Commit] = []
-            sealed: list[Record] = []
-            for position, commit in enumerate(group):
-                conflict = self._conflict(commit, pending)
+            group = Group(self)
+            for position, commit in enumerate(commits):
+                conflict = self._conflict(commit, group)
                 if conflict:
                     answers[position] = conflict
                     continue
-                commit.written = dict(commit.changes)
                 for entry in commit.audit:
                     record = self._seal(entry, at)
                     sealed.append(record)
-                    commit.written["audit", record["id"]] = made_ready("audit", record)
-                pending.update(commit.written)
-                if commit.written:
-                    writers.append(commit)
-                    bodies.append(body_of(commit.written))
-            if bodies:
-                old = {place: self._keys(place) for commit in writers for place in commit.written}
-                self._show(writers, self.journal.append(bodies), old)
+                    commit.changes["audit", record["id"]] = made_ready("audit", record)
+                group.take(commit)
+            if group.bodies:
+                self._show(group, self.journal.append(group.bodies))
                 for record in sealed:
                     self.tally.take(record)
         except BaseException as error:  # every caller of the group gets it; the writer lives on
-            self.seq, self.head = seq, head
+            self.seq, self.head = before
             if not isinstance(error, StoreUnavailable):
                 log.exception("the store's writer failed")
                 error = StoreUnavailable(f"the store failed: {error}")
-            answers = dict.fromkeys(range(len(group)), error)
-        answer(group, answers)
+            answers = dict.fromkeys(range(len(commits)), error)
+        answer(commits, answers)
 
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -330,19 +277,15 @@ class Engine:
         self.seq, self.head = record["seq"], record["hash"]
         return record
 
-    def _conflict(self, commit: Commit, pending: Mapping[Place, Ready]) -> Conflict | None:
+    def _conflict(self, commit: Commit, group: Group) -> Conflict | None:
         for expect in commit.expect:
             if isinstance(expect, Unseen):
-                record = self._first_seen(expect, pending)
-                if record is not None:
-                    return Conflict(expect, record)
+                since = moment(expect.since.isoformat())
+                found = group.holder(expect.keys, since)
+                if found is not None:
+                    return Conflict(expect, found)
                 continue
-            place = (expect.table, expect.id)
-            if place in pending:
-                text = pending[place].text
-                found: Record | None = None if text is None else json.loads(text)
-            else:
-                found = self.get(*place)
+            found = group.record(expect.table, expect.id)
             if expect.fields is None:
                 if found is not None:
                     return Conflict(expect, found)
@@ -350,42 +293,31 @@ class Engine:
                 return Conflict(expect, found)
         return None
 
-    def _first_seen(self, unseen: Unseen, pending: Mapping[Place, Ready]) -> Record | None:
-        since = moment(unseen.since.isoformat())
-        for key in unseen.keys:
-            record = self.holder(key, since)
-            if record is not None:
-                return record
-        keys = set(unseen.keys)
-        for change in pending.values():
-            if change.text is not None and change.at >= since and not keys.isdisjoint(change.seen):
-                found: Record = json.loads(change.text)
-                return found
-        return None
+    def _show(self, group: Group, spots: Sequence[Spot]) -> None:
+        for start in range(0, len(spots), _SHOWN_AT_ONCE):
+            part = slice(start, start + _SHOWN_AT_ONCE)
+            with self._lock:
+                for commit, spot in zip(group.written[part], spots[part], strict=True):
+                    self._show_one(commit.changes, spot, group.rows)
+                    if commit.archive is not None:
+                        self.archives = listed((*(one.record() for one in self.archives), commit.archive))
+        self.shown_head = (self.seq, self.head)
 
-    def _keys(self, place: Place) -> Keys:
-        """What the record that is durable now is found by (read before the lock is taken: reading is slow)."""
-        found = self.get(*place)
-        return keys_of(place[0], found) if found else ()
-
-    def _show(self, writers: list[Commit], spots: list[Spot], old: dict[Place, Keys]) -> None:
-        archives = self.archives
-        for commit in writers:
-            if commit.archive is not None:
-                archives = listed((*(one.record() for one in archives), commit.archive))
-        with self._lock:
-            self.archives = archives
-            for commit, spot in zip(writers, spots, strict=True):
-                for place, change in commit.written.items():
-                    table, record_id = place
-                    if change.text is None:
-                        self.index.tables[table].remove(record_id, old[place])
-                    else:
-                        self.index.tables[table].place(record_id, change.at, change.keys, spot, old[place])
-                        self.index.tables[table].see(record_id, change.at, change.seen)
-                    old[place] = change.keys
-                    self.index.puts += 1
-            self.shown_head = (self.seq, self.head)
+    def _show_one(self, changes: Mapping[Changed, Ready], spot: Spot, rows: dict[Changed, int]) -> None:
+        nth = 0
+        for place, (_, entry) in changes.items():
+            table, row = self.index.tables[place[0]], rows[place]
+            if entry is None:
+                if row >= 0:
+                    table.remove(row)
+                rows[place] = -1
+                continue
+            if row >= 0:
+                table.update(row, entry, spot, nth)
+            else:
+                rows[place] = table.insert(entry, spot, nth)
+            nth += 1
+        self.index.puts += len(changes)
 
     def _compact_if_worth_it(self) -> None:
         """Start a compaction beside the running writer; `_take_over` ends it on the writer's thread."""
@@ -401,7 +333,7 @@ class Engine:
 
     def _compact_aside(self, journal: Journal, compaction: Compaction) -> None:
         try:
-            compaction.copy()
+            compaction.copy_beside(lambda: self._closed)
         except (OSError, StoreUnavailable) as error:
             self._give_up(compaction, error)
             return
@@ -417,7 +349,7 @@ class Engine:
             self._compacting = False
             return
         try:
-            compaction.follow(journal)
+            compaction.follow()
             self._adopt(*compaction.finish())
             self._compacting = False
         except (OSError, StoreUnavailable) as error:

@@ -1,42 +1,45 @@
-"""Where each record is: positions in the journal and the few fields that are looked up, never the documents.
+"""Where each record is, and what it is found by: arrays over the rows of a table, never a document, never an id's text.
 
-Per record: its id, a place in four arrays, and one entry per indexed field that has a value. The order of the arrays
-is the order of first insertion, which is what `find` promises.
+A row is a record's number in the order of first insertion, which is what `find` promises. Where a field is indexed
+(`INDEXED`), it is kept in a column: `Hashes` for values of which there are many, `Codes` for those of which there are
+few, a dict for the lists of a small table. About 70 bytes a record in all.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from bot.store import INDEXED, REMEMBERED, TABLES, Table
-from bot.store.journal import Line, Spot
+from bot.store import INDEXED, TABLES, Table
+from bot.store.columns import Codes, Hashes, is_plain
+from bot.store.journal import Line, Place, Spot
+from bot.store.seen import Seen
 
-Keys = tuple[tuple[str, Any], ...]
-"""The indexed (field, value) pairs of one record; a list has one pair per member."""
+FEW_VALUES: frozenset[tuple[str, str]] = frozenset({
+    ("webhook_events", "state"), ("webhook_events", "kind"), ("drafts", "state"), ("drafts", "open"),
+    ("messages", "pending"),
+})  # fmt: skip
+LISTS: frozenset[tuple[str, str]] = frozenset({("development", "keys")})
+SEEN: tuple[Table, str] = ("webhook_events", "keys")
+"""The field that `Unseen` looks up."""
 
-
-def keys_of(table: Table, record: Mapping[str, Any]) -> Keys:
-    """What `record` is found by. None is not indexed: nobody looks for it, and most audit records have one."""
-    found: list[tuple[str, Any]] = []
-    for name in INDEXED[table]:
-        if (table, name) == SEEN:
-            continue
-        value = record.get(name)
-        if isinstance(value, list | tuple):
-            found += [(name, member) for member in dict.fromkeys(value) if isinstance(member, str)]
-        elif isinstance(value, str | int | float):
-            found.append((name, value))
-    return tuple(found)
+NEVER = float("-inf")
+_BLOCK = 1024  # rows that share their latest time, so that `since` skips what is old
+_RARE = 512  # with so few rows of one state, looking at those is quicker than following an issue's chain
 
 
-def seen_keys(table: Table | str, record: Mapping[str, Any]) -> tuple[str, ...]:
-    """What `Unseen` finds the record by."""
-    found = record.get(SEEN[1]) if table == SEEN[0] else None
-    return tuple(key for key in found if isinstance(key, str)) if isinstance(found, list | tuple) else ()
+class Entry(NamedTuple):
+    """What the index takes of one record: its time in seconds, and hashes and values in the order of the columns."""
+
+    at: float
+    id: int
+    hashed: tuple[int | None, ...]
+    coded: tuple[Any, ...]
+    lists: tuple[tuple[str, ...], ...]
+    seen: tuple[str, ...]
 
 
 def moment(text: object) -> float:
@@ -45,129 +48,197 @@ def moment(text: object) -> float:
         try:
             at = datetime.fromisoformat(text)
         except ValueError:
-            return float("-inf")
+            return NEVER
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    return float("-inf")
+    return NEVER
 
 
-_DAY = 86400.0
-SEEN: tuple[Table, str] = ("webhook_events", "keys")
-"""The field that `Unseen` looks up."""
+class Shape:
+    """Which columns a table has."""
+
+    def __init__(self, table: Table) -> None:
+        names = [name for name in INDEXED[table] if (table, name) != SEEN]
+        self.coded = tuple(name for name in names if (table, name) in FEW_VALUES)
+        self.lists = tuple(name for name in names if (table, name) in LISTS)
+        self.hashed = tuple(name for name in names if name not in self.coded and name not in self.lists)
+        self.seen = SEEN[1] if table == SEEN[0] else None
+
+    def entry(self, record: Mapping[str, Any]) -> Entry:
+        """What is kept of a record with an `id`."""
+        get = record.get
+        return Entry(
+            moment(get("at")),
+            hash(record["id"]) or 1,
+            tuple([_hash(get(name)) for name in self.hashed]),
+            tuple([get(name) for name in self.coded]) if self.coded else (),
+            tuple([_texts(get(name)) for name in self.lists]) if self.lists else (),
+            _texts(get(self.seen)) if self.seen else (),
+        )
 
 
-class Seen:
-    """Who holds a key, for as long as it is remembered: rows by the key's hash, in one dict for each day.
+def _hash(value: Any) -> int | None:
+    """None for a value that cannot be looked up by its hash."""
+    if type(value) is str:
+        return hash(value) or 1
+    return Hashes.of(value) if value is None or is_plain(value) else None
 
-    The time is that of the newest record, not a clock's: what is three days older than it is dropped, a day at a time.
-    """
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        return (value,) if isinstance(value, str) else ()
+    return tuple(dict.fromkeys(member for member in value if isinstance(member, str)))
+
+
+SHAPES: dict[Table, Shape] = {table: Shape(table) for table in TABLES}
+
+
+class Lists:
+    """Rows by the members of a list, for a small table."""
 
     def __init__(self) -> None:
-        self._days: dict[int, dict[int, tuple[int, ...]]] = {}
-        self._oldest = 0
+        self._members: dict[int, tuple[str, ...]] = {}
+        self.rows: dict[str, set[int]] = {}
 
-    def add(self, keys: Iterable[str], at: float, row: int) -> None:
-        """Remember that the record in this row holds these keys."""
-        if at == float("-inf"):
-            return
-        number = int(at // _DAY)
-        if number < self._oldest:
-            return
-        day = self._days.get(number)
-        if day is None:
-            day = self._days[number] = {}
-            self._oldest = int((max(self._days) * _DAY - REMEMBERED.total_seconds()) // _DAY)
-            for old in [old for old in self._days if old < self._oldest]:
-                del self._days[old]
-        for key in keys:
-            rows = day.get(hash(key), ())
-            if row not in rows:
-                day[hash(key)] = (*rows, row)
+    def put(self, row: int, members: tuple[str, ...]) -> None:
+        for member in self._members.pop(row, ()):
+            self.rows[member].discard(row)
+            if not self.rows[member]:
+                del self.rows[member]
+        if members:
+            self._members[row] = members
+        for member in members:
+            self.rows.setdefault(member, set()).add(row)
+
+
+class Places:
+    """Where some records are, in order: each line's offset and length, and which of its puts. Length 0: there is none.
+
+    Three arrays: a tuple for each of a million records would take 150 MB.
+    """
+
+    __slots__ = ("_nths", "_offsets", "_sizes")
+
+    def __init__(self, offsets: Sequence[int], sizes: Sequence[int], nths: Sequence[int]) -> None:
+        self._offsets = offsets
+        self._sizes = sizes
+        self._nths = nths
 
     def __len__(self) -> int:
-        return sum(len(day) for day in self._days.values())
+        return len(self._offsets)
 
-    def rows(self, key: str) -> list[int]:
-        """Rows of the records that may hold the key, in order of first insertion."""
-        found: list[int] = []
-        for day in self._days.values():
-            found += day.get(hash(key), ())
-        return sorted(found)
+    def __iter__(self) -> Iterator[Place]:
+        return (place for place in zip(self._offsets, self._sizes, self._nths, strict=True) if place[1])
 
 
 class TableIndex:
-    """One table. While `loading`, the field index is left until `finish`: then every record has its last values."""
+    """One table. Not safe for threads: the writer changes it, and readers take the engine's lock."""
 
-    def __init__(self, fields: Iterable[str]) -> None:
-        self.rows: dict[str, int] = {}
-        self._ids: list[str | None] = []
+    def __init__(self, table: Table) -> None:
+        self.shape = SHAPES[table]
+        self.alive = 0
+        self.seen = Seen()
         self._offsets = array("Q")
         self._sizes = array("I")
+        self._nths = array("I")
         self._ats = array("d")
-        self._by: dict[str, dict[Any, list[int]]] = {name: {} for name in fields}
-        self.seen = Seen()
-        self._loading: dict[str, Keys] | None = {}
+        self._latest = array("d")
+        self._ids = Hashes()
+        self._hashed = {name: Hashes() for name in self.shape.hashed}
+        self._coded = {name: Codes() for name in self.shape.coded}
+        self._lists = {name: Lists() for name in self.shape.lists}
+        self._hash_columns = tuple(self._hashed.values())
+        self._code_columns = tuple(self._coded.values())
+        self._list_columns = tuple(self._lists.values())
 
-    def place(self, record_id: str, at: float, keys: Keys, spot: Spot, old: Keys = ()) -> None:
-        """Insert or move a record. `old`: the keys it had (needed only after `finish`)."""
-        row = self.rows.get(record_id)
-        if row is None:
-            row = self.rows[record_id] = len(self._ids)
-            self._ids.append(record_id)
-            self._offsets.append(spot[0])
-            self._sizes.append(spot[1])
-            self._ats.append(at)
-        else:
-            self._offsets[row], self._sizes[row], self._ats[row] = spot[0], spot[1], at
-        if self._loading is not None:
-            if keys:
-                self._loading[record_id] = keys
-            else:
-                self._loading.pop(record_id, None)
-        elif keys != old:
-            self._unlist(row, old)
-            for name, value in keys:
-                self._by[name].setdefault(value, []).append(row)
+    def row_of(self, record_id: int) -> int:
+        """The row of a record by the hash of its id, or -1. Where it must be certain, `rows_of` and the record."""
+        return self._ids.first(record_id)
 
-    def remove(self, record_id: str, old: Keys = ()) -> None:
-        """Forget a record; absent is fine."""
-        row = self.rows.pop(record_id, None)
-        if row is None:
-            return
-        self._ids[row] = None
-        if self._loading is not None:
-            self._loading.pop(record_id, None)
-        else:
-            self._unlist(row, old)
+    def rows_of(self, record_id: int) -> list[int]:
+        """The rows that may be of a record with this hash: one but for a chance of 1 in 10^13."""
+        return list(self._ids.rows(record_id))
 
-    def _unlist(self, row: int, keys: Keys) -> None:
-        for name, value in keys:
-            rows = self._by[name][value]
-            rows.remove(row)
-            if not rows:
-                del self._by[name][value]
+    def spot(self, record_id: str) -> Place | None:
+        """Where a record is, by the hash of its id; None when there is none."""
+        row = self._ids.first(hash(record_id) or 1)
+        return None if row < 0 else self.place_of(row)
 
-    def finish(self) -> None:
-        """Build the field index; from here on `place` and `remove` keep it."""
-        loading, self._loading = self._loading, None
-        for record_id, keys in (loading or {}).items():
-            for name, value in keys:
-                self._by[name].setdefault(value, []).append(self.rows[record_id])
+    def place_of(self, row: int) -> Place:
+        return self._offsets[row], self._sizes[row], self._nths[row]
 
-    def see(self, record_id: str, at: float, keys: Iterable[str]) -> None:
-        """Remember the keys of a record that was placed."""
-        self.seen.add(keys, at, self.rows[record_id])
+    def at_of(self, row: int) -> float:
+        return self._ats[row]
 
-    def holders(self, key: str) -> list[tuple[str, Spot]]:
-        """Ids and places of the records that may hold a key, in order of first insertion; the caller checks them."""
-        return [
-            (record_id, (self._offsets[row], self._sizes[row]))
-            for row in self.seen.rows(key)
-            if (record_id := self._ids[row]) is not None
-        ]
+    def last(self) -> Place | None:
+        """Where the record is that was inserted last."""
+        for row in range(len(self._sizes) - 1, -1, -1):
+            if self._sizes[row]:
+                return self.place_of(row)
+        return None
 
-    def spot(self, record_id: str) -> Spot | None:
-        row = self.rows.get(record_id)
-        return None if row is None else (self._offsets[row], self._sizes[row])
+    def insert(self, entry: Entry, spot: Spot, nth: int) -> int:
+        """A new record; its row."""
+        at, record_id, hashed, coded, lists, seen = entry
+        row = len(self._sizes)
+        self._offsets.append(spot[0])
+        self._sizes.append(spot[1])
+        self._nths.append(nth)
+        self._ats.append(at)
+        if not row % _BLOCK:
+            self._latest.append(at)
+        elif at > self._latest[-1]:
+            self._latest[-1] = at
+        self._ids.append(record_id)
+        for column, value in zip(self._hash_columns, hashed, strict=True):
+            column.append(value or 0)
+            if value is None:
+                column.odd.add(row)
+        for codes, value in zip(self._code_columns, coded, strict=True):
+            codes.append(codes.of(value))
+        for members, texts in zip(self._list_columns, lists, strict=True):
+            members.put(row, texts)
+        if seen:
+            self.seen.add(seen, at, row)
+        self.alive += 1
+        return row
+
+    def update(self, row: int, entry: Entry, spot: Spot, nth: int) -> None:
+        """A record of this row is elsewhere now, and may have other values."""
+        self._offsets[row], self._sizes[row], self._nths[row] = spot[0], spot[1], nth
+        if self._ats[row] != entry.at:
+            self._ats[row] = entry.at
+            block = row // _BLOCK
+            self._latest[block] = max(self._latest[block], entry.at)
+        for column, value in zip(self._hash_columns, entry.hashed, strict=True):
+            if value is None:
+                column.odd.add(row)
+            elif column.odd:
+                column.odd.discard(row)
+            if column.hashes[row] != (value or 0):
+                column.put(row, value or 0)
+        for codes, value in zip(self._code_columns, entry.coded, strict=True):
+            code = codes.of(value)
+            if codes.codes[row] != code:
+                codes.put(row, code)
+        for members, texts in zip(self._list_columns, entry.lists, strict=True):
+            members.put(row, texts)
+        if entry.seen:
+            self.seen.add(entry.seen, entry.at, row)
+
+    def remove(self, row: int) -> None:
+        """Forget a record. Its row stays empty."""
+        self._sizes[row] = 0
+        self._ats[row] = NEVER
+        self._ids.clear(row)
+        for column in self._hash_columns:
+            column.clear(row)
+        for codes in self._code_columns:
+            codes.put(row, 0)
+        for members in self._list_columns:
+            members.put(row, ())
+        self.alive -= 1
+
+    # Looking up
 
     def pick(
         self,
@@ -177,59 +248,121 @@ class TableIndex:
         until: datetime | None = None,
         newest_first: bool = False,
         limit: int | None = None,
-    ) -> list[tuple[str, Spot]]:
-        """Ids and places of the records that may match, in order of first insertion; the caller checks them.
+    ) -> Places:
+        """Where the records are that may match, in order of first insertion; the caller checks them.
 
         `since`, `until`: only records whose `at` is not earlier, not later.
-
-        `limit` is kept only where the index decides alone: the caller may get more.
+        `limit` is kept only where the index alone decides: the caller may get more.
         """
-        listed: list[list[int]] = [
-            self._by[name].get(value, []) for name, value in equals.items() if name in self._by and value is not None
-        ]
-        rows: Sequence[int] = range(len(self._ids))
-        if listed:
-            shortest = min(listed, key=len)
-            rows = sorted(shortest)
-        if newest_first:
-            rows = rows[::-1]
-        floor = moment(since.isoformat()) if since else float("-inf")
-        ceiling = moment(until.isoformat()) if until else float("inf")
-        found = (
-            (record_id, (self._offsets[row], self._sizes[row]))
-            for row in rows
-            if (record_id := self._ids[row]) is not None and floor <= self._ats[row] <= ceiling
+        rows, exact = self._rows(equals, newest_first=newest_first)
+        rows = self._between(rows, since, until)
+        if isinstance(rows, range) and limit is None:
+            step = -1 if newest_first else 1
+            return Places(self._offsets[::step], self._sizes[::step], self._nths[::step])
+        sizes = self._sizes
+        found = array("I", islice((row for row in rows if sizes[row]), limit if exact else None))
+        return Places(
+            array("Q", [self._offsets[row] for row in found]),
+            array("I", [sizes[row] for row in found]),
+            array("I", [self._nths[row] for row in found]),
         )
-        decided = len(listed) == len(equals) <= 1
-        return list(islice(found, limit if decided else None))
+
+    def count(self, equals: Mapping[str, Any], *, since: datetime | None = None) -> int | None:
+        """How many records match; None where the index alone cannot tell."""
+        if not equals and since is None:
+            return self.alive
+        rows, exact = self._rows(equals)
+        if not exact:
+            return None
+        return sum(1 for row in self._between(rows, since, None) if self._sizes[row])
+
+    def _rows(self, equals: Mapping[str, Any], *, newest_first: bool = False) -> tuple[Iterable[int], bool]:
+        """Rows that may match, and whether they are known to. A range: all."""
+        hashed: list[tuple[Hashes, int]] = []
+        coded: list[tuple[Codes, int]] = []
+        listed: list[set[int]] = []
+        exact = True
+        for name, value in equals.items():
+            if not is_plain(value):
+                exact = False
+            elif name in self._hashed and not self._hashed[name].odd:
+                hashed.append((self._hashed[name], Hashes.of(value)))
+            elif name in self._coded and not self._coded[name].has_odd:
+                coded.append((self._coded[name], self._coded[name].asked(value)))
+            elif name in self._lists and isinstance(value, str):
+                listed.append(self._lists[name].rows.get(value, set()))
+            else:
+                exact = False
+        rows: Iterable[int]
+        rarest = min((codes.counts[code], n) for n, (codes, code) in enumerate(coded)) if coded else None
+        if listed:
+            rows = sorted(set.intersection(*listed), reverse=newest_first)
+        elif hashed and (rarest is None or rarest[0] > _RARE):
+            column, wanted = hashed.pop(0)
+            rows = column.rows(wanted)
+            if not newest_first:
+                rows = reversed(list(rows))
+        elif rarest is not None:
+            codes, code = coded.pop(rarest[1])
+            rows = codes.rows(code, newest_first=newest_first)
+        else:
+            every = range(len(self._sizes))
+            return every[::-1] if newest_first else every, exact
+        for column, wanted in hashed:
+            rows = _where(column.hashes, wanted, rows)
+        for codes, code in coded:
+            rows = _where(codes.codes, code, rows)
+        return rows, exact
+
+    def _between(self, rows: Iterable[int], since: datetime | None, until: datetime | None) -> Iterable[int]:
+        ats = self._ats
+        if since is not None:
+            floor = moment(since.isoformat())
+            rows = (
+                row for row in (self._recent(rows, floor) if isinstance(rows, range) else rows) if ats[row] >= floor
+            )
+        if until is not None:
+            ceiling = moment(until.isoformat())
+            rows = (row for row in rows if ats[row] <= ceiling)
+        return rows
+
+    def _recent(self, rows: range, floor: float) -> Iterator[int]:
+        """All rows but those of blocks that are older as a whole."""
+        blocks = range(len(self._latest))
+        for block in blocks if rows.step > 0 else reversed(blocks):
+            if self._latest[block] >= floor:
+                yield from range(block * _BLOCK, min((block + 1) * _BLOCK, len(self._ats)))[:: rows.step]
+
+
+def _where(values: Sequence[int], wanted: int, rows: Iterable[int]) -> Iterator[int]:
+    return (row for row in rows if values[row] == wanted)
 
 
 class Index:
     """All tables. `puts` counts what the journal holds, so that `len(self)` against it tells how much of it is dead."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, TableIndex] = {
-            table: TableIndex(name for name in INDEXED[table] if (table, name) != SEEN) for table in TABLES
-        }
+        self.tables: dict[str, TableIndex] = {table: TableIndex(table) for table in TABLES}
         self.puts = 0
 
     def __len__(self) -> int:
-        return sum(len(table.rows) for table in self.tables.values())
+        return sum(table.alive for table in self.tables.values())
 
     def load(self, line: Line) -> None:
-        """Take in one line of the journal, while loading."""
-        for name, record in line.puts:
+        """Take in one line of the journal."""
+        spot = line.spot
+        for nth, (name, record) in enumerate(line.puts):
             table = self.tables.get(name)
             if table is not None:
-                keys = keys_of(name, record)  # type: ignore[arg-type]  # a name of `tables` is a Table
-                at = moment(record.get("at"))
-                table.place(record["id"], at, keys, line.spot)
-                table.see(record["id"], at, seen_keys(name, record))
+                entry = table.shape.entry(record)
+                row = table.row_of(entry.id)
+                if row < 0:
+                    table.insert(entry, spot, nth)
+                else:
+                    table.update(row, entry, spot, nth)
         for name, record_id in line.deletes:
             if name in self.tables:
-                self.tables[name].remove(record_id)
+                row = self.tables[name].row_of(hash(record_id) or 1)
+                if row >= 0:
+                    self.tables[name].remove(row)
         self.puts += len(line.puts) + len(line.deletes)
-
-    def finish(self) -> None:
-        for table in self.tables.values():
-            table.finish()

@@ -20,7 +20,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -39,6 +39,12 @@ log = logging.getLogger("pmagent.store")
 
 Spot = tuple[int, int]
 """Where a line is: byte offset and length, the line end included."""
+Place = tuple[int, int, int]
+"""Where a record is: its line's spot, and which of the line's puts it is."""
+
+
+Reader = Callable[[bytes], Any]
+"""How JSON is read: exactly (`json.loads`), or quickly where large numbers do not matter (`orjson.loads`)."""
 
 
 class Damaged(UserError):
@@ -81,13 +87,21 @@ def seal(text: bytes) -> bytes:
     return b'%s,"sum":"%08x"}\n' % (text, zlib.crc32(text))
 
 
-def unseal(raw: bytes) -> dict[str, Any] | None:
+def is_whole(raw: bytes) -> bool:
+    """Whether a line is what was written."""
+    return (
+        raw[-3:] == b'"}\n'
+        and raw[-_SUFFIX - 1 : -11] == b',"sum":"'
+        and raw[-11:-3] == b"%08x" % zlib.crc32(raw[: -_SUFFIX - 1])
+    )
+
+
+def unseal(raw: bytes, read: Reader = json.loads) -> dict[str, Any] | None:
     """The object of a line, or None when the line is not what was written."""
-    body = raw[: -_SUFFIX - 1]
-    if not raw.endswith(b"\n") or seal(body) != raw:
+    if not is_whole(raw):
         return None
     try:
-        found = json.loads(raw)
+        found = read(raw)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
@@ -138,7 +152,7 @@ class Journal:
         """An existing journal; `replay` must be run before anything else."""
         return cls(path, Handle(os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)))
 
-    def replay(self) -> Iterator[Line]:
+    def replay(self, read: Reader = json.loads) -> Iterator[Line]:
         """Every good line, oldest first; afterwards `end` and `count` are set. Raises `Damaged`.
 
         What stands behind `end` then is a torn write: `cut_tail` removes it.
@@ -152,7 +166,7 @@ class Journal:
             for raw in file:
                 if self.end + len(raw) > size:
                     break  # written since this reader began, or a line without its end
-                line = self.parse(raw, self.end)
+                line = self.parse(raw, self.end, read)
                 if line is None or line.number != self.count + 1:
                     self._refuse_damage(chain([raw], file))
                     break
@@ -179,14 +193,12 @@ class Journal:
                 raise Damaged(self.path, bad + 1, "it is not what was written, and good records follow it")
 
     @staticmethod
-    def parse(raw: bytes, offset: int) -> Line | None:
+    def parse(raw: bytes, offset: int, read: Reader = json.loads) -> Line | None:
         """A line of the file, or None when it is not whole and unchanged."""
-        found = unseal(raw)
+        found = unseal(raw, read)
         if found is None or "n" not in found:
             return None
-        puts = [(table, record) for table, record in found.get("put", ())]
-        deletes = [(table, record_id) for table, record_id in found.get("del", ())]
-        return Line(found["n"], found["g"], puts, deletes, (offset, len(raw)))
+        return Line(found["n"], found["g"], found.get("put") or [], found.get("del") or [], (offset, len(raw)))
 
     def cut_tail(self) -> Path | None:
         """Cut off a torn write and keep it in a file beside; its path, or None when there was none."""
@@ -261,16 +273,14 @@ class Journal:
         except OSError:
             log.exception("could not take back a failed write to %s; it is tried again before the next one", self.path)
 
-    def line(self, spot: Spot) -> Line:
+    def line(self, spot: Spot, read: Reader = json.loads) -> Line:
         """The line at a spot. Raises `Damaged` when the disk gives back something else than was written."""
-        line = self.parse(self.handle.read(spot), spot[0])
+        line = self.parse(self.handle.read(spot), spot[0], read)
         if line is None:
             raise Damaged(self.path, None, f"the record at byte {spot[0]} has changed since the journal was opened")
         return line
 
-    def record(self, table: str, record_id: str, spot: Spot) -> Record:
-        """A fresh copy of the record that the line at a spot put."""
-        for name, record in reversed(self.line(spot).puts):
-            if name == table and record["id"] == record_id:
-                return record
-        raise LookupError(f"{table}/{record_id} is not at byte {spot[0]}")
+    def put(self, place: Place) -> tuple[str, Record]:
+        """A fresh copy of the record at a place, and its table."""
+        table, record = self.line(place[:2]).puts[place[2]]
+        return table, record

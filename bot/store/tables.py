@@ -36,7 +36,7 @@ class TableView(Mapping[str, Record]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return (record_id for record_id, _ in self._engine.select(self._table, {})[1])
+        return Engine.ids(self._engine.select(self._table, {}))
 
     def __len__(self) -> int:
         return self._engine.size(self._table)

@@ -116,20 +116,25 @@ class TinyStore:
     ) -> list[Record]:
         picked = self.engine.select(table, equals, since=since, newest_first=newest_first, limit=limit)
         found = islice(_matching(table, Engine.read(table, picked), equals), limit)
-        exact = all(name in INDEXED[table] for name in equals) and limit is not None and limit <= _FEW
-        if exact or len(picked[1]) <= _FEW:
+        if len(picked.places) <= _FEW:
             return list(found)
         return await asyncio.to_thread(list, found)
 
-    async def count(self, table: Table, **equals: Any) -> int:
-        return len(await self.find(table, **equals)) if equals else self.engine.size(table)
+    async def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
+        counted = self.engine.count(table, equals, since=since)
+        return len(await self.find(table, since=since, **equals)) if counted is None else counted
 
     async def ids(self, table: Table, **equals: Any) -> list[str]:
         if not all(name in INDEXED[table] for name in equals):
             raise ValueError(f"{table} is looked up by {', '.join(INDEXED[table])}, not by {', '.join(equals)}")
-        if len(equals) > 1:  # the index gives candidates only
+        if self.engine.count(table, equals) is None:  # the index has candidates only
             return [record["id"] for record in await self.find(table, **equals)]
-        return [record_id for record_id, _ in self.engine.select(table, equals)[1]]
+        picked = self.engine.select(table, equals)
+        return (
+            list(Engine.ids(picked))
+            if len(picked.places) <= _FEW
+            else await asyncio.to_thread(list, Engine.ids(picked))
+        )
 
     async def order(self, table: Table, record_id: str) -> int | None:
         return self.engine.order(table, record_id)

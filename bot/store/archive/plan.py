@@ -17,14 +17,14 @@ from bot.store.index import moment
 
 if TYPE_CHECKING:
     from bot.store.engine import Engine
-    from bot.store.journal import Journal, Spot
+    from bot.store.journal import Journal, Place
 
 LOOKED_AT = 60_000
 """Old records that are looked at for one batch, at most: those that may not leave yet are looked at each time."""
 _CLOSED: tuple[tuple[Table, Callable[[Record, float], bool]], ...] = (
     ("messages", message_closed), ("development", development_closed), ("state", spend_closed),
 )  # fmt: skip
-Found = tuple[Table, str, "Spot", Record]
+Found = tuple[Table, str, "Place", Record]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Plan:
     """
 
     journal: Journal
-    leaving: list[tuple[Table, str, Spot]] = field(default_factory=list)
-    dropped: list[tuple[Table, str, Spot]] = field(default_factory=list)
+    leaving: list[tuple[Table, str, Place]] = field(default_factory=list)
+    dropped: list[tuple[Table, str, Place]] = field(default_factory=list)
     more_audit: bool = False
 
     def __bool__(self) -> bool:
@@ -61,8 +61,8 @@ class Plan:
 
     def records(self) -> Iterator[tuple[Table, Record]]:
         """What goes into the archive, read again from the same bytes."""
-        for table, record_id, spot in self.leaving:
-            yield table, self.journal.record(table, record_id, spot)
+        for table, _, place in self.leaving:
+            yield table, self.journal.put(place)[1]
 
 
 class Planner:
@@ -78,20 +78,20 @@ class Planner:
 
     def plan(self) -> Plan:
         """Raises `Moved`, and what reading raises."""
-        for table, record_id, spot, event in self._old("webhook_events"):
+        for table, record_id, place, event in self._old("webhook_events"):
             if len(self._plan.leaving) >= self._sizes.stories:
                 break
-            self._story(record_id, [(table, record_id, spot)], event)
+            self._story(record_id, [(table, record_id, place)], event)
         self._remnants()
         self._audit()
         self._rest()
         return self._plan
 
-    def _story(self, event_id: str, found: list[tuple[Table, str, Spot]], event: Record | None) -> None:
+    def _story(self, event_id: str, found: list[tuple[Table, str, Place]], event: Record | None) -> None:
         parts: dict[Table, list[Record]] = {"agent_cycles": [], "drafts": []}
         for table, records in parts.items():
-            for _, record_id, spot, record in self._pick(table, event_id=event_id):
-                found.append((table, record_id, spot))
+            for _, record_id, place, record in self._pick(table, event_id=event_id):
+                found.append((table, record_id, place))
                 records.append(record)
         if story_closed(event, parts["agent_cycles"], parts["drafts"], self._floor):
             self._plan.leaving += found
@@ -114,25 +114,25 @@ class Planner:
         return self._engine.get("webhook_events", event_id) is not None
 
     def _audit(self) -> None:
-        for number, (table, record_id, spot, record) in enumerate(self._pick("audit", limit=self._sizes.audit + 1)):
+        for number, (table, record_id, place, record) in enumerate(self._pick("audit", limit=self._sizes.audit + 1)):
             if moment(record["at"]) >= self._floor:
                 return
             if number >= self._sizes.audit:
                 self._plan.more_audit = True
                 return
-            self._plan.leaving.append((table, record_id, spot))
+            self._plan.leaving.append((table, record_id, place))
 
     def _rest(self) -> None:
         for table, closed in _CLOSED:
             found = [
-                (name, record_id, spot)
-                for name, record_id, spot, record in self._old(table)
+                (name, record_id, place)
+                for name, record_id, place, record in self._old(table)
                 if closed(record, self._floor)
             ]
             self._plan.leaving += found[: self._sizes.others]
-        for table, record_id, spot, record in self._pick("keys", limit=LOOKED_AT):
+        for table, record_id, place, record in self._pick("keys", limit=LOOKED_AT):
             if key_dead(record, self._now, self._floor):
-                self._plan.dropped.append((table, record_id, spot))
+                self._plan.dropped.append((table, record_id, place))
             if len(self._plan.dropped) >= self._sizes.stories:
                 return
 
@@ -145,7 +145,7 @@ class Planner:
         journal, places = self._engine.select(table, equals, until=until, limit=limit)
         if journal is not self._plan.journal:
             raise Moved
-        for record_id, spot in places:
-            record = journal.record(table, record_id, spot)
+        for place in places:
+            record = journal.put(place)[1]
             if all(record.get(name) == value for name, value in equals.items()):
-                yield table, record_id, spot, record
+                yield table, record["id"], place, record

@@ -1,0 +1,217 @@
+"""One value of each record of a table, kept so that a million of them cost little: by row number, in arrays.
+
+`Hashes` answers "which rows have this value" for values of which there are many (ids, issues): 16 bytes a row, the
+same effort with ten rows and with a million, the newest first. `Codes` does so for values of which there are few
+(states, kinds): a byte a row, which the processor looks through at gigabytes a second. A plain dict of a million short
+strings takes 150 MB, a list of rows for each of them as much again.
+
+Neither keeps the values themselves. A hash of 64 bits stands for one in `Hashes`, so that whoever reads the record
+compares it; other processes' strings have other hashes, so nobody outside can choose ones that collide. Values that
+cannot be hashed or coded (lists, large numbers) are `odd`: with one of them, a column is not to be trusted.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+NONE = 0
+"""The hash and the code of "no value"."""
+_EXACT = 1 << 53  # integers up to here are the same number as a float
+_ODD = 255
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value can be looked up by its hash: texts, booleans, and numbers that every JSON reader reads alike."""
+    return isinstance(value, str) or (isinstance(value, int | float) and -_EXACT < value < _EXACT)
+
+
+class Hashes:
+    """Rows by the hash of their value: linear hashing, with chains through an array, newest row first.
+
+    Each bucket's chain descends by row number. The table grows by one bucket at a time, so no append ever waits for
+    all of it to be built anew.
+    """
+
+    def __init__(self) -> None:
+        self.hashes = array("q")
+        self.odd: set[int] = set()
+        self._next = array("I")  # by row: the next older row of its bucket, plus one; 0 is the end
+        self._heads = array("I", bytes(32))  # by bucket: its newest row, plus one
+        self._low = 7  # a hash's bucket is `hash & high`, or `hash & low` where that bucket is not there yet
+        self._high = 15
+        self._room = 8
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @staticmethod
+    def of(value: Any) -> int:
+        """The hash that stands for a value; `NONE` for None. Raises TypeError for what is not plain."""
+        if type(value) is str:
+            return hash(value) or 1
+        if value is None:
+            return NONE
+        if not is_plain(value):
+            raise TypeError
+        return hash(value) or 1
+
+    def append(self, hashed: int) -> None:
+        """The next row's value."""
+        self.hashes.append(hashed)
+        if not hashed:
+            self._next.append(0)
+            return
+        number = len(self.hashes)
+        bucket = hashed & self._high
+        if bucket >= len(self._heads):
+            bucket &= self._low
+        self._next.append(self._heads[bucket])
+        self._heads[bucket] = number
+        if number > self._room:
+            self._split()
+
+    def put(self, row: int, hashed: int) -> None:
+        """Another value for a row."""
+        if self.hashes[row] == hashed:
+            return
+        self._unlink(row)
+        self.hashes[row] = hashed
+        if not hashed:
+            return
+        heads, following, bucket = self._heads, self._next, self._bucket(hashed)
+        newer, number = 0, heads[bucket]
+        while number > row + 1:
+            newer, number = number, following[number - 1]
+        following[row] = number
+        if newer:
+            following[newer - 1] = row + 1
+        else:
+            heads[bucket] = row + 1
+
+    def clear(self, row: int) -> None:
+        """A row that is gone for good: it stays in its chain until its bucket is split, for a chain may be long."""
+        self.hashes[row] = NONE
+        self.odd.discard(row)
+
+    def rows(self, hashed: int) -> Iterator[int]:
+        """The rows with this hash, newest first. The table must not change meanwhile."""
+        hashes, following = self.hashes, self._next
+        number = self._heads[self._bucket(hashed)]
+        while number:
+            if hashes[number - 1] == hashed:
+                yield number - 1
+            number = following[number - 1]
+
+    def first(self, hashed: int) -> int:
+        """The newest row with this hash, or -1."""
+        hashes = self.hashes
+        bucket = hashed & self._high
+        number = self._heads[bucket if bucket < len(self._heads) else bucket & self._low]
+        while number:
+            if hashes[number - 1] == hashed:
+                return number - 1
+            number = self._next[number - 1]
+        return -1
+
+    def _bucket(self, hashed: int) -> int:
+        bucket = hashed & self._high
+        return bucket if bucket < len(self._heads) else bucket & self._low
+
+    def _unlink(self, row: int) -> None:
+        hashed = self.hashes[row]
+        if not hashed:
+            return
+        following, bucket = self._next, self._bucket(hashed)
+        newer, number = 0, self._heads[bucket]
+        while number != row + 1:
+            newer, number = number, following[number - 1]
+        if newer:
+            following[newer - 1] = following[row]
+        else:
+            self._heads[bucket] = following[row]
+        following[row] = 0
+
+    def _split(self) -> None:
+        """One bucket more: it gets the rows of another one whose hash has the next bit."""
+        heads, following, hashes, high = self._heads, self._next, self.hashes, self._high
+        new = len(heads)
+        old = new & self._low
+        number = heads[old]
+        heads[old] = 0
+        heads.append(0)
+        tails = {old: 0, new: 0}
+        while number:
+            hashed = hashes[number - 1]
+            if hashed:
+                bucket = hashed & high
+                if tails[bucket]:
+                    following[tails[bucket] - 1] = number
+                else:
+                    heads[bucket] = number
+                tails[bucket] = number
+            number = following[number - 1]
+        for tail in tails.values():
+            if tail:
+                following[tail - 1] = 0
+        if new == high:
+            self._low, self._high = high, high * 2 + 1
+        self._room = len(heads)
+
+
+class Codes:
+    """Rows by a value of which there are few: each value has a number up to 254, and 255 stands for all others."""
+
+    def __init__(self) -> None:
+        self.codes = bytearray()
+        self.counts = [0] * 256
+        self._numbers: dict[Any, int] = {None: NONE}
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def of(self, value: Any) -> int:
+        """The code that stands for a value; a new one where it is the first of its kind."""
+        try:
+            return self._numbers[value]
+        except KeyError:
+            if is_plain(value) and len(self._numbers) < _ODD:
+                return self._numbers.setdefault(value, len(self._numbers))
+        except TypeError:
+            pass  # a list
+        return _ODD
+
+    @property
+    def has_odd(self) -> bool:
+        """Whether a row has a value that has no code of its own."""
+        return self.counts[_ODD] > 0
+
+    def asked(self, value: Any) -> int:
+        """The code of a value that is looked for; 255, which no row has, for one that no row has."""
+        return self._numbers.get(value, _ODD)
+
+    def append(self, code: int) -> None:
+        """The next row's value."""
+        self.codes.append(code)
+        self.counts[code] += 1
+
+    def put(self, row: int, code: int) -> None:
+        """Another value for a row."""
+        self.counts[self.codes[row]] -= 1
+        self.codes[row] = code
+        self.counts[code] += 1
+
+    def rows(self, code: int, *, newest_first: bool = False) -> Iterator[int]:
+        """The rows with this code. The table must not change meanwhile."""
+        codes = self.codes
+        if newest_first:
+            row = codes.rfind(code)
+            while row >= 0:
+                yield row
+                row = codes.rfind(code, 0, row)
+        else:
+            row = codes.find(code)
+            while row >= 0:
+                yield row
+                row = codes.find(code, row + 1)

@@ -1,0 +1,123 @@
+"""The index against a plain dict: whatever is put, changed and deleted, it gives what a look at everything gives."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.store import Delete, Put, Record
+from bot.store.columns import Codes, Hashes
+from bot.store.tiny import TinyStore
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ODD: list[Any] = [None, ["x", "y"], 2**70, 1.5, {"a": 1}, -(2**60), True, 1]
+
+
+def test_hashes_against_a_dict_of_lists() -> None:
+    chance = random.Random(7)  # noqa: S311 - a model, no secret
+    column, model = Hashes(), dict[int, int]()
+    values = [*range(1, 400), -3, 2**62, -(2**62)]
+    for _ in range(20_000):
+        row = chance.randrange(len(model) + 1)
+        kind = chance.random()
+        if row == len(model) or kind < 0.4:
+            column.append(model.setdefault(len(model), chance.choice([0, *values])))
+        elif kind < 0.9:
+            model[row] = 0 if chance.random() < 0.1 else chance.choice(values)
+            column.put(row, model[row])
+    for row in chance.sample(range(len(model)), 500):
+        column.clear(row)
+        model[row] = 0
+    for _ in range(5_000):
+        column.append(model.setdefault(len(model), chance.choice(values)))
+    for value in values:
+        assert list(column.rows(value)) == [row for row in reversed(range(len(model))) if model[row] == value]
+        assert column.first(value) == next(iter(column.rows(value)), -1)
+
+
+def test_codes_run_out_and_the_others_are_odd() -> None:
+    codes = Codes()
+    for number in range(300):
+        codes.append(codes.of(f"state {number}"))
+    assert list(codes.rows(codes.asked("state 3"))) == [3]
+    assert codes.has_odd
+    assert codes.asked("state 299") == 255
+    codes.put(7, codes.of("state 3"))
+    assert list(codes.rows(codes.asked("state 3"), newest_first=True)) == [7, 3]
+
+
+VALUES = st.sampled_from(["a", "b", "c", *ODD])
+RECORDS = st.fixed_dictionaries(
+    {"id": st.sampled_from([f"r{n}" for n in range(12)]), "hour": st.integers(0, 200)},
+    optional={"state": VALUES, "issue": VALUES, "kind": VALUES, "comment": VALUES},
+)
+STEPS = st.lists(st.lists(RECORDS | st.sampled_from([f"r{n}" for n in range(12)]), min_size=1, max_size=4), max_size=12)
+QUESTIONS = st.lists(
+    st.fixed_dictionaries(
+        {"newest_first": st.booleans(), "limit": st.none() | st.integers(0, 3), "since": st.none() | st.just(99)},
+        optional={"state": VALUES, "issue": VALUES, "comment": VALUES, "kind": VALUES, "other": VALUES},
+    ),
+    min_size=4, max_size=8,
+)  # fmt: skip
+
+
+def looked_through(records: list[Record], question: dict[str, Any]) -> list[Record]:
+    """`find`, said plainly."""
+    equals = {name: value for name, value in question.items() if name not in ("newest_first", "limit", "since")}
+    lists = ("state", "issue", "kind", "comment")
+
+    def matches(record: Record) -> bool:
+        return all(
+            record.get(name) == value
+            or (name in lists and isinstance(record.get(name), list) and value in record[name])
+            for name, value in equals.items()
+        )
+
+    found = [record for record in records if matches(record)]
+    if question["since"] is not None:
+        floor = (START + timedelta(hours=question["since"])).isoformat()
+        found = [record for record in found if record["at"] >= floor]
+    return (found[::-1] if question["newest_first"] else found)[: question["limit"]]
+
+
+@settings(max_examples=40)
+@given(STEPS, QUESTIONS, st.booleans())
+async def test_find_and_count_give_what_a_full_look_gives(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Any], questions: list[dict[str, Any]], compact: bool
+) -> None:
+    folder: Path = tmp_path_factory.mktemp("index")
+    store = TinyStore.open(folder)
+    model: dict[str, Record] = {}
+    for step in steps:
+        changes: list[Put | Delete] = []
+        for item in {item if isinstance(item, str) else item["id"]: item for item in step}.values():
+            if isinstance(item, str):
+                changes.append(Delete("webhook_events", item))
+                model.pop(item, None)
+                continue
+            record = {**item, "at": (START + timedelta(hours=item["hour"])).isoformat()}
+            changes.append(Put("webhook_events", record))
+            model[record["id"]] = record
+        await store.commit(*changes)
+    for again in (False, True):
+        if again and compact:
+            store.engine.compact()
+        elif again:
+            await store.close()
+            store = TinyStore.open(folder)
+        for question in questions:
+            wanted = looked_through(list(model.values()), question)
+            since = None if question["since"] is None else START + timedelta(hours=question["since"])
+            assert await store.find("webhook_events", **{**question, "since": since}) == wanted, question
+            equals = {n: v for n, v in question.items() if n not in ("newest_first", "limit", "since")}
+            every = looked_through(list(model.values()), {**question, "limit": None})
+            assert await store.count("webhook_events", since=since, **equals) == len(every)
+        for name, record in model.items():
+            assert await store.get("webhook_events", name) == record
+    await store.close()
