@@ -52,12 +52,13 @@ def test_codes_run_out_and_the_others_are_odd() -> None:
     assert list(codes.rows(codes.asked("state 3"), newest_first=True)) == [7, 3]
 
 
-VALUES = st.sampled_from(["a", "b", "c", *ODD])
+NAMES = [f"r{n}" for n in range(30)]
+VALUES = st.integers(0, 9).flatmap(lambda n: st.sampled_from(ODD) if n == 0 else st.sampled_from("ab"))
 RECORDS = st.fixed_dictionaries(
-    {"id": st.sampled_from([f"r{n}" for n in range(12)]), "hour": st.integers(0, 200)},
-    optional={"state": VALUES, "issue": VALUES, "kind": VALUES, "comment": VALUES},
+    {"id": st.sampled_from(NAMES), "hour": st.integers(0, 200), "issue": VALUES, "state": VALUES, "comment": VALUES},
+    optional={"kind": VALUES},
 )
-STEPS = st.lists(st.lists(RECORDS | st.sampled_from([f"r{n}" for n in range(12)]), min_size=1, max_size=4), max_size=12)
+STEPS = st.lists(st.lists(RECORDS, min_size=3, max_size=10) | st.lists(st.sampled_from(NAMES)), max_size=8)
 QUESTIONS = st.lists(
     st.fixed_dictionaries(
         {"newest_first": st.booleans(), "limit": st.none() | st.integers(0, 3), "since": st.none() | st.just(99)},
