@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bot.events import DraftRequested, Event, Ignored, IssueCommented, IssueCreated, PullRequestChanged
 from bot.failpoints import failpoint
-from bot.policy import words
+from bot.policy import letters
 from bot.silence import Silence, at_the_door, settled
 from bot.store import REMEMBERED, Audit, Conflict, Expect, Put, Record, StoreUnavailable, Unseen
 
@@ -173,11 +173,9 @@ def _keys(delivery: Delivery, event: Event | Ignored) -> list[str]:
         keys.append(f"{source}:body:{delivery.body_sha256}")
     if isinstance(event, IssueCommented):
         comment = event.comment
-        # The words too: what says something else is something else, whatever its id and time. Words, because one
-        # announcement may carry wiki markup and the other ADF.
-        said = sha256(
-            " ".join((comment.author.account_id, *words(comment.text))).encode("utf-8", "replace")
-        ).hexdigest()
+        # The words too: what says something else is something else, whatever its id and time. Their letters alone,
+        # because one announcement may carry wiki markup and the other ADF.
+        said = sha256(f"{comment.author.account_id} {letters(comment.text)}".encode("utf-8", "replace")).hexdigest()
         keys.append(f"{source}:comment:{comment.id}:{comment.updated.isoformat()}:{said[:32]}")
     if delivery.source == "reconcile":
         keys += _versions(event)

@@ -26,6 +26,8 @@ _INVISIBLE = re.compile(
     "\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
+_SEEN = bytes([*b"\t\n", *range(0x20, 0x7F)])  # all of ASCII that stays
+
 _EMOJI = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
@@ -61,7 +63,7 @@ def clean(text: str) -> str:
         # What nearly every text is: nothing but what can be seen and the ends of lines.
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if text.replace("\n", "").replace("\t", "").isprintable():
+        if not text.encode().translate(None, _SEEN):
             return text
     return _INVISIBLE.sub(_meant, _NEWLINES.sub("\n", text))
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ahocorasick_rs import AhoCorasick, Implementation
+from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 REDACTED = "[redacted secret]"
 
@@ -171,7 +171,7 @@ ALL = range(-1, len(KINDS))
 """Every kind by its place in `KINDS`; -1 are private keys, which `bot.safety` finds."""
 _PRIVATE_KEY = "-----BEGIN "
 _HINTS = [(-1, _PRIVATE_KEY), *((place, hint) for place, kind in enumerate(KINDS) for hint in kind.hints)]
-_FINDER = AhoCorasick([hint.lower() for _, hint in _HINTS], implementation=Implementation.DFA)
+_FINDER = BytesAhoCorasick([hint.lower().encode() for _, hint in _HINTS], implementation=Implementation.DFA)
 
 _NONE: frozenset[int] = frozenset()
 
@@ -185,7 +185,7 @@ def possible(text: str) -> frozenset[int] | range:
     if not text.isascii() and any(character in text for character in UNCASED):
         return ALL
     try:
-        found = _FINDER.find_matches_as_indexes(text.lower(), overlapping=True)
+        found = _FINDER.find_matches_as_indexes(text.lower().encode(), overlapping=True)
     except UnicodeEncodeError:  # a lone surrogate
         return ALL
     if not found:

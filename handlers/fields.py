@@ -19,7 +19,7 @@ MISSING = object()
 ISSUE_KEY = re.compile(r"[A-Z][A-Z0-9_]+-[1-9]\d{0,9}")
 _SHORT = 300  # characters; longer lines are rare, and not remembered
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_ACCOUNT = re.compile(r"[^\s\[\]|<>\x00-\x1f\x7f]{1,128}")
+ACCOUNT = re.compile(r"[^\s\[\]|<>\x00-\x1f\x7f]{1,128}")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9_:.-]{0,59}")
 _LATEST_MS = 4_102_444_800_000  # the year 2100: anything later is no time of an event
 
@@ -102,7 +102,7 @@ class Fields:
     def account(self, name: str) -> str:
         """An account's id."""
         value = self.text(name)
-        if not _ACCOUNT.fullmatch(value):
+        if not ACCOUNT.fullmatch(value):
             raise Malformed(f"{self.at(name)} is not an account id")
         return value
 

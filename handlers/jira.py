@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from bot.events import (
@@ -24,7 +25,7 @@ from bot.events import (
 )
 from bot.issues import Comment, Person, Visibility
 from bot.markup import from_body
-from handlers.fields import ISSUE_KEY, Fields, kind_of
+from handlers.fields import ACCOUNT, ISSUE_KEY, Fields, kind_of
 
 MAX_CHANGES = 50
 NOT_A_COMMENT = "issue_comment_deleted"
@@ -189,10 +190,34 @@ def _change(item: Fields) -> FieldChange:
 
 
 def _person(user: Fields) -> Person:
+    data = user.data
+    given = data.get("accountId"), data.get("displayName"), data.get("accountType"), data.get("key"), data.get("name")
+    # The same few people write most of what arrives. Whoever has no id, or something else than short texts, is read
+    # anew: what is wrong is said there.
+    for value in given:
+        if value is not None and (type(value) is not str or len(value) > 200):
+            return _described(user)
+    if given[0] is None or not ACCOUNT.fullmatch(given[0]):
+        return _described(user)
+    return _people(*given)
+
+
+def _described(user: Fields) -> Person:
     account = next((n for n in ("accountId", "key", "name") if user.data.get(n) is not None), "accountId")
     account_id = user.account(account)
     name = user.maybe_line("displayName", 100) or user.maybe_line("name", 100) or "somebody"
     return Person(account_id=account_id, name=name, kind=kind_of(user.maybe_text("accountType") or "atlassian"))
+
+
+@lru_cache(maxsize=2048)
+def _people(
+    account_id: str, display_name: str | None, account_type: str | None, key: str | None, name: str | None
+) -> Person:
+    """`_described`, by the fields that it reads."""
+    described = {
+        "accountId": account_id, "displayName": display_name, "accountType": account_type, "key": key, "name": name,
+    }  # fmt: skip
+    return _described(Fields(described))
 
 
 def _visibility(comment: Fields) -> Visibility | None:

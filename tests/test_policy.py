@@ -17,6 +17,7 @@ from bot.policy import (
     audience,
     for_customer,
     freshness,
+    letters,
     may_decide,
     standing,
     visible_to,
@@ -175,8 +176,9 @@ def test_an_edit_of_punctuation_is_no_edit(before: str, after: str, changed: boo
 
 
 @given(st.text(st.characters(max_codepoint=127)))
-def test_words_in_ascii_are_found_as_in_any_other_text(text: str) -> None:
-    assert [*words(text), "ä"] == words(f"{text} ä")
+def test_letters_are_those_of_the_words(text: str) -> None:
+    assert letters(text) == "".join(words(text))
+    assert letters(f"{text} ä") == "".join(words(f"{text} ä"))
 
 
 @pytest.mark.parametrize(

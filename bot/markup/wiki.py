@@ -116,7 +116,7 @@ def _frame(match: re.Match[str]) -> str:
 
 def _line(line: str, out: _Lines) -> None:
     if _PROSE.fullmatch(line):  # most lines: nothing in them is looked at twice
-        out.paragraph([line.strip()])
+        out.prose(line.strip())
     elif line == "{quote}":
         out.quote()
     elif not line.strip():
@@ -195,6 +195,13 @@ class _Lines:
             self.add("list", *(self._indent(len(self._levels)) + row for row in rows))
         else:
             self.add("paragraph", *rows)
+
+    def prose(self, row: str) -> None:
+        """As `paragraph`, for one line of words."""
+        if self._kind == "paragraph" and not self._quoting:
+            self._lines.append(row)
+        else:
+            self.paragraph([row])
 
     def item(self, marker: str, rows: list[str]) -> None:
         """A list item; the marker's length is its level, its last character its kind."""
