@@ -1,6 +1,6 @@
 """Every setting, declared once, read once, frozen. All problems are named at once, each with the way to mend it.
 
-`load()` is the only reader of the settings' environment and of `.env`; nothing happens at import. `.env.example` says
+`load()` reads the environment and `.env` (by `bot.environment`); nothing happens at import. `.env.example` says
 what each setting means, and `tests/test_docs.py` holds it against `Settings.model_fields`.
 """
 
@@ -19,13 +19,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from bot import environment
 from bot.errors import UserError
 
 SERVICE_ACCOUNT_DOMAIN = "@serviceaccount.atlassian.com"
@@ -150,7 +149,7 @@ class Settings(BaseSettings):
     pmagent_mode: Literal["simulation", "production"] = "simulation"
     pmagent_timezone: str = "UTC"
     pmagent_standup_at: str = "09:30 mon-fri"
-    pmagent_data_dir: Path = Path("data")
+    pmagent_data_dir: Path = Path(environment.DATA_DIR)
     pmagent_database_url: SecretStr | None = None
     pmagent_host: str = "127.0.0.1"
     pmagent_port: int = Field(default=8000, ge=0, le=65535)
@@ -359,15 +358,11 @@ def read_environment(folder: Path | None = None) -> dict[str, str]:
 
     Raises `SettingsError` when `.env` is there and cannot be read.
     """
-    path = (folder or Path.cwd()) / ".env"
     try:
-        dotenv = DotEnvSettingsSource(Settings, env_file=path, env_file_encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
-        why = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error.strerror}"
-        raise SettingsError((Problem(".env", why, "save it as UTF-8, readable by this user"),)) from None
-    merged = {**dotenv(), **EnvSettingsSource(Settings)()}
-    known = set(Settings.model_fields)
-    return {name.upper(): value for name, value in merged.items() if name in known and isinstance(value, str)}
+        return environment.read(Settings.model_fields, folder)
+    except environment.Unreadable as error:
+        mend = "save it as UTF-8, readable by this user"
+        raise SettingsError((Problem(".env", error.why, mend),)) from None
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -335,6 +336,27 @@ def test_a_backup_has_the_archives_and_a_restore_puts_them_back(tmp_path: Path) 
         assert everything(found) == before
         assert trail(found).startswith("ok")
         found.close_now()
+
+
+def test_a_backup_of_the_first_format_still_restores(tmp_path: Path) -> None:
+    store = opened(tmp_path / "data")
+    story(store, "1", NOW)
+    before = everything(store)
+    store.close_now()
+    journal = (store.folder / "journal.jsonl").read_bytes()
+    manifest = {
+        "pmagent": "backup", "format": 1, "created": NOW.isoformat(), "bytes": len(journal), "audit_records": 3,
+        "sha256": hashlib.sha256(journal).hexdigest(), "audit_head": "",
+    }  # fmt: skip
+    with tarfile.open(tmp_path / "old.tar.gz", "w:gz") as file:
+        for name, data in (("manifest.json", json.dumps(manifest).encode()), ("journal.jsonl", journal)):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    restore(tmp_path / "old.tar.gz", tmp_path / "elsewhere")
+    found = opened(tmp_path / "elsewhere")
+    assert everything(found) == before
+    found.close_now()
 
 
 @pytest.mark.parametrize("how", ["removed", "a draft changed"])

@@ -114,13 +114,16 @@ def test_stats_without_any_data_makes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_small_commands_load_little(data: Path) -> None:
-    code = "import sys; from bot.__main__ import main; main(['export', 'drafts']); print(*sys.modules)"
+@pytest.mark.parametrize("arguments", [["export", "drafts"], ["stats"], ["audit", "verify"]], ids=" ".join)
+def test_small_commands_load_little(data: Path, arguments: list[str]) -> None:
+    code = f"import sys; from bot.__main__ import main; main({arguments}); print(*sys.modules)"
     environment = {**os.environ, "PMAGENT_DATA_DIR": str(data)}
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
     )
-    assert not {"anthropic", "slack_bolt", "slack_sdk", "atlassian", "fastapi", "aiohttp"} & set(loaded.stdout.split())
+    assert not {"anthropic", "slack_bolt", "slack_sdk", "atlassian", "fastapi", "aiohttp", "pydantic"} & set(
+        loaded.stdout.split()
+    )
 
 
 def test_export_as_json_lines(data: Path) -> None:

@@ -131,12 +131,11 @@ def _for_people(run: Run) -> Run:
     return guarded
 
 
-def data_folder(environment: dict[str, str] | None = None) -> Path:
+def data_folder() -> Path:
     """`PMAGENT_DATA_DIR`, from the environment or `.env`."""
-    from bot.settings import Settings, read_environment
+    from bot.environment import DATA_DIR, read
 
-    values = read_environment() if environment is None else environment
-    return Path(values.get("PMAGENT_DATA_DIR", "").strip() or Settings.model_fields["pmagent_data_dir"].default)
+    return Path(read(("PMAGENT_DATA_DIR",)).get("PMAGENT_DATA_DIR", "").strip() or DATA_DIR)
 
 
 @_for_people
@@ -147,12 +146,12 @@ def run_stats(args: argparse.Namespace) -> int:
     from zoneinfo import ZoneInfo
 
     from bot.clock import SystemClock
+    from bot.environment import read
     from bot.reports.metrics import as_text, figures
-    from bot.settings import read_environment
     from bot.store.tiny import TinyStore
 
-    values = read_environment()
-    store = TinyStore.open(data_folder(values), read_only=True)
+    store = TinyStore.open(data_folder(), read_only=True)
+    values = read(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
     zone = values.get("PMAGENT_TIMEZONE", "").strip() or "UTC"
     try:
         timezone = ZoneInfo(zone)

@@ -87,10 +87,13 @@ class Tally:
         self._lines: Counter[str] = Counter()
         self._seen: dict[str, set[str]] = {}
         self._lowest: int | None = None
+        self._archived = 0
         self._first: str | None = None
 
     def take(self, record: Mapping[str, Any]) -> None:
-        """One more audit record."""
+        """One more audit record; nothing when an archive's sums count it."""
+        if record["seq"] <= self._archived:
+            return
         action, draft_id = record["action"], record["draft_id"]
         if self._lowest is None:
             self._lowest, self._first = record["seq"], record["at"]
@@ -100,9 +103,10 @@ class Tally:
 
     def archive(self, number: int, first: int | None, sums: Sums) -> None:
         """An archive, as the journal lists it, whose audit records begin at `first`; listed again counts once."""
-        here = first is None or (self._lowest is not None and self._lowest <= first)
-        if not here and number not in self._base:
-            self._base[number] = sums
+        if first is None or (self._lowest is not None and self._lowest <= first) or number in self._base:
+            return
+        self._base[number] = sums
+        self._archived = max(self._archived, first + sums.lines.total() - 1)
 
     def lines(self) -> Counter[str]:
         """Audit records by action."""
