@@ -11,7 +11,7 @@ import time
 
 MANY = 16
 """Deliveries in flight at the same moment from which on the door counts as saturated."""
-LINGER = 0.1
+LINGER = 0.25
 """Seconds for which it still counts as saturated: between two groups of a synced write nobody is in flight."""
 
 

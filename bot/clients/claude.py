@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -235,12 +236,15 @@ class Claude:
 
 
 def _load_sdk() -> None:
-    """Import what a call needs: the SDK loads its resources and types only when they are first used."""
+    """Import what a call needs: the SDK loads its resources, its types and its HTTP client when it first uses them."""
     import anthropic
     import anthropic.resources.messages
     import anthropic.types
 
     del anthropic
+    for name in ("anyio.streams.tls", "anyio._backends._asyncio", "h11"):
+        with contextlib.suppress(ImportError):  # the client's own affair: another release may do without
+            importlib.import_module(name)
 
 
 def _never_connected(error: BaseException) -> bool:

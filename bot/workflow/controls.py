@@ -168,9 +168,8 @@ async def request_draft(ctx: Context, key: str, by: Actor) -> str:
 
 async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]:
     """What became of the last events of this issue, newest first."""
-    events = await ctx.store.find("webhook_events", issue=key)
     lines = []
-    for event in events[::-1][:limit]:
+    for event in await ctx.store.find("webhook_events", issue=key, newest_first=True, limit=limit):
         cycles = await ctx.store.find("agent_cycles", event_id=event["id"])
         at = datetime.fromisoformat(event["at"])
         kind = event["kind"] + (" (reconcile)" if event["source"] == "reconcile" else "")

@@ -79,10 +79,10 @@ async def _catch_up(ctx: Context, draft_id: str) -> None:
     if draft.state not in RETIRABLE:
         return
     # In the order in which they were stored: the clock may have been set back in between.
-    known_here = [record["id"] for record in await ctx.store.find("drafts", issue_key=draft.issue.key)]
+    [newest] = await ctx.store.find("drafts", issue_key=draft.issue.key, newest_first=True, limit=1)
     current = (await mode(ctx)).mode
-    if known_here[-1] != draft.id and draft.state in (S.WAITING, S.HELD):  # a failed one shows why, and can be retried
-        await _move(ctx, draft, S.SUPERSEDED, "draft.superseded", superseded_by=known_here[-1], note="", due=None)
+    if newest["id"] != draft.id and draft.state in (S.WAITING, S.HELD):  # a failed one shows why, and can be retried
+        await _move(ctx, draft, S.SUPERSEDED, "draft.superseded", superseded_by=newest["id"], note="", due=None)
     elif draft.mode != current:
         await _move(ctx, draft, draft.state, "draft.mode_changed", mode=current)
 

@@ -61,6 +61,7 @@ class Between:
         self._store = store
         self.before_commit: Callable[[Sequence[Put | Delete]], Awaitable[None]] | None = None
         self.before_find: Callable[[str, dict[str, Any]], Awaitable[None]] | None = None
+        self.read = 0  # records that were given by `find`
 
     async def commit(self, *changes: Put | Delete, expect: Sequence[Expect] = (), audit: Sequence[Audit] = ()) -> None:
         if self.before_commit:
@@ -70,7 +71,9 @@ class Between:
     async def find(self, table: Any, **how: Any) -> Any:
         if self.before_find:
             await self.before_find(table, how)
-        return await self._store.find(table, **how)
+        found = await self._store.find(table, **how)
+        self.read += len(found)
+        return found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -616,6 +619,25 @@ async def test_46_with_the_budget_spent_one_event_asks_for_all(program: Program)
 
 async def asked_jira(program: Program, before: int) -> bool:
     return len(program.stage.jira.exchanges) > before
+
+
+async def test_45_a_busy_issue_makes_its_next_event_no_dearer(program: Program) -> None:
+    """Counted in records that are read to settle one: hundreds of events and drafts on the issue are not among them."""
+    first = await program.asked()
+    await program.until(lambda: is_done(program, first), 30.0)
+    [record], [draft] = await program.store.find("webhook_events"), await program.store.find("drafts")
+    before = (program.clock.now() - timedelta(hours=2)).isoformat()
+    for number in range(300):
+        old = {**record, "id": f"evt_{number}", "event_id": f"evt_{number}", "at": before, "comment": f"9{number}",
+               "keys": []}  # fmt: skip
+        skipped = {**draft, "id": f"drf_{number}", "event_id": f"evt_{number}", "at": before, "state": "skipped",
+                   "answered": f"9{number}", "open": False}  # fmt: skip
+        await program.store.commit(Put("webhook_events", old), Put("drafts", skipped))
+    program.store.read = 0
+    second = await program.asked()
+    await program.until(lambda: is_done(program, second), 30.0)
+    assert (await program.event(second))["reason"] == "draft"
+    assert program.store.read <= 60
 
 
 async def test_a_webhook_and_an_automation_rule_on_one_comment_make_one_draft(program: Program) -> None:
