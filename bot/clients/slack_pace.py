@@ -20,12 +20,18 @@ class Lane:
         self._left = float(burst)
         self._at = time.monotonic()
         self.not_before = 0.0
+        self._sent_home = 0
 
     async def turn(self) -> None:
-        """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `PATIENCE`."""
+        """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `PATIENCE`.
+
+        Whoever is sent home like that comes back a second after the one before, at the pace that Slack takes: in order.
+        """
         wait = self.not_before - time.monotonic()
         if wait > PATIENCE:
-            raise RetryLater("Slack asks to wait", after=wait)
+            self._sent_home += 1
+            raise RetryLater("Slack asks to wait", after=wait + self._sent_home)
+        self._sent_home = 0
         if wait > 0:
             await asyncio.sleep(wait)
         now = time.monotonic()

@@ -55,7 +55,7 @@ async def cards(stage: Stage, *keys: str) -> list[Message]:
     return found
 
 
-async def until(look: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(look: Callable[[], Any], seconds: float = 20.0) -> None:
     """Wait until `look()` is truthy."""
     end = time.monotonic() + seconds
     while not look():
@@ -63,7 +63,7 @@ async def until(look: Callable[[], Any], seconds: float = 10.0) -> None:
         await asyncio.sleep(0.02)
 
 
-async def until_so(look: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> None:
+async def until_so(look: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> None:
     """The same for a look that has to ask."""
     end = time.monotonic() + seconds
     while not await look():

@@ -135,6 +135,28 @@ async def test_38_a_standup_on_its_way_is_posted_once(stage: Stage, wire: Wire) 
     assert len(stage.slack.messages()) == before
 
 
+async def test_38_a_click_over_http_counts_to_the_end(stage: Stage, wire: Wire) -> None:
+    """Slack does not bring a click again, so it is served while deliveries are refused; the next start acts on it."""
+    door = {"SLACK_APP_TOKEN": "", "SLACK_SIGNING_SECRET": stage.slack.signing_secret}
+    await stage.start_bot(**door)
+    stage.slack.http_target = f"{stage.bot_url}/webhooks/slack"
+    [card] = await cards(stage, "ECD-1")
+    wire.claude.never_answer("POST", "/v1/messages")
+    late = question(stage, "ECD-2")
+    assert (await stage.jira.deliver(late)).status == 202
+    await until(lambda: wire.claude.seen("POST", "/v1/messages")[2:])
+    await stopping(stage)
+    assert (await stage.jira.deliver(late, retries=0)).status == 503
+    ack = await stage.slack.click(DANA, card, "Approve")
+    assert ack.acked, ack.error
+    assert await stage.ended() == 0
+    clean(stage.log)
+    assert not stage.jira.posted("ECD-1")
+    await stage.start_bot(**door)
+    await stage.slack.changes(card, "Posted", seconds=20)
+    assert len(stage.jira.posted("ECD-1")) == 1
+
+
 async def test_38_a_thread_that_hangs_does_not_keep_the_process(stage: Stage) -> None:
     """As one does that asks for a name while the name server is silent: nobody can end it, and nobody waits for it."""
     stage.program = ("-m", "tests.hostile.stuck")

@@ -97,6 +97,24 @@ async def test_28_slack_asks_to_wait(stage: Stage, wire: Wire) -> None:
     clean(stage.log)
 
 
+async def test_28_a_wait_too_long_to_stand_in_line(stage: Stage, wire: Wire, reins: Reins) -> None:
+    """Beyond half a minute the jobs go home and come again: in their order all the same."""
+    await stage.start_bot()
+    stage.slack.fail(POSTS, Fault("answer", 429, {"Retry-After": "60"}, {"ok": False, "error": "ratelimited"}))
+    keys = [f"ECD-{number}" for number in range(1, 5)]
+    for drafts, key in enumerate(keys, 1):
+        stage.claude.script(YES)
+        await stage.jira.deliver(question(stage, key))
+        await until(lambda drafts=drafts: stage.log.count('"draft.created"') == drafts)
+    assert len(stage.slack.calls(POSTS)) == 1, "nobody asks before the time"
+    for key in keys:
+        await stage.slack.card(key, button="Approve", seconds=30)
+    found = await stage.slack.cards()
+    assert [next(key for key in keys if f"{key} " in card.words) for card in found] == keys, "in order"
+    assert len(stage.slack.calls(POSTS)) == 1 + len(keys)
+    clean(stage.log)
+
+
 async def test_29_a_post_that_was_done_and_whose_answer_is_lost(stage: Stage, wire: Wire) -> None:
     """The card is found by its metadata, though the looks for it break at first; notices likewise."""
     await stage.start_bot()
