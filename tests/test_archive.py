@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import io
@@ -185,6 +186,33 @@ def test_a_record_that_changes_meanwhile_is_not_taken(store: TinyStore) -> None:
     assert not store.engine.take_out(made.journal, made.leaving, None, ())
     assert alive(store, "webhook_events") == ["evt_1"]
     assert retired(store).records == {"audit": 3}
+
+
+def test_a_compaction_meanwhile_makes_a_new_plan(store: TinyStore) -> None:
+    story(store, "1", OLD)
+    made = Planner(today(store).engine, NOW - YEAR, NOW, Sizes()).plan()
+    store.engine.compact()
+    assert not store.engine.take_out(made.journal, made.leaving, None, ())
+    assert retired(store).records["webhook_events"] == 1
+
+
+async def test_commits_go_on_while_records_are_archived(store: TinyStore) -> None:
+    for number in range(200):
+        story(store, str(number), OLD + timedelta(minutes=number))
+    moving = asyncio.create_task(asyncio.to_thread(retired, store, Sizes(stories=30, audit=60, full=200)))
+    committed = 0
+    while not moving.done():
+        await store.commit(
+            Put("webhook_events", {"id": f"evt_new{committed}", "at": NOW.isoformat(), "state": "received"}),
+            audit=[Audit("system", "event.accepted")],
+        )
+        committed += 1
+    assert (await moving).records["webhook_events"] == 200
+    assert committed > 0
+    assert everything(store)["webhook_events"] == [
+        *(f"evt_{number}" for number in range(200)), *(f"evt_new{number}" for number in range(committed)),
+    ]  # fmt: skip
+    assert trail(store).startswith("ok")
 
 
 async def test_the_figures_count_what_is_archived(store: TinyStore) -> None:
