@@ -75,6 +75,13 @@ def test_a_run_begins_once_and_ends_where_it_began() -> None:
     assert Sighting(since=back(hours=-5)).begun(NOW).since == NOW, "the future was recorded by a wrong clock"
 
 
+def test_one_issue_that_cannot_be_read_is_stuck_since_its_first_failure() -> None:
+    found = Sighting(since=back(days=3), stuck=("ECD-7", back(minutes=50)))
+    assert found.stuck_at("ECD-7", NOW) == back(minutes=50)
+    assert found.stuck_at("ECD-8", NOW) == NOW
+    assert found.begun(NOW).stuck is None
+
+
 def test_the_newest_late_ones_are_listed_and_all_are_counted() -> None:
     found = Sighting(since=back(days=3))
     for number in range(LISTED + 5):

@@ -21,7 +21,11 @@ async def reconciled(ctx: Context) -> list[Sentence]:
     sighting = await last_sighting(ctx)
     if sighting is not None:
         missed = sighting.done_counts.get("found", 0) + sighting.done_counts.get("late", 0)
-        lines.append(_line(ctx, "reconcile", "Jira", sighting.done, missed, sighting.trouble))
+        unreadable = sighting.done_counts.get("unreadable", 0)
+        trouble = sighting.trouble or (
+            f"{unreadable} issue{'s' if unreadable > 1 else ''} could not be read" if unreadable else ""
+        )
+        lines.append(_line(ctx, "reconcile", "Jira", sighting.done, missed, trouble))
     if ctx.bitbucket.configured:
         run = await last_run(ctx)
         done = datetime.fromisoformat(run["done"]) if run["done"] else None

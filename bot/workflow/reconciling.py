@@ -39,8 +39,10 @@ log = get_logger(__name__)
 ANSWERED = timedelta(hours=24)
 """How old something missed may be and still be answered unasked."""
 TOO_LATE = Silence(
-    "missed while the bot was away, older than 24 hours", "it was listed in the channel; /pmagent draft answers it"
+    "missed while the bot was away, older than 24 hours", "the channel was told; /pmagent draft makes one all the same"
 )
+STUCK = timedelta(hours=1)
+"""How long an issue whose comments alone cannot be read is tried before the others go on without it."""
 BREATH = 0.1
 """Seconds between two pages: Jira has others to answer."""
 
@@ -116,19 +118,33 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
     if comments is None:
         try:
             comments = await ctx.jira.comments_since(issue.key, since)
-        except Gone as error:
-            log.info("reconcile.unreadable", issue=issue.key, reason=error.reason)
-            return sighting.counted(unreadable=1)
+        except (Permanent, RetryLater) as error:
+            # It went away, or is not for us; or it alone does not answer, and must not keep all others waiting.
+            now = ctx.clock.now()
+            stuck = sighting.stuck_at(issue.key, now)
+            if isinstance(error, RetryLater) and now - stuck < STUCK:
+                await _save(ctx, sighting.model_copy(update={"stuck": (issue.key, stuck)}))
+                raise
+            log.warning("reconcile.unreadable", issue=issue.key, reason=error.reason)
+            return sighting.counted(**{"gone" if isinstance(error, Gone) else "unreadable": 1})
     events = said(issue, comments, since, ctx.jira.account_id)
     if not events:
         return sighting
     known = Known(await ctx.store.find("webhook_events", issue=issue.key))
     unknown = [event for event in events if event not in known]
-    marked = await ctx.jira.marked([e.comment.id for e in unknown if isinstance(e, IssueCommented)])
+    marked = await _marked(ctx, unknown)
     for event in unknown:
         if isinstance(event, IssueCreated) or event.comment.id not in marked:
             sighting = await _notice(ctx, sighting, event)
     return sighting.counted(known=len(events) - len(unknown))
+
+
+async def _marked(ctx: Context, events: Sequence[Missed]) -> frozenset[str]:
+    """The ids of the comments that carry our marker, under whatever account they were posted."""
+    try:
+        return await ctx.jira.marked([event.comment.id for event in events if isinstance(event, IssueCommented)])
+    except Permanent:
+        return frozenset()  # gone since; it is looked at again before anything is answered
 
 
 async def _notice(ctx: Context, sighting: Sighting, event: Missed) -> Sighting:

@@ -32,7 +32,8 @@ class Sighting(Frozen):
     """How far Jira is known: the record `state/reconcile`.
 
     `since`: all before was seen. `started`: the run that goes on, `reached`: how far it came, by Jira's clock. `late`:
-    its newest late events as (time, id). `done`: the last complete run's start. `trouble`: what kept one from its end.
+    its newest late events as (time, id). `stuck`: an issue that could not be read, and since when. `done`: the last
+    complete run's start. `trouble`: what kept one from its end.
     """
 
     since: datetime
@@ -40,6 +41,7 @@ class Sighting(Frozen):
     reached: datetime | None = None
     counts: dict[str, int] = Field(default_factory=dict)
     late: tuple[tuple[datetime, str], ...] = ()
+    stuck: tuple[str, datetime] | None = None
     done: datetime | None = None
     done_counts: dict[str, int] = Field(default_factory=dict)
     trouble: str = ""
@@ -50,7 +52,7 @@ class Sighting(Frozen):
             return self
         # A sighting in the future was recorded while the clock was wrong.
         fresh: dict[str, Any] = {"since": min(self.since, now), "started": now}
-        return self.model_copy(update={**fresh, "reached": None, "counts": {}, "late": ()})
+        return self.model_copy(update={**fresh, "reached": None, "counts": {}, "late": (), "stuck": None})
 
     def came_to(self, issues: Sequence[ChangedIssue]) -> Sighting:
         """After all of these, the last ones of the search so far, were taken in."""
@@ -61,6 +63,10 @@ class Sighting(Frozen):
         return self.model_copy(
             update={"counts": {**self.counts, **{k: self.counts.get(k, 0) + v for k, v in more.items()}}}
         )
+
+    def stuck_at(self, key: str, now: datetime) -> datetime:
+        """Since when this issue could not be read."""
+        return self.stuck[1] if self.stuck and self.stuck[0] == key else now
 
     def with_late(self, event: Missed, event_id: str) -> Sighting:
         """With one more that is too late to be answered."""

@@ -11,13 +11,19 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from bot.clock import SystemClock
 from bot.demo.slack_people import DANA, Message
 from bot.demo.stage import BotFailed, Stage
 from bot.demo.wire import Fault
+from bot.errors import RetryLater
 from bot.store import Put, Record, Table
 from bot.store.tiny import TinyStore
+from bot.workflow import health
+from bot.workflow.reconciling import last_sighting, reconcile
 from tests.acceptance.test_main_path import YES
+from tests.acceptance.test_workflow_faults import Program
 
 SEARCH = r"POST .*/search/jql"
 QUESTION = "Ana, is anybody looking at this?"
@@ -356,6 +362,38 @@ async def test_jiras_late_index_and_a_project_that_is_not_there(stage: Stage) ->
     stage.claude.script(YES)
     await stage.start_bot(JIRA_PROJECTS="ECD,NOPE")
     await stage.slack.card("ECD-1")
+
+
+async def test_one_issue_that_cannot_be_read_does_not_keep_the_others_waiting_for_ever(stage: Stage) -> None:
+    for number in range(1, 5):
+        key = f"ECD-{number}"
+        stage.jira.issue(key, reporter="ben", at=ago(days=9))
+        for old in range(25 if number < 3 else 0):
+            stage.jira.write(key, "ben", f"Old {old}", at=ago(days=8))
+        stage.jira.write(key, "ben", QUESTION, at=ago(hours=30, seconds=-number))
+    await away(stage, hours=72)
+    gone, silent = (r"GET .*/issue/ECD-1/comment\?", r"GET .*/issue/ECD-2/comment\?")
+    stage.jira.fail(gone, *(Fault("answer", 404) for _ in range(9)))
+    stage.jira.fail(silent, *(Fault("answer", 500) for _ in range(9)))
+    program = Program(stage)
+    await program.start()
+    try:
+        for _ in range(2):
+            with pytest.raises(RetryLater):
+                await reconcile(program.ctx)
+            program.clock.ahead += timedelta(minutes=40)
+        program.clock.ahead += timedelta(minutes=1)
+        await reconcile(program.ctx)
+        [late] = await program.ctx.store.find("webhook_events", issue="ECD-4")
+        assert late["source"] == "reconcile"
+        [line] = [h for h in await health(program.ctx) if h.name == "reconcile"]
+        assert (line.ok, "1 issue could not be read" in line.text) == (False, True)
+        sighting = await last_sighting(program.ctx)
+        assert sighting is not None
+        assert (sighting.done_counts["gone"], sighting.done_counts["late"]) == (3, 2)
+    finally:
+        await program.close()
+        await program.ctx.store.close()
 
 
 async def test_while_paused_what_was_missed_waits_too(stage: Stage) -> None:
