@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import UserError
+from bot.failpoints import failpoint
 from bot.store import TABLES, Audit, Put, Record, StoreUnavailable, Table
 from bot.store.archive.format import ArchiveDamaged, ArchiveMissing, examine
 from bot.store.archive.listing import remove_superseded, unlisted
@@ -276,6 +277,7 @@ def _serve(store: TinyStore, path: Path) -> Erased | None:
         return None
     try:
         erased = erase_now(store, account)
+        failpoint("erase.stored")
         answer: dict[str, Any] = {"erased": asdict(erased)}
     except (UserError, StoreUnavailable) as error:
         answer = {"error": str(error)}

@@ -1,8 +1,9 @@
 """The whole program with reins: `python -m tests.model.program` in place of `python -m bot`.
 
 Nothing of the program is changed. What it is given is: a clock whose hands another process can move
-(`PMAGENT_REINS`, see `tests.model.reins`), a failpoint that can be set while it runs, and time that passes faster
-(`PMAGENT_TEST_SPEED`), so that Slack's one message a second does not make a test of ten thousand steps take a day.
+(`PMAGENT_REINS`, see `tests.model.reins`), a failpoint that can be set while it runs, a disk that fails on demand, and
+time that passes faster (`PMAGENT_TEST_SPEED`), so that Slack's one message a second does not make ten thousand steps
+take a day.
 """
 
 from __future__ import annotations
@@ -31,16 +32,17 @@ def quicken(factor: float) -> type[selectors.DefaultSelector]:
 def main() -> int:
     """As `python -m bot run`, with the same exit codes."""
     selector = quicken(float(os.environ.get("PMAGENT_TEST_SPEED", "1")))
+    from tests.model.reins import ReinedClock, obey
+
+    reins = os.environ["PMAGENT_REINS"]
+    obey(reins)  # wraps the disk, before anything is loaded that writes to it
     import asyncio
 
     from bot.app import serve
     from bot.errors import UserError
     from bot.settings import load
     from bot.store.lock import DataFolderLocked
-    from tests.model.reins import ReinedClock, obey
 
-    reins = os.environ["PMAGENT_REINS"]
-    obey(reins)
     try:
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector())) as runner:
             return runner.run(serve(load(), ReinedClock(reins)))

@@ -16,6 +16,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.model.disk import SYNCED, Disk
+
 SPEED = 5.0
 _SIZE = 256
 
@@ -35,15 +37,21 @@ class ReinedClock:
 
 
 def obey(path: str) -> None:
-    """In the program: set the failpoint whenever a name comes through the pipe, and say so in shared memory."""
+    """In the program: do what comes through the pipe (a failpoint's name, or `disk …`), and say so in shared memory."""
     shared = _shared(path)
+    disk = Disk()
+    disk.install(shared)
 
     def listening() -> None:
         # Open for writing too: else the pipe ends with its first writer.
         with os.fdopen(os.open(f"{path}.pipe", os.O_RDWR), "rb") as pipe:
             for line in pipe:
-                os.environ["PMAGENT_FAILPOINT"] = line.decode().strip()
-                _write(shared, line.strip())
+                words = line.decode().strip()
+                if words.startswith("disk"):
+                    disk.order(words.removeprefix("disk"))
+                else:
+                    os.environ["PMAGENT_FAILPOINT"] = words
+                _write(shared, words.encode())
 
     threading.Thread(target=listening, name="reins", daemon=True).start()
 
@@ -72,9 +80,19 @@ class Reins:
         self.ahead = seconds
         struct.pack_into("d", self._shared, 0, seconds)
 
+    @property
+    def synced(self) -> int:
+        """How many bytes of its file were there at the program's last sync."""
+        size: int = struct.unpack_from("q", self._shared, SYNCED)[0]
+        return size
+
+    async def disk(self, order: str) -> bool:
+        """Let the disk fail: see `tests.model.disk.Disk.order`. Empty: it works again."""
+        return await self.arm(f"disk {order}".strip())
+
     async def arm(self, failpoint: str) -> bool:
         """Let the program die when it comes to this place next. False: there is no program."""
-        _write(self._shared, b"")
+        _write(self._shared, b"-")
         with contextlib.suppress(OSError):  # nobody listens: it is just dying
             fd = os.open(f"{self.path}.pipe", os.O_WRONLY | os.O_NONBLOCK)
             try:

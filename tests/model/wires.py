@@ -33,6 +33,7 @@ class Wires:
     posts: list[Post] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    checked: int = 0
 
     def saw(self, exchange: Exchange) -> None:
         """A listener of the Jira stand-in."""

@@ -94,7 +94,7 @@ class World:
         self.unanswered: list[Sent] = []
         self.wishes: list[Wish] = []
         self.told: list[str] = []
-        self.crashes = self.restarts = 0
+        self.crashes = self.restarts = self.repeated = 0
         self.budget = 10.0
         self.failpoint = ""
         self._numbers = itertools.count(1)
@@ -147,6 +147,7 @@ class World:
             self.restarts += 1
             await self.stage.start_bot(PMAGENT_DAILY_BUDGET_USD=str(self.budget))
         again, self.unanswered = self.unanswered, []
+        self.repeated += len(again)
         for sent in again:
             await self._deliver(sent)
 
@@ -307,6 +308,14 @@ class World:
                 f"seen before as {old.event_id}, answered {repeat.status} {repeat.event_id}"
             )
 
+    async def again_now(self, pick: int, how: int) -> None:
+        """As `again`, without a change of kind: for a load."""
+        await self.again(pick, how % 2)
+
+    async def thank(self, key: int, _: int) -> None:
+        """A comment that needs no answer."""
+        await self.comment(key, 3)
+
     async def deliver(self, body: bytes) -> Sent:
         """A signed webhook of Jira's."""
         headers = {
@@ -417,6 +426,13 @@ class World:
         moment = (0.0, 0.0, 0.03, 0.15)[how % 4]
         if moment and self.alive:
             await asyncio.sleep(moment)
+
+    async def until_dead(self, seconds: float) -> None:
+        """Wait until the program has come to its failpoint; AssertionError when it does not."""
+        end = time.monotonic() + seconds
+        while self.alive:
+            assert time.monotonic() < end, f"{self.failpoint or 'its end'} was not reached in {seconds:g} s"
+            await asyncio.sleep(0.01)
 
     async def until(self, look: Any, seconds: float) -> bool:
         """Wait for it, with the program kept alive."""

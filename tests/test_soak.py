@@ -1,0 +1,104 @@
+"""Long runs with random kills: `pytest -m soak tests/test_soak.py` (the model's long run is in `test_model`).
+
+Each prints one paragraph with what it did. `SOAK_SEED` chooses the moments, `SOAK_KILLS` how many there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.model import holds
+from tests.model.world import COMMANDS, World
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
+SEED, KILLS = int(os.environ.get("SOAK_SEED", "37")), int(os.environ.get("SOAK_KILLS", "200"))
+SENDERS = 6
+PACE = 0.06
+"""Seconds between two deliveries of one sender: about 100 a second of all, or what the machine bears."""
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    found = World()
+    try:
+        yield await found.open(budget=1000.0)
+    finally:
+        await found.close()
+
+
+async def test_37_two_hundred_kills_under_load(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - moments to kill at, no secret
+    begun = time.monotonic()
+    for number in range(KILLS):
+        await world.up()
+        load = [asyncio.create_task(sender(world, random.Random(chance.random()))) for _ in range(SENDERS)]  # noqa: S311
+        load.append(asyncio.create_task(approver(world, random.Random(chance.random()))))  # noqa: S311
+        await asyncio.sleep(chance.uniform(0.05, 1.2))
+        await world.kill(1, chance.randrange(4))
+        await asyncio.gather(*load)  # they end with the program
+        holds.always(world)
+        if number % 50 == 49:
+            world.say(f"{number + 1} kills")
+    await holds.quiet(world, strict=True, seconds=900.0)
+    assert await world.stage.stop_bot() == 0
+    holds.whole(world.stage.data)
+    holds.no_secrets(world)
+    told(
+        capsys,
+        f"{world.crashes} kills in {time.monotonic() - begun:.0f} s (seed {SEED}): {len(world.sent)} deliveries "
+        f"answered, {len(world.events)} accepted, {world.repeated} sent again without an answer, none lost",
+        world,
+    )
+
+
+async def sender(world: World, chance: random.Random) -> None:
+    """Deliveries, one after another, until the program is gone: mostly context, some comments, some again."""
+    deeds = Counter({world.change: 70, world.comment: 8, world.thank: 12, world.again_now: 10})
+    while world.alive:
+        [deed] = chance.choices(list(deeds), weights=list(deeds.values()))
+        await deed(chance.randrange(60), chance.randrange(60))
+        await asyncio.sleep(PACE)
+
+
+async def approver(world: World, chance: random.Random) -> None:
+    """Somebody who presses what the newest cards offer."""
+    while world.alive:
+        await asyncio.sleep(chance.uniform(0.02, 0.2))
+        await world.click(0, chance.randrange(5), 1)
+
+
+async def test_54_twenty_restarts_in_a_minute(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - as above
+    begun = time.monotonic()
+    for number in range(20):
+        await world.up()
+        await world.comment(number, 0)
+        await world.command(0, COMMANDS.index(("mode simulation", "mode production")[number % 2]))
+        await asyncio.sleep(chance.uniform(0.0, 0.5))
+        await world.kill(number, 0)
+    seconds = time.monotonic() - begun
+    await holds.quiet(world, strict=True, seconds=120.0)
+    assert await world.stage.stop_bot(signal.SIGTERM) == 0
+    holds.whole(world.stage.data)
+    told(capsys, f"20 restarts in {seconds:.0f} s, no message twice", world)
+
+
+def told(capsys: pytest.CaptureFixture[str], first: str, world: World) -> None:
+    """The result, in one paragraph that can be quoted."""
+    states = Counter(d["state"] for d in world.books["drafts"].values())
+    ends = Counter(c["outcome"] for c in world.books["agent_cycles"].values())
+    with capsys.disabled():
+        print(  # noqa: T201 - the result of a long run
+            f"\n{first}; {len(world.books['webhook_events'])} events in the store, cycles {dict(ends)}, "
+            f"drafts {dict(states)}, {len(world.wires.posts)} comments posted, none twice; "
+            f"{len(world.books.trail)} audit records verified; {len(world.stage.slack.messages())} Slack messages.",
+            flush=True,
+        )
