@@ -82,7 +82,7 @@ class World:
     """The stage with the program in reins on it. `events`: ids that were answered 202."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pm-agent-model-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="model-"))
         self.stage = Stage(folder=self.folder)
         self.stage.claude = self.claude = Writer()
         self.stage.program = ("-m", "tests.model.program")
