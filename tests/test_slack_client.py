@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from bot.cards import Message, paragraph, whisper
 from bot.clients.slack import Slack
+from bot.clients.slack_pace import PATIENCE, Lane
 from bot.demo.slack import SlackStandIn
 from bot.demo.slack_people import APPROVALS, BOT_USER, DANA, FINN, GENERAL, GUS, HOME_TEAM, LENA, PM_GROUP, PRIYA
 from bot.demo.wire import Fault, Server
@@ -236,3 +238,15 @@ async def test_a_modal_is_opened_once_for_a_trigger(standin: SlackStandIn, clien
     assert (await standin.opened(DANA)).id == view_id
     with pytest.raises(Permanent):
         await client.open_modal(trigger, view)
+
+
+async def test_28_who_is_sent_home_comes_back_in_order() -> None:
+    lane, waits = Lane(5), []
+    lane.not_before = time.monotonic() + PATIENCE + 60
+    for _ in range(10):
+        with pytest.raises(RetryLater) as caught:
+            await lane.turn()
+        waits.append(caught.value.after or 0.0)
+    assert all(later - sooner > 0.5 for sooner, later in itertools.pairwise(waits))
+    lane.not_before = 0.0
+    await lane.turn()

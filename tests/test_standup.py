@@ -250,7 +250,7 @@ async def actions(ctx: Context) -> list[tuple[str, Any]]:
     return [(r["action"], r["details"].get("date")) for r in await ctx.store.find("audit")]
 
 
-async def test_once_a_day_whatever_is_restarted(stage: Stage, ctx: Context, clock: Clock) -> None:
+async def test_54_once_a_day_whatever_is_restarted(stage: Stage, ctx: Context, clock: Clock) -> None:
     clock.at = MONDAY - timedelta(seconds=10)
     assert await tick(ctx, entry(ctx)) == pytest.approx(10.0)
     assert await posted(stage, ctx) == []
@@ -279,7 +279,7 @@ async def opened_again(stage: Stage, ctx: Context, clock: Clock) -> Context:
     return await opened(stage, clock)
 
 
-async def test_late_within_two_hours_then_a_recorded_skip(stage: Stage, ctx: Context, clock: Clock) -> None:
+async def test_52_late_within_two_hours_then_a_recorded_skip(stage: Stage, ctx: Context, clock: Clock) -> None:
     clock.at = MONDAY + timedelta(hours=1, minutes=59)
     await tick(ctx, entry(ctx))
     clock.at = MONDAY + timedelta(days=1, hours=2, minutes=1)
@@ -335,7 +335,7 @@ async def test_a_channel_without_the_bot_is_tried_until_the_grace_ends(stage: St
 
 
 @pytest.mark.parametrize("hours", [24, 26, 24 * 40])
-async def test_a_clock_that_jumps_ahead_and_back(stage: Stage, ctx: Context, clock: Clock, hours: int) -> None:
+async def test_51_a_clock_that_jumps_ahead_and_back(stage: Stage, ctx: Context, clock: Clock, hours: int) -> None:
     await tick(ctx, entry(ctx))
     clock.at = MONDAY + timedelta(hours=hours)
     await tick(ctx, entry(ctx))

@@ -38,7 +38,7 @@ async def recorded(stage: Stage, what: str) -> None:
     pytest.fail(f"{what} was not recorded:\n{stage.log}")
 
 
-async def test_posted_once_over_twenty_restarts(stage: Stage) -> None:
+async def test_54_posted_once_over_restarts(stage: Stage) -> None:
     stage.jira.issue("ECD-1", assignee="ana", reporter="ben")
     changes = minutes_ago(2)
     await stage.start_bot(**changes)
@@ -66,7 +66,7 @@ async def test_killed_around_the_post(stage: Stage, failpoint: str) -> None:
     assert len([r for r in stage.claude.requests if "Task: standup" in json.dumps(r)]) == 1  # not paid for twice
 
 
-async def test_missed_by_more_than_two_hours_is_a_recorded_skip(stage: Stage) -> None:
+async def test_52_missed_by_more_than_two_hours_is_a_recorded_skip(stage: Stage) -> None:
     at = datetime.now(UTC)
     if at.hour < 3:
         pytest.skip(

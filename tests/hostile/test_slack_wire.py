@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
@@ -97,6 +99,7 @@ async def test_28_slack_asks_to_wait(stage: Stage, wire: Wire) -> None:
     clean(stage.log)
 
 
+@pytest.mark.soak  # the ordinary run has the lane alone, in `test_slack_client`
 async def test_28_a_wait_too_long_to_stand_in_line(stage: Stage, wire: Wire, reins: Reins) -> None:
     """Beyond half a minute the jobs go home and come again: in their order all the same."""
     await stage.start_bot()

@@ -26,6 +26,7 @@ def standups(stage: Stage) -> list[Any]:
     return [m for m in stage.slack.messages() if m.text.startswith("Standup")]
 
 
+@pytest.mark.soak  # the ordinary run has it in `test_standup` and `test_workflow_faults`
 async def test_51_a_day_forward_and_a_day_back(stage: Stage, reins: Reins) -> None:
     """No second standup for a date that had one, and nobody's draft expires."""
     due = datetime.now(UTC) - timedelta(minutes=1)
@@ -90,7 +91,7 @@ async def restarts(stage: Stage, times: int, seed: int) -> None:
 
 
 async def test_54_restarts_in_quick_succession(stage: Stage, reins: Reins) -> None:
-    await restarts(stage, 4, seed=54)
+    await restarts(stage, 3, seed=54)
 
 
 @pytest.mark.soak
