@@ -53,6 +53,29 @@ def test_codes_run_out_and_the_others_are_odd() -> None:
 
 
 NAMES = [f"r{n}" for n in range(30)]
+
+
+async def test_find_among_many_of_each_state_and_issue(tmp_path: Path) -> None:
+    store = TinyStore.open(tmp_path)
+    records = [
+        {"id": f"r{n}", "at": START.isoformat(), "state": "ab"[n % 2], "issue": f"i{n % 3}", "kind": "k"}
+        for n in range(1800)
+    ]
+    await store.commit(*(Put("webhook_events", record) for record in records))
+    for number in range(0, 1800, 7):
+        records[number] = {**records[number], "state": "c"}
+        await store.commit(Put("webhook_events", records[number]))
+    for newest_first in (False, True):
+        for equals in ({"issue": "i1", "state": "b"}, {"issue": "i1", "state": "c"}, {"state": "a"}, {"kind": "k"}):
+            for limit in (None, 5):
+                question: dict[str, Any] = {"newest_first": newest_first, "limit": limit, "since": None, **equals}
+                assert await store.find("webhook_events", **question) == looked_through(records, question)
+    assert await store.count("webhook_events", issue="i2", state="a") == len(
+        looked_through(records, {"newest_first": False, "limit": None, "since": None, "issue": "i2", "state": "a"})
+    )
+    await store.close()
+
+
 VALUES = st.integers(0, 9).flatmap(lambda n: st.sampled_from(ODD) if n == 0 else st.sampled_from("ab"))
 RECORDS = st.fixed_dictionaries(
     {"id": st.sampled_from(NAMES), "hour": st.integers(0, 200), "issue": VALUES, "state": VALUES, "comment": VALUES},
@@ -87,7 +110,7 @@ def looked_through(records: list[Record], question: dict[str, Any]) -> list[Reco
     return (found[::-1] if question["newest_first"] else found)[: question["limit"]]
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(STEPS, QUESTIONS, st.booleans())
 async def test_find_and_count_give_what_a_full_look_gives(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Any], questions: list[dict[str, Any]], compact: bool

@@ -26,7 +26,7 @@ INDEXED: dict[Table, tuple[str, ...]] = {
     "webhook_events": ("state", "kind", "issue", "comment", "keys"),
     "agent_cycles": ("issue", "event_id"),
     "drafts": ("state", "issue_key", "event_id", "answered", "open"),
-    "audit": ("draft_id", "event_id"),
+    "audit": (),
     "development": ("keys",),
     "messages": ("pending",),
     "keys": (),

@@ -20,6 +20,7 @@ NONE = 0
 """The hash and the code of "no value"."""
 _EXACT = 1 << 53  # integers up to here are the same number as a float
 _ODD = 255
+_ROWS_A_BUCKET = 2
 
 
 def is_plain(value: object) -> bool:
@@ -41,7 +42,7 @@ class Hashes:
         self._heads = array("I", bytes(32))  # by bucket: its newest row, plus one
         self._low = 7  # a hash's bucket is `hash & high`, or `hash & low` where that bucket is not there yet
         self._high = 15
-        self._room = 8
+        self._room = 8 * _ROWS_A_BUCKET
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -135,29 +136,36 @@ class Hashes:
 
     def _split(self) -> None:
         """One bucket more: it gets the rows of another one whose hash has the next bit."""
-        heads, following, hashes, high = self._heads, self._next, self.hashes, self._high
+        heads, following, hashes = self._heads, self._next, self.hashes
         new = len(heads)
-        old = new & self._low
-        number = heads[old]
-        heads[old] = 0
+        old, bit = new & self._low, self._low + 1
+        number, heads[old] = heads[old], 0
         heads.append(0)
-        tails = {old: 0, new: 0}
+        stay = move = 0
         while number:
             hashed = hashes[number - 1]
-            if hashed:
-                bucket = hashed & high
-                if tails[bucket]:
-                    following[tails[bucket] - 1] = number
+            if not hashed:
+                pass  # a row that is gone
+            elif hashed & bit:
+                if move:
+                    following[move - 1] = number
                 else:
-                    heads[bucket] = number
-                tails[bucket] = number
+                    heads[new] = number
+                move = number
+            else:
+                if stay:
+                    following[stay - 1] = number
+                else:
+                    heads[old] = number
+                stay = number
             number = following[number - 1]
-        for tail in tails.values():
-            if tail:
-                following[tail - 1] = 0
-        if new == high:
-            self._low, self._high = high, high * 2 + 1
-        self._room = len(heads)
+        if stay:
+            following[stay - 1] = 0
+        if move:
+            following[move - 1] = 0
+        if new == self._high:
+            self._low, self._high = self._high, self._high * 2 + 1
+        self._room = _ROWS_A_BUCKET * (new + 1)
 
 
 class Codes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from hashlib import sha256
+from json.encoder import encode_basestring as _quoted
 from typing import Any, NamedTuple
 
 from bot.store import Audit, Record
@@ -18,11 +19,16 @@ GENESIS = "0" * 64
 
 
 class Sealable(NamedTuple):
-    """An `Audit` that was found to be writable. `leaves`: actor and details, as sorted (name, canonical JSON) pairs."""
+    """An `Audit` that was found to be writable. `leaves`: actor and details as (name, canonical JSON), sorted by name.
+
+    `action` and `about` (draft, event, issue) are parts of the text that is hashed.
+    """
 
     entry: Audit
     details: dict[str, Any]
     leaves: list[tuple[str, str]]
+    action: str
+    about: str
 
     @classmethod
     def of(cls, entry: Audit) -> Sealable:
@@ -35,9 +41,15 @@ class Sealable(NamedTuple):
         leaves = [(f"details.{name}", canonical(value)) for name, value in details.items()]
         leaves.append(("actor", canonical(entry.actor)))
         leaves.sort()
-        about = (entry.action, entry.event_id, entry.draft_id, entry.issue, *leaves)
-        canonical(about).encode()  # a lone surrogate is refused here, before anybody waits for it
-        return cls(entry, details, leaves)
+        action = canonical(entry.action)
+        about = (
+            f'"draft_id":{canonical(entry.draft_id)},"event_id":{canonical(entry.event_id)},'
+            f'"issue":{canonical(entry.issue)}'
+        )
+        for name, text in leaves:
+            (name + text).encode()  # a lone surrogate is refused here, before anybody waits for it
+        (action + about).encode()
+        return cls(entry, details, leaves, action, about)
 
     def seal(self, *, seq: int, at: str, prev: str) -> Record:
         """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first)."""
@@ -47,10 +59,9 @@ class Sealable(NamedTuple):
         sealed = []
         for name, text in self.leaves:
             leaf_salt = sha256(f"{salt}:{name}".encode()).hexdigest()[:32]
-            sealed.append(f'{canonical(name)}:"{sha256(f"{leaf_salt}:{text}".encode()).hexdigest()}"')
+            sealed.append(f'{_quoted(name)}:"{sha256(f"{leaf_salt}:{text}".encode()).hexdigest()}"')
         covered = (
-            f'{{"action":{canonical(entry.action)},"at":"{at}","draft_id":{canonical(entry.draft_id)},'
-            f'"event_id":{canonical(entry.event_id)},"issue":{canonical(entry.issue)},"prev":"{prev}",'
+            f'{{"action":{self.action},"at":"{at}",{self.about},"prev":"{prev}",'
             f'"sealed":{{{",".join(sealed)}}},"seq":{seq}}}'
         )
         return {
