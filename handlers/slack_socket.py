@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession, ClientTimeout
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 PING_SECONDS = 5.0
 CONNECT_SECONDS = 6.0
 """For the socket's handshake. aiohttp's own five minutes would be five minutes in which every click fails."""
+HANG_UP_SECONDS = 1.5
+"""For Slack to say goodbye too: a socket that is silent would never."""
 CLOSE_SECONDS = 3.0
 """For listeners at SIGTERM: what they decided is in the store already, only a private answer may be lost."""
 Drain = Callable[[float], Awaitable[None]]
@@ -44,7 +47,10 @@ class Socket:
         await self._drain(min(2.5, seconds))
         for task in self._tasks:
             task.cancel()
-        await _typed(self._handler.close_async)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANG_UP_SECONDS):
+                await _typed(self._handler.close_async)
+        await self._handler.client.aiohttp_client_session.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._drain(max(0.0, end - asyncio.get_running_loop().time()))
 

@@ -6,6 +6,7 @@ That it is in time is seen by `Stage.stop_bot` and `ended`, which wait 25 s: a m
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from datetime import UTC, datetime
 
@@ -155,6 +156,16 @@ async def test_38_a_click_over_http_counts_to_the_end(stage: Stage, wire: Wire) 
     await stage.start_bot(**door)
     await stage.slack.changes(card, "Posted", seconds=20)
     assert len(stage.jira.posted("ECD-1")) == 1
+
+
+async def test_38_nobody_waits_for_a_socket_that_is_silent(stage: Stage, wire: Wire) -> None:
+    await stage.start_bot()
+    wire.slack.silence()
+    assert await stage.stop_bot() == 0
+    lines = [json.loads(line) for line in stage.log.splitlines() if line.startswith("{")]
+    at = {line["event"]: datetime.fromisoformat(line["timestamp"]) for line in lines}
+    assert (at["stopped"] - at["stopping"]).total_seconds() < 9, "aiohttp alone waits 10 s for a close frame"
+    clean(stage.log)
 
 
 async def test_38_a_thread_that_hangs_does_not_keep_the_process(stage: Stage) -> None:
