@@ -14,6 +14,7 @@ are each recorded. The arithmetic is in `due` and `next_at`, which are pure.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -50,11 +51,12 @@ class Every:
 
 @dataclass(frozen=True)
 class At:
-    """On these weekdays at this local time."""
+    """On these weekdays at this local time. `asked`: somebody chose it, rather than that it is so by default."""
 
     time: StandupTime
     zone: ZoneInfo
     grace: timedelta = GRACE
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -164,11 +166,29 @@ async def tick(ctx: Context, entry: Entry) -> float:
     if isinstance(rule, Every):
         await entry.run(ctx, None)
         return rule.seconds
+    if not rule.asked:
+        await _begin(ctx, entry.name, rule)
     for run in due(ctx.clock.now(), await last_settled(ctx, entry.name), rule, entry.name):
         await entry.run(ctx, run)
     now = ctx.clock.now()
     following = next_at(now, rule)
     return min(LOOK, max(0.05, (following - now).total_seconds())) if following else LOOK
+
+
+async def _begin(ctx: Context, name: str, rule: At) -> None:
+    """A new data folder owes nothing: a program that was just installed does not report a morning it was not there for.
+
+    Where somebody has set the time themselves, today's late standup is what they can expect.
+    """
+    if await ctx.store.get("state", f"schedule:{name}") is not None:
+        return
+    now = ctx.clock.now()
+    today = now.astimezone(rule.zone).date()
+    planned = occurrence(rule, today)
+    settled_until = today if planned is not None and planned <= now else today - timedelta(days=1)
+    first = {"id": f"schedule:{name}", "at": now.isoformat(), "date": settled_until.isoformat()}
+    with contextlib.suppress(Conflict):
+        await ctx.store.commit(Put("state", first), expect=(Expect("state", first["id"]),))
 
 
 async def _keep(ctx: Context, entry: Entry) -> None:
@@ -245,4 +265,5 @@ def entries() -> tuple[Entry, ...]:
 
 
 def _standup_rule(settings: Settings) -> At | None:
-    return At(settings.standup_time, settings.timezone) if settings.standup_time else None
+    asked = "pmagent_standup_at" in settings.model_fields_set
+    return At(settings.standup_time, settings.timezone, asked=asked) if settings.standup_time else None

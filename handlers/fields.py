@@ -153,6 +153,13 @@ def _one_line(text: str, limit: int) -> str:
 _remembered = lru_cache(maxsize=2048)(_one_line)
 
 
+def text_at(value: Any, *path: str) -> str:
+    """The text at the end of a path of names in a payload that may be anything; "" where there is none."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value[:1000] if isinstance(value, str) else ""
+
+
 def kind_of(value: object) -> str:
     """An event's name as the sender gave it, if it looks like one; else `unknown`. For records and sentences."""
     return value if isinstance(value, str) and _KIND.fullmatch(value) else "unknown"

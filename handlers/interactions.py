@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.cards import TEXT_ACTION, TEXT_BLOCK, Message, whisper
+from bot.safety import clean
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -85,7 +86,7 @@ class Command:
         place = Place(
             str(body.get("channel_id") or ""), str(body.get("user_id") or ""), body.get("response_url") or None
         )
-        return cls(place, str(body.get("text") or "").strip())
+        return cls(place, clean(str(body.get("text") or "")).strip())
 
 
 async def tell(ctx: Context, place: Place, answer: str | Message, *, url_first: bool = False) -> None:

@@ -27,12 +27,13 @@ from starlette.types import Send
 
 from bot.events import Event, Ignored, Malformed
 from bot.intake import Delivery, Noticed, Source, notice
+from bot.issue_keys import find_keys
 from bot.limits import Gate, Headers, Proxies, Rates, Waiting, answer_json
 from bot.log import get_logger
 from bot.store import REMEMBERED, StoreUnavailable
 from handlers import bitbucket, jira
 from handlers.body import NotJson, read_object
-from handlers.fields import kind_of
+from handlers.fields import kind_of, text_at
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -120,8 +121,8 @@ class Door:
         try:
             event = self.parse(source, headers, payload, now)
         except Malformed as error:
-            kind = self.kind(source, headers, payload)
-            return await notice(self.ctx, delivery, Ignored(reason="", kind=kind), malformed=str(error))
+            known = Ignored(reason="", kind=self.kind(source, headers, payload), issues=self.issues(payload))
+            return await notice(self.ctx, delivery, known, malformed=str(error))
         if not isinstance(event, Ignored) and self.has_age and now - event.at > REMEMBERED:
             event = Ignored(reason="older than 72 hours by its own timestamp", kind=event.kind, issues=event.issues)
         return await notice(self.ctx, delivery, event)
@@ -149,6 +150,10 @@ class Door:
 
     def kind(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str:
         """What a malformed delivery calls itself."""
+        raise NotImplementedError
+
+    def issues(self, payload: dict[str, Any]) -> tuple[str, ...]:
+        """The issues that a malformed delivery is about, as far as it names any: for `/pmagent why`."""
         raise NotImplementedError
 
     def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
@@ -186,6 +191,10 @@ class JiraDoor(Door):
     def kind(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str:
         return kind_of(payload.get("webhookEvent")) if source == "jira" else "draft_requested"
 
+    def issues(self, payload: dict[str, Any]) -> tuple[str, ...]:
+        issue = payload.get("issue")
+        return find_keys("", text_at({"key": issue} if isinstance(issue, str) else issue, "key"), watches=bool)[:1]
+
     def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
         watches = self.ctx.settings.watches
         if source == "automation":
@@ -204,6 +213,12 @@ class BitbucketDoor(Door):
 
     def kind(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str:
         return kind_of(headers.one(b"x-event-key"))
+
+    def issues(self, payload: dict[str, Any]) -> tuple[str, ...]:
+        pull = payload.get("pullrequest")
+        branch = text_at(pull, "source", "branch", "name") or text_at(payload, "commit_status", "refname")
+        settings = self.ctx.settings
+        return find_keys(branch, text_at(pull, "title"), watches=settings.watches, projects=settings.jira_projects)
 
     def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
         event_key = headers.one(b"x-event-key")

@@ -145,6 +145,15 @@ async def test_a_pause_may_be_a_date(tmp_path: Path) -> None:
         assert caught.value.after == 90
 
 
+async def test_a_pause_that_is_over_already_is_none(tmp_path: Path) -> None:
+    async with line(tmp_path) as on:
+        on.standin.script(error(429, "rate_limit_error", **{"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}))
+        with pytest.raises(ClaudeBusy) as caught:
+            await on.claude.ask(reply(on))
+        assert caught.value.after == 0
+        assert (await on.claude.ask(reply(on))).stop_reason == "end_turn"
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_a_request_that_is_not_accepted_is_not_repeated(tmp_path: Path, status: int) -> None:
     async with line(tmp_path) as on:

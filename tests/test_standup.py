@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,7 +24,7 @@ from bot.prompting import Sentence
 from bot.reports.facts import Fact, StandupFacts, last_working_day
 from bot.reports.standup import gather, standup_due, standup_now, write
 from bot.reports.standup_message import Report, standup_message
-from bot.schedule import At, Entry, tick
+from bot.schedule import At, Entry, entries, tick
 from bot.settings import load
 from bot.store import Put
 from bot.store.tiny import TinyStore
@@ -236,10 +237,14 @@ async def test_shared_by_a_person(stage: Stage, ctx: Context) -> None:
 # Once a day
 
 
-def entry(ctx: Context) -> Entry:
+def at(ctx: Context) -> At:
     time = ctx.settings.standup_time
     assert time is not None
-    return Entry("standup", lambda _: At(time, BERLIN), standup_due)
+    return At(time, BERLIN)
+
+
+def entry(ctx: Context) -> Entry:
+    return Entry("standup", lambda _: at(ctx), standup_due)
 
 
 async def posted(stage: Stage, ctx: Context) -> list[Any]:
@@ -277,6 +282,40 @@ async def opened_again(stage: Stage, ctx: Context, clock: Clock) -> Context:
     """The next process: the same folder, another everything."""
     await closed(ctx)
     return await opened(stage, clock)
+
+
+async def test_a_new_folder_owes_nothing_that_nobody_asked_for(stage: Stage, clock: Clock) -> None:
+    """Installed at 10:00 with the time that the settings have by themselves: the first standup is tomorrow's."""
+    ctx = await opened(stage, clock)
+    by_default = Entry("standup", lambda _: replace(at(ctx), asked=False), standup_due)
+    for minutes in (30, 60, 180):
+        clock.at = MONDAY + timedelta(minutes=minutes)
+        await tick(ctx, by_default)
+    assert (await posted(stage, ctx), await actions(ctx)) == ([], [])
+    clock.at = MONDAY + timedelta(days=1, minutes=30)  # down at 09:30 of the second day: late, as it is promised
+    await tick(ctx, by_default)
+    assert [action for action, _ in await actions(ctx)] == ["standup.posted"]
+    await closed(ctx)
+
+
+@pytest.mark.parametrize(("setting", "asked"), [({}, False), ({"PMAGENT_STANDUP_AT": "09:30 mon-fri"}, True)])
+async def test_a_time_that_somebody_set_is_asked_for(stage: Stage, setting: dict[str, str], asked: bool) -> None:
+    others = {name: value for name, value in stage.env.items() if name != "PMAGENT_STANDUP_AT"}
+    standup = next(entry for entry in entries() if entry.name == "standup")
+    rule = standup.rule(load({**others, **setting}))
+    assert isinstance(rule, At)
+    assert rule.asked is asked
+
+
+async def test_a_new_folder_before_the_first_standup_owes_it(stage: Stage, clock: Clock) -> None:
+    ctx = await opened(stage, clock)
+    by_default = Entry("standup", lambda _: replace(at(ctx), asked=False), standup_due)
+    clock.at = MONDAY - timedelta(hours=1)
+    await tick(ctx, by_default)
+    clock.at = MONDAY + timedelta(hours=1)
+    await tick(ctx, by_default)
+    assert [action for action, _ in await actions(ctx)] == ["standup.posted"]
+    await closed(ctx)
 
 
 async def test_52_late_within_two_hours_then_a_recorded_skip(stage: Stage, ctx: Context, clock: Clock) -> None:

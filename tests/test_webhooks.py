@@ -284,6 +284,22 @@ class TestRefused:
         assert await sidecar.actions() == ["event.invalid"]
         assert (await sidecar.jira(found)).status == 422, "it is no duplicate of anything"
 
+    async def test_what_is_missing_is_told_for_the_issue_it_is_about(self, sidecar: Sidecar) -> None:
+        """So that `/pmagent why` shows it, as far as the delivery itself names an issue."""
+        comment, changed, pull = payload(QUESTION), payload(QUESTION), payload("pullrequest_created", "bitbucket")
+        del comment["comment"]["author"]["accountId"]
+        changed["issue"] = {"key": "not a key"}
+        del pull["pullrequest"]["id"]
+        for body in (comment, changed, {"id": "1", "issue": 7}):
+            assert (await sidecar.jira(body)).status == 422
+        body = raw(pull)
+        signed = {"X-Hub-Signature": sign(body, BITBUCKET_SECRET), "X-Event-Key": "pullrequest:created"}
+        answer = await sidecar.send("/webhooks/bitbucket", body, {"Content-Type": "application/json", **signed})
+        assert answer.status == 422
+        key = payload(QUESTION)["issue"]["key"]
+        assert key in pull["pullrequest"]["title"]
+        assert [r["issue"] for r in await sidecar.records()] == [key, None, None, key]
+
     async def test_bitbuckets_event_key(self, sidecar: Sidecar) -> None:
         body = raw(payload("repo_push__tag", "bitbucket"))
         headers = {"Content-Type": "application/json", "X-Hub-Signature": sign(body, BITBUCKET_SECRET)}

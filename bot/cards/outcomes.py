@@ -60,8 +60,8 @@ NOTIFICATIONS = {
 
 HELD = {
     "issue": "the issue changed since this was drafted",
-    "claims": "what it says is not so",
-    "both": "the issue changed since this was drafted, and what it says is not so any more",
+    "claims": "something it says is not so",
+    "both": "the issue changed since this was drafted, and something it says is not so",
 }
 
 
@@ -76,7 +76,7 @@ def notification(draft: Draft) -> str:
     """The message's `text`: our own words and the issue's key."""
     said = NOTIFICATIONS[draft.state].format(key=key_of(draft.issue.key))
     if draft.state is S.HELD and held_by(draft) == "claims":
-        said = f"Reply for {key_of(draft.issue.key)} is held: it says what is not so"
+        said = f"Reply for {key_of(draft.issue.key)} is held: something it says is not so"
     return said
 
 

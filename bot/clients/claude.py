@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.budget import Budget, BudgetHeld, BudgetReached, Reservation
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable, retry_after, status_error
+from bot.clients.answers import retry_after
+from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable, status_error
 from bot.clock import Clock
 from bot.errors import RetryLater
 from bot.failpoints import failpoint
@@ -215,7 +216,7 @@ class Claude:
             raise ClaudeDown("server", "Claude's answer could not be read", nothing_sent=False) from None
 
     def _status(self, error: APIStatusError, model: str) -> ClaudeDown | ClaudeBusy | Unanswerable:
-        after = retry_after(error.response.headers, self._clock.now())
+        after = retry_after(error.response.headers.get("retry-after"), self._clock.now())
         message = tidy(error.api_message) if isinstance(error.api_message, str) else ""
         found = status_error(error.status_code, str(error.type or ""), error.error_code or "", message, model, after)
         if isinstance(found, ClaudeBusy) or (isinstance(found, ClaudeDown) and after is not None):

@@ -13,9 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from bot.errors import Permanent, RetryLater
@@ -62,22 +60,6 @@ class Unanswerable(Permanent):
     def __init__(self, reason: str, calls: Sequence[CallRecord] = ()) -> None:
         super().__init__(reason)
         self.calls: tuple[CallRecord, ...] = tuple(calls)
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds of the answer's `retry-after` header (a number or an HTTP date); None where it gives none."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
-    return seconds if 0 <= seconds < float("inf") else None
 
 
 def status_error(

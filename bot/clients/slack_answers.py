@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
+from bot.clients.answers import retry_after
 from bot.errors import Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
 
 TOKEN = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "no_permission"})
@@ -91,9 +92,6 @@ def _retry_after(response: Any) -> float:
     """Seconds; 1 where Slack did not say. Header names come in either case."""
     for name, value in dict(getattr(response, "headers", None) or {}).items():
         if str(name).lower() == "retry-after":
-            text = value[0] if isinstance(value, list) else value
-            try:
-                return max(0.0, min(float(text), 3600.0))
-            except ValueError:
-                break
+            seconds = retry_after(str(value[0] if isinstance(value, list) else value))
+            return 1.0 if seconds is None else min(seconds, 3600.0)
     return 1.0

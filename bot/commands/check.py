@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         settings = load()
     except SettingsError as error:
         lines = [
-            Line(problem.variable, False, problem.what, problem.mend or "see .env.example")
+            Line(problem.variable, False, problem.what, problem.mend or f"mend {problem.variable}: see .env.example")
             for problem in error.problems
         ]
         wrong = {problem.variable for problem in error.problems}
@@ -111,7 +111,8 @@ def store(settings: Settings) -> list[Line]:
         finally:
             opened.close_now()
     except UserError as error:
-        return [Line("store", False, str(error), "restore a backup: python -m bot restore FILE")]
+        mend = "restore a backup: python -m bot restore FILE, or let PMAGENT_DATA_DIR name another folder"
+        return [Line("store", False, str(error), mend)]
     when = f"the newest event came {_ago(newest)}" if newest else "no event has come yet"
     return [*lines, Line("events", True, when)]
 
@@ -137,9 +138,8 @@ def _new_folder(folder: Path) -> Line:
 def _writable(folder: Path, text: str) -> Line:
     if os.access(folder, os.W_OK | os.X_OK):
         return Line("store", True, text)
-    return Line(
-        "store", False, f"{text}; this user may not write to it", f"chown the folder, or run as its owner: {folder}"
-    )
+    mend = f"let this user write to the folder of PMAGENT_DATA_DIR, or run as its owner: {folder}"
+    return Line("store", False, f"{text}; this user may not write to it", mend)
 
 
 def _ago(at: str) -> str:

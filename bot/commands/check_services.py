@@ -35,12 +35,13 @@ async def slack(settings: Settings) -> list[Line]:
         try:
             await client.start()
         except PMAgentError as error:
-            where = "copy the Bot User OAuth Token (xoxb-) again, under OAuth & Permissions of the Slack app"
+            where = "copy the Bot User OAuth Token (xoxb-) from OAuth & Permissions of the Slack app to SLACK_BOT_TOKEN"
             return [explain("Slack token", where, error)]
         lines = [Line("Slack token", True, f"is {client.bot_user_id} in {client.team_url or client.team_id}")]
         lines += [await _way_in(settings, client)]
-        channels = dict.fromkeys((settings.slack_channel_approvals, settings.standup_channel))
-        infos = [await _channel(client, channel, lines) for channel in channels]
+        channels = {settings.slack_channel_approvals: "SLACK_CHANNEL_APPROVALS"}
+        channels.setdefault(settings.standup_channel, "SLACK_CHANNEL_STANDUP")
+        infos = [await _channel(client, channel, setting, lines) for channel, setting in channels.items()]
         lines += _scopes(settings, client, infos)
         return lines + await _approvers(settings, client, People(client, settings, SystemClock()), infos[0])
     finally:
@@ -58,23 +59,28 @@ async def _way_in(settings: Settings, client: Slack) -> Line:
         said = response.get("error", "") if hasattr(response, "get") else ""
         return Line(
             "Slack app token", False, f"is refused ({said or type(error).__name__})",
-            "create an App-Level Token with connections:write, under Basic Information of the Slack app",
+            "create an App-Level Token with connections:write, under Basic Information of the Slack app, "
+            "and put it into SLACK_APP_TOKEN",
         )  # fmt: skip
     return Line("Slack app token", True, "opens a Socket Mode connection")
 
 
-async def _channel(client: Slack, channel: str, lines: list[Line]) -> ChannelInfo | None:
+async def _channel(client: Slack, channel: str, setting: str, lines: list[Line]) -> ChannelInfo | None:
     name = f"Slack channel {channel}"
     try:
         info = await client.channel(channel)
     except PMAgentError as error:
-        lines.append(explain(name, "copy the channel's id from its details, and invite the app there", error))
+        mend = f"copy the channel's id from its details to {setting}, and invite the app there"
+        lines.append(explain(name, mend, error))
         return None
     kind = "private" if info.is_private else "public"
     if info.is_archived:
-        lines.append(Line(name, False, f"#{info.name} is archived", "unarchive it, or choose another channel"))
+        lines.append(
+            Line(name, False, f"#{info.name} is archived", f"unarchive it, or put another channel into {setting}")
+        )
     elif not info.is_member:
-        lines.append(Line(name, False, f"the app is not in #{info.name}", f"write /invite @PM Agent in #{info.name}"))
+        mend = f"write /invite @PM Agent in #{info.name}, or put another channel into {setting}"
+        lines.append(Line(name, False, f"the app is not in #{info.name}", mend))
     else:
         shared = ", shared with another organisation" if info.is_shared else ""
         lines.append(Line(name, True, f"#{info.name} ({kind}{shared}), the app is in it"))
@@ -94,7 +100,8 @@ def _scopes(settings: Settings, client: Slack, infos: list[ChannelInfo | None]) 
         needed.add("usergroups:read")
     return line_for(
         "Slack scopes", sorted(needed), lambda scope: scope in client.scopes, f"{len(needed)} needed, all there",
-        "add {} under OAuth & Permissions of the Slack app, and install the app again",
+        "add {} under OAuth & Permissions of the Slack app, install the app again, and see that SLACK_BOT_TOKEN is its "
+        "token",
     )  # fmt: skip
 
 
@@ -108,11 +115,11 @@ async def _approvers(settings: Settings, client: Slack, people: People, approval
             name = f"{setting} {one}"
             if one == "channel":
                 private = approvals is not None and approvals.is_private
-                mend = "make the approvals channel private, or name people"
+                mend = f"make the channel of SLACK_CHANNEL_APPROVALS private, or name people in {setting}"
                 text = "full members of the approvals channel" if private else "the approvals channel is not private"
                 lines.append(Line(name, private, text, "" if private else mend))
             elif one.startswith("S"):
-                lines.append(await _group(client, name, one))
+                lines.append(await _group(client, name, setting, one))
             else:
                 verdict = await ask(one, patience=PATIENCE)
                 mend = f"remove {one} from {setting}, or copy the member id from the person's profile"
@@ -120,12 +127,14 @@ async def _approvers(settings: Settings, client: Slack, people: People, approval
     return lines
 
 
-async def _group(client: Slack, name: str, group: str) -> Line:
+async def _group(client: Slack, name: str, setting: str, group: str) -> Line:
     try:
         members = await client.group_members(group)
     except PMAgentError as error:
-        return explain(name, "copy the group's id (S…) again; user groups need a paid plan", error)
-    return Line(name, bool(members), f"{len(members)} members", "" if members else "put somebody into the group")
+        mend = f"copy the group's id (S…) to {setting} again, or name people there; user groups need a paid plan"
+        return explain(name, mend, error)
+    mend = f"put somebody into the group, or name others in {setting}"
+    return Line(name, bool(members), f"{len(members)} members", "" if members else mend)
 
 
 async def jira(settings: Settings) -> list[Line]:
@@ -137,8 +146,11 @@ async def jira(settings: Settings) -> list[Line]:
         try:
             me = await client.myself()
         except PMAgentError as error:
-            mend = "check the service account's e-mail, token and scopes (read:jira-user), and the address: "
-            mend += settings.jira_api
+            address = "ATLASSIAN_CLOUD_ID and ATLASSIAN_API_URL" if settings.atlassian_cloud_id else "JIRA_URL"
+            mend = (
+                "check ATLASSIAN_SERVICE_ACCOUNT_EMAIL, ATLASSIAN_SERVICE_ACCOUNT_TOKEN and its scopes (read:jira-user)"
+                f", and {address}, which make the address {settings.jira_api}"
+            )
             return [explain("Jira token", mend, error)]
         lines = [Line("Jira token", True, f"is {me.name}")]
         for key in settings.jira_projects or (None,):
@@ -159,7 +171,7 @@ async def _project(settings: Settings, client: Jira, key: str | None) -> list[Li
         return [explain(name, "check the key in JIRA_PROJECTS, and give the service account a role there", error)]
     lines = [
         Line(name, False, f"{what}: the account may not {PERMISSIONS[permission]} ({permission})",
-             "give the service account's role this permission")
+             "give the role of ATLASSIAN_SERVICE_ACCOUNT_EMAIL this permission")
         for permission, has in allowed.items() if not has
     ]  # fmt: skip
     may = "the account may read, comment and undo" if allowed else "its permissions could not be looked up"
@@ -170,8 +182,11 @@ async def _what(settings: Settings, client: Jira, key: str) -> str:
     try:
         project = await client.project(key)
     except Gone:
-        # Not there, or its details are closed to this token: a search knows the difference (400 for an unknown key).
-        await client.search(f'project = "{key}" ORDER BY created DESC', limit=1)
+        # Not there, or its details are closed to this token: a search knows the difference. Jira answers 400 for an
+        # unknown key; whatever else stands at that address may take any words, so only an issue of it is a proof.
+        found = await client.search(f'project = "{key}" ORDER BY created DESC', limit=1)
+        if not any(issue.project.upper() == key for issue in found):
+            raise Gone(f"no issue of {key} can be seen, and its details neither") from None
         return key
     what = project.name + (", a service desk" if project.service_desk else "")
     return what + (
@@ -199,7 +214,7 @@ async def bitbucket(settings: Settings) -> list[Line]:
         return [
             explain(
                 "Bitbucket token",
-                "create a token that may read pull requests; BITBUCKET_EMAIL is for API tokens",
+                "create a token that may read pull requests, for BITBUCKET_TOKEN; BITBUCKET_EMAIL is for API tokens",
                 error,
             )
         ]
@@ -248,12 +263,14 @@ async def sidecar(settings: Settings) -> list[Line]:
                 text = (
                     "signed deliveries are let in, others are not" if all(good) else "answers otherwise than expected"
                 )
-                mend = "" if all(good) else "restart the bot: it runs with other settings than these"
+                setting = f"{source.upper()}_WEBHOOK_SECRET"
+                mend = "" if all(good) else f"restart the bot: it runs with another {setting} than this one"
                 lines.append(Line(f"webhook {source}", all(good), text, mend))
     except (aiohttp.ClientError, TimeoutError, ValueError):
         if not lines:
             return [Line("bot", True, f"does not run at {base}, so its webhooks were not tried")]
-        lines.append(Line("webhook", False, "the bot stopped answering", "look into its log"))
+        mend = "look into the bot's log, and see that PMAGENT_PORT is its own"
+        lines.append(Line("webhook", False, "the bot stopped answering", mend))
     return lines
 
 

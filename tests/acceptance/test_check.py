@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from bot.demo.stage import Stage
+from bot.demo.wire import Fault
 
 
 async def checked(stage: Stage, **changes: str) -> tuple[bool, dict[str, dict[str, Any]]]:
@@ -66,6 +68,7 @@ async def test_text_has_one_line_each(stage: Stage) -> None:
         ({"SLACK_BOT_TOKEN": "xoxb-secret"}, "Slack token", "invalid_auth"),
         ({"SLACK_APP_TOKEN": "xapp-secret"}, "Slack app token", "refused"),
         ({"SLACK_CHANNEL_STANDUP": "C0NOPE"}, "Slack channel C0NOPE", "channel_not_found"),
+        ({"SLACK_CHANNEL_APPROVALS": "C0NOPE"}, "Slack channel C0NOPE", "channel_not_found"),
         ({"PMAGENT_APPROVERS": "U0NOBODY"}, "PMAGENT_APPROVERS U0NOBODY", "not a member"),
         ({"PMAGENT_APPROVERS": "S0NOBODY"}, "PMAGENT_APPROVERS S0NOBODY", "no_such_subteam"),
         ({"ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "secret-x"}, "Jira token", "must be authenticated"),
@@ -86,6 +89,35 @@ async def test_what_is_wrong_is_named_with_the_way_to_mend_it(
     assert not lines[name]["ok"]
     assert said in lines[name]["text"]
     assert lines[name]["mend"]
+    assert next(iter(changes)) in f"{name} {lines[name]['mend']}", "the variable to mend is named"
+    unnamed = [
+        x for x in lines.values() if not x["ok"] and not re.search(r"[A-Z]+_[A-Z]+|^the rest", x["name"] + x["mend"])
+    ]
+    assert not unnamed
+
+
+@pytest.mark.parametrize("issues", [[], [{"key": "OTHER-1", "fields": {"project": {"key": "OTHER"}}}]])
+async def test_a_jira_that_searches_for_anything_proves_no_project(stage: Stage, issues: list[Any]) -> None:
+    """Its project endpoint says 404, and a search for a project that is not there is no error to it."""
+    stage.jira.fail(r"GET .*/project/XYZ", Fault("answer", 404))
+    stage.jira.fail(r"POST .*/search/jql", Fault("answer", 200, body={"issues": issues, "isLast": True}))
+    ok, lines = await checked(stage, JIRA_PROJECTS="XYZ")
+    assert not ok
+    assert "no issue of XYZ" in lines["Jira project XYZ"]["text"]
+    assert "JIRA_PROJECTS" in lines["Jira project XYZ"]["mend"]
+
+
+async def test_a_project_whose_details_are_closed_is_known_by_its_issues(stage: Stage) -> None:
+    stage.jira.issue("ECD-1")
+    stage.jira.fail(r"GET .*/project/ECD", Fault("answer", 404))
+    ok, lines = await checked(stage, JIRA_PROJECTS="ECD")
+    assert ok, lines
+
+
+async def test_other_settings_than_the_running_bots_are_named(stage: Stage) -> None:
+    await stage.start_bot()
+    _, lines = await checked(stage, PMAGENT_PORT=str(stage.bot_port), BITBUCKET_WEBHOOK_SECRET="secret-new")
+    assert "BITBUCKET_WEBHOOK_SECRET" in lines["webhook bitbucket"]["mend"]
 
 
 async def test_missing_rights_are_told(stage: Stage) -> None:
@@ -93,3 +125,4 @@ async def test_missing_rights_are_told(stage: Stage) -> None:
     ok, lines = await checked(stage, JIRA_PROJECTS="ECD")
     assert not ok
     assert "may not post replies" in lines["Jira project ECD"]["text"]
+    assert "ATLASSIAN_SERVICE_ACCOUNT_EMAIL" in lines["Jira project ECD"]["mend"]

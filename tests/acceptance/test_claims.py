@@ -50,7 +50,7 @@ async def test_a_pull_request_that_was_merged_meanwhile_holds_the_draft(stage: S
         stage, card,
         "The draft says that PR #1 is not merged yet; it was merged just now.",
         "The draft says that PR #1 has one of two approvals so far; it has two approvals, by Ben Okafor and Chen Wei.",
-        "what it says is not so", "Dana Petrova approved it; nothing was posted.",
+        "Held: something it says is not so.", "Dana Petrova approved it; nothing was posted.",
     )  # fmt: skip
     assert "the issue changed" not in card.words
     old = card.snapshot()

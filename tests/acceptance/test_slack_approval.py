@@ -252,6 +252,12 @@ async def test_commands_answer_privately_and_say_what_is_wrong(stage: Stage) -> 
         seen = len(slack.whispers(DANA))
         in_time(await slack.command(DANA, text=text))
         await slack.whispered(DANA, says, after=seen)
+    for typed in ("he\u200bllo\u202e", "why ECD\u2060-1\u200b", "mode \u202eproduction\U000e0041"):
+        seen = len(slack.whispers(DANA))
+        in_time(await slack.command(DANA, text=typed))
+        told = await slack.whispered(DANA, after=seen)
+        assert not set(told.words) & {c for c in typed if not c.isascii()}  # invisible ones are not said back
+        assert "does not know" in told.words or "ECD-1" in told.words or "production already" in told.words
     for text in ("stats", "pending", "why ECD-1", "draft ECD-1", "pause", "resume", "standup share", "standup"):
         seen = len(slack.whispers(LENA))
         in_time(await slack.command(LENA, text=text, channel=slack.standup_channel))
