@@ -48,12 +48,36 @@ function toast(text) {
   setTimeout(() => node.remove(), 6000);
 }
 
+// Between press and release nothing is drawn: a button that is replaced, or moves, under the mouse is never clicked.
+let pressed = false;
+let later = [];
+function whenReleased(work) {
+  if (pressed) later.push(work);
+  else work();
+}
+
+function release() {
+  if (!pressed) return;
+  pressed = false;
+  const due = later;
+  later = [];
+  setTimeout(() => due.forEach((work) => work()), 0); // after the click, which comes right after the release
+}
+
+function holdStill() {
+  window.addEventListener("pointerdown", (event) => {
+    pressed = event.button === 0 && event.target instanceof Element && event.target.closest("button, a, summary, label") !== null;
+  }, true);
+  for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, release, true);
+  window.addEventListener("blur", release); // of the window itself: an element's does not come up to here
+}
+
 async function refresh() {
   if (reading) { again = true; return; }
   reading = true;
   try {
     state = await ask(`/api/state?user=${encodeURIComponent(user)}&channel=${encodeURIComponent(channel)}`);
-    draw();
+    whenReleased(draw);
   } catch {
     $("pulse").textContent = "not connected";
     $("pulse").className = "pulse off";
@@ -206,10 +230,10 @@ function listen() {
   const stream = new EventSource("/api/stream");
   stream.onmessage = (event) => {
     const item = JSON.parse(event.data);
-    if (item.exchange) wire.add(item.exchange);
+    if (item.exchange) whenReleased(() => wire.add(item.exchange));
     if (item.changed) refresh();
   };
-  stream.onopen = () => { wire.clear(); refresh(); };
+  stream.onopen = () => whenReleased(() => { wire.clear(); refresh(); });
 }
 
 async function begin() {
@@ -264,6 +288,7 @@ async function begin() {
     $("fold").setAttribute("aria-expanded", String(!open));
     $("fold").textContent = open ? "▸" : "▾";
   });
+  holdStill();
   listen();
 }
 
