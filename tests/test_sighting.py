@@ -94,14 +94,22 @@ def test_what_webhooks_would_have_told_oldest_first() -> None:
     new, old = comment(2, back(hours=1)), comment(1, back(days=40), edited=back(minutes=5))
     ours = comment(3, back(hours=2), by_us=True)
     fresh = issue(created=back(hours=3), text="Where do exports go?")
-    found = said(fresh, (old, ours, new), back(hours=4), OWN)
+    found = said(fresh, (old, ours, new), OWN, since=back(hours=4), until=NOW)
     assert [(e.kind, e.at) for e in found] == [
         ("issue_created", back(hours=3)), ("issue_commented", back(hours=1)), ("issue_commented", back(minutes=5)),
     ]  # fmt: skip
     assert [e.edited for e in found if isinstance(e, IssueCommented)] == [False, True]
-    assert said(issue(created=back(hours=3), text="Exports"), (), back(hours=4), OWN) == []
-    assert said(issue(created=back(hours=5), text="Where?"), (), back(hours=4), OWN) == []
-    assert said(issue(created=back(hours=3), text="Where?", reporter=OWN), (), back(hours=4), OWN) == []
+    assert said(issue(created=back(hours=3), text="Exports"), (), OWN, since=back(hours=4), until=NOW) == []
+    assert said(issue(created=back(hours=5), text="Where?"), (), OWN, since=back(hours=4), until=NOW) == []
+    assert (
+        said(issue(created=back(hours=3), text="Where?", reporter=OWN), (), OWN, since=back(hours=4), until=NOW) == []
+    )
+
+
+def test_what_comes_while_we_listen_is_left_to_its_webhook() -> None:
+    before, after = comment(1, back(minutes=1)), comment(2, NOW + timedelta(seconds=1))
+    [found] = said(issue(), (after, before), OWN, since=back(hours=4), until=NOW)
+    assert found.at == before.updated
 
 
 def test_known_is_the_same_version_however_it_came() -> None:

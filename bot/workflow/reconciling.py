@@ -77,7 +77,8 @@ async def last_sighting(ctx: Context) -> Sighting | None:
 async def _read(ctx: Context, sighting: Sighting) -> Sighting:
     """Ask Jira, page by page, and take in what is unknown. How far it came is kept after each page."""
     projects, trouble, token = ctx.settings.jira_projects, "", None
-    since, search = sighting.since - OVERLAP, jql(sighting, ctx.clock.now(), projects)
+    since, until = sighting.since - OVERLAP, ctx.clock.now()
+    search = jql(sighting, until, projects)
     while True:
         try:
             page = await ctx.jira.changed(search, since, token)
@@ -85,10 +86,10 @@ async def _read(ctx: Context, sighting: Sighting) -> Sighting:
             visible = await _visible(ctx, projects) if error.status == 400 and not trouble else projects
             if not visible or visible == projects:
                 raise
-            search, trouble = jql(sighting, ctx.clock.now(), visible), error.reason
+            search, trouble = jql(sighting, until, visible), error.reason
             continue
         for issue in page.issues:
-            sighting = await _take_in(ctx, sighting, issue, since)
+            sighting = await _take_in(ctx, sighting, issue, since, until)
         if page.issues:
             sighting = await _save(ctx, sighting.came_to(page.issues))
             failpoint("reconcile.after_page")
@@ -110,8 +111,8 @@ async def _visible(ctx: Context, projects: Sequence[str]) -> tuple[str, ...]:
     return tuple(seen)
 
 
-async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since: datetime) -> Sighting:
-    """What was said in one issue since then and is not known yet."""
+async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since: datetime, until: datetime) -> Sighting:
+    """What was said in one issue between these times and is not known yet."""
     if not ctx.settings.watches(issue.project):
         return sighting
     comments = issue.comments
@@ -127,7 +128,7 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
                 raise
             log.warning("reconcile.unreadable", issue=issue.key, reason=error.reason)
             return sighting.counted(**{"gone" if isinstance(error, Gone) else "unreadable": 1})
-    events = said(issue, comments, since, ctx.jira.account_id)
+    events = said(issue, comments, ctx.jira.account_id, since=since, until=until)
     if not events:
         return sighting
     known = Known(await ctx.store.find("webhook_events", issue=issue.key))

@@ -90,10 +90,13 @@ def jql(sighting: Sighting, now: datetime, projects: Sequence[str]) -> str:
     return f'{scope}updated >= "-{minutes}m" ORDER BY updated ASC'
 
 
-def said(issue: ChangedIssue, comments: Iterable[Comment], since: datetime, own: str | None) -> list[Missed]:
+def said(
+    issue: ChangedIssue, comments: Iterable[Comment], own: str | None, *, since: datetime, until: datetime
+) -> list[Missed]:
     """What webhooks would have told, oldest first: other people's comments, and a new issue that asks something.
 
-    `own`: our account's id, where it is known.
+    `own`: our account's id, where it is known. `until`: when we began to ask; what came later came while we listened,
+    so its webhook is on its way, and the next run sees to it.
     """
     about: dict[str, Any] = {"issues": (issue.key,), "project": issue.project, "summary": issue.summary}
     found: list[Missed] = [
@@ -104,7 +107,7 @@ def said(issue: ChangedIssue, comments: Iterable[Comment], since: datetime, own:
     mine = own is not None and issue.reporter is not None and issue.reporter.account_id == own
     if issue.created >= since and not mine and asks_something(issue.text):
         found.append(IssueCreated(**about, text=issue.text, reporter=issue.reporter, at=issue.created))
-    return sorted(found, key=lambda event: event.at)
+    return sorted((event for event in found if event.at <= until), key=lambda event: event.at)
 
 
 class Known:
