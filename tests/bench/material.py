@@ -102,6 +102,7 @@ def context(secrets: dict[str, str], *, issues: int = 1000, start: int = 0) -> I
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.000+0000"
             made = body.replace(b"@key@", b"ECD-%d" % (number % issues + 1)).replace(b"@now@", now.encode())
             made = made.replace(_TIME, b"%d" % (time.time() * 1000)).replace(_NUMBER, b"%d" % number)
+            made = made.replace(_PULL_REQUEST, b"%d" % (number % PULL_REQUESTS + 1))
             identifier = f"load-{number}"
             if source == "jira":
                 yield jira(made, secrets["jira"], identifier)
@@ -109,7 +110,9 @@ def context(secrets: dict[str, str], *, issues: int = 1000, start: int = 0) -> I
                 yield bitbucket(event_key, made, secrets["bitbucket"], identifier)
 
 
-_TIME, _NUMBER = b"1111111111111", b"2222222222222"
+_TIME, _NUMBER, _PULL_REQUEST = b"1111111111111", b"2222222222222", b"3333333333333"
+PULL_REQUESTS = 200
+"""Many events are about one pull request."""
 
 
 def _template(source: str, name: str) -> tuple[str, str, bytes]:
@@ -125,5 +128,5 @@ def _template(source: str, name: str) -> tuple[str, str, bytes]:
         payload = json.loads(json.dumps(payload).replace("ECD-1-", "@key@-").replace("ECD-1 ", "@key@ "))
         payload["number_of_this_run"] = int(_NUMBER)
         if "pullrequest" in payload:
-            payload["pullrequest"]["id"] = int(_NUMBER)
+            payload["pullrequest"]["id"] = int(_PULL_REQUEST)
     return source, found.event_key, json.dumps(payload).encode()
