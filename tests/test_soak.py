@@ -1,4 +1,5 @@
-"""Long runs with random kills: `pytest -m soak tests/test_soak.py` (the model's long run is in `test_model`).
+"""Long runs with random kills: `pytest -m soak tests/test_soak.py` (the model's long run is in `test_model`, twenty
+restarts in a minute in `tests/hostile/test_time`).
 
 Each prints one paragraph with what it did. `SOAK_SEED` chooses the moments, `SOAK_KILLS` how many there are.
 """
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.model import holds
-from tests.model.world import COMMANDS, World
+from tests.model.world import World
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 SEED, KILLS = int(os.environ.get("SOAK_SEED", "37")), int(os.environ.get("SOAK_KILLS", "200"))
@@ -73,22 +73,6 @@ async def approver(world: World, chance: random.Random) -> None:
     while world.alive:
         await asyncio.sleep(chance.uniform(0.02, 0.2))
         await world.click(0, chance.randrange(5), 1)
-
-
-async def test_54_twenty_restarts_in_a_minute(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    chance = random.Random(SEED)  # noqa: S311 - as above
-    begun = time.monotonic()
-    for number in range(20):
-        await world.up()
-        await world.comment(number, 0)
-        await world.command(0, COMMANDS.index(("mode simulation", "mode production")[number % 2]))
-        await asyncio.sleep(chance.uniform(0.0, 0.5))
-        await world.kill(number, 0)
-    seconds = time.monotonic() - begun
-    await holds.quiet(world, strict=True, seconds=120.0)
-    assert await world.stage.stop_bot(signal.SIGTERM) == 0
-    holds.whole(world.stage.data)
-    told(capsys, f"20 restarts in {seconds:.0f} s, no message twice", world)
 
 
 def told(capsys: pytest.CaptureFixture[str], first: str, world: World) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bot.demo.wire import Fault
 from tests.model import holds
-from tests.model.world import COMMANDS, World
+from tests.model.world import COMMANDS, READ, World
 
 ROOT = Path(__file__).parents[2]
 COUNTS: Counter[str] = Counter()
@@ -80,7 +81,7 @@ class Machine(RuleBasedStateMachine):
             case "ask_and_decide" | "click":
                 await getattr(world, deed)(a, b, c)
             case "at_once":
-                await asyncio.gather(world.click(a, b % 4, 1), self._beside(b, c))
+                await asyncio.gather(world.click(a, a % 3, 1), self._beside(b, c))
             case "ask_by_rule" | "push" | "shift" | "fault":
                 await getattr(world, deed)(a)
             case _:
@@ -97,6 +98,8 @@ class Machine(RuleBasedStateMachine):
             case 2:
                 return world.command(0, how)
             case 3:
+                # Jira is slow just now, so that the switch comes between the click and the POST.
+                self.world.stage.jira.fail(READ, Fault("hang", seconds=0.3))
                 return world.command(0, how % 2)
             case 4:
                 return world.comment(how, 0)

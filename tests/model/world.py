@@ -34,14 +34,15 @@ APPROVERS = (DANA, SAM)
 KEYS = ("ECD-1", "ECD-2", "ECD-3", "ECD-4", "SUP-1")
 APPROVING = {"Approve", "Post anyway", "Retry", "Post again"}
 POST = r"POST .*/issue/[^/]+/comment$"
+READ = r"GET .*/rest/api/3/issue/[^/]+(\?|$)"
 FAULTS = (
     ("jira", POST, Fault("swallow")),
     ("jira", POST, Fault("drop")),
     ("jira", POST, Fault("answer", 429, {"Retry-After": "2"})),
     ("jira", POST, Fault("answer", 403, body={"errorMessages": ["No."]})),
     ("jira", POST, Fault("answer", 500)),
-    ("jira", r"GET .*/rest/api/3/issue/[^/]+(\?|$)", Fault("hang", seconds=0.3)),
-    ("jira", r"GET .*/rest/api/3/issue/[^/]+(\?|$)", Fault("answer", 503)),
+    ("jira", READ, Fault("hang", seconds=0.3)),
+    ("jira", READ, Fault("answer", 503)),
     ("jira", r"DELETE ", Fault("answer", 503)),
     ("jira", r"DELETE ", Fault("swallow")),
     ("claude", r"POST ", Fault("answer", 529)),
