@@ -319,6 +319,9 @@ async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:
 async def _undo(ctx: Context, draft: Draft) -> None:
     if draft.posted is None:
         return
+    if (await mode(ctx)).mode != draft.mode:  # while it was being withdrawn: in simulation Jira is not written to
+        await _not_undone(ctx, draft, "the mode was switched meanwhile.")
+        return
     failpoint("undo.before_delete")
     try:
         await ctx.jira.delete_comment(draft.issue.key, draft.posted.comment_id)

@@ -327,6 +327,21 @@ async def test_undo_is_taken_away_in_time_though_restarted(program: Program) -> 
     await program.until(lambda: closed(program, draft))
 
 
+async def test_24_a_withdrawal_that_takes_long_ends_with_a_switch_to_simulation(program: Program) -> None:
+    draft, card = await program.waiting()
+    await program.click(draft, "approve")
+    posted = await program.state(draft, DraftState.POSTED)
+    jira = program.stage.jira
+    jira.fail("DELETE ", *(Fault("answer", status=503) for _ in range(9)))
+    await program.click(posted, "undo")
+    await jira.until(lambda: jira.calls("DELETE "))
+    await switch_mode(program.ctx, "simulation", S)
+    await program.until(lambda: noted(program, draft, "the mode was switched"))
+    await program.stage.slack.changes(card, "still in Jira")
+    assert len(jira.calls("DELETE ")) == 1
+    assert len(jira.posted()) == 1
+
+
 async def test_the_loser_hears_what_the_winner_did(program: Program) -> None:
     draft, _ = await program.waiting()
     await program.click(draft, "approve")

@@ -47,6 +47,11 @@ class Wires:
             return
         if exchange.method == "DELETE":
             self.withdrawn.append(match[2])
+            for draft in self.books["drafts"].values():
+                if (draft["posted"] or {}).get("comment_id") == match[2]:
+                    mode = self.mode_before(draft["id"], "draft.undoing")
+                    if mode != "production":
+                        self.broken.append(f"{draft['id']} was withdrawn in {mode}")
             return
         properties = {p["key"]: p["value"] for p in exchange.request.get("properties") or []}
         marker = properties.get("pm-agent") or {}
