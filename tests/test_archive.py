@@ -472,3 +472,35 @@ def test_killed_at_any_place_nothing_is_lost_or_doubled(tmp_path: Path, place: s
     assert alive(store, "webhook_events") == []
     assert trail(store).startswith("ok")
     store.close_now()
+
+
+RESTORE = """
+    import sys
+    from pathlib import Path
+    from bot.store.files import restore
+
+    restore(Path(sys.argv[1]), Path(sys.argv[2]), force=True)
+"""
+
+
+@pytest.mark.parametrize("place", ["restore.after_archive", "restore.after_journal"])
+def test_a_restore_that_is_killed_leaves_the_old_data_or_the_new(tmp_path: Path, place: str) -> None:
+    store, path = archived(tmp_path)
+    saved, then = backup(store.folder, tmp_path / "saved.tar.gz"), everything(store)
+    story(store, "more", OLD)
+    retired(store)
+    now = everything(store)
+    store.close_now()
+    environment = {**os.environ, "PMAGENT_FAILPOINT": place}
+    arguments = [str(saved), str(store.folder)]
+    killed = subprocess.run([sys.executable, "-c", dedent(RESTORE), *arguments], cwd=ROOT, env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    found = opened(store.folder)
+    assert everything(found) == (now if place == "restore.after_archive" else then)
+    assert trail(found).startswith("ok")
+    found.close_now()
+    restore(saved, store.folder, force=True)
+    found = opened(store.folder)
+    assert everything(found) == then
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    found.close_now()
