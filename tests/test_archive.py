@@ -272,7 +272,7 @@ def damage(path: Path, how: str) -> None:
     if how == "removed":
         path.unlink()
     elif how == "cut":
-        path.write_bytes(data[: len(data) // 2])
+        path.write_bytes(data[: len(data) // 4])
     elif how == "a bit turned":
         path.write_bytes(data[:-40] + bytes([data[-40] ^ 1]) + data[-39:])
     elif how == "an audit record changed":
