@@ -22,13 +22,15 @@ import pytest
 
 from bot.errors import UserError
 from bot.reports.metrics import figures
-from bot.store import Audit, Put, Table
+from bot.store import Audit, Put, Record, Table
+from bot.store.archive.closed import story_closed
 from bot.store.archive.format import read, write
 from bot.store.archive.moving import Retired, retire
 from bot.store.archive.plan import Planner, Sizes
 from bot.store.audit import verify
 from bot.store.erase import erase_now
 from bot.store.files import backup, restore
+from bot.store.index import moment
 from bot.store.salvage import audit_trail
 from bot.store.tiny import TinyStore
 from tests.old_records import NOW, Clock, cycle, small_tables, story
@@ -99,6 +101,26 @@ def test_closed_stories_leave_whole_and_open_ones_stay(store: TinyStore) -> None
     assert after["audit"][:-1] == before["audit"]
     assert trail(store).startswith(f"ok {len(after['audit'])} records, head {store.audit_head_now()[1]}")
     assert retired(store).records == {}
+
+
+AT, LATER, UNTIL = "2025-01-01T00:00:00+00:00", "2025-03-01T00:00:00+00:00", moment("2025-02-01T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("event", "draft", "closed"),
+    [
+        ({"state": "done", "at": AT}, None, True),
+        ({"state": "received", "at": AT}, None, False),
+        ({"state": "done", "at": LATER}, None, False),
+        (None, {"state": "skipped", "at": AT}, True),
+        (None, {"state": "failed", "at": AT}, False),
+        (None, {"state": "posted", "at": AT, "open": True}, False),
+        (None, {"state": "posted", "at": AT, "posted": {"at": LATER}}, False),
+        (None, {"state": "undone", "at": AT, "decided": [{"at": LATER}]}, False),
+    ],
+)
+def test_when_a_story_is_over(event: Record | None, draft: Record | None, closed: bool) -> None:
+    assert story_closed(event, [], [draft] if draft else [], UNTIL) is closed
 
 
 def test_it_is_the_same_after_opening_again_and_after_compaction(tmp_path: Path) -> None:
