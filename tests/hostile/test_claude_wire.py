@@ -19,7 +19,13 @@ from tests.model.reins import SPEED, Reins
 ASK = "/v1/messages"
 
 
-@pytest.mark.parametrize("fault", [Proxy.reset, Proxy.cut_answer], ids=["reset", "cut in its JSON"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Proxy.cut_answer, id="cut in its JSON"),
+        pytest.param(Proxy.reset, id="reset", marks=pytest.mark.soak),
+    ],
+)
 async def test_44_a_broken_answer_is_a_short_outage(stage: Stage, wire: Wire, reins: Reins, fault: Any) -> None:
     await stage.start_bot()
     fault(wire.claude, "POST", ASK)

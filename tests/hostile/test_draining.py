@@ -150,6 +150,8 @@ async def test_38_a_click_over_http_counts_to_the_end(stage: Stage, wire: Wire) 
     assert (await stage.jira.deliver(late, retries=0)).status == 503
     ack = await stage.slack.click(DANA, card, "Approve")
     assert ack.acked, ack.error
+    assert stage.bot
+    stage.bot.send_signal(signal.SIGTERM)  # somebody is in a hurry
     assert await stage.ended() == 0
     clean(stage.log)
     assert not stage.jira.posted("ECD-1")
