@@ -169,7 +169,8 @@ class Worker:
     def health(self) -> list[HealthLine]:
         """For `/pmagent health`."""
         running, later = sum(lane.running for lane in self._lanes), sum(lane.waiting for lane in self._lanes)
-        lines = [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting")]
+        why = f"; events wait: {self._answers.held}" if self._answers.held else ""
+        lines = [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting{why}")]
         refused = [job for job in self._cards.jobs if job.reason]
         if refused:
             [first, *rest] = refused
