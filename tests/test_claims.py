@@ -60,6 +60,9 @@ STATED = [
     ("Chen has approved PR #12.", "PR #12 approved_by Chen"),
     ("Ana and Chen approved PR #12.", "PR #12 approved_by Ana; PR #12 approved_by Chen"),
     ("PR #12 is open. Chen has not approved it yet.", "PR #12 state OPEN; PR #12 approved_by not Chen"),
+    ("Nobody has approved PR #12 yet.", "PR #12 approvals 0"),
+    ("Everybody has approved PR #12.", "PR #12 approved all"),
+    ("At the moment, PR #12 is not merged.", "PR #12 state not MERGED"),
     ("The build of PR #12 is green.", "PR #12 build green"),
     ("On PR #12, CI is failed.", "PR #12 build failed"),
     ("PR #12's build has failed.", "PR #12 build failed"),
@@ -271,6 +274,7 @@ def test_what_the_facts_contradict(text: str, known: Facts, says: str) -> None:
         ("PR #12 has one of two approvals. It is approved by Ben.", facts()),
         ("PR #12 is not approved yet.", facts()),  # one of two: either may be said
         ("Benjamin has approved PR #12.", facts()),
+        ("Lisa has not approved PR #12 yet.", facts(pull(approved_by=("Li Wei",)))),
         ("Zoe has approved PR #12.", facts()),  # nobody here is called so: perhaps by another name
         ("PR #12 is open; the build is green.", facts(pull(builds={"CI": "INPROGRESS"}))),
         ("The pull request is merged.", facts(pull(), pull(id="acme/app#13", number=13))),  # which?

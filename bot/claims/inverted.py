@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from bot.claims import phrases as p
 from bot.claims import values
-from bot.claims.claim import Claim, Pull, Ticket
+from bot.claims.claim import Claim, Kind, Pull, Ticket
 from bot.claims.prose import MARK, Named, Sentence
+
+_ALL_OR_NONE: dict[str, tuple[Kind, str]] = {
+    "Nobody": ("approvals", "0"), "Everybody": ("approved", "all"), "Everyone": ("approved", "all"),
+}  # fmt: skip
 
 
 def it_means(earlier: Sequence[Named], kind: type[Named]) -> Named | None:
@@ -27,6 +31,10 @@ def approvals(sentence: Sentence, before: Sequence[Named]) -> Iterator[Claim]:
             continue
         says = _words(sentence, match.start("names"), match.end())
         says = re.sub(r"\bit\b", pull.name, says) if match["it"] else says
+        if match["names"] in _ALL_OR_NONE and not _negated(match["mods"]):
+            kind, value = _ALL_OR_NONE[match["names"]]
+            yield Claim(kind=kind, subject=pull, value=value, says=_lower(says))
+            continue
         for name in re.split(r",? and |, ", match["names"]):
             yield Claim(kind="approved_by", subject=pull, value=name, negated=_negated(match["mods"]), says=says)
 

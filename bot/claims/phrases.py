@@ -47,7 +47,8 @@ NAMES = rf"(?:{NAME}(?:(?:,| and|, and) {NAME})*)"
 
 HEDGES = re.compile(
     r"\b(?:once|if|when|whenever|as soon as|as long as|after|before|until|till|unless|whether|provided|providing"
-    r"|assuming|assumed?|suppos\w+|in case|so that|in order to|by the time|the moment|would|should|could|might|ought"
+    r"|assuming|assumed?|suppos\w+|in case|so that|in order to|by the time|(?<!at )the moment|would|should|could|might"
+    r"|ought"
     r"|think|thinks|thought|believe[sd]?|guess|hopes?|hoped|hopefully|expects?|expected|wish(?:es)?|imagine|pretend"
     r"|said|says|say|saying|wrote|writes|written|mention(?:s|ed)|told|tells|reported|reports|claims?|claimed|asks"
     r"|confirmed|confirms|according|announced|states|stated|quotes?|seems?|seemed|appears?|apparently|probably|perhaps"

@@ -71,7 +71,12 @@ def same_person(said: str, name: str) -> bool:
     """Whether a name in a text can mean the person of this name: every word of it begins one of theirs, or is begun
     by it ("Ben" and "Benjamin Okafor")."""
     theirs = _parts(name)
-    return bool(theirs) and all(any(a.startswith(b) or b.startswith(a) for b in theirs) for a in _parts(said))
+    return bool(theirs) and all(any(_alike(a, b) for b in theirs) for a in _parts(said))
+
+
+def _alike(a: str, b: str) -> bool:
+    short, long = sorted((a, b), key=len)
+    return short == long or (len(short) > 2 and long.startswith(short))  # "Li" is not short for "Lisa"
 
 
 def meant(said: str, names: Iterable[str]) -> list[str]:
