@@ -54,7 +54,7 @@ class Engine(Reading):
         self._queue: queue.SimpleQueue[Commit | Task | None] = queue.SimpleQueue()
         self._closed = False
         self._gate = threading.Lock()
-        self._compacting = False
+        self.compacting = False
         self._compact_not_before = 0.0
         self.kept_aside: Path | None = None
         self.tally = Tally()
@@ -320,14 +320,14 @@ class Engine(Reading):
         self.index.puts += len(changes)
 
     def _compact_if_worth_it(self) -> None:
+        if worth_it(self.journal, self.index) and self.clock.monotonic() >= self._compact_not_before:
+            self.begin_compaction()
+
+    def begin_compaction(self) -> None:
         """Start a compaction beside the running writer; `_take_over` ends it on the writer's thread."""
-        if (
-            self._compacting
-            or not worth_it(self.journal, self.index)
-            or self.clock.monotonic() < self._compact_not_before
-        ):
+        if self.compacting:
             return
-        self._compacting = True
+        self.compacting = True
         begun = self.journal, Compaction.plan(self.journal, self.index)
         threading.Thread(target=self._compact_aside, args=begun, name="store-compaction", daemon=True).start()
 
@@ -346,12 +346,12 @@ class Engine(Reading):
         """Add what was committed since the copy began, and make the copy the journal."""
         if self.journal is not journal:  # rewritten meanwhile, by an erase: the copy may hold what is gone
             compaction.drop()
-            self._compacting = False
+            self.compacting = False
             return
         try:
             compaction.follow()
             self._adopt(*compaction.finish())
-            self._compacting = False
+            self.compacting = False
         except (OSError, StoreUnavailable) as error:
             self._give_up(compaction, error)
 
@@ -359,4 +359,4 @@ class Engine(Reading):
         log.warning("the journal could not be compacted (%s); it is tried again in some minutes", error)
         compaction.drop()
         self._compact_not_before = self.clock.monotonic() + RETRY_COMPACTION
-        self._compacting = False
+        self.compacting = False
