@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bot.store import TABLES, Condition, Delete, Put, Record, Table
 from bot.store.encoding import to_json
-from bot.store.index import SHAPES, Entry
+from bot.store.entries import SHAPES, Entry
 from bot.store.reading import Reading
 from bot.store.sealing import Sealable
 

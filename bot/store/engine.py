@@ -8,25 +8,21 @@ and only then answers. When the write fails, the whole group is answered `StoreU
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import json
 import logging
-import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from bot.clock import Clock
-from bot.store import Audit, Condition, Conflict, Delete, Expect, Put, Record, StoreUnavailable, Table, Unseen
+from bot.store import Audit, Conflict, Put, Record, StoreUnavailable, Table, Unseen
 from bot.store.archive.listing import PREFIX, Listed, listed
 from bot.store.commits import Changed, Commit, Group, Ready, Task, answer, made_ready, ready
 from bot.store.compaction import Compaction, Transform, worth_it
-from bot.store.encoding import to_json
+from bot.store.inbox import Inbox
 from bot.store.index import Index, moment
 from bot.store.journal import Journal, Line, Place, Spot
 from bot.store.reading import Picked, Reading
@@ -43,23 +39,19 @@ _SHOWN_AT_ONCE = 100  # commits for which readers wait, at most
 log = logging.getLogger("pmagent.store")
 
 
-class Engine(Reading):
+class Engine(Inbox, Reading):
     """An open journal with its index."""
 
     def __init__(self, journal: Journal | None, *, clock: Clock, read_only: bool) -> None:
         """Raises `Damaged`. `journal` None: an empty store (only with `read_only`)."""
-        super().__init__()
+        Reading.__init__(self)
+        Inbox.__init__(self, read_only=read_only)
         self.clock = clock
-        self.read_only = read_only
-        self._queue: queue.SimpleQueue[Commit | Task | None] = queue.SimpleQueue()
-        self._closed = False
-        self._gate = threading.Lock()
         self.compacting = False
         self._compact_not_before = 0.0
         self.kept_aside: Path | None = None
         self.tally = Tally()
         self._adopt(journal, self._load(journal))
-        self._writer = threading.Thread(target=self._write_forever, name="store-writer", daemon=True)
         if not read_only:
             self._writer.start()
 
@@ -107,48 +99,6 @@ class Engine(Reading):
             raise StoreUnavailable("there is no journal yet")
         return self._journal
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    # From the callers' side
-
-    def submit(
-        self,
-        changes: Sequence[Put | Delete],
-        expect: Sequence[Condition],
-        audit: Sequence[Audit],
-        answer: Future[None] | asyncio.Future[None],
-        loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        """Queue a commit. Raises `StoreUnavailable` when closed, ValueError or TypeError for what is no record."""
-        wanted = [
-            Expect(e.table, e.id, json.loads(to_json(dict(e.fields)))) if isinstance(e, Expect) and e.fields else e
-            for e in expect
-        ]
-        self._enqueue(Commit(ready(changes), wanted, [Sealable.of(entry) for entry in audit], answer, loop))
-
-    def commit(self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()) -> None:
-        """The same, waiting for the answer: for commands and TinyDB's own write methods."""
-        future: Future[None] = Future()
-        self.submit(changes, expect, audit, future)
-        future.result()
-
-    def submit_async(
-        self, changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit]
-    ) -> asyncio.Future[None]:
-        """The same, for the event loop that runs."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self.submit(changes, expect, audit, future, loop)
-        return future
-
-    def run(self, task: Callable[[], Any]) -> Any:
-        """Run `task` on the writer's thread, between two groups, and give back what it returns."""
-        future: Future[Any] = Future()
-        self._enqueue(Task(task, future))
-        return future.result()
-
     def rewrite(self, transform: Transform, ending: Callable[[], tuple[Sequence[Put], Sequence[Audit]]]) -> None:
         """Write the whole journal anew through `transform`, then what `ending` gives, in one step.
 
@@ -195,23 +145,6 @@ class Engine(Reading):
     def compact(self) -> None:
         """Drop what is dead from the file, now."""
         self.run(lambda: self.rewrite(lambda table, record: record, lambda: ((), ())))
-
-    def _enqueue(self, item: Commit | Task) -> None:
-        if self.read_only:
-            raise StoreUnavailable("the store was opened for reading only")
-        with self._gate:
-            if self._closed:
-                raise StoreUnavailable("the store is closed")
-            self._queue.put(item)
-
-    def close(self) -> None:
-        """Write what is queued, then stop. Any number of times."""
-        with self._gate:
-            if not self._closed and not self.read_only:
-                self._queue.put(None)
-            self._closed = True
-        if self._writer.is_alive():
-            self._writer.join()
 
     # On the writer's thread
 
@@ -334,7 +267,7 @@ class Engine(Reading):
     def _compact_aside(self, journal: Journal, compaction: Compaction) -> None:
         try:
             compaction.copy_beside(lambda: self._closed)
-        except (OSError, StoreUnavailable) as error:
+        except Exception as error:  # whatever it was, the journal stays what it is, and the program goes on
             self._give_up(compaction, error)
             return
         try:
@@ -356,7 +289,8 @@ class Engine(Reading):
             self._give_up(compaction, error)
 
     def _give_up(self, compaction: Compaction, error: Exception) -> None:
-        log.warning("the journal could not be compacted (%s); it is tried again in some minutes", error)
         compaction.drop()
+        if not self._closed:
+            log.warning("the journal could not be compacted (%s); it is tried again in some minutes", error)
         self._compact_not_before = self.clock.monotonic() + RETRY_COMPACTION
         self.compacting = False
