@@ -242,10 +242,10 @@ class Gate:
 
 async def answer_json(send: Send, status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> None:
     """One JSON answer with its length, without a framework's response object."""
-    await answer(send, status, json.dumps(content, ensure_ascii=False).encode(), headers)
+    await answer_bytes(send, status, json.dumps(content, ensure_ascii=False).encode(), headers)
 
 
-async def answer(send: Send, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+async def answer_bytes(send: Send, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
     """As `answer_json`, for a body that is JSON already."""
     lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if headers:

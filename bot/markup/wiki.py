@@ -95,6 +95,9 @@ def _words(text: str, out: _Lines) -> None:
     table: list[list[str]] = []
     header = False
     for line in text.split("\n"):
+        if not table and _PROSE.fullmatch(line):  # most lines: nothing in them is looked at twice
+            out.prose(line.strip())
+            continue
         if "|" in line and _ROW.fullmatch(line) and line.strip(" |\t"):
             if not table:
                 header = line.lstrip().startswith("||")
@@ -115,9 +118,7 @@ def _frame(match: re.Match[str]) -> str:
 
 
 def _line(line: str, out: _Lines) -> None:
-    if _PROSE.fullmatch(line):  # most lines: nothing in them is looked at twice
-        out.prose(line.strip())
-    elif line == "{quote}":
+    if line == "{quote}":
         out.quote()
     elif not line.strip():
         out.blank()
