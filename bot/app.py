@@ -7,6 +7,7 @@ useful: the store first (nothing is accepted before it can be kept), then the do
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -119,6 +120,8 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             background.append(asyncio.create_task(requests, name="requests"))
             for task in background:
                 task.add_done_callback(_report_end)
+            _spare_the_collector()
+            background[0].add_done_callback(lambda _: _spare_the_collector())  # once more, with Anthropic's SDK
         await stop.wait()
         log.info("stopping")
     finally:
@@ -200,6 +203,18 @@ def _keep_trying(name: str, attempt: Callable[[], Awaitable[object]]) -> asyncio
                 return
 
     return asyncio.create_task(trying(), name=f"start:{name}")
+
+
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from what stays as long as the program: modules, classes, settings, clients.
+
+    Looking at those 220,000 objects stops everything for 80 to 140 ms each time (measured), and a delivery or a click
+    that comes then waits. Reference counting frees nearly all that a delivery makes; so the collector also looks less
+    often: after 10,000 new objects instead of 700.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _report_end(task: asyncio.Task[None]) -> None:

@@ -166,6 +166,10 @@ class Headers:
             return []
         return [value.decode("latin-1") for key, value in self._lines if key == name]
 
+    def raw(self, name: bytes) -> bytes | None:
+        """The last value, as it came."""
+        return self._values.get(name)
+
     def one(self, name: bytes) -> str | None:
         value = self._values.get(name)
         if value is None or (len(self._values) < len(self._lines) and len(self.all(name)) > 1):
@@ -193,40 +197,43 @@ class Gate:
         try:
             if self.rates:
                 self._count(scope)
-            body = await self._body(scope, receive)
+            headers = Headers(scope)
+            body = await self._body(headers, receive)
         except _Refused as no:
-            headers = {} if no.retry_after is None else {"Retry-After": str(no.retry_after)}
-            await answer_json(send, no.status, {"status": "refused", "reason": no.reason}, headers)
+            later = {} if no.retry_after is None else {"Retry-After": str(no.retry_after)}
+            await answer_json(send, no.status, {"status": "refused", "reason": no.reason}, later)
             return
         if body is not None:  # else the sender went away, or took too long
-            await self.endpoint(Headers(scope), body, send)
+            await self.endpoint(headers, body, send)
 
     def _count(self, scope: Scope) -> None:
         wait = self.rates.wait(_bucket(self.proxies.client(scope)))
         if wait:
             raise _Refused(429, "too many deliveries from this address", wait)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        too_large = _Refused(413, f"the body is larger than {self.max_body} bytes")
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    async def _body(self, headers: Headers, receive: Receive) -> bytes | None:
+        declared = headers.raw(b"content-length") or b"0"
         if not declared.isdigit() or len(declared) > 15 or int(declared) > self.max_body:
-            raise too_large
+            raise self._too_large()
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         first: bytes = message.get("body", b"")
         if not message.get("more_body") and len(first) <= self.max_body:
             return first
-        return await self._rest(bytearray(first), receive, too_large)
+        return await self._rest(bytearray(first), receive)
 
-    async def _rest(self, body: bytearray, receive: Receive, too_large: _Refused) -> bytes | None:
+    def _too_large(self) -> _Refused:
+        return _Refused(413, f"the body is larger than {self.max_body} bytes")
+
+    async def _rest(self, body: bytearray, receive: Receive) -> bytes | None:
         held, more = 0, True
         try:
             while True:
                 self.waiting.bytes += len(body) - held
                 held = len(body)
                 if held > self.max_body:
-                    raise too_large
+                    raise self._too_large()
                 if self.waiting.bytes > self.waiting.limit:
                     raise _Refused(503, "too much is arriving at once", 5)
                 if not more:

@@ -34,6 +34,8 @@ _SCHEME = re.compile(r"(?:https?|ftp|mailto):", re.IGNORECASE)
 
 def text(raw: str) -> str:
     """`raw` so that Markdown shows it as it stands; addresses in it stay readable."""
+    if not _PERHAPS.search(raw):
+        return raw
     parts: list[str] = []
     done = 0
     for start, end in address.bare(raw):

@@ -26,6 +26,8 @@ _ROW = re.compile(r"\s*\|.*\|\s*")
 _CELL = re.compile(r"\[[^\[\]\n]{1,2000}\]|\{\{[^{}\n]{0,2000}\}\}|!\S[^!\n]{0,300}!|\\.|(\|\|?)|[^\[{!\\|]+|.")
 
 
+_BLOCKS = frozenset("hb-*#")
+"""What a heading, quotation, rule or item begins with."""
 _ADF = "{adf}"
 
 # A line of words: it begins with a letter, so it is no list, quotation, rule or row, and holds nothing that wiki markup
@@ -122,6 +124,8 @@ def _line(line: str, out: _Lines) -> None:
         out.quote()
     elif not line.strip():
         out.blank()
+    elif line.lstrip()[:1] not in _BLOCKS:
+        out.paragraph(_rows(line))
     elif heading := _HEADING.fullmatch(line):
         out.add("heading", f"{'#' * int(heading[1])} {' '.join(inline(heading[2]).split())}")
     elif quoted := _QUOTED_LINE.fullmatch(line):
