@@ -147,10 +147,11 @@ def run_stats(args: argparse.Namespace) -> int:
 
     from bot.clock import SystemClock
     from bot.environment import read
-    from bot.reports.metrics import as_text, figures
+    from bot.reports.metrics import EVER_READ, as_text, figures
+    from bot.store import TABLES
     from bot.store.tiny import TinyStore
 
-    store = TinyStore.open(data_folder(), read_only=True)
+    store = TinyStore.open(data_folder(), read_only=True, only=TABLES if args.days else EVER_READ)
     values = read(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
     zone = values.get("PMAGENT_TIMEZONE", "").strip() or "UTC"
     try:

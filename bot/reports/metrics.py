@@ -16,7 +16,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import Clock
-from bot.store import Record, Store, Totals
+from bot.store import Record, Store, Table, Totals
 from bot.store.tally import Tally, median, rough, seconds_to_card, seconds_to_decision, totals
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ LINE_ACTIONS = {
     "silences": "cycle.silence", "failures": "cycle.failure", "refused": "decision.refused",
 }  # fmt: skip
 DRAFT_ACTIONS = {name: f"draft.{name}" for name in ("posted", "simulated", "edited", "skipped", "undone")}
+EVER_READ: tuple[Table, ...] = ("drafts", "agent_cycles", "state")
+"""The tables that `figures` over everything looks into; the rest of what it tells is counted already."""
 NOBODY_DECIDED = frozenset({"waiting", "held"})
 
 

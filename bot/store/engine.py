@@ -11,14 +11,14 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 import orjson
 
 from bot.clock import Clock
-from bot.store import Audit, Conflict, Put, Record, StoreUnavailable, Table, Unseen
+from bot.store import TABLES, Audit, Conflict, Put, Record, StoreUnavailable, Table, Unseen
 from bot.store.archive.listing import PREFIX, Listed, listed
 from bot.store.commits import Changed, Commit, Group, Ready, Task, answer, made_ready, ready
 from bot.store.compaction import Compaction, Transform, worth_it
@@ -42,8 +42,10 @@ log = logging.getLogger("pmagent.store")
 class Engine(Inbox, Reading):
     """An open journal with its index."""
 
-    def __init__(self, journal: Journal | None, *, clock: Clock, read_only: bool) -> None:
-        """Raises `Damaged`. `journal` None: an empty store (only with `read_only`)."""
+    def __init__(
+        self, journal: Journal | None, *, clock: Clock, read_only: bool, only: Collection[Table] = TABLES
+    ) -> None:
+        """Raises `Damaged`. `journal` None: an empty store (only with `read_only`). `only`: see `Index`."""
         Reading.__init__(self)
         Inbox.__init__(self, read_only=read_only)
         self.clock = clock
@@ -51,12 +53,12 @@ class Engine(Inbox, Reading):
         self._compact_not_before = 0.0
         self.kept_aside: Path | None = None
         self.tally = Tally()
-        self._adopt(journal, self._load(journal))
+        self._adopt(journal, self._load(journal, only))
         if not read_only:
             self._writer.start()
 
-    def _load(self, journal: Journal | None) -> Index:
-        index = Index()
+    def _load(self, journal: Journal | None, only: Collection[Table]) -> Index:
+        index = Index(only)
         if journal is None:
             return index
         collecting = gc.isenabled()

@@ -8,7 +8,7 @@ few, a dict for the lists of a small table. About 70 bytes a record in all.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -274,8 +274,10 @@ def _where(values: Sequence[int], wanted: int, rows: Iterable[int]) -> Iterator[
 class Index:
     """All tables. `puts` counts what the journal holds, so that `len(self)` against it tells how much of it is dead."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: Collection[str] = TABLES) -> None:
+        """`only`: the tables that `load` takes in, for a reader that looks at no others."""
         self.tables: dict[str, TableIndex] = {table: TableIndex(table) for table in TABLES}
+        self._loaded = {name: table for name, table in self.tables.items() if name in only}
         self.puts = 0
 
     def __len__(self) -> int:
@@ -285,7 +287,7 @@ class Index:
         """Take in one line of the journal."""
         spot = line.spot
         for nth, (name, record) in enumerate(line.puts):
-            table = self.tables.get(name)
+            table = self._loaded.get(name)
             if table is not None:
                 entry = table.shape.entry(record)
                 row = table.row_of(entry.id)
@@ -294,7 +296,7 @@ class Index:
                 else:
                     table.update(row, entry, spot, nth)
         for name, record_id in line.deletes:
-            if name in self.tables:
+            if name in self._loaded:
                 row = self.tables[name].row_of(hash(record_id) or 1)
                 if row >= 0:
                     self.tables[name].remove(row)

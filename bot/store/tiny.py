@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
-from bot.store import INDEXED, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Totals
+from bot.store import INDEXED, TABLES, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Totals
 from bot.store.archive.format import ArchiveMissing
 from bot.store.archive.reading import records as everywhere
 from bot.store.compaction import remove_leftovers
@@ -53,16 +53,24 @@ class TinyStore:
         self._lock = lock
 
     @classmethod
-    def open(cls, folder: Path, *, read_only: bool = False, clock: Clock | None = None) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        *,
+        read_only: bool = False,
+        clock: Clock | None = None,
+        only: Collection[Table] = TABLES,
+    ) -> Self:
         """Open the store in `folder`; a new folder is made.
 
         `read_only`: no lock, nothing is changed, what was durable at this moment is seen; works while another process
-        has the folder. Raises `DataFolderLocked`, `Damaged` (both `UserError`) or `UserError`.
+        has the folder. `only` then are the tables that can be read; the others cost little time.
+        Raises `DataFolderLocked`, `Damaged` (both `UserError`) or `UserError`.
         `kept_aside` afterwards is the file in which a torn write was kept, if there was one.
         """
         clock = clock or SystemClock()
         try:
-            return cls._open_reading(folder, clock) if read_only else cls._open_writing(folder, clock)
+            return cls._open_reading(folder, clock, only) if read_only else cls._open_writing(folder, clock)
         except (OSError, StoreUnavailable) as error:
             raise UserError(f"Cannot open the store in {folder}: {error}.") from error
 
@@ -83,15 +91,15 @@ class TinyStore:
             raise
 
     @classmethod
-    def _open_reading(cls, folder: Path, clock: Clock) -> Self:
+    def _open_reading(cls, folder: Path, clock: Clock, only: Collection[Table]) -> Self:
         path = folder / NAME
         if not path.exists():
             return cls(folder, Engine(None, clock=clock, read_only=True), None, None)
         try:
-            engine = Engine(Journal.open(path, read_only=True), clock=clock, read_only=True)
+            engine = Engine(Journal.open(path, read_only=True), clock=clock, read_only=True, only=only)
         except Damaged:
             # A write that was taken back just now (disk full) can look like damage once, never twice.
-            engine = Engine(Journal.open(path, read_only=True), clock=clock, read_only=True)
+            engine = Engine(Journal.open(path, read_only=True), clock=clock, read_only=True, only=only)
         return cls(folder, engine, None, None)
 
     # The protocol
