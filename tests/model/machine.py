@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import sys
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
@@ -39,7 +41,12 @@ NUMBER = st.integers(0, 59)
 
 
 class Machine(RuleBasedStateMachine):
-    """The program's outside. One rule with weighted deeds: hypothesis would leave out whole rules for a run."""
+    """The program's outside. One rule with weighted deeds: hypothesis would leave out whole rules for a run.
+
+    A long run has an end: `most` steps or the time `ends`, whichever is first; after it nothing is done any more.
+    """
+
+    most, ends = 10**9, float("inf")
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,12 +60,20 @@ class Machine(RuleBasedStateMachine):
             error.add_note("What happened:\n" + "\n".join(self.world.told[-80:]))
             raise
 
+    @property
+    def over(self) -> bool:
+        return COUNTS["steps"] >= self.most or time.monotonic() > self.ends
+
     @initialize(budget=st.sampled_from([10.0, 10.0, 10.0, 0.15]))
     def begin(self, budget: float) -> None:
+        if self.over:
+            return
         self._run(self.world.open(budget))
 
     @rule(deed=st.sampled_from(DEEDS), a=NUMBER, b=NUMBER, c=NUMBER, name=st.sampled_from(failpoints()))
     def step(self, deed: str, a: int, b: int, c: int, name: str) -> None:
+        if self.over or not self.world.stage.server.port:
+            return
         COUNTS["steps"] += 1
 
         async def whole_step() -> None:
@@ -128,8 +143,6 @@ class Machine(RuleBasedStateMachine):
     @property
     def failed(self) -> bool:
         """Whether a step has failed: then what the end finds would only hide it."""
-        import sys
-
         return sys.exc_info()[0] is not None
 
     async def _finish(self) -> None:
@@ -151,6 +164,8 @@ class Machine(RuleBasedStateMachine):
 
     def _count(self) -> None:
         world = self.world
+        if not world.stage.server.port:
+            return
         COUNTS.update(
             runs=1, crashes=world.crashes, restarts=world.restarts, events=len(world.events),
             drafts=len(world.books["drafts"]), comments=len(world.wires.posts), clicks=len(world.wishes),
