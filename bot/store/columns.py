@@ -58,6 +58,29 @@ class Hashes:
             raise TypeError
         return hash(value) or 1
 
+    def told(self, row: int, value: Any) -> int:
+        """The hash for a row's value; notes a row whose value has none."""
+        if is_plain(value) or value is None:
+            self.odd.discard(row)
+            return self.of(value)
+        self.odd.add(row)
+        return NONE
+
+    def link(self) -> None:
+        """Build the table of all rows at once, after `hashes` was filled by hand."""
+        size = 8
+        while size * 2 * _ROWS_A_BUCKET <= len(self.hashes):
+            size *= 2
+        self._heads = heads = array("I", bytes(4 * size))
+        self._next = following = array("I", bytes(4 * len(self.hashes)))
+        self._low, self._high, self._room = size - 1, size * 2 - 1, size * _ROWS_A_BUCKET
+        low = self._low
+        for row, hashed in enumerate(self.hashes):
+            if hashed:
+                bucket = hashed & low
+                following[row] = heads[bucket]
+                heads[bucket] = row + 1
+
     def append(self, hashed: int) -> None:
         """The next row's value."""
         self.hashes.append(hashed)
@@ -198,6 +221,10 @@ class Codes:
     def asked(self, value: Any) -> int:
         """The code of a value that is looked for; 255, which no row has, for one that no row has."""
         return self._numbers.get(value, _ODD)
+
+    def link(self) -> None:
+        """Count, after `codes` was filled by hand."""
+        self.counts = [self.codes.count(code) for code in range(256)]
 
     def append(self, code: int) -> None:
         """The next row's value."""

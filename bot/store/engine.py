@@ -22,9 +22,11 @@ from bot.store import TABLES, Audit, Conflict, Put, Record, StoreUnavailable, Ta
 from bot.store.archive.listing import PREFIX, Listed, listed
 from bot.store.commits import Changed, Commit, Group, Ready, Task, answer, made_ready, ready
 from bot.store.compaction import Compaction, Transform, worth_it
+from bot.store.entries import NEVER, SEEN
 from bot.store.inbox import Inbox
 from bot.store.index import Index, moment
 from bot.store.journal import Journal, Line, Place, Spot
+from bot.store.loading import Loading
 from bot.store.reading import Picked, Reading
 from bot.store.sealing import Sealable
 from bot.store.tally import Tally
@@ -45,7 +47,7 @@ class Engine(Inbox, Reading):
     def __init__(
         self, journal: Journal | None, *, clock: Clock, read_only: bool, only: Collection[Table] = TABLES
     ) -> None:
-        """Raises `Damaged`. `journal` None: an empty store (only with `read_only`). `only`: see `Index`."""
+        """Raises `Damaged`. `journal` None: an empty store (only with `read_only`). `only`: see `Loading`."""
         Reading.__init__(self)
         Inbox.__init__(self, read_only=read_only)
         self.clock = clock
@@ -58,15 +60,17 @@ class Engine(Inbox, Reading):
             self._writer.start()
 
     def _load(self, journal: Journal | None, only: Collection[Table]) -> Index:
-        index = Index(only)
         if journal is None:
-            return index
+            return Index()
+        late = journal.late_record(SEEN[0])
+        loading = Loading(only, moment(late.get("at")) if late else NEVER)
         collecting = gc.isenabled()
         gc.disable()  # millions of documents come and go, none of them in a cycle
         try:
             for line in journal.replay(orjson.loads):
-                index.load(line)
+                loading.line(line)
                 self._count(line)
+            index = loading.finish()
         finally:
             if collecting:
                 gc.enable()

@@ -60,8 +60,8 @@ class Shape:
             hash(record["id"]) or 1,
             tuple([_hash(get(name)) for name in self.hashed]),
             tuple([get(name) for name in self.coded]) if self.coded else (),
-            tuple([_texts(get(name)) for name in self.lists]) if self.lists else (),
-            _texts(get(self.seen)) if self.seen else (),
+            tuple([texts(get(name)) for name in self.lists]) if self.lists else (),
+            texts(get(self.seen)) if self.seen else (),
         )
 
 
@@ -72,7 +72,8 @@ def _hash(value: Any) -> int | None:
     return Hashes.of(value) if value is None or is_plain(value) else None
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def texts(value: Any) -> tuple[str, ...]:
+    """The texts of a list, each once; a text alone counts as a list of one."""
     if not isinstance(value, list | tuple):
         return (value,) if isinstance(value, str) else ()
     return tuple(dict.fromkeys(member for member in value if isinstance(member, str)))

@@ -8,7 +8,7 @@ few, a dict for the lists of a small table. About 70 bytes a record in all.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -76,12 +76,25 @@ class TableIndex:
         self._ats = array("d")
         self._latest = array("d")
         self._ids = Hashes()
-        self._hashed = {name: Hashes() for name in self.shape.hashed}
-        self._coded = {name: Codes() for name in self.shape.coded}
-        self._lists = {name: Lists() for name in self.shape.lists}
-        self._hash_columns = tuple(self._hashed.values())
-        self._code_columns = tuple(self._coded.values())
-        self._list_columns = tuple(self._lists.values())
+        self.hashed = {name: Hashes() for name in self.shape.hashed}
+        self.coded = {name: Codes() for name in self.shape.coded}
+        self.lists = {name: Lists() for name in self.shape.lists}
+        self._hash_columns = tuple(self.hashed.values())
+        self._code_columns = tuple(self.coded.values())
+        self._list_columns = tuple(self.lists.values())
+
+    def arrays(self) -> tuple[array[int], array[int], array[int], array[float], array[int]]:
+        """Offsets, sizes, nths, times and id hashes, by row: for loading, which fills them by hand; then `link`."""
+        return self._offsets, self._sizes, self._nths, self._ats, self._ids.hashes
+
+    def link(self) -> None:
+        """Build what is derived from the arrays."""
+        for column in (self._ids, *self._hash_columns):
+            column.link()
+        for codes in self._code_columns:
+            codes.link()
+        self._latest = array("d", [max(self._ats[at : at + _BLOCK]) for at in range(0, len(self._ats), _BLOCK)])
+        self.alive = sum(1 for size in self._sizes if size)
 
     def row_of(self, record_id: int) -> int:
         """The row of a record by the hash of its id, or -1. Where it must be certain, `rows_of` and the record."""
@@ -218,12 +231,12 @@ class TableIndex:
         for name, value in equals.items():
             if not is_plain(value):
                 exact = False
-            elif name in self._hashed and not self._hashed[name].odd:
-                hashed.append((self._hashed[name], Hashes.of(value)))
-            elif name in self._coded and not self._coded[name].has_odd:
-                coded.append((self._coded[name], self._coded[name].asked(value)))
-            elif name in self._lists and isinstance(value, str):
-                listed.append(self._lists[name].rows.get(value, set()))
+            elif name in self.hashed and not self.hashed[name].odd:
+                hashed.append((self.hashed[name], Hashes.of(value)))
+            elif name in self.coded and not self.coded[name].has_odd:
+                coded.append((self.coded[name], self.coded[name].asked(value)))
+            elif name in self.lists and isinstance(value, str):
+                listed.append(self.lists[name].rows.get(value, set()))
             else:
                 exact = False
         rows: Iterable[int]
@@ -274,10 +287,8 @@ def _where(values: Sequence[int], wanted: int, rows: Iterable[int]) -> Iterator[
 class Index:
     """All tables. `puts` counts what the journal holds, so that `len(self)` against it tells how much of it is dead."""
 
-    def __init__(self, only: Collection[str] = TABLES) -> None:
-        """`only`: the tables that `load` takes in, for a reader that looks at no others."""
+    def __init__(self) -> None:
         self.tables: dict[str, TableIndex] = {table: TableIndex(table) for table in TABLES}
-        self._loaded = {name: table for name, table in self.tables.items() if name in only}
         self.puts = 0
 
     def __len__(self) -> int:
@@ -287,7 +298,7 @@ class Index:
         """Take in one line of the journal."""
         spot = line.spot
         for nth, (name, record) in enumerate(line.puts):
-            table = self._loaded.get(name)
+            table = self.tables.get(name)
             if table is not None:
                 entry = table.shape.entry(record)
                 row = table.row_of(entry.id)
@@ -296,7 +307,7 @@ class Index:
                 else:
                     table.update(row, entry, spot, nth)
         for name, record_id in line.deletes:
-            if name in self._loaded:
+            if name in self.tables:
                 row = self.tables[name].row_of(hash(record_id) or 1)
                 if row >= 0:
                     self.tables[name].remove(row)

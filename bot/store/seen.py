@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.store import REMEMBERED
+from bot.store.entries import NEVER
 
 DAY = 86400.0
 
@@ -16,16 +17,17 @@ class Seen:
     kept in memory depends on how much came within three days, not on how much there is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, newest: float = NEVER) -> None:
+        """`newest`: the time of a record that will come, if one is known, in seconds."""
         self._days: dict[int, dict[int, int | tuple[int, ...]]] = {}
-        self._oldest = float("-inf")
+        self._oldest = NEVER if newest == NEVER else _oldest(newest // DAY)
 
     def __len__(self) -> int:
         return sum(len(day) for day in self._days.values())
 
     def add(self, keys: Iterable[str], at: float, row: int) -> None:
         """Remember that the record in this row, of this time (seconds), holds these keys."""
-        if at == float("-inf"):
+        if at == NEVER:
             return  # it has no time, so nobody asks for it
         number = at // DAY
         if number < self._oldest:
@@ -43,7 +45,7 @@ class Seen:
 
     def _begin(self, number: int) -> dict[int, int | tuple[int, ...]]:
         self._days[number] = {}
-        self._oldest = (max(self._days) * DAY - REMEMBERED.total_seconds()) // DAY
+        self._oldest = max(self._oldest, _oldest(max(self._days)))
         for old in [old for old in self._days if old < self._oldest]:
             del self._days[old]
         return self._days.get(number, {})
@@ -60,3 +62,8 @@ class Seen:
                 else:
                     found += known
         return sorted(found) if len(found) > 1 else found
+
+
+def _oldest(day: float) -> float:
+    """The first day of which something may be known on a day."""
+    return (day * DAY - REMEMBERED.total_seconds()) // DAY
