@@ -166,6 +166,9 @@ class Headers:
             return []
         return [value.decode("latin-1") for key, value in self._lines if key == name]
 
+    def has(self, name: bytes) -> bool:
+        return name in self._values
+
     def raw(self, name: bytes) -> bytes | None:
         """The last value, as it came."""
         return self._values.get(name)

@@ -158,8 +158,8 @@ class Engine(Inbox, Reading):
         while True:
             group: list[Commit] = []
             item = self._queue.get()
-            while isinstance(item, Commit):
-                group.append(item)
+            while isinstance(item, Commit | list):
+                group += item if isinstance(item, list) else [item]
                 if len(group) >= MAX_GROUP or self._queue.empty():
                     break
                 item = self._queue.get()

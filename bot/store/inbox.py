@@ -21,7 +21,8 @@ class Inbox:
 
     def __init__(self, *, read_only: bool) -> None:
         self.read_only = read_only
-        self._queue: queue.SimpleQueue[Commit | Task | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Commit | list[Commit] | Task | None] = queue.SimpleQueue()
+        self._turn: list[Commit] = []
         self._gate = threading.Lock()
         self._closed = False
         self._writer = threading.Thread(target=self._write_forever, name="store-writer", daemon=True)
@@ -42,11 +43,21 @@ class Inbox:
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """Queue a commit. Raises `StoreUnavailable` when closed, ValueError or TypeError for what is no record."""
+        self._enqueue(self._made(changes, expect, audit, answer, loop))
+
+    @staticmethod
+    def _made(
+        changes: Sequence[Put | Delete],
+        expect: Sequence[Condition],
+        audit: Sequence[Audit],
+        answer: Future[None] | asyncio.Future[None],
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> Commit:
         wanted = [
             Expect(e.table, e.id, json.loads(to_json(dict(e.fields)))) if isinstance(e, Expect) and e.fields else e
             for e in expect
         ]
-        self._enqueue(Commit(ready(changes), wanted, [Sealable.of(entry) for entry in audit], answer, loop))
+        return Commit(ready(changes), wanted, [Sealable.of(entry) for entry in audit], answer, loop)
 
     def commit(self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()) -> None:
         """The same, waiting for the answer: for commands and TinyDB's own write methods."""
@@ -60,8 +71,26 @@ class Inbox:
         """The same, for the event loop that runs."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        self.submit(changes, expect, audit, future, loop)
+        commit = self._made(changes, expect, audit, future, loop)
+        self._refuse_if_closed()
+        # What is asked in one turn of the loop goes to the writer together: waking it for each commit alone costs more
+        # than the commit, and makes groups of one.
+        if self._turn and self._turn[0].loop is not loop:
+            self._enqueue(commit)
+        else:
+            if not self._turn:
+                loop.call_soon(self._hand_over)
+            self._turn.append(commit)
         return future
+
+    def _hand_over(self) -> None:
+        turn, self._turn = self._turn, []
+        try:
+            self._enqueue(turn)
+        except StoreUnavailable as error:
+            for commit in turn:
+                if not commit.answer.done():
+                    commit.answer.set_exception(error)
 
     def run(self, task: Callable[[], Any]) -> Any:
         """Run `task` on the writer's thread, between two groups, and give back what it returns."""
@@ -69,9 +98,14 @@ class Inbox:
         self._enqueue(Task(task, future))
         return future.result()
 
-    def _enqueue(self, item: Commit | Task) -> None:
+    def _refuse_if_closed(self) -> None:
         if self.read_only:
             raise StoreUnavailable("the store was opened for reading only")
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+
+    def _enqueue(self, item: Commit | list[Commit] | Task) -> None:
+        self._refuse_if_closed()
         with self._gate:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
