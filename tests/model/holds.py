@@ -113,7 +113,10 @@ def stories(world: World) -> None:
         for end in ends:
             assert end["outcome"] == "draft" or end["reason"], f"{event['id']} ended without a reason"
     for key in {d["issue_key"] for d in books["drafts"].values()}:
-        waiting = [d["id"] for d in books.of("drafts", issue_key=key) if d["state"] in ("waiting", "held")]
+        waiting = [
+            (d["id"], d["state"], d["version"], [x["action"] for x in d["decided"]])
+            for d in books.of("drafts", issue_key=key) if d["state"] in ("waiting", "held")
+        ]  # fmt: skip
         assert len(waiting) <= 1, f"two drafts wait on {key}: {waiting}"
     posted = {post.comment_id: post for post in world.wires.posts}
     for draft in books["drafts"].values():
