@@ -211,5 +211,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
     failpoint("answer.after_draft")
     log.info("draft.created", event_id=record["id"], draft_id=draft.id, issue=issue.key)
     ctx.worker.wake_draft(draft.id)
-    for d in retired:
-        ctx.worker.wake_draft(d.id)
+    # The retired ones, and one that came back to be decided while this was being stored: it gives way when it is woken.
+    for open_one in await ctx.store.find("drafts", issue_key=issue.key, open=True):
+        if open_one["id"] != draft.id:
+            ctx.worker.wake_draft(open_one["id"])

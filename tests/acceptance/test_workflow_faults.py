@@ -211,6 +211,27 @@ async def test_a_newer_draft_retires_one_that_comes_back_to_be_decided(program: 
     assert newer.ts != card.ts
 
 
+async def test_a_draft_that_comes_back_while_a_newer_one_is_stored_is_retired_too(program: Program) -> None:
+    older, card = await program.waiting()
+    program.stage.jira.fail(ISSUE, Fault("hang", seconds=1.0))
+    await program.stage.jira.move("ECD-1", "Done", announce=False)
+    await program.click(older, "approve")
+
+    async def come_back(changes: Sequence[Put | Delete]) -> None:
+        drafts = [c.record for c in changes if isinstance(c, Put) and c.table == "drafts"]
+        if any(d["id"] != older.id for d in drafts):
+            program.store.before_commit = None
+            await program.state(older, DraftState.HELD)
+            await program.stage.slack.changes(card, "Held")
+
+    program.store.before_commit = come_back
+    program.stage.claude.script({**YES, "response_text": "The newer one."})
+    await program.requested()
+    await program.stage.slack.card("ECD-1", shows="The newer one.", button="Approve")
+    await program.state(older, DraftState.SUPERSEDED)
+    await program.stage.slack.changes(card, "Replaced by a newer draft")
+
+
 async def test_24_a_draft_is_never_stored_under_a_mode_that_is_over(program: Program) -> None:
     async def switch(table: str, how: dict[str, Any]) -> None:
         if table == "drafts" and "state" in how:
