@@ -33,7 +33,7 @@ ENOUGH = 128 * 1024
 ROUNDS = 50
 """Times that a copy is brought up to date beside; then it ends whatever is left."""
 _CHUNK = 200
-_SYNC_EVERY = 4 * 1024 * 1024
+_SYNC_EVERY = 512 * 1024
 _STEP = 0.001  # seconds of work, and of rest
 _numbers = itertools.count(1)
 

@@ -31,7 +31,7 @@ from bot.store import REMEMBERED, Audit, Put, Unseen
 from bot.store.tiny import TinyStore
 
 PER_EVENT = 4  # records that are alive of each event: it, its cycle, two of the audit trail
-WRITERS, ROUNDS, ACCEPTS = 32, 8, 1500
+WRITERS, ROUNDS, ACCEPTS = 32, 12, 1500
 SMALL = 100_000
 BARS = {"open 100,000": (1.0, 25.0), "open 1,000,000": (8.0, 200.0)}  # seconds, MB
 OPEN = """
@@ -43,8 +43,9 @@ def memory():
 begun = time.perf_counter()
 store = TinyStore.open(Path(sys.argv[1]))
 took = time.perf_counter() - begun
-print(json.dumps({"seconds": took, "MB": memory(), "records": sum(map(store.engine.size, ("webhook_events",
-    "agent_cycles", "audit"))), "keys": store.engine.remembered()}))
+records = sum(map(store.engine.size, ("webhook_events", "agent_cycles", "audit")))
+print(json.dumps({"seconds": took, "cpu": time.process_time(), "MB": memory(), "records": records,
+    "keys": store.engine.remembered()}))
 """
 
 
@@ -69,10 +70,10 @@ class Events:
         comment = {"id": str(10_000 + number), "author": person, "text": words, "updated": at, "public": True}
         return {
             "id": event_id, "event_id": event_id, "at": at, "source": "jira", "kind": "issue_commented",
-            "delivery_id": f"d-{number}", "body_sha256": digest, "issue": issue, "issues": [issue],
+            "delivery_id": event_id, "body_sha256": digest, "issue": issue, "issues": [issue],
             "comment": comment["id"], "state": "received", "reason": "", "attempts": 0, "due": None,
             "event": {"kind": "issue_commented", "issues": [issue], "comment": comment, "edited": False, "at": at},
-            "keys": [f"jira:delivery:d-{number}", f"jira:body:{digest}", f"jira:comment:{number}:{at}:{digest[:32]}"],
+            "keys": [f"jira:delivery:{event_id}", f"jira:body:{digest}", f"jira:comment:{number}:{at}:{digest[:32]}"],
         }  # fmt: skip
 
 
@@ -126,7 +127,8 @@ async def accepts(folders: dict[str, Path]) -> dict[str, list[float]]:
             into.append(time.perf_counter() - begun)
 
     for number in range(ROUNDS + 1):
-        for name, store in stores.items():
+        turn = list(stores.items())
+        for name, store in turn[number % 3 :] + turn[: number % 3]:
             events = iter([next(source) for _ in range(ACCEPTS if number else 200)])
             into: list[float] = [] if not number else took[name]
             begun, cpu = time.perf_counter(), time.process_time()
@@ -227,7 +229,9 @@ def report(folders: dict[str, Path]) -> None:
         found = opened(folder)
         seconds, more = BARS.get(f"open {name}", (float("inf"), float("inf")))
         memory = found["MB"] - empty["MB"]
-        text = f"{found['seconds']:.2f} s (bar {seconds:g}), {memory:+.0f} MB (bar {more:g}), {found['keys']:,.0f} keys"
+        cpu = found["cpu"] - empty["cpu"]
+        text = f"{found['seconds']:.2f} s (bar {seconds:g}; {cpu:.2f} s of CPU), {memory:+.0f} MB (bar {more:g}), "
+        text += f"{found['keys']:,.0f} keys"
         say(f"open {found['records']:,.0f} records", text, good=found["seconds"] < seconds and memory <= more)
     took = asyncio.run(accepts(folders))
     base = statistics.median(took["0"])
