@@ -13,9 +13,8 @@ import time
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.machine import COUNTS, Machine
+from tests.model.machine import COUNTS, Machine, run
 
 SLOW = list(HealthCheck)  # starting a process is slow, and meant
 STEPS, SECONDS = 10_000, 2400.0
@@ -35,7 +34,7 @@ def test_a_few_short_runs_of_the_model() -> None:
         max_examples=3, stateful_step_count=20, derandomize=True, database=None, deadline=None,
         suppress_health_check=SLOW, phases=[Phase.generate], print_blob=False,
     )  # fmt: skip
-    run_state_machine_as_test(Machine, settings=few)
+    run(Machine, few)
 
 
 @pytest.mark.soak
@@ -53,7 +52,7 @@ def test_ten_thousand_steps(capsys: pytest.CaptureFixture[str]) -> None:
     while COUNTS["steps"] < wanted and time.monotonic() - begun < seconds:
         with capsys.disabled():
             print(f"seed {number}: {COUNTS['steps']} steps, {time.monotonic() - begun:.0f} s", flush=True)  # noqa: T201 - whoever waits for it
-        run_state_machine_as_test(seed(number)(type("Machine", (Machine,), end)), settings=batch)
+        run(seed(number)(type("Machine", (Machine,), end)), batch)
         number += 1
     told = ", ".join(f"{count} {name}" for name, count in sorted(COUNTS.items()))
     with capsys.disabled():

@@ -27,7 +27,7 @@ PACE = 0.06
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    found = World()
+    found = World(tuple(f"ECD-{number}" for number in range(1, 61)))
     try:
         yield await found.open(budget=1000.0)
     finally:
@@ -61,7 +61,7 @@ async def test_37_two_hundred_kills_under_load(world: World, capsys: pytest.Capt
 
 async def sender(world: World, chance: random.Random) -> None:
     """Deliveries, one after another, until the program is gone: mostly context, some comments, some again."""
-    deeds = Counter({world.change: 70, world.comment: 8, world.thank: 12, world.again_now: 10})
+    deeds = Counter({world.change: 70, world.comment: 12, world.thank: 8, world.again_now: 10})
     while world.alive:
         [deed] = chance.choices(list(deeds), weights=list(deeds.values()))
         await deed(chance.randrange(60), chance.randrange(60))
@@ -71,7 +71,7 @@ async def sender(world: World, chance: random.Random) -> None:
 async def approver(world: World, chance: random.Random) -> None:
     """Somebody who presses what the newest cards offer."""
     while world.alive:
-        await asyncio.sleep(chance.uniform(0.02, 0.2))
+        await asyncio.sleep(chance.uniform(0.01, 0.05))
         await world.click(0, chance.randrange(5), 1)
 
 

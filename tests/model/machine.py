@@ -12,8 +12,16 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from bot.demo.wire import Fault
 from tests.model import holds
@@ -22,12 +30,26 @@ from tests.model.world import COMMANDS, READ, World
 ROOT = Path(__file__).parents[2]
 COUNTS: Counter[str] = Counter()
 """Over all runs of this process: steps, crashes, events, comments and the like."""
+FAILURES: list[BaseException] = []
+"""What went wrong, first things first: hypothesis plays a failure again, and a process never runs twice alike."""
 
 
 def failpoints() -> list[str]:
     """Every failpoint that stands in the program's source."""
     files = [*ROOT.glob("bot/**/*.py"), *ROOT.glob("handlers/**/*.py")]
     return sorted({name for f in files for name in re.findall(r'\bfailpoint\("([\w.]+)"\)', f.read_text("utf-8"))})
+
+
+def run(machine: type[RuleBasedStateMachine], how: settings) -> None:
+    """Let hypothesis run the machine. Raises the first failure as it was, not what became of it when played again."""
+    FAILURES.clear()
+    try:
+        run_state_machine_as_test(machine, settings=how)
+    except BaseException:
+        if not FAILURES:
+            raise
+    if FAILURES:
+        raise FAILURES[0]
 
 
 WEIGHTS = {
@@ -58,11 +80,12 @@ class Machine(RuleBasedStateMachine):
             self.runner.run(work)
         except BaseException as error:
             error.add_note("What happened:\n" + "\n".join(self.world.told[-80:]))
+            FAILURES.append(error)
             raise
 
     @property
     def over(self) -> bool:
-        return COUNTS["steps"] >= self.most or time.monotonic() > self.ends
+        return bool(FAILURES) or COUNTS["steps"] >= self.most or time.monotonic() > self.ends
 
     @initialize(budget=st.sampled_from([10.0, 10.0, 10.0, 0.15]))
     def begin(self, budget: float) -> None:

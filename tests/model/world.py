@@ -80,9 +80,10 @@ class Wish:
 
 
 class World:
-    """The stage with the program in reins on it. `events`: ids that were answered 202."""
+    """The stage with the program in reins on it. `events`: ids that were answered 202; `keys`: the issues."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: tuple[str, ...] = KEYS) -> None:
+        self.keys = keys
         self.folder = Path(tempfile.mkdtemp(prefix="model-"))
         self.stage = Stage(folder=self.folder)
         self.stage.claude = self.claude = Writer()
@@ -115,7 +116,7 @@ class World:
         jira.retry_wait = 0.05
         for channel in slack.channels:  # in quickened time the program keeps Slack's pace; by ours it seems hasty
             slack.buckets[channel] = Bucket(burst=1e9, left=1e9)
-        for key in KEYS:
+        for key in self.keys:
             jira.issue(key, f"Export {key} fails", status="In Progress", assignee="ana", reporter="ben")
         jira.listeners.append(self.wires.saw)
         await self.stage.start_bot()
@@ -201,8 +202,8 @@ class World:
         return f"Comment c{number}: {what[kind % len(what)]}"
 
     def _written(self, key: int, kind: int) -> tuple[str, JiraComment]:
-        name = KEYS[key % len(KEYS)]
-        who = "mira" if name.startswith("SUP") else ("ben", "chen", "ana", "robot")[key // len(KEYS) % 4]
+        name = self.keys[key % len(self.keys)]
+        who = "mira" if name.startswith("SUP") else ("ben", "chen", "ana", "robot")[key // len(self.keys) % 4]
         return name, self.stage.jira.write(name, who, self._words(kind))
 
     def _payload(self, event: str, key: str, comment: JiraComment) -> bytes:
@@ -240,7 +241,7 @@ class World:
     async def edit(self, pick: int, kind: int) -> None:
         """Somebody edits (or removes) an earlier comment."""
         jira = self.stage.jira
-        found = [(k, c) for k in KEYS for c in jira.comments(k) if c.author.account_id != jira.account_id]
+        found = [(k, c) for k in self.keys for c in jira.comments(k) if c.author.account_id != jira.account_id]
         if not found:
             return
         key, written = found[pick % len(found)]
@@ -256,7 +257,7 @@ class World:
 
     async def change(self, key: int, what: int) -> None:
         """The issue moves on, or somebody else has it now; sometimes nobody is told."""
-        name = KEYS[key % len(KEYS)]
+        name = self.keys[key % len(self.keys)]
         field, value = CHANGES[what % 4]
         self.say(f"change {name} {field} {value}")
         await self.stage.jira.change(name, field, value, announce=False)
@@ -272,7 +273,7 @@ class World:
 
     async def ask_by_rule(self, key: int) -> None:
         """A Jira Automation rule asks for a draft."""
-        name = KEYS[key % len(KEYS)]
+        name = self.keys[key % len(self.keys)]
         self.say(f"automation {name}")
         body = json.dumps({"issue": name, "id": uuid.uuid4().hex}).encode()
         headers = {"X-PMAgent-Token": self.stage.env["JIRA_AUTOMATION_TOKEN"]}
@@ -280,7 +281,7 @@ class World:
 
     async def push(self, key: int) -> None:
         """Bitbucket tells of a pull request: context only."""
-        title = f"{KEYS[key % len(KEYS)]} Part {next(self._numbers)}"
+        title = f"{self.keys[key % len(self.keys)]} Part {next(self._numbers)}"
         self.say(f"pull request {title}")
         await self.unless_dead(self.stage.bitbucket.open(title))
 
@@ -366,7 +367,7 @@ class World:
     async def ask_and_decide(self, key: int, who: int, how: int) -> None:
         """A question, its card, and a click on it, mostly by somebody who may."""
         sent = await self.comment(key, 0)
-        name = KEYS[key % len(KEYS)]
+        name = self.keys[key % len(self.keys)]
         found: list[Message] = []
         for _ in range(300):
             found = [m for m in self.stage.slack.drafts(name) if "Approve" in m.buttons]
