@@ -15,12 +15,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.demo.slack_people import DANA
 from tests.model import holds
 from tests.model.world import World
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 SEED, KILLS = int(os.environ.get("SOAK_SEED", "37")), int(os.environ.get("SOAK_KILLS", "200"))
 SENDERS = 6
+APPROVE = ("Approve", "Post anyway", "Post again")
 PACE = 0.06
 """Seconds between two deliveries of one sender: about 100 a second of all, or what the machine bears."""
 
@@ -41,7 +43,7 @@ async def test_37_two_hundred_kills_under_load(world: World, capsys: pytest.Capt
         await world.up()
         load = [asyncio.create_task(sender(world, random.Random(chance.random()))) for _ in range(SENDERS)]  # noqa: S311
         load.append(asyncio.create_task(approver(world, random.Random(chance.random()))))  # noqa: S311
-        await asyncio.sleep(chance.uniform(0.05, 1.2))
+        await asyncio.sleep(chance.uniform(0.05, 1.0) if number % 2 else chance.uniform(1.0, 3.5))
         await world.kill(1, chance.randrange(4))
         await asyncio.gather(*load)  # they end with the program
         holds.always(world)
@@ -69,10 +71,15 @@ async def sender(world: World, chance: random.Random) -> None:
 
 
 async def approver(world: World, chance: random.Random) -> None:
-    """Somebody who presses what the newest cards offer."""
+    """Somebody who approves what waits, again and again, and now and then presses something else."""
     while world.alive:
         await asyncio.sleep(chance.uniform(0.01, 0.05))
-        await world.click(0, chance.randrange(5), 1)
+        offers = [(c, b) for c in world.stage.slack.drafts() for b in APPROVE if b in c.buttons]
+        if offers and chance.random() < 0.8:
+            card, button = chance.choice(offers)
+            await world.press(DANA, card.snapshot(), button)
+        else:
+            await world.click(0, chance.randrange(5), 1)
 
 
 def told(capsys: pytest.CaptureFixture[str], first: str, world: World) -> None:
