@@ -2,17 +2,20 @@
 
 `kind` is the discriminator under which an event is stored and read back (`EVENT.validate_python`).
 Texts are Markdown, cleaned by `bot.safety` at the door. `issues` holds the keys that an event is about, the most
-important first.
+important first. The one exception is a comment whose wiki markup is stored as it came (`CommentArrived`): it becomes
+Markdown when it is read back, so whoever reads events sees nothing of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
-from bot.issues import Comment, Frozen, Person, PullRequest
+from bot.issues import Comment, Frozen, Person, PullRequest, Visibility
+from bot.markup import written_out
 
 
 class FieldChange(Frozen):
@@ -23,6 +26,14 @@ class FieldChange(Frozen):
     after: str = ""
 
 
+def _written_out(comment: Any) -> Any:
+    """A stored comment whose words are still wiki markup (`body`, with its `notation`), with `text` instead."""
+    if not isinstance(comment, Mapping) or comment.get("notation") != "wiki":
+        return comment
+    rest = {name: value for name, value in comment.items() if name not in ("notation", "body")}
+    return {**rest, "text": written_out(comment["body"])}
+
+
 class IssueCommented(Frozen):
     """A comment was written, or (`edited`) its words were changed."""
 
@@ -30,7 +41,7 @@ class IssueCommented(Frozen):
     issues: tuple[str, ...]
     project: str
     summary: str
-    comment: Comment
+    comment: Annotated[Comment, BeforeValidator(_written_out)]
     edited: bool = False
     at: datetime
 
@@ -115,6 +126,57 @@ Event = Annotated[
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class CommentArrived(NamedTuple):
+    """An `IssueCommented` at the door, its words not yet converted: `bot.markup.postponed` says when that may wait.
+
+    `body` is tidy wiki markup, `says` the same without the letters of its notation. A tuple, because at the door each
+    microsecond counts; from the store it comes back as what it is.
+    """
+
+    issues: tuple[str, ...]
+    project: str
+    summary: str
+    comment_id: str
+    author: Person
+    body: str
+    says: str
+    created: datetime
+    updated: datetime
+    public: bool
+    visibility: Visibility | None
+    edited: bool
+    at: datetime
+    kind: Literal["issue_commented"] = "issue_commented"
+
+    def stored(self) -> dict[str, Any]:
+        """What the record holds."""
+        created = self.created.isoformat()
+        author = self.author
+        return {
+            "kind": self.kind,
+            "issues": list(self.issues),
+            "project": self.project,
+            "summary": self.summary,
+            "comment": {
+                "id": self.comment_id,
+                "author": {"account_id": author.account_id, "name": author.name, "kind": author.kind},
+                "body": self.body,
+                "notation": "wiki",
+                "created": created,
+                "updated": created if self.updated == self.created else self.updated.isoformat(),
+                "public": self.public,
+                "visibility": self.visibility.model_dump() if self.visibility else None,
+                "by_us": False,
+            },
+            "edited": self.edited,
+            "at": self.at.isoformat(),
+        }
+
+    def read(self) -> IssueCommented:
+        """The event as it comes back from the store."""
+        return IssueCommented.model_validate(self.stored())
 
 
 class Ignored(Frozen):

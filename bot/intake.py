@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from bot.events import DraftRequested, Event, Ignored, IssueCommented, IssueCreated, PullRequestChanged
+from bot.events import CommentArrived, DraftRequested, Event, Ignored, IssueCommented, IssueCreated, PullRequestChanged
 from bot.failpoints import failpoint
+from bot.issues import Person
 from bot.policy import letters
 from bot.silence import Silence, at_the_door, settled
 from bot.store import REMEMBERED, Audit, Conflict, Expect, Put, Record, StoreUnavailable, Unseen
@@ -62,7 +63,7 @@ class Noticed:
 async def notice(
     ctx: Context,
     delivery: Delivery,
-    event: Event | Ignored,
+    event: Event | CommentArrived | Ignored,
     malformed: str | None = None,
     *,
     ended: Ended | None = None,
@@ -140,7 +141,7 @@ def new_event_id(at: datetime) -> str:
     return "evt_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(90, -1, -10)])
 
 
-def _record(delivery: Delivery, event: Event | Ignored, malformed: str | None) -> Record:
+def _record(delivery: Delivery, event: Event | CommentArrived | Ignored, malformed: str | None) -> Record:
     silent = event.reason if isinstance(event, Ignored) else None
     event_id = new_event_id(delivery.received)
     return {
@@ -153,17 +154,29 @@ def _record(delivery: Delivery, event: Event | Ignored, malformed: str | None) -
         "body_sha256": delivery.body_sha256,
         "issue": event.issues[0] if event.issues else None,
         "issues": list(event.issues),
-        "comment": event.comment.id if isinstance(event, IssueCommented) else None,
+        "comment": _comment_id(event),
         "state": "invalid" if malformed else "received" if silent is None else "ignored",
         "reason": malformed or silent or "",
-        "event": None if isinstance(event, Ignored) else event.model_dump(mode="json"),
+        "event": _stored(event),
         "attempts": 0,
         "due": None,
         "keys": [] if malformed else _keys(delivery, event),
     }
 
 
-def _keys(delivery: Delivery, event: Event | Ignored) -> list[str]:
+def _stored(event: Event | CommentArrived | Ignored) -> dict[str, Any] | None:
+    if isinstance(event, CommentArrived):
+        return event.stored()
+    return None if isinstance(event, Ignored) else event.model_dump(mode="json")
+
+
+def _comment_id(event: Event | CommentArrived | Ignored) -> str | None:
+    if isinstance(event, CommentArrived):
+        return event.comment_id
+    return event.comment.id if isinstance(event, IssueCommented) else None
+
+
+def _keys(delivery: Delivery, event: Event | CommentArrived | Ignored) -> list[str]:
     source: str = delivery.source
     if source == "reconcile":  # what is found by asking is what a webhook would have told
         source = "bitbucket" if isinstance(event, PullRequestChanged) else "jira"
@@ -171,23 +184,31 @@ def _keys(delivery: Delivery, event: Event | Ignored) -> list[str]:
     keys = [f"{source}:delivery:{delivery_id}"] if delivery_id else []
     if delivery.body_sha256:
         keys.append(f"{source}:body:{delivery.body_sha256}")
-    if isinstance(event, IssueCommented):
+    # The words too: what says something else is something else, whatever its id and time. Their letters alone,
+    # because one announcement may carry wiki markup and the other ADF.
+    if isinstance(event, CommentArrived):
+        keys.append(_version_key(source, event.comment_id, event.updated, event.author, event.says))
+    elif isinstance(event, IssueCommented):
         comment = event.comment
-        # The words too: what says something else is something else, whatever its id and time. Their letters alone,
-        # because one announcement may carry wiki markup and the other ADF.
-        said = sha256(f"{comment.author.account_id} {letters(comment.text)}".encode("utf-8", "replace")).hexdigest()
-        keys.append(f"{source}:comment:{comment.id}:{comment.updated.isoformat()}:{said[:32]}")
+        keys.append(_version_key(source, comment.id, comment.updated, comment.author, comment.text))
     if delivery.source == "reconcile":
         keys += _versions(event)
     return keys
 
 
-def _looked_for(record: Record, event: Event | Ignored) -> tuple[str, ...]:
+def _version_key(source: str, comment_id: str, updated: datetime, author: Person, words: str) -> str:
+    said = sha256(f"{author.account_id} {letters(words)}".encode("utf-8", "replace")).hexdigest()
+    return f"{source}:comment:{comment_id}:{updated.isoformat()}:{said[:32]}"
+
+
+def _looked_for(record: Record, event: Event | CommentArrived | Ignored) -> tuple[str, ...]:
     """The keys by which this was seen before: its own, and those that reconciling gives to the same thing."""
     return tuple(dict.fromkeys((*record["keys"], *_versions(event))))
 
 
-def _versions(event: Event | Ignored) -> tuple[str, ...]:
+def _versions(event: Event | CommentArrived | Ignored) -> tuple[str, ...]:
+    if isinstance(event, CommentArrived):
+        return (f"reconcile:comment:{event.comment_id}:{event.updated.isoformat()}",)
     if isinstance(event, IssueCommented):
         return (f"reconcile:comment:{event.comment.id}:{event.comment.updated.isoformat()}",)
     return (f"reconcile:created:{event.issues[0]}",) if isinstance(event, IssueCreated) else ()
@@ -200,9 +221,11 @@ def plain_id(value: str | None) -> str | None:
     return value if _PLAIN_ID.fullmatch(value) else "sha256-" + sha256(value.encode("utf-8", "replace")).hexdigest()
 
 
-def _actor(event: Event | Ignored) -> str:
+def _actor(event: Event | CommentArrived | Ignored) -> str:
     if isinstance(event, DraftRequested):
         return event.by
+    if isinstance(event, CommentArrived):
+        return f"jira:{event.author.account_id}"
     if isinstance(event, IssueCommented):
         return f"jira:{event.comment.author.account_id}"
     person = getattr(event, "reporter", None) or getattr(event, "by", None)

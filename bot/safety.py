@@ -157,6 +157,12 @@ def tidy_part(text: str) -> str:
     return _redact(clean(text), part=True)[0]
 
 
+def unsuspected(text: str) -> str | None:
+    """`tidy(text)` where not even a hint of a secret is in it; else None."""
+    text = clean(text)
+    return text if _own(text) == text and not possible(text) else None
+
+
 def tidy(text: str) -> str:
     """What every text from outside goes through: cleaned first, so that no invisible character hides a secret."""
     return redact(clean(text))

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.events import DraftRequested, Event, IssueChanged, IssueCommented, IssueCreated
+from bot.events import CommentArrived, DraftRequested, Event, IssueChanged, IssueCommented, IssueCreated
+from bot.issues import Person
 from bot.policy import asks_something
 from bot.store import Audit, Record
 
@@ -42,18 +43,23 @@ def by_its_words(event: Event, own_account: str | None) -> Silence | None:
     if isinstance(event, IssueCreated) and not asks_something(event.text):
         return Silence(CONTEXT, "a new issue that asks nothing")
     if isinstance(event, IssueCommented):
-        author = event.comment.author
-        if author.account_id == own_account:
-            return Silence("our own comment")
-        if author.kind == "app":
-            return Silence("written by an app", f"{author.name} is a bot")
+        if silence := _by_its_author(event.comment.author, own_account):
+            return silence
         if not event.comment.text.strip():
             return Silence("no words", "the comment holds no text")
     return None
 
 
-def at_the_door(event: Event, own_account: str | None) -> Silence | None:
+def _by_its_author(author: Person, own_account: str | None) -> Silence | None:
+    if author.account_id == own_account:
+        return Silence("our own comment")
+    return Silence("written by an app", f"{author.name} is a bot") if author.kind == "app" else None
+
+
+def at_the_door(event: Event | CommentArrived, own_account: str | None) -> Silence | None:
     """What can be stored as settled at once. Bitbucket's events cannot: they change `development` first."""
+    if isinstance(event, CommentArrived):  # it has words
+        return _by_its_author(event.author, own_account)
     if isinstance(event, IssueChanged | IssueCommented | IssueCreated):
         return by_its_words(event, own_account)
     return None

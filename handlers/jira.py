@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from bot.events import (
+    CommentArrived,
     DraftRequested,
     Event,
     FieldChange,
@@ -24,7 +25,7 @@ from bot.events import (
     Malformed,
 )
 from bot.issues import Comment, Person, Visibility
-from bot.markup import from_body
+from bot.markup import from_body, postponed
 from handlers.fields import ACCOUNT, ISSUE_KEY, Fields, kind_of
 
 MAX_CHANGES = 50
@@ -32,6 +33,14 @@ NOT_A_COMMENT = "issue_comment_deleted"
 
 
 def parse(payload: dict[str, Any], *, watches: Callable[[str], bool], own_account: str | None) -> Event | Ignored:
+    """As `arrival`, with every comment as it is when it has been stored and is read back."""
+    found = arrival(payload, watches=watches, own_account=own_account)
+    return found.read() if isinstance(found, CommentArrived) else found
+
+
+def arrival(
+    payload: dict[str, Any], *, watches: Callable[[str], bool], own_account: str | None
+) -> Event | CommentArrived | Ignored:
     """The event in a webhook's JSON object.
 
     `watches` tells whether a project's key is ours to handle; `own_account` is our account id, once it is known.
@@ -94,11 +103,11 @@ class _Delivery:
         return _unwatched(self.key, self.kind, self.watches)
 
 
-def _comment_event(delivery: _Delivery) -> Event | Ignored:
+def _comment_event(delivery: _Delivery) -> IssueCommented | CommentArrived | Ignored:
     return _commented(delivery, edited=delivery.kind == "comment_updated")
 
 
-def _commented(delivery: _Delivery, *, edited: bool | None) -> Event | Ignored:
+def _commented(delivery: _Delivery, *, edited: bool | None) -> IssueCommented | CommentArrived | Ignored:
     comment = delivery.root.object("comment")
     body = comment.data.get("body")
     if not isinstance(body, str | dict):
@@ -112,6 +121,23 @@ def _commented(delivery: _Delivery, *, edited: bool | None) -> Event | Ignored:
     left_alone = delivery.left_alone("comment", author, _person(editor) if editor else None)
     if left_alone:
         return left_alone
+    edited = updated > created if edited is None else edited
+    if isinstance(body, str) and (waits := postponed(body)) is not None:
+        return CommentArrived(
+            issues=(delivery.key,),
+            project=_project(delivery.key),
+            summary=delivery.summary,
+            comment_id=comment_id,
+            author=author,
+            body=waits[0],
+            says=waits[1],
+            created=created,
+            updated=updated,
+            public=public,
+            visibility=visibility,
+            edited=edited,
+            at=delivery.at,
+        )
     found = Comment(
         id=comment_id,
         author=author,
@@ -126,7 +152,7 @@ def _commented(delivery: _Delivery, *, edited: bool | None) -> Event | Ignored:
         project=_project(delivery.key),
         summary=delivery.summary,
         comment=found,
-        edited=updated > created if edited is None else edited,
+        edited=edited,
         at=delivery.at,
     )
 
@@ -150,7 +176,7 @@ def _created(delivery: _Delivery) -> Event | Ignored:
     )
 
 
-def _updated(delivery: _Delivery) -> Event | Ignored:
+def _updated(delivery: _Delivery) -> Event | CommentArrived | Ignored:
     how = delivery.root.maybe_text("issue_event_type_name")
     if how == NOT_A_COMMENT:
         return delivery.silence(f"{how} is a kind of event that is not handled")
@@ -174,7 +200,7 @@ def _updated(delivery: _Delivery) -> Event | Ignored:
     )
 
 
-_HANDLED: dict[str, Callable[[_Delivery], Event | Ignored]] = {
+_HANDLED: dict[str, Callable[[_Delivery], Event | CommentArrived | Ignored]] = {
     "comment_created": _comment_event,
     "comment_updated": _comment_event,
     "jira:issue_created": _created,

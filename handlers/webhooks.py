@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import SecretStr
 from starlette.types import Send
 
-from bot.events import Event, Ignored, Malformed
+from bot.events import CommentArrived, Event, Ignored, Malformed
 from bot.intake import Delivery, Noticed, Source, notice
 from bot.issue_keys import find_keys
 from bot.limits import Gate, Headers, Proxies, Rates, Waiting, answer_bytes, answer_json
@@ -185,7 +185,9 @@ class Door:
         """The issues that a malformed delivery is about, as far as it names any: for `/pmagent why`."""
         raise NotImplementedError
 
-    def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
+    def parse(
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime
+    ) -> Event | CommentArrived | Ignored:
         """The event. Raises `Malformed`."""
         raise NotImplementedError
 
@@ -224,11 +226,13 @@ class JiraDoor(Door):
         issue = payload.get("issue")
         return find_keys("", text_at({"key": issue} if isinstance(issue, str) else issue, "key"), watches=bool)[:1]
 
-    def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
+    def parse(
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime
+    ) -> Event | CommentArrived | Ignored:
         watches = self.ctx.settings.watches
         if source == "automation":
             return jira.parse_automation(payload, watches=watches, at=now)
-        return jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id)
+        return jira.arrival(payload, watches=watches, own_account=self.ctx.jira.account_id)
 
 
 class BitbucketDoor(Door):
@@ -249,7 +253,9 @@ class BitbucketDoor(Door):
         settings = self.ctx.settings
         return find_keys(branch, text_at(pull, "title"), watches=settings.watches, projects=settings.jira_projects)
 
-    def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
+    def parse(
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime
+    ) -> Event | CommentArrived | Ignored:
         event_key = headers.one(b"x-event-key")
         if not event_key:
             raise Malformed("the header X-Event-Key is missing, or is there twice")

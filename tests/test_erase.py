@@ -14,7 +14,7 @@ import pytest
 
 from bot.drafts import Card, Decision, Draft, DraftState, Revision
 from bot.errors import UserError
-from bot.events import EVENT, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
+from bot.events import EVENT, CommentArrived, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
 from bot.events import FieldChange as Changed
 from bot.issues import Change, Comment, Issue, Person, PullRequest
 from bot.store import Audit, Expect, Put
@@ -143,6 +143,30 @@ def test_a_jira_account_leaves_nothing_behind(store: TinyStore) -> None:
     last = [record for record in store.records("audit") if record["action"] == "erase"]
     assert last[0]["details"]["seqs"] == [[1, 1]]
     assert len(last) == 1
+
+
+def test_comments_that_are_stored_as_they_came(tmp_path: Path) -> None:
+    def arrived(name: str, author: Person, body: str) -> Put:
+        about: Any = {"issues": ("ECD-1",), "project": "ECD", "summary": "Export fails", "edited": False, "at": AT}
+        found = CommentArrived(
+            comment_id=name, author=author, body=body, says=body, created=AT, updated=AT, public=True, visibility=None,
+            **about,
+        )  # fmt: skip
+        return Put("webhook_events", {**received(name, found.read()).record, "event": found.stored()})
+
+    store = TinyStore.open(tmp_path)
+    store.commit_now(
+        arrived("evt_1", ANA, "h3. SECRET-1 when?"),
+        arrived("evt_2", BEN, "Hi *Ana Ruiz*, SECRET-2"),
+        arrived("evt_3", BEN, "h3. Tomorrow"),
+    )
+    erase_now(store, ANA.account_id)
+    after = everything(store.folder)
+    assert all(gone not in after for gone in ("SECRET", "Ana", "Ruiz", ANA.account_id))
+    events = [EVENT.validate_python(record["event"]) for record in store.records("webhook_events")]
+    texts = [event.comment.text for event in events if isinstance(event, IssueCommented)]
+    assert texts == ["[erased]", "[erased]", "### Tomorrow"]
+    store.close_now()
 
 
 def test_records_keep_their_shape_and_stories_their_end(store: TinyStore) -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot.events import EVENT, IssueCommented
 from bot.limits import MAX_BODY
 from tests.sidecar_harness import (
     BITBUCKET_SECRET,
@@ -77,6 +78,34 @@ class TestAccepted:
         [line] = await sidecar.ctx.store.find("audit")
         assert line["actor"] == "jira:automation"
 
+    async def test_a_comment_is_stored_as_it_came_and_read_as_markdown(self, sidecar: Sidecar) -> None:
+        found = payload(QUESTION)
+        found["comment"]["body"] = "h3. When?\r\nIs it *due* on Monday?\u200b"
+        await sidecar.jira(found)
+        [record] = await sidecar.records()
+        stored = record["event"]["comment"]
+        assert (stored["body"], stored["notation"]) == ("h3. When?\nIs it *due* on Monday?", "wiki")
+        event = EVENT.validate_python(record["event"])
+        assert isinstance(event, IssueCommented)
+        assert event.comment.text == "### When?\n\nIs it **due** on Monday?"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "+sk+-ant-api03-abcdefghijkl", "s{color:red}k{color}-ant-api03-abcdefghijkl",
+            "[sk|#a]-ant-api03-abcdefghijkl", "sk-ant-api03-abcdefghijkl", "s\u200bk-ant-api03-abcdefghijkl",
+        ],
+    )  # fmt: skip
+    async def test_a_secret_that_marks_divide_is_not_stored(self, sidecar: Sidecar, tmp_path: Path, body: str) -> None:
+        found = payload(QUESTION)
+        found["comment"]["body"] = f"Is the key still {body}?"
+        assert (await sidecar.jira(found)).status == 202
+        [record] = await sidecar.records()
+        assert record["event"]["comment"]["text"] == "Is the key still [redacted secret]?"
+        written = "".join(p.read_text(errors="replace") for p in tmp_path.rglob("*") if p.is_file())  # noqa: ASYNC240  # a test has nothing else to do
+        assert "Is the key still" in written
+        assert "api03" not in written
+
     async def test_event_ids_sort_by_time(self, sidecar: Sidecar) -> None:
         first = (await sidecar.jira(numbered(1))).json["event_id"]
         sidecar.clock.forward(milliseconds=1)
@@ -122,6 +151,19 @@ class TestDuplicates:
         assert edited.json["status"] == "accepted", "an edit is something new"
         edited_again = await sidecar.jira(payload("issue_updated__comment_edited"))
         assert edited_again.json == {"status": "duplicate", "event_id": edited.json["event_id"]}
+
+    async def test_a_comment_that_is_announced_in_two_notations(self, sidecar: Sidecar) -> None:
+        wiki, adf = payload(QUESTION), payload(QUESTION)
+        wiki["comment"]["body"] = "h3. Status\nIs it *due*?\n{code:java}x = 1{code}"
+        adf["comment"]["body"] = {
+            "type": "doc", "version": 1, "content": [
+                {"type": "heading", "attrs": {"level": 3}, "content": [{"type": "text", "text": "Status"}]},
+                {"type": "paragraph", "content": [{"type": "text", "text": "Is it due?"}]},
+                {"type": "codeBlock", "attrs": {"language": "java"}, "content": [{"type": "text", "text": "x = 1"}]},
+            ],
+        }  # fmt: skip
+        first = await sidecar.jira(wiki)
+        assert (await sidecar.jira(adf)).json == {"status": "duplicate", "event_id": first.json["event_id"]}
 
     async def test_each_source_for_itself(self, sidecar: Sidecar) -> None:
         found = payload("pullrequest_created", "bitbucket")

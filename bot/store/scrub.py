@@ -148,7 +148,7 @@ def _walk(person: Person, value: Any, name: str) -> Any:
         found["name"] = GONE
     blank: set[str] = set()
     if person.caused(value):
-        blank |= {"text", "title", "commits"}
+        blank |= {"text", "body", "title", "commits"}
     if person.is_me(value.get("reporter")) or person.issues & _keys(value):
         blank |= {"summary", "description"}
     if str(value.get("field", "")).lower() in _WRITTEN_FIELDS:
