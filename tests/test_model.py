@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from tests.model.machine import COUNTS, Machine, run
 
 SLOW = list(HealthCheck)  # starting a process is slow, and meant
-STEPS, SECONDS = 10_000, 2400.0
+STEPS, SECONDS = 10_000, 3600.0
 RUNS, RUN = 11, 100
 """A seed is so many runs of so many steps, each with a fresh store. The first is hypothesis's simplest one."""
 
