@@ -117,7 +117,7 @@ async def test_49_unsynced_writes_are_dropped_and_nothing_acknowledged_is_lost(w
     content = world.books.path.read_bytes()
     chance = random.Random(49)  # noqa: S311 - where to tear, no secret
     cuts = sorted({synced for synced, _ in acknowledged})
-    assert len(cuts) > 6
+    assert len(cuts) >= 6
     for place, cut in enumerate(cuts):
         after = bytearray(content[cut : cut + 4000])
         for _ in range(chance.randrange(3)):  # of what was not synced any part may be there, and any part not
