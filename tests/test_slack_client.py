@@ -155,7 +155,7 @@ async def test_a_long_429_is_the_callers_to_wait(standin: SlackStandIn, client: 
         with pytest.raises(RetryLater) as failed:
             await client.post(APPROVALS, message())
         assert failed.value.nothing_sent
-        assert 100 < (failed.value.after or 0) <= 120
+        assert 100 < (failed.value.after or 0) <= 121  # who comes later is told a second more: the order is kept
     assert len(standin.calls("chat.postMessage")) == 1
 
 
