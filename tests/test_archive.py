@@ -424,6 +424,41 @@ def test_a_backup_of_a_damaged_archive_is_made_and_says_so(tmp_path: Path, how: 
     found.close_now()
 
 
+@pytest.mark.parametrize("how", ["removed", "a draft changed"])
+def test_a_restore_keeps_an_archive_that_is_whole_where_the_backup_has_none(tmp_path: Path, how: str) -> None:
+    """The file was found again since, in an older backup: the restored journal lists it."""
+    store, path = archived(tmp_path)
+    before = everything(store)
+    store.close_now()
+    whole = path.read_bytes()
+    damage(path, how)
+    saved = backup(store.folder, tmp_path / "saved.tar.gz")
+    path.write_bytes(whole)
+    restore(saved, store.folder, force=True)
+    assert path.read_bytes() == whole
+    found = opened(store.folder)
+    assert everything(found) == before
+    found.close_now()
+
+
+def test_archives_without_their_journal_are_no_empty_store(tmp_path: Path) -> None:
+    store, path = archived(tmp_path)
+    saved = backup(store.folder, tmp_path / "saved.tar.gz")
+    store.close_now()
+    (store.folder / "journal.jsonl").unlink()
+    for look in (
+        lambda: opened(store.folder),
+        lambda: TinyStore.open(store.folder, read_only=True),
+        lambda: trail(store),
+    ):
+        with pytest.raises(UserError, match=r"journal\.jsonl is missing.*restore"):
+            look()
+    assert not (store.folder / "journal.jsonl").exists()
+    restore(saved, store.folder, force=True)
+    assert trail(store).startswith("ok")
+    assert path.exists()
+
+
 def test_a_backup_whose_archive_was_changed_is_refused(tmp_path: Path) -> None:
     store, path = archived(tmp_path)
     store.close_now()

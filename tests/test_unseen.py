@@ -11,6 +11,7 @@ import pytest
 
 from bot.store import REMEMBERED, Audit, Conflict, Delete, Put, Unseen
 from bot.store.tiny import TinyStore
+from tests.old_records import Clock
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -84,6 +85,28 @@ async def test_what_is_older_is_dropped_from_memory(tmp_path: Path) -> None:
     store = TinyStore.open(tmp_path)
     assert store.engine.remembered() <= 50
     assert await take(store, "evt_x", "k29_0", at=AT + timedelta(days=29)) == "evt_29_0"
+    await store.close()
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=4000), timedelta(days=-20), timedelta(days=-4000)])
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_clock_that_was_wrong_for_a_while_makes_nobody_forget(
+    tmp_path: Path, jump: timedelta, again: bool
+) -> None:
+    store = TinyStore.open(tmp_path)
+    for hours in range(0, 72, 6):
+        assert await take(store, f"evt_{hours}", f"k{hours}", at=AT + timedelta(hours=hours)) is None
+    assert await take(store, "evt_jump", "jump", at=AT + REMEMBERED + jump) is None
+    assert await take(store, "evt_more", "jump", at=AT + REMEMBERED + jump) == "evt_jump"
+    if again:
+        await store.close()
+        store = TinyStore.open(tmp_path, clock=Clock(AT + REMEMBERED))
+    for days in range(3):
+        now = AT + REMEMBERED + timedelta(days=days)
+        assert await take(store, f"evt_now_{days}", f"now {days}", at=now) is None
+        assert await take(store, "evt_x", f"now {days}", at=now) == f"evt_now_{days}"
+        for hours in range(24 * days, 72, 6):
+            assert await take(store, "evt_x", f"k{hours}", at=now) == f"evt_{hours}"
     await store.close()
 
 

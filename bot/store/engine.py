@@ -63,7 +63,9 @@ class Engine(Inbox, Reading):
         if journal is None:
             return Index()
         late = journal.late_record(SEEN[0])
-        loading = Loading(only, moment(late.get("at")) if late else NEVER)
+        # A clock that was ahead once has left a time to which the memory must not be bound.
+        newest = min(moment(late.get("at")), self.clock.now().timestamp()) if late else NEVER
+        loading = Loading(only, newest)
         collecting = gc.isenabled()
         gc.disable()  # millions of documents come and go, none of them in a cycle
         try:

@@ -192,10 +192,10 @@ def restore(source: Path, folder: Path, *, force: bool = False) -> dict[str, Any
         try:
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(mode=0o700)
-            manifest, archives = _unpack(source, new)
+            manifest, archives, missing = _unpack(source, new)
             if not force and _has_data(folder, besides=new.name):
                 raise UserError(f"Somebody has filled the data folder {folder} meanwhile; nothing was changed.")
-            _put_in_place(folder, new, archives)
+            _put_in_place(folder, new, archives, missing)
         except OSError as error:
             raise UserError(f"Cannot restore {source}: {error.strerror or error}.") from error
         finally:
@@ -204,12 +204,16 @@ def restore(source: Path, folder: Path, *, force: bool = False) -> dict[str, Any
     return manifest
 
 
-def _put_in_place(folder: Path, new: Path, archives: tuple[Listed, ...]) -> None:
-    """Archives first: an archive of the same name has the same content. Then the journal, which lists them."""
+def _put_in_place(folder: Path, new: Path, archives: tuple[Listed, ...], missing: tuple[Listed, ...]) -> None:
+    """Archives first: a whole archive of the same name has the same content. Then the journal, which lists them.
+
+    `missing`: those that it lists and the backup has not. What is whole in the folder stays.
+    """
     if archives:
         (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
     for one in archives:
-        (new / one.name).replace(one.path(folder))
+        if one.wrong(folder):
+            (new / one.name).replace(one.path(folder))
         failpoint("restore.after_archive")
     if archives:
         sync_folder(folder / FOLDER)
@@ -217,7 +221,7 @@ def _put_in_place(folder: Path, new: Path, archives: tuple[Listed, ...]) -> None
     (new / NAME).replace(folder / NAME)
     sync_folder(folder)
     failpoint("restore.after_journal")
-    for path in unlisted(folder, archives):
+    for path in unlisted(folder, (*archives, *missing)):
         path.unlink()
 
 
@@ -230,8 +234,11 @@ def _has_data(folder: Path, besides: str = "") -> bool:
         raise UserError(f"Cannot read the data folder {folder}: {error.strerror or error}.") from error
 
 
-def _unpack(source: Path, new: Path) -> tuple[dict[str, Any], tuple[Listed, ...]]:
-    """The backup's files in the folder `new`, complete and checked; the manifest; the archives. Raises `UserError`."""
+def _unpack(source: Path, new: Path) -> tuple[dict[str, Any], tuple[Listed, ...], tuple[Listed, ...]]:
+    """The backup's files in the folder `new`, complete and checked; the manifest; its archives; those it lacks.
+
+    Raises `UserError`.
+    """
     try:
         with tarfile.open(source, "r:gz") as archive:
             manifest = _read_manifest(archive)
@@ -256,7 +263,7 @@ def _unpack(source: Path, new: Path) -> tuple[dict[str, Any], tuple[Listed, ...]
                 raise _bad(source, "it holds more than a backup does")
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, ValueError, KeyError, TypeError) as error:
         raise _bad(source, str(error) or type(error).__name__) from error
-    return manifest, there
+    return manifest, there, tuple(one for one in archives if one not in there)
 
 
 def _read_manifest(archive: tarfile.TarFile) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class TableIndex:
 
     def link(self) -> None:
         """Build what is derived from the arrays."""
+        self.seen.loaded()
         for column in (self._ids, *self._hash_columns):
             column.link()
         for codes in self._code_columns:
@@ -169,7 +170,7 @@ class TableIndex:
         for members, texts in zip(self._list_columns, entry.lists, strict=True):
             members.put(row, texts)
         if entry.seen:
-            self.seen.add(entry.seen, entry.at, row)
+            self.seen.add(entry.seen, entry.at, row, new=False)
 
     def remove(self, row: int) -> None:
         """Forget a record. Its row stays empty."""

@@ -66,7 +66,8 @@ def _loader(table: TableIndex) -> tuple[Take, Drop]:
         hashed_id = hash(record["id"]) or 1
         row = rows.get(hashed_id, -1)
         at = moment(get("at"))
-        if row < 0:
+        new = row < 0
+        if new:
             rows[hashed_id] = row = len(sizes)
             offsets.append(offset)
             sizes.append(size)
@@ -87,7 +88,7 @@ def _loader(table: TableIndex) -> tuple[Take, Drop]:
         for name, members in lists:
             members.put(row, texts(get(name)))
         if seen is not None:
-            table.seen.add(texts(get(seen)), at, row)
+            table.seen.add(texts(get(seen)), at, row, new=new)
 
     def drop(record_id: str) -> None:
         row = rows.pop(hash(record_id) or 1, -1)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from bot.errors import UserError
 from bot.store import Record
 from bot.store.archive.format import ArchiveDamaged, ArchiveMissing, examine
-from bot.store.archive.listing import PREFIX, Listed, listed
+from bot.store.archive.listing import PREFIX, Listed, listed, refuse_orphans
 from bot.store.audit import Unreadable
 from bot.store.journal import NAME, Journal
 
@@ -27,12 +27,14 @@ def audit_trail(folder: Path, note: Callable[[str], None]) -> Iterator[Record | 
     """Every audit record in order; `Unreadable` in place of what cannot be read.
 
     `note` is told, in sentences, what is wrong besides. A line without its end is being written now and is left out.
-    Nothing at all for a folder without data. Raises `UserError` when the journal cannot be read.
+    Nothing at all for a folder without data. Raises `UserError` when the journal cannot be read, or is missing beside
+    archives.
     """
     path = folder / NAME
     try:
         file = path.open("rb")
     except FileNotFoundError:
+        refuse_orphans(folder)
         return
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error

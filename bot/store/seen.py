@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from bot.store import REMEMBERED
 from bot.store.entries import NEVER
 
 DAY = 86400.0
+_DAYS = 1 + math.ceil(REMEMBERED.total_seconds() / DAY) + 1  # today, those before, and one of another time
 
 
 class Seen:
     """Rows of `webhook_events` by the hash of their keys, in one dict for each day of their `at`.
 
-    The time is that of the newest record, not a clock's: days that lie too far before it are dropped whole. So what is
-    kept in memory depends on how much came within three days, not on how much there is.
+    The time is that of the records. The last few days that began are kept: those that an asker may look at, and one
+    more, so that a clock that was wrong for a while (a record of next year, or of 1970) makes nobody forget. So what is
+    kept in memory depends on how much came within these days, not on how much there is.
     """
 
     def __init__(self, newest: float = NEVER) -> None:
-        """`newest`: the time of a record that will come, if one is known, in seconds."""
+        """`newest`: a time that has come, in seconds; until `loaded`, nothing is noted that was forgotten by then."""
         self._days: dict[int, dict[int, int | tuple[int, ...]]] = {}
-        self._oldest = NEVER if newest == NEVER else _oldest(newest // DAY)
+        self._oldest = NEVER if newest == NEVER else (newest - REMEMBERED.total_seconds() - DAY) // DAY
 
     def __len__(self) -> int:
         return sum(len(day) for day in self._days.values())
 
-    def add(self, keys: Iterable[str], at: float, row: int) -> None:
-        """Remember that the record in this row, of this time (seconds), holds these keys."""
+    def loaded(self) -> None:
+        """All that was stored is noted: what comes from here on is new."""
+        self._oldest = NEVER
+
+    def add(self, keys: Iterable[str], at: float, row: int, *, new: bool = True) -> None:
+        """Remember that the record in this row, of this time (seconds), holds these keys.
+
+        `new`: the row is. An old record that changes brings no day back that is forgotten.
+        """
         if at == NEVER:
             return  # it has no time, so nobody asks for it
         number = at // DAY
@@ -34,6 +44,8 @@ class Seen:
             return
         day = self._days.get(int(number))
         if day is None:
+            if not new:
+                return
             day = self._begin(int(number))
         for key in keys:
             hashed = hash(key)
@@ -44,11 +56,9 @@ class Seen:
                     day[hashed] = (*rows, row)
 
     def _begin(self, number: int) -> dict[int, int | tuple[int, ...]]:
-        self._days[number] = {}
-        self._oldest = max(self._oldest, _oldest(max(self._days)))
-        for old in [old for old in self._days if old < self._oldest]:
-            del self._days[old]
-        return self._days.get(number, {})
+        if len(self._days) >= _DAYS:
+            del self._days[next(iter(self._days))]  # the one that began first
+        return self._days.setdefault(number, {})
 
     def rows(self, key: str, since: float) -> list[int]:
         """Rows of the records of that time or later that may hold the key, in order of first insertion."""
@@ -62,8 +72,3 @@ class Seen:
                 else:
                     found += known
         return sorted(found) if len(found) > 1 else found
-
-
-def _oldest(day: float) -> float:
-    """The first day of which something may be known on a day."""
-    return (day * DAY - REMEMBERED.total_seconds()) // DAY

@@ -23,6 +23,7 @@ from bot.clock import Clock, SystemClock
 from bot.errors import UserError
 from bot.store import INDEXED, TABLES, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Totals
 from bot.store.archive.format import ArchiveMissing
+from bot.store.archive.listing import refuse_orphans
 from bot.store.archive.reading import records as everywhere
 from bot.store.compaction import remove_leftovers
 from bot.store.engine import Engine
@@ -81,6 +82,7 @@ class TinyStore:
             remove_leftovers(folder)
             path = folder / NAME
             if not path.exists():
+                refuse_orphans(folder)
                 _create(path)
             journal = Journal.open(path)
             path.chmod(0o600)
@@ -94,6 +96,7 @@ class TinyStore:
     def _open_reading(cls, folder: Path, clock: Clock, only: Collection[Table]) -> Self:
         path = folder / NAME
         if not path.exists():
+            refuse_orphans(folder)
             return cls(folder, Engine(None, clock=clock, read_only=True), None, None)
         try:
             engine = Engine(Journal.open(path, read_only=True), clock=clock, read_only=True, only=only)

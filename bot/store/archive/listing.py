@@ -21,6 +21,7 @@ from typing import Any
 from bot.errors import UserError
 from bot.store import Record
 from bot.store.archive.format import FOLDER, PART, Written, file_sha256
+from bot.store.journal import NAME as JOURNAL
 from bot.store.tally import Sums
 
 PREFIX = "archive:"
@@ -91,6 +92,15 @@ def unlisted(folder: Path, archives: Iterable[Listed]) -> list[Path]:
     """Files in the archive folder that no record lists."""
     names = {one.name for one in archives}
     return sorted(path for path in (folder / FOLDER).glob("*") if path.name not in names)
+
+
+def refuse_orphans(folder: Path) -> None:
+    """Raise `UserError` when a folder without a journal has archives: it was no empty store."""
+    if any(_NAME.fullmatch(path.name) for path in unlisted(folder, ())):
+        raise UserError(
+            f"{folder / JOURNAL} is missing, and there are archives in {folder / FOLDER}. Nothing was changed. Put the "
+            "journal back, or restore the last backup with `python -m bot restore BACKUP --force`."
+        )
 
 
 def remove_superseded(folder: Path, archives: Iterable[Listed]) -> None:
