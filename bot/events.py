@@ -131,8 +131,8 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 class CommentArrived(NamedTuple):
     """An `IssueCommented` at the door, its words not yet converted: `bot.markup.postponed` says when that may wait.
 
-    `body` is tidy wiki markup, `says` the same without the letters of its notation. A tuple, because at the door each
-    microsecond counts; from the store it comes back as what it is.
+    `body` is tidy wiki markup, `says` the same without the letters of its notation; `created` and `updated` are times
+    as text (ISO 8601). A tuple, because at the door each microsecond counts; the store gives it back as what it is.
     """
 
     issues: tuple[str, ...]
@@ -142,8 +142,8 @@ class CommentArrived(NamedTuple):
     author: Person
     body: str
     says: str
-    created: datetime
-    updated: datetime
+    created: str
+    updated: str
     public: bool
     visibility: Visibility | None
     edited: bool
@@ -152,7 +152,6 @@ class CommentArrived(NamedTuple):
 
     def stored(self) -> dict[str, Any]:
         """What the record holds."""
-        created = self.created.isoformat()
         author = self.author
         return {
             "kind": self.kind,
@@ -164,8 +163,8 @@ class CommentArrived(NamedTuple):
                 "author": {"account_id": author.account_id, "name": author.name, "kind": author.kind},
                 "body": self.body,
                 "notation": "wiki",
-                "created": created,
-                "updated": created if self.updated == self.created else self.updated.isoformat(),
+                "created": self.created,
+                "updated": self.updated,
                 "public": self.public,
                 "visibility": self.visibility.model_dump() if self.visibility else None,
                 "by_us": False,

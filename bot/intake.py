@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -137,8 +138,16 @@ async def _count_duplicate(ctx: Context, found: Record, audit: Audit) -> bool:
 
 def new_event_id(at: datetime) -> str:
     """`evt_` and 20 characters that sort by time: 10 of milliseconds, 10 of chance."""
-    number = int(at.timestamp() * 1000) << 50 | random.getrandbits(50)
-    return "evt_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(90, -1, -10)])
+    chance, pairs = random.getrandbits(50), _PAIRS
+    return (
+        f"{_prefix(int(at.timestamp() * 1000))}{pairs[chance >> 40]}{pairs[chance >> 30 & 1023]}"
+        f"{pairs[chance >> 20 & 1023]}{pairs[chance >> 10 & 1023]}{pairs[chance & 1023]}"
+    )
+
+
+@lru_cache(maxsize=2)
+def _prefix(milliseconds: int) -> str:
+    return "evt_" + "".join([_PAIRS[milliseconds >> shift & 1023] for shift in range(40, -1, -10)])
 
 
 def _record(delivery: Delivery, event: Event | CommentArrived | Ignored, malformed: str | None) -> Record:
@@ -190,15 +199,15 @@ def _keys(delivery: Delivery, event: Event | CommentArrived | Ignored) -> list[s
         keys.append(_version_key(source, event.comment_id, event.updated, event.author, event.says))
     elif isinstance(event, IssueCommented):
         comment = event.comment
-        keys.append(_version_key(source, comment.id, comment.updated, comment.author, comment.text))
+        keys.append(_version_key(source, comment.id, comment.updated.isoformat(), comment.author, comment.text))
     if delivery.source == "reconcile":
         keys += _versions(event)
     return keys
 
 
-def _version_key(source: str, comment_id: str, updated: datetime, author: Person, words: str) -> str:
+def _version_key(source: str, comment_id: str, updated: str, author: Person, words: str) -> str:
     said = sha256(f"{author.account_id} {letters(words)}".encode("utf-8", "replace")).hexdigest()
-    return f"{source}:comment:{comment_id}:{updated.isoformat()}:{said[:32]}"
+    return f"{source}:comment:{comment_id}:{updated}:{said[:32]}"
 
 
 def _looked_for(record: Record, event: Event | CommentArrived | Ignored) -> tuple[str, ...]:
@@ -208,7 +217,7 @@ def _looked_for(record: Record, event: Event | CommentArrived | Ignored) -> tupl
 
 def _versions(event: Event | CommentArrived | Ignored) -> tuple[str, ...]:
     if isinstance(event, CommentArrived):
-        return (f"reconcile:comment:{event.comment_id}:{event.updated.isoformat()}",)
+        return (f"reconcile:comment:{event.comment_id}:{event.updated}",)
     if isinstance(event, IssueCommented):
         return (f"reconcile:comment:{event.comment.id}:{event.comment.updated.isoformat()}",)
     return (f"reconcile:created:{event.issues[0]}",) if isinstance(event, IssueCreated) else ()

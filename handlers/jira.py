@@ -115,7 +115,8 @@ def _commented(delivery: _Delivery, *, edited: bool | None) -> IssueCommented | 
     author = _person(comment.object("author"))
     editor = comment.maybe_object("updateAuthor")
     created = comment.time("created")
-    updated = created if comment.data.get("updated") is None else comment.time("updated")
+    unchanged = comment.data.get("updated") in (None, comment.data["created"])
+    updated = created if unchanged else comment.time("updated")
     comment_id, public = comment.identifier("id"), comment.flag("jsdPublic", default=True)
     visibility = _visibility(comment)
     left_alone = delivery.left_alone("comment", author, _person(editor) if editor else None)
@@ -123,6 +124,7 @@ def _commented(delivery: _Delivery, *, edited: bool | None) -> IssueCommented | 
         return left_alone
     edited = updated > created if edited is None else edited
     if isinstance(body, str) and (waits := postponed(body)) is not None:
+        first = created.isoformat()
         return CommentArrived(
             issues=(delivery.key,),
             project=_project(delivery.key),
@@ -131,8 +133,8 @@ def _commented(delivery: _Delivery, *, edited: bool | None) -> IssueCommented | 
             author=author,
             body=waits[0],
             says=waits[1],
-            created=created,
-            updated=updated,
+            created=first,
+            updated=first if unchanged else updated.isoformat(),
             public=public,
             visibility=visibility,
             edited=edited,

@@ -149,8 +149,8 @@ def test_comments_that_are_stored_as_they_came(tmp_path: Path) -> None:
     def arrived(name: str, author: Person, body: str) -> Put:
         about: Any = {"issues": ("ECD-1",), "project": "ECD", "summary": "Export fails", "edited": False, "at": AT}
         found = CommentArrived(
-            comment_id=name, author=author, body=body, says=body, created=AT, updated=AT, public=True, visibility=None,
-            **about,
+            comment_id=name, author=author, body=body, says=body, created=AT.isoformat(), updated=AT.isoformat(),
+            public=True, visibility=None, **about,
         )  # fmt: skip
         return Put("webhook_events", {**received(name, found.read()).record, "event": found.stored()})
 
