@@ -450,10 +450,15 @@ def test_archives_without_their_journal_are_no_empty_store(tmp_path: Path) -> No
         lambda: opened(store.folder),
         lambda: TinyStore.open(store.folder, read_only=True),
         lambda: trail(store),
+        lambda: backup(store.folder, tmp_path / "another.tar.gz"),
     ):
         with pytest.raises(UserError, match=r"journal\.jsonl is missing.*restore"):
             look()
     assert not (store.folder / "journal.jsonl").exists()
+    environment = {**os.environ, "PMAGENT_DATA_DIR": str(store.folder)}
+    command = [sys.executable, "-m", "bot", "erase", ANA]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60)
+    assert (done.returncode, "journal.jsonl is missing" in done.stderr) == (1, True), done
     restore(saved, store.folder, force=True)
     assert trail(store).startswith("ok")
     assert path.exists()

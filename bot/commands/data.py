@@ -250,6 +250,7 @@ def run_restore(args: argparse.Namespace) -> int:
 @_for_people
 def run_erase(args: argparse.Namespace) -> int:
     """`erase ACCOUNT`."""
+    from bot.store.archive.listing import refuse_orphans
     from bot.store.erase import account_id, ask_running_bot, erase_now
     from bot.store.journal import NAME
     from bot.store.tiny import DataFolderLocked, TinyStore
@@ -257,6 +258,7 @@ def run_erase(args: argparse.Namespace) -> int:
     folder = data_folder()
     account = account_id(args.account)
     if not (folder / NAME).exists():
+        refuse_orphans(folder)
         print(f"There is nothing to erase: {folder} has no data.")
         return 0
     try:

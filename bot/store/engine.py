@@ -293,7 +293,7 @@ class Engine(Inbox, Reading):
             compaction.follow()
             self._adopt(*compaction.finish())
             self.compacting = False
-        except (OSError, StoreUnavailable) as error:
+        except Exception as error:  # as above
             self._give_up(compaction, error)
 
     def _give_up(self, compaction: Compaction, error: Exception) -> None:

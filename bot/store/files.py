@@ -28,7 +28,7 @@ from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import Record
 from bot.store.archive.format import FOLDER, ArchiveMissing, opened
-from bot.store.archive.listing import PREFIX, Listed, listed, unlisted
+from bot.store.archive.listing import PREFIX, Listed, listed, refuse_orphans, unlisted
 from bot.store.compaction import remove_leftovers
 from bot.store.erase import REQUESTS
 from bot.store.journal import NAME, Journal, sync_folder
@@ -52,6 +52,7 @@ def backup(folder: Path, destination: Path, warn: Callable[[str], None] = lambda
     """
     source = folder / NAME
     if not source.exists():
+        refuse_orphans(folder)
         raise UserError(f"There is nothing to back up: {folder} has no data yet. PMAGENT_DATA_DIR names the folder.")
     now = datetime.now(UTC)
     if destination.is_dir():
