@@ -6,6 +6,7 @@ none is left that waits, a free look at the models finds out instead, where that
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class Outage:
         self._announced = False
         self._wait = FIRST_WAIT
         self._next_probe = 0.0
+        self._telling = asyncio.Lock()  # an outage does not end while its notice is being stored
 
     async def load(self) -> None:
         """Take up an outage that began before a restart."""
@@ -79,12 +81,13 @@ class Outage:
 
     async def remind(self) -> None:
         """Post the one notice once the outage is old enough. The schedule calls it too: probes may be far apart."""
-        if self._since is None or self._announced or self._ctx.clock.now() - self._since < NOTICE_AFTER:
-            return
-        # Its key keeps it to one; until it is stored, it is tried again.
-        await announce(self._ctx, self._key, self._notice())
-        self._announced = True
-        await self._save()
+        async with self._telling:
+            if self._since is None or self._announced or self._ctx.clock.now() - self._since < NOTICE_AFTER:
+                return
+            # Its key keeps it to one; until it is stored, it is tried again.
+            await announce(self._ctx, self._key, self._notice())
+            self._announced = True
+            await self._save()
 
     async def look(self) -> None:
         """For the schedule: remind, and find out whether Claude is back when no event is there to do it."""
@@ -97,12 +100,13 @@ class Outage:
 
     async def up(self) -> None:
         """A call was answered: an outage is over, its notice says so, and everything that waits goes on."""
-        if self._since is None:
-            return
-        if self._announced:
+        async with self._telling:
+            if self._since is None:
+                return
+            # Whether it was announced or not: a kill may have come between the notice and the note of it.
             await revise(self._ctx, self._key, self._notice(ended=self._ctx.clock.now()))
-        self._since, self._cause, self._kind, self._announced, self._wait = None, "", "", False, FIRST_WAIT
-        await self._save()
+            self._since, self._cause, self._kind, self._announced, self._wait = None, "", "", False, FIRST_WAIT
+            await self._save()
         self._ctx.worker.wake_all_events()
 
     def health(self) -> HealthLine:

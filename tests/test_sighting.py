@@ -76,10 +76,15 @@ def test_a_run_begins_once_and_ends_where_it_began() -> None:
 
 
 def test_one_issue_that_cannot_be_read_is_stuck_since_its_first_failure() -> None:
-    found = Sighting(since=back(days=3), stuck=("ECD-7", back(minutes=50)))
-    assert found.stuck_at("ECD-7", NOW) == back(minutes=50)
-    assert found.stuck_at("ECD-8", NOW) == NOW
-    assert found.begun(NOW).stuck is None
+    found = Sighting(since=back(days=3)).kept_up("ECD-7", back(minutes=50)).kept_up("ECD-8", back(minutes=20))
+    found = found.kept_up("ECD-7", NOW)
+    assert found.stuck == {"ECD-7": back(minutes=50), "ECD-8": back(minutes=20)}
+    assert found.begun(NOW).stuck == {}
+
+
+@pytest.mark.parametrize("stuck", [None, ["ECD-7", "2026-11-23T08:00:00Z"]])
+def test_a_record_of_the_first_form_is_read(stuck: Any) -> None:
+    assert Sighting.model_validate({"since": NOW, "stuck": stuck}).stuck.keys() == ({"ECD-7"} if stuck else set())
 
 
 def test_the_newest_late_ones_are_listed_and_all_are_counted() -> None:

@@ -122,10 +122,11 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
         except (Permanent, RetryLater) as error:
             # It went away, or is not for us; or it alone does not answer, and must not keep all others waiting.
             now = ctx.clock.now()
-            stuck = sighting.stuck_at(issue.key, now)
-            if isinstance(error, RetryLater) and now - stuck < STUCK:
-                await _save(ctx, sighting.model_copy(update={"stuck": (issue.key, stuck)}))
-                raise
+            if isinstance(error, RetryLater):
+                sighting = sighting.kept_up(issue.key, now)
+                if now - sighting.stuck[issue.key] < STUCK:
+                    await _save(ctx, sighting)
+                    raise
             log.warning("reconcile.unreadable", issue=issue.key, reason=error.reason)
             return sighting.counted(**{"gone" if isinstance(error, Gone) else "unreadable": 1})
     events = said(issue, comments, ctx.jira.account_id, since=since, until=until)

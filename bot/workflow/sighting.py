@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bot.clients.jira_changes import ChangedIssue
 from bot.events import IssueCommented, IssueCreated
@@ -32,7 +32,7 @@ class Sighting(Frozen):
     """How far Jira is known: the record `state/reconcile`.
 
     `since`: all before was seen. `started`: the run that goes on, `reached`: how far it came, by Jira's clock. `late`:
-    its newest late events as (time, id). `stuck`: an issue that could not be read, and since when. `done`: the last
+    its newest late events as (time, id). `stuck`: issues that could not be read, and since when each. `done`: the last
     complete run's start. `trouble`: what kept one from its end.
     """
 
@@ -41,10 +41,16 @@ class Sighting(Frozen):
     reached: datetime | None = None
     counts: dict[str, int] = Field(default_factory=dict)
     late: tuple[tuple[datetime, str], ...] = ()
-    stuck: tuple[str, datetime] | None = None
+    stuck: dict[str, datetime] = Field(default_factory=dict)
     done: datetime | None = None
     done_counts: dict[str, int] = Field(default_factory=dict)
     trouble: str = ""
+
+    @field_validator("stuck", mode="before")
+    @classmethod
+    def _first_form(cls, value: Any) -> Any:
+        """A record of the first form names one issue with its time, or none."""
+        return value if isinstance(value, dict) else dict([value] if value else ())
 
     def begun(self, now: datetime) -> Sighting:
         """With a run on record: a new one, or the one that was cut off."""
@@ -52,7 +58,7 @@ class Sighting(Frozen):
             return self
         # A sighting in the future was recorded while the clock was wrong.
         fresh: dict[str, Any] = {"since": min(self.since, now), "started": now}
-        return self.model_copy(update={**fresh, "reached": None, "counts": {}, "late": (), "stuck": None})
+        return self.model_copy(update={**fresh, "reached": None, "counts": {}, "late": (), "stuck": {}})
 
     def came_to(self, issues: Sequence[ChangedIssue]) -> Sighting:
         """After all of these, the last ones of the search so far, were taken in."""
@@ -64,9 +70,9 @@ class Sighting(Frozen):
             update={"counts": {**self.counts, **{k: self.counts.get(k, 0) + v for k, v in more.items()}}}
         )
 
-    def stuck_at(self, key: str, now: datetime) -> datetime:
-        """Since when this issue could not be read."""
-        return self.stuck[1] if self.stuck and self.stuck[0] == key else now
+    def kept_up(self, key: str, now: datetime) -> Sighting:
+        """With this issue on record as not to be read, since now or since when it first was."""
+        return self.model_copy(update={"stuck": {key: now, **self.stuck}})
 
     def with_late(self, event: Missed, event_id: str) -> Sighting:
         """With one more that is too late to be answered."""

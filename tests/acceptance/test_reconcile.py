@@ -396,6 +396,32 @@ async def test_one_issue_that_cannot_be_read_does_not_keep_the_others_waiting_fo
         await program.ctx.store.close()
 
 
+async def test_several_issues_that_cannot_be_read_do_not_begin_each_others_hour_anew(stage: Stage) -> None:
+    for number in range(1, 4):
+        key = f"ECD-{number}"
+        stage.jira.issue(key, reporter="ben", at=ago(days=9))
+        for old in range(25 if number < 3 else 0):
+            stage.jira.write(key, "ben", f"Old {old}", at=ago(days=8))
+        stage.jira.write(key, "ben", QUESTION, at=ago(hours=30, seconds=-number))
+    await away(stage, hours=72)
+    for number in (1, 2):
+        stage.jira.fail(rf"GET .*/issue/ECD-{number}/comment\?", *(Fault("answer", 500) for _ in range(20)))
+    program = Program(stage)
+    await program.start()
+    try:
+        for _ in range(4):
+            with pytest.raises(RetryLater):
+                await reconcile(program.ctx)
+            program.clock.ahead += timedelta(minutes=31)
+        await reconcile(program.ctx)
+        sighting = await last_sighting(program.ctx)
+        assert sighting is not None
+        assert sighting.done_counts["late"] == 1, "the third one's comment"
+    finally:
+        await program.close()
+        await program.ctx.store.close()
+
+
 async def test_while_paused_what_was_missed_waits_too(stage: Stage) -> None:
     stage.jira.issue("ECD-1", status="In Progress", assignee="ana", reporter="ben")
     await stage.start_bot()

@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 
 from bot.app import build
+from bot.clients.claude_errors import ClaudeDown
 from bot.context import Context
 from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage
@@ -25,6 +26,7 @@ from bot.drafts import Draft, DraftState
 from bot.events import BuildReported, DraftRequested, IssueCommented, PullRequestChanged
 from bot.intake import Delivery, notice
 from bot.issues import Comment, Person, PullRequest
+from bot.outage import Outage
 from bot.settings import load
 from bot.store import Audit, Delete, Expect, Put, Store, StoreUnavailable
 from bot.store.tiny import TinyStore
@@ -606,6 +608,46 @@ async def test_44_a_notice_that_could_not_be_stored_comes_later(program: Program
     program.store.before_commit = None
     await program.ctx.worker.outage.remind()
     await program.stage.slack.notice("Claude cannot be asked")
+
+
+async def test_44_an_outage_that_ends_while_its_notice_is_being_stored(program: Program) -> None:
+    """The notice says that it is over, and the next outage gets one of its own."""
+    outage, ending = program.ctx.worker.outage, set[asyncio.Task[None]]()
+
+    async def over(changes: Sequence[Put | Delete]) -> None:
+        if not ending and any(c.table == "messages" for c in changes):
+            ending.add(asyncio.create_task(outage.up()))
+            await asyncio.sleep(0.05)
+
+    await outage.down(ClaudeDown("server", "Claude is overloaded"))
+    program.clock.ahead = timedelta(minutes=16)
+    program.store.before_commit = over
+    await outage.remind()
+    await asyncio.gather(*ending)
+    assert not await down(program)
+    await program.stage.slack.notice("Claude answers again")
+    await outage.down(ClaudeDown("server", "Claude is overloaded"))
+    program.clock.ahead = timedelta(minutes=40)
+    await outage.remind()
+    await program.stage.slack.notice("Claude cannot be asked")
+
+
+async def test_44_killed_right_after_the_notice_was_stored(program: Program) -> None:
+    async def full(changes: Sequence[Put | Delete]) -> None:
+        if any(c.table == "state" and isinstance(c, Put) and c.record.get("announced") for c in changes):
+            raise StoreUnavailable("as good as killed")
+
+    await program.ctx.worker.outage.down(ClaudeDown("server", "Claude is overloaded"))
+    program.clock.ahead = timedelta(minutes=16)
+    program.store.before_commit = full
+    with pytest.raises(StoreUnavailable):
+        await program.ctx.worker.outage.remind()
+    program.store.before_commit = None
+    notice = await program.stage.slack.notice("Claude cannot be asked")
+    after_the_restart = Outage(program.ctx)
+    await after_the_restart.load()
+    await after_the_restart.up()
+    await program.stage.slack.changes(notice, "answers again")
 
 
 async def test_44_an_outage_that_nobody_waits_for_any_more_is_found_to_be_over(program: Program) -> None:
