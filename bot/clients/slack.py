@@ -135,8 +135,11 @@ class Slack:
 
         Looks through the channel's history, newest first, back to an hour before `since`; and through the newest page
         in any case: `since` is by our clock, the messages' times are by Slack's, and ours may have been a day ahead.
-        Raises `RetryLater` while Slack is silent.
+        Raises `RetryLater` while Slack is silent, and while it has not said who we are: none would count as ours then,
+        and what is not found is posted again.
         """
+        if not self.bot_user_id:
+            raise RetryLater("Slack has not said yet who the bot is", after=1.0)
         call = partial(self._reads.conversations_history, channel=channel, include_all_metadata=True, limit=200)
         async for page in self._pages("conversations.history", call):
             messages = page.get("messages") or []

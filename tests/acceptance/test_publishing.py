@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.demo.slack_people import DANA, SAM, Message
@@ -57,6 +59,20 @@ async def test_31_killed_before_anybody_decided(stage: Stage, place: str) -> Non
     await stage.slack.changes(card, "Posted")
     assert len(await stage.slack.cards()) == 1
     assert len(stage.jira.posted("ECD-1")) == 1
+
+
+async def test_29_killed_after_the_card_and_slack_does_not_say_at_the_start_who_we_are(stage: Stage) -> None:
+    """A message of ours is known by who wrote it: nobody looks for one, and posts it again, before that is known."""
+    await stage.start_bot(PMAGENT_FAILPOINT="card.after_post")
+    stage.claude.script(YES)
+    await ask(stage)
+    assert await stage.ended() == -9
+    stage.slack.fail("auth.test", *[Fault("answer", 503)] * 3)
+    await stage.start_bot()
+    async with asyncio.timeout(20):
+        while (await exported(stage, "drafts"))[-1]["card"]["ts"] is None:  # noqa: ASYNC110 - another process's store
+            await asyncio.sleep(0.2)
+    assert len(await stage.slack.cards()) == 1
 
 
 @pytest.mark.parametrize("fault", [Fault("swallow"), Fault("drop")], ids=["answer lost", "request lost"])
