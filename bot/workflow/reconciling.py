@@ -125,7 +125,10 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
             if isinstance(error, RetryLater):
                 sighting = sighting.kept_up(issue.key, now)
                 if now - sighting.stuck[issue.key] < STUCK:
-                    await _save(ctx, sighting)
+                    # What was passed on this page is passed, and counted, again; what was taken in is not.
+                    before = await last_sighting(ctx) or sighting
+                    once = {name: sighting.counts[name] for name in ("found", "late") if name in sighting.counts}
+                    await _save(ctx, sighting.model_copy(update={"counts": before.counts | once}))
                     raise
             log.warning("reconcile.unreadable", issue=issue.key, reason=error.reason)
             return sighting.counted(**{"gone" if isinstance(error, Gone) else "unreadable": 1})
