@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
 
 _open: dict[int, WeakSet[socket.socket]] = {}
+_ended: set[int] = set()
 
 
 def watch(session: Session) -> None:
@@ -67,18 +68,30 @@ def _adapter() -> type[HTTPAdapter]:
 
 
 def end(thread: int) -> None:
-    """Shut down the sockets that this thread (by its ident) opened: whatever it waits for, it waits no longer."""
+    """Shut down the sockets that this thread (by its ident) opened: whatever it waits for, it waits no longer.
+
+    What it opens after this, or is connecting at this moment, is shut down as soon as it is open.
+    """
+    _ended.add(thread)  # first: a socket that is noted meanwhile is either in the list below, or sees this
     for found in list(_open.get(thread, ())):
-        with contextlib.suppress(OSError):
-            # The base class's: that of an SSL socket takes its state away under the hands of the thread that reads.
-            socket.socket.shutdown(found, socket.SHUT_RDWR)
+        _shut(found)
+
+
+def _shut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # The base class's: that of an SSL socket takes its state away under the hands of the thread that reads.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def forget(thread: int) -> None:
     """The thread ends; its number may be another's soon."""
     _open.pop(thread, None)
+    _ended.discard(thread)
 
 
 def _note(sock: Any) -> None:
     if isinstance(sock, socket.socket):
-        _open.setdefault(threading.get_ident(), WeakSet()).add(sock)
+        thread = threading.get_ident()
+        _open.setdefault(thread, WeakSet()).add(sock)
+        if thread in _ended:
+            _shut(sock)

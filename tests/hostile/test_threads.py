@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from datetime import UTC, datetime
 
 import pytest
+import requests
 
+from bot.clients import sockets
 from bot.clients.bitbucket import Bitbucket
 from bot.clients.jira import Jira
 from bot.clients.threads import MOST_LEFT_BEHIND
@@ -24,12 +27,38 @@ PR = PullRequest(
 )
 
 
-def threads(name: str) -> int:
-    return sum(thread.name == name for thread in threading.enumerate())
+def threads(name: str, before: frozenset[threading.Thread] = frozenset()) -> int:
+    """Threads of this name besides those of `before`: another test's client may still have one."""
+    return sum(thread.name == name for thread in threading.enumerate() if thread not in before)
+
+
+async def test_what_is_opened_after_the_end_is_shut_at_once() -> None:
+    """The deadline may fall while the thread connects: its socket is not known yet."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    session = requests.Session()
+    sockets.watch(session)
+    failed: list[type[Exception]] = []
+
+    def call() -> None:
+        sockets.end(threading.get_ident())
+        try:
+            session.get(f"http://127.0.0.1:{listening.getsockname()[1]}/", timeout=60)
+        except requests.RequestException as error:
+            failed.append(type(error))
+        finally:
+            sockets.forget(threading.get_ident())
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    await asyncio.to_thread(thread.join, 20)
+    session.close()
+    listening.close()
+    assert failed == [requests.ConnectionError]
 
 
 async def test_what_drips_for_ever_holds_no_thread(stage: Stage, wire: Wire) -> None:
     """More calls than may be left behind, in several rounds: afterwards Jira is read as if nothing had been."""
+    before = frozenset(threading.enumerate())
     jira = Jira(load(stage.env), deadline=DEADLINE)
     stage.jira.issue("ECD-1")
     wire.jira.drip("*", "/project/", every=0.3, times=1000)
@@ -39,17 +68,18 @@ async def test_what_drips_for_ever_holds_no_thread(stage: Stage, wire: Wire) -> 
         assert {type(answer) for answer in answers} == {RetryLater}
     with pytest.raises(OutcomeUnknown):
         await jira.post_comment("ECD-1", {}, [])
-    await until(lambda: threads("jira") == 0, 5)
+    await until(lambda: threads("jira", before) == 0, 5)
     assert (await jira.myself()).name
     await jira.close()
 
 
 async def test_bitbucket_drips_for_ever(stage: Stage, wire: Wire) -> None:
+    before = frozenset(threading.enumerate())
     bitbucket = Bitbucket(load({**stage.env, "BITBUCKET_TOKEN": "x"}), deadline=DEADLINE)
     wire.bitbucket.drip("GET", "/pullrequests/", every=0.3, times=10)
     wire.bitbucket.never_answer("GET", "/user")
     for call in (bitbucket.pull_request(PR), bitbucket.check()):
         with pytest.raises(RetryLater):
             await call
-    await until(lambda: threads("bitbucket") == 0, 5)
+    await until(lambda: threads("bitbucket", before) == 0, 5)
     await bitbucket.close()
