@@ -23,7 +23,7 @@ _ended: set[int] = set()
 
 
 def watch(session: Session) -> None:
-    """Have every connection of this session known here. Proxies of the SOCKS kind are left out."""
+    """Have every connection of a `requests` session known here. Proxies of the SOCKS kind are left out."""
     for scheme in ("http://", "https://"):
         session.mount(scheme, _adapter()())
 
