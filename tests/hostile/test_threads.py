@@ -68,7 +68,7 @@ async def test_what_drips_for_ever_holds_no_thread(stage: Stage, wire: Wire) -> 
         assert {type(answer) for answer in answers} == {RetryLater}
     with pytest.raises(OutcomeUnknown):
         await jira.post_comment("ECD-1", {}, [])
-    await until(lambda: threads("jira", before) == 0, 5)
+    await until(lambda: threads("jira", before) == 0, 30)
     assert (await jira.myself()).name
     await jira.close()
 
@@ -81,5 +81,5 @@ async def test_bitbucket_drips_for_ever(stage: Stage, wire: Wire) -> None:
     for call in (bitbucket.pull_request(PR), bitbucket.check()):
         with pytest.raises(RetryLater):
             await call
-    await until(lambda: threads("bitbucket", before) == 0, 5)
+    await until(lambda: threads("bitbucket", before) == 0, 30)
     await bitbucket.close()
