@@ -217,4 +217,4 @@ def test_what_is_no_json_is_refused_before_it_is_sealed(bad: Any, where: str) ->
     about = {where: bad} if where in ("actor", "issue") else {}
     entry = Audit(**{"actor": "system", "action": "x", **about}, details={bad: 1} if where == "name" else {"a": bad})
     with pytest.raises((ValueError, TypeError)):
-        Sealable.of(entry)
+        Sealable(entry)

@@ -19,6 +19,7 @@ published earlier (each standup carries it): `verify(…, head=…)`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -100,7 +101,8 @@ def digest(record: Mapping[str, Any]) -> str:
 
 def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
     """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first)."""
-    return Sealable.of(entry).seal(seq=seq, at=at, prev=prev)
+    record: Record = json.loads(Sealable(entry).seal(seq=seq, at=at, prev=prev)[0])
+    return record
 
 
 def blank(record: Mapping[str, Any], names: Collection[str]) -> Record:

@@ -13,7 +13,7 @@ cannot be hashed or coded (lists, large numbers) are `odd`: with one of them, a 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 NONE = 0
@@ -21,6 +21,7 @@ NONE = 0
 _EXACT = 1 << 53  # integers up to here are the same number as a float
 _ODD = 255
 _ROWS_A_BUCKET = 2
+_MOST_NEW = 4096  # rows that one look-up links, at most: about two milliseconds
 
 
 def is_plain(value: object) -> bool:
@@ -31,14 +32,15 @@ def is_plain(value: object) -> bool:
 class Hashes:
     """Rows by the hash of their value: linear hashing, with chains through an array, newest row first.
 
-    Each bucket's chain descends by row number. The table grows by one bucket at a time, so no append ever waits for
-    all of it to be built anew.
+    Each bucket's chain descends by row number. A new row costs nothing until somebody looks something up: then all
+    that are new are linked in one go. The table grows by one bucket at a time, so that takes as long as they are many,
+    never as long as the table is large; `relieve` sees to it that they are not many.
     """
 
     def __init__(self) -> None:
         self.hashes = array("q")
         self.odd: set[int] = set()
-        self._next = array("I")  # by row: the next older row of its bucket, plus one; 0 is the end
+        self._next = array("I")  # by row, of those that are linked: the next older one of its bucket, plus one; 0: none
         self._heads = array("I", bytes(32))  # by bucket: its newest row, plus one
         self._low = 7  # a hash's bucket is `hash & high`, or `hash & low` where that bucket is not there yet
         self._high = 15
@@ -84,21 +86,43 @@ class Hashes:
     def append(self, hashed: int) -> None:
         """The next row's value."""
         self.hashes.append(hashed)
-        if not hashed:
-            self._next.append(0)
-            return
-        number = len(self.hashes)
-        bucket = hashed & self._high
-        if bucket >= len(self._heads):
-            bucket &= self._low
-        self._next.append(self._heads[bucket])
-        self._heads[bucket] = number
-        if number > self._room:
-            self._split()
+
+    def extend(self, values: Sequence[int | None]) -> None:
+        """The next rows' values; None for one that has no hash."""
+        if None in values:
+            start = len(self.hashes)
+            self.odd.update(row for row, value in enumerate(values, start) if value is None)
+            values = [value or NONE for value in values]
+        self.hashes.extend(values)  # type: ignore[arg-type]  # there is no None in it any more
+
+    def relieve(self) -> None:
+        """Link what is new if it is so much that the next look-up would wait for it."""
+        if len(self.hashes) - len(self._next) >= _MOST_NEW:
+            self._link_new()
+
+    def _link_new(self) -> None:
+        hashes, following = self.hashes, self._next
+        start, end = len(following), len(hashes)
+        if end > self._room:
+            self._split(end // _ROWS_A_BUCKET + 1)
+        following.frombytes(bytes(following.itemsize * (end - start)))
+        heads, low, high = self._heads, self._low, self._high
+        size = len(heads)
+        for row in range(start, end):
+            hashed = hashes[row]
+            if hashed:
+                bucket = hashed & high
+                if bucket >= size:
+                    bucket &= low
+                following[row] = heads[bucket]
+                heads[bucket] = row + 1
 
     def put(self, row: int, hashed: int) -> None:
         """Another value for a row."""
         if self.hashes[row] == hashed:
+            return
+        if row >= len(self._next):
+            self.hashes[row] = hashed
             return
         self._unlink(row)
         self.hashes[row] = hashed
@@ -122,6 +146,8 @@ class Hashes:
     def rows(self, hashed: int) -> Iterator[int]:
         """The rows with this hash, newest first. The table must not change meanwhile."""
         hashes, following = self.hashes, self._next
+        if len(hashes) > len(following):
+            self._link_new()
         number = self._heads[self._bucket(hashed)]
         while number:
             if hashes[number - 1] == hashed:
@@ -130,13 +156,15 @@ class Hashes:
 
     def first(self, hashed: int) -> int:
         """The newest row with this hash, or -1."""
-        hashes = self.hashes
+        hashes, following = self.hashes, self._next
+        if len(hashes) > len(following):
+            self._link_new()
         bucket = hashed & self._high
         number = self._heads[bucket if bucket < len(self._heads) else bucket & self._low]
         while number:
             if hashes[number - 1] == hashed:
                 return number - 1
-            number = self._next[number - 1]
+            number = following[number - 1]
         return -1
 
     def _bucket(self, hashed: int) -> int:
@@ -157,38 +185,40 @@ class Hashes:
             self._heads[bucket] = following[row]
         following[row] = 0
 
-    def _split(self) -> None:
-        """One bucket more: it gets the rows of another one whose hash has the next bit."""
+    def _split(self, size: int) -> None:
+        """Grow to so many buckets, one after another: each gets the rows of another one whose hash has the next bit."""
         heads, following, hashes = self._heads, self._next, self.hashes
-        new = len(heads)
-        old, bit = new & self._low, self._low + 1
-        number, heads[old] = heads[old], 0
-        heads.append(0)
-        stay = move = 0
-        while number:
-            hashed = hashes[number - 1]
-            if not hashed:
-                pass  # a row that is gone
-            elif hashed & bit:
-                if move:
-                    following[move - 1] = number
+        low, high = self._low, self._high
+        for new in range(len(heads), size):
+            old, bit = new & low, low + 1
+            number, heads[old] = heads[old], 0
+            heads.append(0)
+            stay = move = 0
+            while number:
+                hashed = hashes[number - 1]
+                if not hashed:
+                    pass  # a row that is gone
+                elif hashed & bit:
+                    if move:
+                        following[move - 1] = number
+                    else:
+                        heads[new] = number
+                    move = number
                 else:
-                    heads[new] = number
-                move = number
-            else:
-                if stay:
-                    following[stay - 1] = number
-                else:
-                    heads[old] = number
-                stay = number
-            number = following[number - 1]
-        if stay:
-            following[stay - 1] = 0
-        if move:
-            following[move - 1] = 0
-        if new == self._high:
-            self._low, self._high = self._high, self._high * 2 + 1
-        self._room = _ROWS_A_BUCKET * (new + 1)
+                    if stay:
+                        following[stay - 1] = number
+                    else:
+                        heads[old] = number
+                    stay = number
+                number = following[number - 1]
+            if stay:
+                following[stay - 1] = 0
+            if move:
+                following[move - 1] = 0
+            if new == high:
+                low, high = high, high * 2 + 1
+        self._low, self._high = low, high
+        self._room = _ROWS_A_BUCKET * len(heads)
 
 
 class Codes:
@@ -230,6 +260,12 @@ class Codes:
         """The next row's value."""
         self.codes.append(code)
         self.counts[code] += 1
+
+    def extend(self, values: Sequence[Any]) -> None:
+        """The next rows' values, not yet coded."""
+        for code in map(self.of, values):
+            self.codes.append(code)
+            self.counts[code] += 1
 
     def put(self, row: int, code: int) -> None:
         """Another value for a row."""

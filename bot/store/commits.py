@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from bot.store import TABLES, Condition, Delete, Put, Record, Table
 from bot.store.encoding import to_json
@@ -20,14 +20,12 @@ Changed = tuple[Table, str]
 """A record that a commit writes: its table and id."""
 
 
-class Ready(NamedTuple):
-    """A record ready to be written: its JSON and what the index takes of it. Both None: it is deleted."""
-
-    text: bytes | None
-    entry: Entry | None
+Ready = tuple[bytes, Entry] | tuple[None, None]
+"""A record ready to be written: its JSON and what the index takes of it. Both None: it is deleted."""
+DELETED: Ready = (None, None)
 
 
-@dataclass
+@dataclass(slots=True)
 class Commit:
     """One caller's commit on its way through the writer. `answer`: the caller's future, of `loop` or of a thread.
 
@@ -59,30 +57,26 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
         if change.table == "audit":
             raise ValueError("the audit trail only grows, through commit(audit=…)")
         if isinstance(change, Delete):
-            found[change.table, change.id] = Ready(None, None)
+            found[change.table, change.id] = DELETED
             continue
         record_id = change.record.get("id")
         if not isinstance(record_id, str) or not record_id:
             raise ValueError(f"a record of {change.table} has no id")
-        found[change.table, record_id] = made_ready(change.table, change.record)
+        found[change.table, record_id] = to_json(change.record), SHAPES[change.table].entry(change.record)
     return found
-
-
-def made_ready(table: Table, record: Mapping[str, Any]) -> Ready:
-    """One record, made ready."""
-    return Ready(to_json(record), SHAPES[table].entry(record))
 
 
 def answer(group: Sequence[Commit], errors: Mapping[int, BaseException]) -> None:
     """Tell every caller of a group how it went. An event loop is woken once for all that wait in it."""
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], BaseException | None]]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Future[None] | asyncio.Future[None], BaseException | None]]] = {}
     for position, commit in enumerate(group):
-        error = errors.get(position)
-        if isinstance(commit.answer, asyncio.Future):
-            assert commit.loop is not None  # noqa: S101 - for the type checker: `submit_async` gives both
-            loops.setdefault(commit.loop, []).append((commit.answer, error))
+        told = commit.answer, errors.get(position)
+        if commit.loop is None:
+            _settle([told])
+        elif commit.loop in loops:
+            loops[commit.loop].append(told)
         else:
-            _settle([(commit.answer, error)])
+            loops[commit.loop] = [told]
     for loop, answers in loops.items():
         with suppress(RuntimeError):  # the loop was closed, and its callers with it
             loop.call_soon_threadsafe(_settle, answers)
@@ -102,7 +96,7 @@ class Group:
     """Commits that are written and synced together: what those before mean for those after, and what is written.
 
     `bodies`: the lines' middles. `written`: the commits that they are. `rows`: where those records are in the index
-    now, -1 for new ones.
+    now, -1 for new ones. Audit records are not among them: they are always new, and nobody expects one.
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -111,13 +105,13 @@ class Group:
         self.rows: dict[Changed, int] = {}
         self._reading = reading
         self._pending: dict[Changed, Ready] = {}
-        self._holders: dict[str, list[Ready]] = {}
+        self._holders: dict[str, list[tuple[bytes, Entry]]] = {}
 
     def record(self, table: Table, record_id: str) -> Record | None:
         """The record as it will be after the commits so far."""
         place = (table, record_id)
         if place in self._pending:
-            text = self._pending[place].text
+            text = self._pending[place][0]
             return None if text is None else json.loads(text)
         self.rows[place], found = self._reading.row_and_record(table, record_id)
         return found
@@ -127,32 +121,39 @@ class Group:
         found = self._reading.holder(keys, since)
         if found is not None:
             return found
+        if self._holders.keys().isdisjoint(keys):
+            return None
         for key in keys:
-            for change in self._holders.get(key, ()):
-                if change.text is not None and change.entry is not None and change.entry.at >= since:
-                    pending: Record = json.loads(change.text)
+            for text, entry in self._holders.get(key, ()):
+                at, *_ = entry
+                if at >= since:
+                    pending: Record = json.loads(text)
                     return pending
         return None
 
-    def take(self, commit: Commit) -> None:
-        """Write this, too."""
-        changes = commit.changes
-        if not changes:
-            return
+    def take(self, commit: Commit, audit: Sequence[bytes]) -> None:
+        """Write this, too, with these audit records (JSON)."""
         puts: list[bytes] = []
         gone: list[Changed] = []
-        for place, change in changes.items():
+        for place, change in commit.changes.items():
             if place not in self.rows:
                 row = self._reading.row_of(*place)
                 # Whoever archives has just read the records that leave, thousands of them.
                 certain = row < 0 or commit.archive is not None
                 self.rows[place] = row if certain else self._reading.row_and_record(*place)[0]
             self._pending[place] = change
-            if change.text is None or change.entry is None:
+            text, entry = change
+            if text is None or entry is None:
                 gone.append(place)
                 continue
-            puts.append(b'["%s",%s]' % (place[0].encode(), change.text))
-            for key in change.entry.seen:
-                self._holders.setdefault(key, []).append(change)
-        self.bodies.append(b'"put":[%s]' % b",".join(puts) + (b',"del":' + to_json(gone) if gone else b""))
-        self.written.append(commit)
+            puts.append(b'["%s",%s]' % (place[0].encode(), text))
+            _, _, _, _, _, keys = entry
+            for key in keys:
+                if key in self._holders:
+                    self._holders[key].append((text, entry))
+                else:
+                    self._holders[key] = [(text, entry)]
+        puts += [b'["audit",%s]' % text for text in audit]
+        if puts or gone:
+            self.bodies.append(b'"put":[%s]' % b",".join(puts) + (b',"del":' + to_json(gone) if gone else b""))
+            self.written.append(commit)

@@ -9,6 +9,7 @@ and only then answers. When the write fails, the whole group is answered `StoreU
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,11 +19,11 @@ from pathlib import Path
 import orjson
 
 from bot.clock import Clock
-from bot.store import TABLES, Audit, Conflict, Put, Record, StoreUnavailable, Table, Unseen
+from bot.store import TABLES, Audit, Conflict, Put, StoreUnavailable, Table, Unseen
 from bot.store.archive.listing import PREFIX, Listed, listed
-from bot.store.commits import Changed, Commit, Group, Ready, Task, answer, made_ready, ready
+from bot.store.commits import DELETED, Changed, Commit, Group, Ready, Task, answer, ready
 from bot.store.compaction import Compaction, Transform, worth_it
-from bot.store.entries import NEVER, SEEN
+from bot.store.entries import NEVER, SEEN, seconds
 from bot.store.inbox import Inbox
 from bot.store.index import Index, moment
 from bot.store.journal import Journal, Line, Place, Spot
@@ -117,7 +118,7 @@ class Engine(Inbox, Reading):
         try:
             puts, audit = ending()
             compaction.add([(put.table, dict(put.record)) for put in puts])
-            sealed = [self._seal(Sealable.of(entry), self._now()) for entry in audit]
+            sealed = [json.loads(self._seal(Sealable(entry), self._now())) for entry in audit]
             compaction.add([("audit", record) for record in sealed])
             self._adopt(*compaction.finish())
             for record in sealed:
@@ -138,11 +139,12 @@ class Engine(Inbox, Reading):
         def out() -> bool:
             if self._journal is not journal:
                 return False
-            if any(self.index.tables[table].spot(record_id) != place for table, record_id, place in places):
-                return False
+            with self._lock:
+                if any(self.index.tables[table].spot(record_id) != place for table, record_id, place in places):
+                    return False
             done: Future[None] = Future()
-            gone = {(table, record_id): Ready(None, None) for table, record_id, _ in places}
-            commit = Commit({**ready([put] if put else ()), **gone}, (), [Sealable.of(entry) for entry in audit], done)
+            gone = {(table, record_id): DELETED for table, record_id, _ in places}
+            commit = Commit({**ready([put] if put else ()), **gone}, (), [Sealable(entry) for entry in audit], done)
             commit.archive = put.record if put else None
             self._write([commit])
             done.result()
@@ -185,23 +187,16 @@ class Engine(Inbox, Reading):
         before = self.seq, self.head
         at = self._now()
         answers: dict[int, BaseException] = {}
-        sealed: list[Record] = []
         try:
             group = Group(self)
             for position, commit in enumerate(commits):
-                conflict = self._conflict(commit, group)
+                conflict = self._conflict(commit, group) if commit.expect else None
                 if conflict:
                     answers[position] = conflict
-                    continue
-                for entry in commit.audit:
-                    record = self._seal(entry, at)
-                    sealed.append(record)
-                    commit.changes["audit", record["id"]] = made_ready("audit", record)
-                group.take(commit)
+                else:
+                    group.take(commit, [self._seal(entry, at) for entry in commit.audit])
             if group.bodies:
-                self._show(group, self.journal.append(group.bodies))
-                for record in sealed:
-                    self.tally.take(record)
+                self._show(group, self.journal.append(group.bodies), before[0], at)
         except BaseException as error:  # every caller of the group gets it; the writer lives on
             self.seq, self.head = before
             if not isinstance(error, StoreUnavailable):
@@ -213,16 +208,16 @@ class Engine(Inbox, Reading):
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _seal(self, entry: Sealable, at: str) -> Record:
-        record = entry.seal(seq=self.seq + 1, at=at, prev=self.head)
-        self.seq, self.head = record["seq"], record["hash"]
+    def _seal(self, entry: Sealable, at: str) -> bytes:
+        """The next audit record, as JSON."""
+        record, self.head = entry.seal(seq=self.seq + 1, at=at, prev=self.head)
+        self.seq += 1
         return record
 
     def _conflict(self, commit: Commit, group: Group) -> Conflict | None:
         for expect in commit.expect:
             if isinstance(expect, Unseen):
-                since = moment(expect.since.isoformat())
-                found = group.holder(expect.keys, since)
+                found = group.holder(expect.keys, seconds(expect.since))
                 if found is not None:
                     return Conflict(expect, found)
                 continue
@@ -234,17 +229,26 @@ class Engine(Inbox, Reading):
                 return Conflict(expect, found)
         return None
 
-    def _show(self, group: Group, spots: Sequence[Spot]) -> None:
+    def _show(self, group: Group, spots: Sequence[Spot], seq: int, at: str) -> None:
+        """What is durable now, for readers and for the counts. `seq`: of the last audit record before this group."""
+        audit, seconds_at = self.index.tables["audit"], moment(at)
         for start in range(0, len(spots), _SHOWN_AT_ONCE):
             part = slice(start, start + _SHOWN_AT_ONCE)
             with self._lock:
                 for commit, spot in zip(group.written[part], spots[part], strict=True):
-                    self._show_one(commit.changes, spot, group.rows)
+                    puts = self._show_changes(commit.changes, spot, group.rows)
+                    for nth, line in enumerate(commit.audit, puts):
+                        seq += 1
+                        audit.insert((seconds_at, hash(str(seq)) or 1, (), (), (), ()), spot, nth)
+                        self.tally.note(seq, at, line.action, line.draft_id)
+                    self.index.puts += len(commit.changes) + len(commit.audit)
                     if commit.archive is not None:
                         self.archives = listed((*(one.record() for one in self.archives), commit.archive))
+                self.index.settle()
         self.shown_head = (self.seq, self.head)
 
-    def _show_one(self, changes: Mapping[Changed, Ready], spot: Spot, rows: dict[Changed, int]) -> None:
+    def _show_changes(self, changes: Mapping[Changed, Ready], spot: Spot, rows: dict[Changed, int]) -> int:
+        """Changes of a line that stands at `spot`; how many puts they are."""
         nth = 0
         for place, (_, entry) in changes.items():
             table, row = self.index.tables[place[0]], rows[place]
@@ -258,7 +262,7 @@ class Engine(Inbox, Reading):
             else:
                 rows[place] = table.insert(entry, spot, nth)
             nth += 1
-        self.index.puts += len(changes)
+        return nth
 
     def _compact_if_worth_it(self) -> None:
         if worth_it(self.journal, self.index) and self.clock.monotonic() >= self._compact_not_before:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from bot.store import INDEXED, TABLES, Table
 from bot.store.columns import Hashes, is_plain
@@ -20,26 +20,26 @@ SEEN: tuple[Table, str] = ("webhook_events", "keys")
 NEVER = float("-inf")
 
 
-class Entry(NamedTuple):
-    """What the index takes of one record: its time in seconds, and hashes and values in the order of the columns."""
-
-    at: float
-    id: int
-    hashed: tuple[int | None, ...]
-    coded: tuple[Any, ...]
-    lists: tuple[tuple[str, ...], ...]
-    seen: tuple[str, ...]
+Entry = tuple[
+    float, int, tuple[int | None, ...], tuple[Any, ...], tuple[tuple[str, ...], ...], tuple[str, ...]
+]  # fmt: skip
+"""What the index takes of one record: its time in seconds, its id's hash, then hashes and values in the order of the
+columns (`Shape`): `hashed`, `coded`, `lists`, `seen`. A plain tuple: a named one costs ten times as much to make."""
 
 
 def moment(text: object) -> float:
     """Seconds since 1970 of an ISO-8601 text (UTC where it does not say); minus infinity for anything else."""
     if isinstance(text, str):
         try:
-            at = datetime.fromisoformat(text)
+            return seconds(datetime.fromisoformat(text))
         except ValueError:
             return NEVER
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     return NEVER
+
+
+def seconds(at: datetime) -> float:
+    """Seconds since 1970 of a time (UTC where it does not say)."""
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 class Shape:
@@ -55,10 +55,12 @@ class Shape:
     def entry(self, record: Mapping[str, Any]) -> Entry:
         """What is kept of a record with an `id`."""
         get = record.get
-        return Entry(
+        return (
             moment(get("at")),
             hash(record["id"]) or 1,
-            tuple([_hash(get(name)) for name in self.hashed]),
+            tuple([(hash(value) or 1) if type(value := get(name)) is str else _hash(value) for name in self.hashed])
+            if self.hashed
+            else (),
             tuple([get(name) for name in self.coded]) if self.coded else (),
             tuple([texts(get(name)) for name in self.lists]) if self.lists else (),
             texts(get(self.seen)) if self.seen else (),
@@ -67,8 +69,6 @@ class Shape:
 
 def _hash(value: Any) -> int | None:
     """None for a value that cannot be looked up by its hash."""
-    if type(value) is str:
-        return hash(value) or 1
     return Hashes.of(value) if value is None or is_plain(value) else None
 
 
@@ -76,7 +76,7 @@ def texts(value: Any) -> tuple[str, ...]:
     """The texts of a list, each once; a text alone counts as a list of one."""
     if not isinstance(value, list | tuple):
         return (value,) if isinstance(value, str) else ()
-    return tuple(dict.fromkeys(member for member in value if isinstance(member, str)))
+    return tuple(dict.fromkeys([member for member in value if isinstance(member, str)]))
 
 
 SHAPES: dict[Table, Shape] = {table: Shape(table) for table in TABLES}

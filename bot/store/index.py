@@ -64,7 +64,10 @@ class Places:
 
 
 class TableIndex:
-    """One table. Not safe for threads: the writer changes it, and readers take the engine's lock."""
+    """One table. Not safe for threads: the writer changes it, and whoever looks something up takes the engine's lock.
+
+    New records are collected (`insert`) and come into the columns together (`settle`), before anything is looked up.
+    """
 
     def __init__(self, table: Table) -> None:
         self.shape = SHAPES[table]
@@ -76,6 +79,7 @@ class TableIndex:
         self._ats = array("d")
         self._latest = array("d")
         self._ids = Hashes()
+        self._new: list[tuple[Entry, Spot, int]] = []
         self.hashed = {name: Hashes() for name in self.shape.hashed}
         self.coded = {name: Codes() for name in self.shape.coded}
         self.lists = {name: Lists() for name in self.shape.lists}
@@ -124,56 +128,80 @@ class TableIndex:
         return None
 
     def insert(self, entry: Entry, spot: Spot, nth: int) -> int:
-        """A new record; its row."""
-        at, record_id, hashed, coded, lists, seen = entry
-        row = len(self._sizes)
-        self._offsets.append(spot[0])
-        self._sizes.append(spot[1])
-        self._nths.append(nth)
-        self._ats.append(at)
-        if not row % _BLOCK:
-            self._latest.append(at)
-        elif at > self._latest[-1]:
-            self._latest[-1] = at
-        self._ids.append(record_id)
-        for column, value in zip(self._hash_columns, hashed, strict=True):
-            column.append(value or 0)
-            if value is None:
-                column.odd.add(row)
-        for codes, value in zip(self._code_columns, coded, strict=True):
-            codes.append(codes.of(value))
-        for members, texts in zip(self._list_columns, lists, strict=True):
-            members.put(row, texts)
-        if seen:
-            self.seen.add(seen, at, row)
-        self.alive += 1
-        return row
+        """A new record; its row. `settle` must follow."""
+        self._new.append((entry, spot, nth))
+        return len(self._sizes) + len(self._new) - 1
+
+    def settle(self) -> None:
+        """Take in what was inserted: one column after another, which costs a third of one record after another."""
+        if not self._new:
+            return
+        entries, spots, nths = zip(*self._new, strict=True)
+        self._new = []
+        offsets, sizes = zip(*spots, strict=True)
+        ats, ids, hashed, coded, lists, seen = zip(*entries, strict=True)
+        start = len(self._sizes)
+        self._offsets.extend(offsets)
+        self._sizes.extend(sizes)
+        self._nths.extend(nths)
+        self._ats.extend(ats)
+        self._note_latest(start)
+        self._ids.extend(ids)
+        for column, hashes in zip(self._hash_columns, zip(*hashed, strict=True), strict=True):
+            column.extend(hashes)
+        for codes, values in zip(self._code_columns, zip(*coded, strict=True), strict=True):
+            codes.extend(values)
+        for members, every in zip(self._list_columns, zip(*lists, strict=True), strict=True):
+            for row, texts in enumerate(every, start):
+                members.put(row, texts)
+        if self.shape.seen:
+            for row, (keys, at) in enumerate(zip(seen, ats, strict=True), start):
+                self.seen.add(keys, at, row)
+        self.alive += len(sizes)
+        for column in (self._ids, *self._hash_columns):
+            column.relieve()
+
+    def _note_latest(self, start: int) -> None:
+        """Keep each block's latest time, with the rows from `start` on."""
+        end = len(self._ats)
+        while start < end:
+            block = start // _BLOCK
+            stop = min(end, (block + 1) * _BLOCK)
+            latest = max(self._ats[start:stop])
+            if block == len(self._latest):
+                self._latest.append(latest)
+            elif latest > self._latest[block]:
+                self._latest[block] = latest
+            start = stop
 
     def update(self, row: int, entry: Entry, spot: Spot, nth: int) -> None:
         """A record of this row is elsewhere now, and may have other values."""
+        self.settle()
         self._offsets[row], self._sizes[row], self._nths[row] = spot[0], spot[1], nth
-        if self._ats[row] != entry.at:
-            self._ats[row] = entry.at
+        at, _, hashed, coded, lists, seen = entry
+        if self._ats[row] != at:
+            self._ats[row] = at
             block = row // _BLOCK
-            self._latest[block] = max(self._latest[block], entry.at)
-        for column, value in zip(self._hash_columns, entry.hashed, strict=True):
+            self._latest[block] = max(self._latest[block], at)
+        for column, value in zip(self._hash_columns, hashed, strict=True):
             if value is None:
                 column.odd.add(row)
             elif column.odd:
                 column.odd.discard(row)
             if column.hashes[row] != (value or 0):
                 column.put(row, value or 0)
-        for codes, value in zip(self._code_columns, entry.coded, strict=True):
+        for codes, value in zip(self._code_columns, coded, strict=True):
             code = codes.of(value)
             if codes.codes[row] != code:
                 codes.put(row, code)
-        for members, texts in zip(self._list_columns, entry.lists, strict=True):
+        for members, texts in zip(self._list_columns, lists, strict=True):
             members.put(row, texts)
-        if entry.seen:
-            self.seen.add(entry.seen, entry.at, row, new=False)
+        if seen:
+            self.seen.add(seen, at, row, new=False)
 
     def remove(self, row: int) -> None:
         """Forget a record. Its row stays empty."""
+        self.settle()
         self._sizes[row] = 0
         self._ats[row] = NEVER
         self._ids.clear(row)
@@ -302,9 +330,10 @@ class Index:
             table = self.tables.get(name)
             if table is not None:
                 entry = table.shape.entry(record)
-                row = table.row_of(entry.id)
+                row = table.row_of(hash(record["id"]) or 1)
                 if row < 0:
                     table.insert(entry, spot, nth)
+                    table.settle()
                 else:
                     table.update(row, entry, spot, nth)
         for name, record_id in line.deletes:
@@ -313,3 +342,8 @@ class Index:
                 if row >= 0:
                     self.tables[name].remove(row)
         self.puts += len(line.puts) + len(line.deletes)
+
+    def settle(self) -> None:
+        """See `TableIndex.settle`."""
+        for table in self.tables.values():
+            table.settle()

@@ -48,8 +48,9 @@ class Reading:
         return -1, None
 
     def row_of(self, table: Table, record_id: str) -> int:
-        """The record's row by the hash of its id; -1 when there is certainly none. For the writer: it takes no lock."""
-        return self.index.tables[table].row_of(hash(record_id) or 1)
+        """The record's row by the hash of its id; -1 when there is certainly none."""
+        with self._lock:
+            return self.index.tables[table].row_of(hash(record_id) or 1)
 
     def select(self, table: Table, equals: Mapping[str, Any], **how: Any) -> Picked:
         """Where the records are that may match (see `TableIndex.pick`), as of now; `read` gives them."""
@@ -73,8 +74,7 @@ class Reading:
 
     def order(self, table: Table, record_id: str) -> int | None:
         """The record's place in the order of first insertion; it holds until the next compaction."""
-        with self._lock:
-            row = self.index.tables[table].row_of(hash(record_id) or 1)
+        row = self.row_of(table, record_id)
         return None if row < 0 else row
 
     def remembered(self) -> int:

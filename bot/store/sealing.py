@@ -1,71 +1,84 @@
 """A new record of the audit trail, written quickly: `audit.digest` says what its hash is, here that is written by hand.
 
 It stands in the way of every commit, and a tenth of the time matters there. What does not depend on the place in the
-chain is done by the caller (`Sealable.of`), the rest by the writer, one record after another (`seal`).
+chain is done by the caller (`Sealable`), the rest by the writer, one record after another (`seal`). Both put texts
+together that are JSON already: no dict is made only to be turned into JSON again.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
-from typing import Any, NamedTuple
+from typing import Any
 
-from bot.store import Audit, Record
+from bot.store import Audit
 from bot.store.encoding import canonical
 
 GENESIS = "0" * 64
 
 
-class Sealable(NamedTuple):
-    """An `Audit` that was found to be writable. `leaves`: actor and details as (name, canonical JSON), sorted by name.
+class Sealable:
+    """An `Audit` that was found to be writable, with all of its record that does not depend on its place in the chain.
 
-    `action` and `about` (draft, event, issue) are parts of the text that is hashed.
+    `leaves`: of the actor and each detail the name, the name quoted and the value as canonical JSON, sorted by name.
+    `about`: action, draft, event and issue as they are hashed. `told`: the record's JSON from `actor` to `details`.
     """
 
-    entry: Audit
-    details: dict[str, Any]
-    leaves: list[tuple[str, str]]
-    action: str
-    about: str
+    __slots__ = ("about", "action", "action_text", "draft_id", "leaves", "told")
 
-    @classmethod
-    def of(cls, entry: Audit) -> Sealable:
+    def __init__(self, entry: Audit) -> None:
         """Raises ValueError (NaN, a lone surrogate) or TypeError (not JSON)."""
-        details = dict(entry.details)
-        for name, value in entry.details.items():
+        details: Mapping[str, Any] = entry.details
+        for name, value in details.items():
             if type(value) is not str or type(name) is not str:  # as it is read back: a tuple is a list
-                details = json.loads(canonical(details))
+                details = json.loads(canonical(dict(details)))
                 break
-        leaves = [(f"details.{name}", canonical(value)) for name, value in details.items()]
-        leaves.append(("actor", canonical(entry.actor)))
-        leaves.sort()
-        action = canonical(entry.action)
-        about = (
-            f'"draft_id":{canonical(entry.draft_id)},"event_id":{canonical(entry.event_id)},'
-            f'"issue":{canonical(entry.issue)}'
-        )
-        for name, text in leaves:
-            (name + text).encode()  # a lone surrogate is refused here, before anybody waits for it
-        (action + about).encode()
-        return cls(entry, details, leaves, action, about)
+        texts = [canonical(value) for value in details.values()]
+        texts.append(canonical(entry.actor))
+        names, order = _names(tuple(details))
+        self.action, self.draft_id = entry.action, entry.draft_id
+        self.action_text = action = canonical(entry.action)
+        draft_id, event_id, issue = canonical(entry.draft_id), canonical(entry.event_id), canonical(entry.issue)
+        self.leaves = [(name, quoted, texts[at]) for name, quoted, at in order]
+        self.about = f'"draft_id":{draft_id},"event_id":{event_id},"issue":{issue}'
+        written = ",".join([name + text for name, text in zip(names, texts, strict=False)])
+        # A lone surrogate is refused here, before anybody waits for it.
+        self.told = (
+            f'"actor":{texts[-1]},"action":{action},"event_id":{event_id},"draft_id":{draft_id},"issue":{issue},'
+            f'"details":{{{written}}}'
+        ).encode()
 
-    def seal(self, *, seq: int, at: str, prev: str) -> Record:
-        """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first)."""
-        entry = self.entry
+    def seal(self, *, seq: int, at: str, prev: str) -> tuple[bytes, str]:
+        """The next record of the chain, as JSON, and its hash.
+
+        `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first).
+        """
         salt = secrets.token_hex(16)
         prev = prev or GENESIS
         sealed = []
-        for name, text in self.leaves:
+        for name, quoted, text in self.leaves:
             leaf_salt = sha256(f"{salt}:{name}".encode()).hexdigest()[:32]
-            sealed.append(f'{_quoted(name)}:"{sha256(f"{leaf_salt}:{text}".encode()).hexdigest()}"')
+            sealed.append(f'{quoted}:"{sha256(f"{leaf_salt}:{text}".encode()).hexdigest()}"')
         covered = (
-            f'{{"action":{self.action},"at":"{at}",{self.about},"prev":"{prev}",'
+            f'{{"action":{self.action_text},"at":"{at}",{self.about},"prev":"{prev}",'
             f'"sealed":{{{",".join(sealed)}}},"seq":{seq}}}'
         )
-        return {
-            "id": str(seq), "seq": seq, "at": at, "actor": entry.actor, "action": entry.action,
-            "event_id": entry.event_id, "draft_id": entry.draft_id, "issue": entry.issue, "details": self.details,
-            "prev": prev, "salt": salt, "hash": sha256(covered.encode()).hexdigest(),
-        }  # fmt: skip
+        found = sha256(covered.encode()).hexdigest()
+        head = f'{{"id":"{seq}","seq":{seq},"at":"{at}",'
+        tail = f',"prev":"{prev}","salt":"{salt}","hash":"{found}"}}'
+        return b"%s%s%s" % (head.encode(), self.told, tail.encode()), found
+
+
+@lru_cache(maxsize=256)
+def _names(details: tuple[str, ...]) -> tuple[list[str], list[tuple[str, str, int]]]:
+    """What is the same for all records with these details: their names as JSON keys, and the leaves sorted by name.
+
+    Of a leaf: its name, the name quoted, and which value it is of; the actor's comes after the details'.
+    """
+    leaves = [*(f"details.{name}" for name in details), "actor"]
+    order = sorted((leaf, _quoted(leaf), at) for at, leaf in enumerate(leaves))
+    return [f"{_quoted(name)}:" for name in details], order

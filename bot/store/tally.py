@@ -92,11 +92,14 @@ class Tally:
 
     def take(self, record: Mapping[str, Any]) -> None:
         """One more audit record; nothing when an archive's sums count it."""
-        if record["seq"] <= self._archived:
+        self.note(record["seq"], record["at"], record["action"], record["draft_id"])
+
+    def note(self, seq: int, at: str, action: str, draft_id: str | None) -> None:
+        """The same, by its fields."""
+        if seq <= self._archived:
             return
-        action, draft_id = record["action"], record["draft_id"]
         if self._lowest is None:
-            self._lowest, self._first = record["seq"], record["at"]
+            self._lowest, self._first = seq, at
         self._lines[action] += 1
         if draft_id and action in COUNTED_BY_DRAFT:
             self._seen.setdefault(action, set()).add(draft_id)
