@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bot.events import CommentArrived, DraftRequested, Event, Ignored, IssueCommented, IssueCreated, PullRequestChanged
 from bot.failpoints import failpoint
@@ -32,10 +32,10 @@ Source = Literal["jira", "bitbucket", "automation", "slack", "reconcile"]
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32: sorts as its numbers do
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _PLAIN_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_ACTIONS = {"received": "event.accepted", "ignored": "event.ignored", "invalid": "event.invalid"}
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
     """How something reached us. `delivery_id`: the sender's id for it; `body_sha256`: hex, of the raw body."""
 
     source: Source
@@ -52,8 +52,7 @@ class Ended:
     also: Callable[[str], Sequence[Put]] = lambda _: ()
 
 
-@dataclass(frozen=True)
-class Noticed:
+class Noticed(NamedTuple):
     """What became of a delivery. `event_id` is the first one's for a duplicate. `reason`: why it was ignored."""
 
     event_id: str
@@ -77,13 +76,13 @@ async def notice(
     """
     record = _record(delivery, event, malformed)
     event_id, state = str(record["id"]), record["state"]
-    audit = Audit(
-        actor=_actor(event),
-        action="event.accepted" if state == "received" else f"event.{state}",
-        event_id=event_id,
-        issue=record["issue"],
-        details={k: record[k] for k in ("source", "kind", "delivery_id", "body_sha256") if record[k] is not None},
-    )
+    details = {
+        "source": record["source"], "kind": record["kind"], "delivery_id": record["delivery_id"],
+        "body_sha256": record["body_sha256"],
+    }  # fmt: skip
+    if record["delivery_id"] is None or record["body_sha256"] is None:
+        details = {name: value for name, value in details.items() if value is not None}
+    audit = Audit(_actor(event), _ACTIONS[state], event_id, None, record["issue"], details)
     if state == "invalid":
         await ctx.store.commit(Put("webhook_events", record), audit=[audit])
         return Noticed(event_id, "invalid", record["reason"])
@@ -93,7 +92,8 @@ async def notice(
     if ended is not None:
         after, cycle, line = settled(record, ended.silence, started=delivery.received, ended=ctx.clock.now())
         puts, lines = [Put("webhook_events", after), Put("agent_cycles", cycle), *ended.also(event_id)], [audit, line]
-    first = await _once(ctx, Unseen(_looked_for(record, event), delivery.received - REMEMBERED), puts, lines)
+    known = tuple(record["keys"]) if delivery.source == "reconcile" else (*record["keys"], *_versions(event))
+    first = await _once(ctx, Unseen(known, delivery.received - REMEMBERED), puts, lines)
     if first is not None:
         return Noticed(first, "duplicate")
     if state == "ignored":
@@ -137,12 +137,9 @@ async def _count_duplicate(ctx: Context, found: Record, audit: Audit) -> bool:
 
 
 def new_event_id(at: datetime) -> str:
-    """`evt_` and 20 characters that sort by time: 10 of milliseconds, 10 of chance."""
-    chance, pairs = random.getrandbits(50), _PAIRS
-    return (
-        f"{_prefix(int(at.timestamp() * 1000))}{pairs[chance >> 40]}{pairs[chance >> 30 & 1023]}"
-        f"{pairs[chance >> 20 & 1023]}{pairs[chance >> 10 & 1023]}{pairs[chance & 1023]}"
-    )
+    """`evt_` and 20 characters that sort by time: 10 of milliseconds, 10 of chance (40 bits; the store knows a second
+    one)."""
+    return f"{_prefix(int(at.timestamp() * 1000))}{random.getrandbits(40):010x}"
 
 
 @lru_cache(maxsize=2)
@@ -151,45 +148,43 @@ def _prefix(milliseconds: int) -> str:
 
 
 def _record(delivery: Delivery, event: Event | CommentArrived | Ignored, malformed: str | None) -> Record:
-    silent = event.reason if isinstance(event, Ignored) else None
     event_id = new_event_id(delivery.received)
+    delivery_id = plain_id(delivery.delivery_id)
+    stored: dict[str, Any] | None
+    comment_id, state, reason = None, "received", ""
+    if isinstance(event, CommentArrived):
+        comment_id, stored = event.comment_id, event.stored()
+    elif isinstance(event, Ignored):
+        state, reason, stored = "ignored", event.reason, None
+    else:
+        stored = event.model_dump(mode="json")
+        comment_id = event.comment.id if isinstance(event, IssueCommented) else None
+    if malformed:
+        state, reason = "invalid", malformed
     return {
         "id": event_id,
         "event_id": event_id,
         "at": delivery.received.isoformat(),
         "source": delivery.source,
         "kind": event.kind,
-        "delivery_id": plain_id(delivery.delivery_id),
+        "delivery_id": delivery_id,
         "body_sha256": delivery.body_sha256,
         "issue": event.issues[0] if event.issues else None,
         "issues": list(event.issues),
-        "comment": _comment_id(event),
-        "state": "invalid" if malformed else "received" if silent is None else "ignored",
-        "reason": malformed or silent or "",
-        "event": _stored(event),
+        "comment": comment_id,
+        "state": state,
+        "reason": reason,
+        "event": stored,
         "attempts": 0,
         "due": None,
-        "keys": [] if malformed else _keys(delivery, event),
+        "keys": [] if malformed else _keys(delivery, delivery_id, event),
     }
 
 
-def _stored(event: Event | CommentArrived | Ignored) -> dict[str, Any] | None:
-    if isinstance(event, CommentArrived):
-        return event.stored()
-    return None if isinstance(event, Ignored) else event.model_dump(mode="json")
-
-
-def _comment_id(event: Event | CommentArrived | Ignored) -> str | None:
-    if isinstance(event, CommentArrived):
-        return event.comment_id
-    return event.comment.id if isinstance(event, IssueCommented) else None
-
-
-def _keys(delivery: Delivery, event: Event | CommentArrived | Ignored) -> list[str]:
+def _keys(delivery: Delivery, delivery_id: str | None, event: Event | CommentArrived | Ignored) -> list[str]:
     source: str = delivery.source
     if source == "reconcile":  # what is found by asking is what a webhook would have told
         source = "bitbucket" if isinstance(event, PullRequestChanged) else "jira"
-    delivery_id = plain_id(delivery.delivery_id)
     keys = [f"{source}:delivery:{delivery_id}"] if delivery_id else []
     if delivery.body_sha256:
         keys.append(f"{source}:body:{delivery.body_sha256}")
@@ -208,11 +203,6 @@ def _keys(delivery: Delivery, event: Event | CommentArrived | Ignored) -> list[s
 def _version_key(source: str, comment_id: str, updated: str, author: Person, words: str) -> str:
     said = sha256(f"{author.account_id} {letters(words)}".encode("utf-8", "replace")).hexdigest()
     return f"{source}:comment:{comment_id}:{updated}:{said[:32]}"
-
-
-def _looked_for(record: Record, event: Event | CommentArrived | Ignored) -> tuple[str, ...]:
-    """The keys by which this was seen before: its own, and those that reconciling gives to the same thing."""
-    return tuple(dict.fromkeys((*record["keys"], *_versions(event))))
 
 
 def _versions(event: Event | CommentArrived | Ignored) -> tuple[str, ...]:

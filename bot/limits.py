@@ -155,11 +155,12 @@ class _Refused(Exception):
 class Headers:
     """A request's headers, by lower-case name. A header that is sent twice has no value: it could mean two things."""
 
-    __slots__ = ("_lines", "_values")
+    __slots__ = ("_lines", "_twice", "_values")
 
     def __init__(self, scope: Scope) -> None:
         self._lines: list[tuple[bytes, bytes]] = scope["headers"]
         self._values: dict[bytes, bytes] = dict(self._lines)
+        self._twice = len(self._values) < len(self._lines)
 
     def all(self, name: bytes) -> list[str]:
         if name not in self._values:
@@ -175,7 +176,7 @@ class Headers:
 
     def one(self, name: bytes) -> str | None:
         value = self._values.get(name)
-        if value is None or (len(self._values) < len(self._lines) and len(self.all(name)) > 1):
+        if value is None or (self._twice and len(self.all(name)) > 1):
             return None
         return value.decode("latin-1")
 

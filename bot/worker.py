@@ -87,8 +87,10 @@ class Worker:
 
     def _lane_of(self, event_id: str) -> Lane:
         """Where the event stands; the lane of looks for one that is new."""
-        known = (lane for lane in (self._answers, self._notes) if lane.job(event_id) is not None)
-        return next(known, self._looks)
+        for lane in (self._answers, self._notes):
+            if lane.job(event_id) is not None:
+                return lane
+        return self._looks
 
     def wake_draft(self, draft_id: str, after: float = 0.0, *, settling: bool = False) -> None:
         """A draft changed: its publishing and its card are looked at.

@@ -18,10 +18,10 @@ from bot.safety import tidy
 MISSING = object()
 ISSUE_KEY = re.compile(r"[A-Z][A-Z0-9_]+-[1-9]\d{0,9}")
 _SHORT = 300  # characters; longer lines are rare, and not remembered
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ACCOUNT = re.compile(r"[^\s\[\]|<>\x00-\x1f\x7f]{1,128}")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9_:.-]{0,59}")
-_LATEST_MS = 4_102_444_800_000  # the year 2100: anything later is no time of an event
+LATEST_MS = 4_102_444_800_000  # the year 2100: anything later is no time of an event
 
 
 class Fields:
@@ -95,7 +95,7 @@ class Fields:
     def identifier(self, name: str) -> str:
         """An id, given as a text or a number; safe to stand in an address."""
         value = str(self._get(name, (str, int), "an id"))
-        if not _TOKEN.fullmatch(value):
+        if not TOKEN.fullmatch(value):
             raise Malformed(f"{self.at(name)} is not an id")
         return value
 
@@ -116,7 +116,7 @@ class Fields:
     def milliseconds(self, name: str) -> datetime:
         """Milliseconds since 1970, as Jira's `timestamp`."""
         value: int = self._get(name, int, "a time in milliseconds")
-        if not 0 < value < _LATEST_MS:
+        if not 0 < value < LATEST_MS:
             raise Malformed(f"{self.at(name)} is not a time in milliseconds")
         return datetime.fromtimestamp(value / 1000, UTC)
 

@@ -26,9 +26,10 @@ from bot.events import (
 )
 from bot.issues import Comment, Person, Visibility
 from bot.markup import from_body, postponed
-from handlers.fields import ACCOUNT, ISSUE_KEY, Fields, kind_of
+from handlers.fields import ACCOUNT, ISSUE_KEY, Fields, kind_of, one_line
 
 MAX_CHANGES = 50
+_SHORT = 400  # characters
 NOT_A_COMMENT = "issue_comment_deleted"
 
 
@@ -218,34 +219,28 @@ def _change(item: Fields) -> FieldChange:
 
 
 def _person(user: Fields) -> Person:
-    data = user.data
-    given = data.get("accountId"), data.get("displayName"), data.get("accountType"), data.get("key"), data.get("name")
-    # The same few people write most of what arrives. Whoever has no id, or something else than short texts, is read
-    # anew: what is wrong is said there.
-    for value in given:
-        if value is not None and (type(value) is not str or len(value) > 200):
-            return _described(user)
-    if given[0] is None or not ACCOUNT.fullmatch(given[0]):
-        return _described(user)
-    return _people(*given)
-
-
-def _described(user: Fields) -> Person:
-    account = next((n for n in ("accountId", "key", "name") if user.data.get(n) is not None), "accountId")
+    get = user.data.get
+    account_id, name, kind = get("accountId"), get("displayName"), get("accountType")
+    modern = type(account_id) is type(name) is str and (kind is None or type(kind) is str) and get("name") is None
+    if modern and (known := known_person(account_id, name, kind)) is not None:
+        return known
+    account = next((n for n in ("accountId", "key", "name") if get(n) is not None), "accountId")
     account_id = user.account(account)
     name = user.maybe_line("displayName", 100) or user.maybe_line("name", 100) or "somebody"
     return Person(account_id=account_id, name=name, kind=kind_of(user.maybe_text("accountType") or "atlassian"))
 
 
+def known_person(account_id: str, name: str, kind: str | None) -> Person | None:
+    """The person of an account as Jira Cloud describes it (`accountType`: `kind`); None for one that is not plain."""
+    # The same few people write most of what arrives. What is longer than people's names is not remembered.
+    return _people(account_id, name, kind) if len(account_id) + len(name) < _SHORT else None
+
+
 @lru_cache(maxsize=2048)
-def _people(
-    account_id: str, display_name: str | None, account_type: str | None, key: str | None, name: str | None
-) -> Person:
-    """`_described`, by the fields that it reads."""
-    described = {
-        "accountId": account_id, "displayName": display_name, "accountType": account_type, "key": key, "name": name,
-    }  # fmt: skip
-    return _described(Fields(described))
+def _people(account_id: str, name: str, kind: str | None) -> Person | None:
+    if not ACCOUNT.fullmatch(account_id) or len(kind or "") > _SHORT:
+        return None
+    return Person(account_id=account_id, name=one_line(name, 100) or "somebody", kind=kind_of(kind or "atlassian"))
 
 
 def _visibility(comment: Fields) -> Visibility | None:

@@ -32,7 +32,7 @@ from bot.issue_keys import find_keys
 from bot.limits import Gate, Headers, Proxies, Rates, Waiting, answer_bytes, answer_json
 from bot.log import get_logger
 from bot.store import REMEMBERED, StoreUnavailable
-from handlers import bitbucket, jira
+from handlers import bitbucket, jira, plain_comment
 from handlers.body import NotJson, read_object
 from handlers.fields import kind_of, text_at
 
@@ -51,8 +51,9 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-_SIGNATURE = re.compile(r"sha256=([0-9a-fA-F]{64})")
+_SIGNED = len("sha256=") + 64
 _JSON = re.compile(r"""application/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[ \t]*)?;?""", re.IGNORECASE)
+_USUAL = frozenset({"application/json", "application/json; charset=UTF-8", "application/json; charset=utf-8"})
 _COMPLAIN_EVERY = 60.0  # seconds between two lines in the log about refused signatures: anybody can cause them
 _PIECE = 2047
 _AT_ONCE = 32 * _PIECE  # a larger body takes longer than a change of threads
@@ -64,15 +65,14 @@ def verify(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
 
     Blank secrets never count. Every secret is tried, each compared in constant time. Never raises.
     """
-    match = _SIGNATURE.fullmatch(header or "")
-    if match is None:
+    if header is None or len(header) != _SIGNED or not header.startswith("sha256=") or not header.isascii():
         return False
-    given, found = bytes.fromhex(match[1]), False
+    given, found = header[7:].lower(), False
     for secret in secrets:
         if prepared := _prepared(secret):
             outer = prepared[1].copy()
             outer.update(_fed(prepared[0].copy(), body).digest())
-            found |= hmac.compare_digest(given, outer.digest())
+            found |= hmac.compare_digest(given, outer.hexdigest())
     return found
 
 
@@ -94,9 +94,11 @@ def _fed(hashing: _Hash, body: bytes) -> _Hash:
     who waits for it, keeps it longer than all of this takes (3 µs for 4 kB)."""
     if len(body) > _AT_ONCE:
         hashing.update(body)
-    else:
-        for start in range(0, len(body), _PIECE):
-            hashing.update(body[start : start + _PIECE])
+        return hashing
+    update = hashing.update
+    update(body[:_PIECE])
+    for start in range(_PIECE, len(body), _PIECE):
+        update(body[start : start + _PIECE])
     return hashing
 
 
@@ -140,7 +142,7 @@ class Door:
             await answer_json(send, 503, content, {"Retry-After": RETRY_STORE})
         else:
             if noticed.status == "accepted":
-                await answer_bytes(send, 202, b'{"status": "accepted", "event_id": "%s"}' % noticed.event_id.encode())
+                await answer_bytes(send, 202, b'{"status": "accepted", "event_id": "%b"}' % noticed.event_id.encode())
             else:
                 await answer_json(send, 422 if noticed.status == "invalid" else 200, answer(noticed))
         finally:
@@ -149,20 +151,35 @@ class Door:
     async def _take(self, headers: Headers, body: bytes) -> Noticed:
         source = self.authenticate(headers, body)
         _check_type(headers)
+        now = self.ctx.clock.now()
+        digest = _fed(sha256(), body).hexdigest()
+        event: Event | CommentArrived | Ignored | None = self.at_once(source, body)
+        if event is not None:
+            delivery, malformed = Delivery(source, self.delivery_id(source, headers, {}), digest, now), None
+        else:
+            delivery, event, malformed = self._read(source, headers, body, digest, now)
+        if self.has_age and not isinstance(event, Ignored) and now - event.at > REMEMBERED:
+            event = Ignored(reason="older than 72 hours by its own timestamp", kind=event.kind, issues=event.issues)
+        return await notice(self.ctx, delivery, event, malformed)
+
+    def _read(
+        self, source: Source, headers: Headers, body: bytes, digest: str, now: datetime
+    ) -> tuple[Delivery, Event | CommentArrived | Ignored, str | None]:
+        """The delivery, what is in it, and the field that was wrong. Raises `Refused`."""
         try:
             payload = read_object(body)
         except NotJson as error:
             raise Refused(400, str(error)) from None
-        now = self.ctx.clock.now()
-        delivery = Delivery(source, self.delivery_id(source, headers, payload), _fed(sha256(), body).hexdigest(), now)
+        delivery = Delivery(source, self.delivery_id(source, headers, payload), digest, now)
         try:
-            event = self.parse(source, headers, payload, now)
+            return delivery, self.parse(source, headers, payload, now), None
         except Malformed as error:
             known = Ignored(reason="", kind=self.kind(source, headers, payload), issues=self.issues(payload))
-            return await notice(self.ctx, delivery, known, malformed=str(error))
-        if not isinstance(event, Ignored) and self.has_age and now - event.at > REMEMBERED:
-            event = Ignored(reason="older than 72 hours by its own timestamp", kind=event.kind, issues=event.issues)
-        return await notice(self.ctx, delivery, event)
+            return delivery, known, str(error)
+
+    def at_once(self, source: Source, body: bytes) -> CommentArrived | None:
+        """What is in a body that can be read by a short way; None: take the long one. Never raises."""
+        return None
 
     has_age = False
     """Whether this source's events carry a time of their own for which they can be too old."""
@@ -218,6 +235,11 @@ class JiraDoor(Door):
             self.complain("X-PMAgent-Token is not JIRA_AUTOMATION_TOKEN")
             raise Refused(401, "the token is wrong")
         return "automation"
+
+    def at_once(self, source: Source, body: bytes) -> CommentArrived | None:
+        if source != "jira":
+            return None
+        return plain_comment.read(body, watches=self.ctx.settings.watches, own_account=self.ctx.jira.account_id)
 
     def delivery_id(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str | None:
         if source == "jira":
@@ -291,8 +313,9 @@ def gates(ctx: Context) -> dict[str, Gate]:
 
 def _check_type(headers: Headers) -> None:
     """Exactly JSON, in UTF-8, not packed. Raises `Refused` (415)."""
-    if any(encoding.strip().lower() not in ("", "identity") for encoding in headers.all(b"content-encoding")):
+    packed = headers.has(b"content-encoding") and headers.all(b"content-encoding")
+    if packed and any(encoding.strip().lower() not in ("", "identity") for encoding in packed):
         raise Refused(415, "a content encoding is not accepted")
     given = headers.one(b"content-type") or ""
-    if given != "application/json" and not _JSON.fullmatch(given):
+    if given not in _USUAL and not _JSON.fullmatch(given):
         raise Refused(415, "the content type must be application/json")

@@ -19,6 +19,7 @@ _MONOSPACE = re.compile(r"\{\{[^{}\n]+\}\}")
 _IMAGE = re.compile(r"!(?![\s!|]|\Z)")
 _EMPHASIS = re.compile(r"_(?<![^\W_]_)|_(?![^\W_])")  # an underscore that is not inside a word
 _OPENER = re.compile(r"\n[^\S\n]*(?:h[1-6]|bq)\.[^\S\n]+")
+_NO_MARKS = bytes(byte for byte in range(128) if byte not in b"\\+^&[~!_{")
 _NUMBERED = re.compile(r"\n[^\S\n]*\**#")
 
 
@@ -29,26 +30,33 @@ def postponed(body: str) -> tuple[str, str] | None:
     The text holds no hint of a secret, and at least one letter or digit.
     """
     text = unsuspected(body)
-    if text is None or "\\" in text or "+" in text or "^" in text or ("&" in text and "&nbsp;" in text):
+    if text is None:
         return None
-    if ("[" in text or "~" in text) and not _only_mentions(text):
+    marks = text.encode().translate(None, _NO_MARKS)  # a few bytes, of which everything else asks first
+    if b"\\" in marks or b"+" in marks or b"^" in marks or (b"&" in marks and "&nbsp;" in text):
         return None
-    if ("!" in text and _IMAGE.search(text)) or ("_" in text and _EMPHASIS.search(text)):
+    if (b"[" in marks or b"~" in marks) and not _only_mentions(text, marks):
         return None
-    says = _without_notation(text)
+    if (b"!" in marks and _IMAGE.search(text)) or (b"_" in marks and _EMPHASIS.search(text)):
+        return None
+    says = _without_notation(text) if b"{" in marks else _lines(text)
     return (text, says) if says is not None and any(map(str.isalnum, says)) else None
 
 
-def _only_mentions(text: str) -> bool:
-    """Whether each `[` and each `~` belongs to a mention. (Splitting finds them in a tenth of the time of counting.)"""
-    _, *found = text.split("[")
-    return len(text.split("~")) - 1 == len(found) and all(after[:1] == "~" for after in found)
+def _only_mentions(text: str, marks: bytes) -> bool:
+    """Whether each `[` and each `~` belongs to a mention."""
+    count, at = marks.count(b"["), -1
+    if marks.count(b"~") != count:
+        return False
+    for _ in range(count):
+        at = text.find("[", at + 1)
+        if text[at + 1 : at + 2] != "~":
+            return False
+    return True
 
 
 def _without_notation(text: str) -> str | None:
     """`text` without the letters of its notation, or None where it has more of that than is known here."""
-    if "{" not in text:
-        return _lines(text)
     pieces = _CODE.split(text)  # words, kind, language, code, words, …
     for at in range(0, len(pieces), 4):
         words = pieces[at]

@@ -12,9 +12,10 @@ once, such as a run of the schedule), `state` (mode, pause, spend, and the like)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol
 
 Record = dict[str, Any]
 Table = Literal["webhook_events", "agent_cycles", "drafts", "audit", "development", "messages", "keys", "state"]
@@ -41,24 +42,21 @@ REMEMBERED = timedelta(hours=72)
 """How long the keys of a webhook event are known again, from its `at`."""
 
 
-@dataclass(frozen=True)
-class Put:
+class Put(NamedTuple):
     """Insert or replace a record. `record["id"]` is its key."""
 
     table: Table
     record: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Delete:
+class Delete(NamedTuple):
     """Remove a record; absent is fine."""
 
     table: Table
     id: str
 
 
-@dataclass(frozen=True)
-class Expect:
+class Expect(NamedTuple):
     """True when the record exists and each of `fields` has this value; `fields` None: when there is no such record."""
 
     table: Table
@@ -66,8 +64,7 @@ class Expect:
     fields: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Unseen:
+class Unseen(NamedTuple):
     """True when no record of `webhook_events` with `at >= since` holds one of these in its list `keys`.
 
     `since` lies at most `REMEMBERED` back: older keys are forgotten. Records of the table `keys`, where an earlier
@@ -81,8 +78,7 @@ class Unseen:
 Condition = Expect | Unseen
 
 
-@dataclass(frozen=True)
-class Audit:
+class Audit(NamedTuple):
     """One line of the audit trail. The store adds `seq`, `at`, `prev` and `hash`.
 
     `actor`: `slack:U…`, `jira:ACCOUNT` or `system`. `details`: ids, hashes, numbers and facts; never a person's text.
@@ -93,7 +89,7 @@ class Audit:
     event_id: str | None = None
     draft_id: str | None = None
     issue: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

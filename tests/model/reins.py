@@ -68,8 +68,8 @@ class Reins:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For the program's start."""
-        return {"PMAGENT_REINS": str(self.path), "PMAGENT_TEST_SPEED": str(SPEED)}
+        """For the program's start. No failpoint yet, but there may be one later."""
+        return {"PMAGENT_REINS": str(self.path), "PMAGENT_TEST_SPEED": str(SPEED), "PMAGENT_FAILPOINT": ""}
 
     def now(self) -> datetime:
         """What the program's clock says."""
