@@ -33,7 +33,7 @@ def canonical(value: Any) -> str:
 
     What a chain of audit records was sealed with must stay the same for ever.
     """
-    return encode_basestring(value) if type(value) is str else _sorted(value)
+    return encode_basestring(value) if type(value) is str else "null" if value is None else _sorted(value)
 
 
 def _finite(value: Any) -> bool:

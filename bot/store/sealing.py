@@ -8,77 +8,103 @@ together that are JSON already: no dict is made only to be turned into JSON agai
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
-from typing import Any
+from typing import NamedTuple
 
 from bot.store import Audit
 from bot.store.encoding import canonical
 
 GENESIS = "0" * 64
+FORM = 2
+SALT = 32
+"""Hex digits of a leaf's salt: 128 bits."""
+DELIVERY = frozenset({"body_sha256", "delivery_id", "kind", "source"})
+"""Details that say how a delivery came: machines' words, which are one leaf together. Never to be changed."""
+
+
+def delivery_leaf(names: Iterable[str]) -> str:
+    """The name of the leaf that these of `DELIVERY` are together; it tells which, so that none comes or goes later."""
+    return f"delivery.{'.'.join(sorted(names))}"
 
 
 class Sealable:
-    """An `Audit` that was found to be writable, with all of its record that does not depend on its place in the chain.
+    """An `Audit` that was found to be writable, with all of its record but its place in the chain."""
 
-    `leaves`: of the actor and each detail the name, the name quoted and the value as canonical JSON, sorted by name.
-    `about`: action, draft, event and issue as they are hashed. `told`: the record's JSON from `actor` to `details`.
-    """
-
-    __slots__ = ("about", "action", "action_text", "draft_id", "leaves", "told")
+    __slots__ = ("_about", "_action", "_salts", "_sealed", "_told", "action", "draft_id")
 
     def __init__(self, entry: Audit) -> None:
         """Raises ValueError (NaN, a lone surrogate) or TypeError (not JSON)."""
-        details: Mapping[str, Any] = entry.details
-        for name, value in details.items():
-            if type(value) is not str or type(name) is not str:  # as it is read back: a tuple is a list
-                details = json.loads(canonical(dict(details)))
-                break
-        texts = [canonical(value) for value in details.values()]
-        texts.append(canonical(entry.actor))
-        names, order = _names(tuple(details))
+        details = entry.details
+        try:
+            shape, texts = _shape(tuple(details)), [*map(_quoted, details.values())]
+        except TypeError:  # not all are texts
+            details = json.loads(canonical(dict(details)))  # as it is read back: a tuple is a list
+            shape, texts = _shape(tuple(details)), [canonical(value) for value in details.values()]
         self.action, self.draft_id = entry.action, entry.draft_id
-        self.action_text = action = canonical(entry.action)
+        actor, self._action = canonical(entry.actor), canonical(entry.action)
         draft_id, event_id, issue = canonical(entry.draft_id), canonical(entry.event_id), canonical(entry.issue)
-        self.leaves = [(name, quoted, texts[at]) for name, quoted, at in order]
-        self.about = f'"draft_id":{draft_id},"event_id":{event_id},"issue":{issue}'
-        written = ",".join([name + text for name, text in zip(names, texts, strict=False)])
-        # A lone surrogate is refused here, before anybody waits for it.
-        self.told = (
-            f'"actor":{texts[-1]},"action":{action},"event_id":{event_id},"draft_id":{draft_id},"issue":{issue},'
-            f'"details":{{{written}}}'
-        ).encode()
+        self._about = f'"draft_id":{draft_id},"event_id":{event_id},"form":{FORM},"issue":{issue}'
+        members = [f"{key}{texts[at]}" for key, at in shape.details]
+        self._told = (
+            f'"actor":{actor},"action":{self._action},"event_id":{event_id},"draft_id":{draft_id},"issue":{issue},'
+            f'"details":{{{",".join(members)}}}'
+        )
+        self._told.encode()  # a lone surrogate is refused here, before anybody waits for it
+        together = shape.together
+        values = [actor]
+        if together:
+            values.append(f"{{{','.join(members[:together])}}}")
+        values += [texts[at] for _, at in shape.details[together:]]
+        self._salts = salts = os.urandom(len(values) * SALT // 2).hex()
+        self._sealed = ",".join([
+            f'{leaf}"{sha256(f"{salts[start : start + SALT]}:{value}".encode()).hexdigest()}"'
+            for leaf, start, value in zip(shape.leaves, shape.starts, values, strict=True)
+        ])  # fmt: skip
 
     def seal(self, *, seq: int, at: str, prev: str) -> tuple[bytes, str]:
         """The next record of the chain, as JSON, and its hash.
 
         `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first).
         """
-        salt = secrets.token_hex(16)
         prev = prev or GENESIS
-        sealed = []
-        for name, quoted, text in self.leaves:
-            leaf_salt = sha256(f"{salt}:{name}".encode()).hexdigest()[:32]
-            sealed.append(f'{quoted}:"{sha256(f"{leaf_salt}:{text}".encode()).hexdigest()}"')
         covered = (
-            f'{{"action":{self.action_text},"at":"{at}",{self.about},"prev":"{prev}",'
-            f'"sealed":{{{",".join(sealed)}}},"seq":{seq}}}'
+            f'{{"action":{self._action},"at":"{at}",{self._about},"prev":"{prev}",'
+            f'"sealed":{{{self._sealed}}},"seq":{seq}}}'
         )
         found = sha256(covered.encode()).hexdigest()
-        head = f'{{"id":"{seq}","seq":{seq},"at":"{at}",'
-        tail = f',"prev":"{prev}","salt":"{salt}","hash":"{found}"}}'
-        return b"%s%s%s" % (head.encode(), self.told, tail.encode()), found
+        record = (
+            f'{{"id":"{seq}","seq":{seq},"at":"{at}",{self._told},"prev":"{prev}","form":{FORM},'
+            f'"salts":"{self._salts}","hash":"{found}"}}'
+        )
+        return record.encode(), found
+
+
+class _Shape(NamedTuple):
+    """What is the same for all records with details of the same names.
+
+    `details`: each one's name as a JSON key, and which it is. Those of `DELIVERY` come first, so many are `together`;
+    else sorted by name. `leaves`: the leaves' names as JSON keys, sorted; each one's salt begins at its `starts`.
+    """
+
+    details: list[tuple[str, int]]
+    together: int
+    leaves: list[str]
+    starts: range
 
 
 @lru_cache(maxsize=256)
-def _names(details: tuple[str, ...]) -> tuple[list[str], list[tuple[str, str, int]]]:
-    """What is the same for all records with these details: their names as JSON keys, and the leaves sorted by name.
-
-    Of a leaf: its name, the name quoted, and which value it is of; the actor's comes after the details'.
-    """
-    leaves = [*(f"details.{name}" for name in details), "actor"]
-    order = sorted((leaf, _quoted(leaf), at) for at, leaf in enumerate(leaves))
-    return [f"{_quoted(name)}:" for name in details], order
+def _shape(names: tuple[str, ...]) -> _Shape:
+    order = sorted(names, key=lambda name: (name not in DELIVERY, name))
+    together = [name for name in order if name in DELIVERY]
+    leaves = ["actor", *([delivery_leaf(together)] if together else [])]
+    leaves += [f"details.{name}" for name in order[len(together) :]]
+    return _Shape(
+        [(f"{_quoted(name)}:", names.index(name)) for name in order],
+        len(together),
+        [f"{_quoted(leaf)}:" for leaf in leaves],
+        range(0, SALT * len(leaves), SALT),
+    )
