@@ -221,9 +221,14 @@ def _change(item: Fields) -> FieldChange:
 def _person(user: Fields) -> Person:
     get = user.data.get
     account_id, name, kind = get("accountId"), get("displayName"), get("accountType")
-    modern = type(account_id) is type(name) is str and (kind is None or type(kind) is str) and get("name") is None
-    if modern and (known := known_person(account_id, name, kind)) is not None:
-        return known
+    known = None
+    if isinstance(account_id, str) and isinstance(name, str) and isinstance(kind, str | None) and get("name") is None:
+        known = known_person(account_id, name, kind)
+    return known or _described(user)
+
+
+def _described(user: Fields) -> Person:
+    get = user.data.get
     account = next((n for n in ("accountId", "key", "name") if get(n) is not None), "accountId")
     account_id = user.account(account)
     name = user.maybe_line("displayName", 100) or user.maybe_line("name", 100) or "somebody"
