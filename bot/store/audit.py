@@ -136,7 +136,7 @@ def digest(record: Mapping[str, Any]) -> str:
 
 def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
     """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first)."""
-    record: Record = json.loads(Sealable(entry).seal(seq=seq, at=at, prev=prev)[0])
+    record: Record = json.loads(Sealable(entry).seal(seq=seq, at=at, prev=prev)[0])[1]
     return record
 
 

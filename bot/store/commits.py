@@ -21,7 +21,7 @@ Changed = tuple[Table, str]
 
 
 Ready = tuple[bytes, Entry] | tuple[None, None]
-"""A record ready to be written: its JSON and what the index takes of it. Both None: it is deleted."""
+"""A put as it stands in the journal's line, and what the index takes of its record. Both None: it is deleted."""
 DELETED: Ready = (None, None)
 
 
@@ -62,7 +62,8 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
         record_id = change.record.get("id")
         if not isinstance(record_id, str) or not record_id:
             raise ValueError(f"a record of {change.table} has no id")
-        found[change.table, record_id] = to_json(change.record), SHAPES[change.table].entry(change.record)
+        put = b'["%s",%s]' % (change.table.encode(), to_json(change.record))
+        found[change.table, record_id] = put, SHAPES[change.table].entry(change.record)
     return found
 
 
@@ -105,34 +106,32 @@ class Group:
         self.rows: dict[Changed, int] = {}
         self._reading = reading
         self._pending: dict[Changed, Ready] = {}
-        self._holders: dict[str, list[tuple[bytes, Entry]]] = {}
+        self._keys: set[str] = set()
+        self._holders: list[tuple[bytes, Entry]] = []
 
     def record(self, table: Table, record_id: str) -> Record | None:
         """The record as it will be after the commits so far."""
         place = (table, record_id)
         if place in self._pending:
-            text = self._pending[place][0]
-            return None if text is None else json.loads(text)
+            put = self._pending[place][0]
+            return None if put is None else _record(put)
         self.rows[place], found = self._reading.row_and_record(table, record_id)
         return found
 
     def holder(self, keys: Sequence[str], since: float) -> Record | None:
         """The first record that holds one of these keys, of what is durable and of the commits so far."""
-        found = self._reading.holder(keys, since)
-        if found is not None:
-            return found
-        if self._holders.keys().isdisjoint(keys):
-            return None
-        for key in keys:
-            for text, entry in self._holders.get(key, ()):
-                at, *_ = entry
-                if at >= since:
-                    pending: Record = json.loads(text)
-                    return pending
+        if self._reading.may_hold(keys, since):
+            found = self._reading.holder(keys, since)
+            if found is not None:
+                return found
+        if not self._keys.isdisjoint(keys):
+            for put, (at, _, _, _, _, held) in self._holders:
+                if at >= since and not set(held).isdisjoint(keys):
+                    return _record(put)
         return None
 
     def take(self, commit: Commit, audit: Sequence[bytes]) -> None:
-        """Write this, too, with these audit records (JSON)."""
+        """Write this, too, with these puts into the audit trail."""
         puts: list[bytes] = []
         gone: list[Changed] = []
         for place, change in commit.changes.items():
@@ -142,18 +141,20 @@ class Group:
                 certain = row < 0 or commit.archive is not None
                 self.rows[place] = row if certain else self._reading.row_and_record(*place)[0]
             self._pending[place] = change
-            text, entry = change
-            if text is None or entry is None:
+            put, entry = change
+            if put is None or entry is None:
                 gone.append(place)
                 continue
-            puts.append(b'["%s",%s]' % (place[0].encode(), text))
-            _, _, _, _, _, keys = entry
-            for key in keys:
-                if key in self._holders:
-                    self._holders[key].append((text, entry))
-                else:
-                    self._holders[key] = [(text, entry)]
-        puts += [b'["audit",%s]' % text for text in audit]
+            puts.append(put)
+            if keys := entry[5]:
+                self._keys.update(keys)
+                self._holders.append((put, entry))
+        puts += audit
         if puts or gone:
             self.bodies.append(b'"put":[%s]' % b",".join(puts) + (b',"del":' + to_json(gone) if gone else b""))
             self.written.append(commit)
+
+
+def _record(put: bytes) -> Record:
+    record: Record = json.loads(put)[1]
+    return record

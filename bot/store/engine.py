@@ -118,7 +118,7 @@ class Engine(Inbox, Reading):
         try:
             puts, audit = ending()
             compaction.add([(put.table, dict(put.record)) for put in puts])
-            sealed = [json.loads(self._seal(Sealable(entry), self._now())) for entry in audit]
+            sealed = [json.loads(self._seal(Sealable(entry), self._now()))[1] for entry in audit]
             compaction.add([("audit", record) for record in sealed])
             self._adopt(*compaction.finish())
             for record in sealed:
@@ -209,7 +209,7 @@ class Engine(Inbox, Reading):
         return self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _seal(self, entry: Sealable, at: str) -> bytes:
-        """The next audit record, as JSON."""
+        """The next audit record, as it is put into the journal."""
         record, self.head = entry.seal(seq=self.seq + 1, at=at, prev=self.head)
         self.seq += 1
         return record

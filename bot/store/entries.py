@@ -76,7 +76,7 @@ def texts(value: Any) -> tuple[str, ...]:
     """The texts of a list, each once; a text alone counts as a list of one."""
     if not isinstance(value, list | tuple):
         return (value,) if isinstance(value, str) else ()
-    return tuple(dict.fromkeys([member for member in value if isinstance(member, str)]))
+    return tuple({member: None for member in value if isinstance(member, str)})
 
 
 SHAPES: dict[Table, Shape] = {table: Shape(table) for table in TABLES}

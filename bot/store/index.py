@@ -105,6 +105,10 @@ class TableIndex:
         """The row of a record by the hash of its id, or -1. Where it must be certain, `rows_of` and the record."""
         return self._ids.first(record_id)
 
+    def any_of(self, record_ids: Iterable[int]) -> bool:
+        """Whether there is a record with one of these hashes of ids."""
+        return any(self._ids.first(record_id or 1) >= 0 for record_id in record_ids)
+
     def rows_of(self, record_id: int) -> list[int]:
         """The rows that may be of a record with this hash: one but for a chance of 1 in 10^13."""
         return list(self._ids.rows(record_id))
@@ -156,7 +160,8 @@ class TableIndex:
                 members.put(row, texts)
         if self.shape.seen:
             for row, (keys, at) in enumerate(zip(seen, ats, strict=True), start):
-                self.seen.add(keys, at, row)
+                if keys:
+                    self.seen.add(keys, at, row)
         self.alive += len(sizes)
         for column in (self._ids, *self._hash_columns):
             column.relieve()

@@ -34,7 +34,7 @@ from bot.store.encoding import to_json
 NAME = "journal.jsonl"
 VERSION = 1
 _TAIL = 256 * 1024
-_SUFFIX = len(',"sum":"00000000"}')
+ENDING = len(b',"sum":"00000000"}\n')
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 log = logging.getLogger("pmagent.store")
 
@@ -83,17 +83,20 @@ class Handle:
         return os.pread(self.fd, spot[1], spot[0])
 
 
+def ending(text: bytes) -> bytes:
+    """What makes a line of a JSON object's text that still lacks its closing brace."""
+    return b',"sum":"%08x"}\n' % zlib.crc32(text)
+
+
 def seal(text: bytes) -> bytes:
-    """The line for a JSON object's text that still lacks its closing brace."""
-    return b'%s,"sum":"%08x"}\n' % (text, zlib.crc32(text))
+    """The whole line for such a text."""
+    return text + ending(text)
 
 
 def is_whole(raw: bytes) -> bool:
     """Whether a line is what was written."""
     return (
-        raw[-3:] == b'"}\n'
-        and raw[-_SUFFIX - 1 : -11] == b',"sum":"'
-        and raw[-11:-3] == b"%08x" % zlib.crc32(raw[: -_SUFFIX - 1])
+        raw[-3:] == b'"}\n' and raw[-ENDING:-11] == b',"sum":"' and raw[-11:-3] == b"%08x" % zlib.crc32(raw[:-ENDING])
     )
 
 
@@ -236,17 +239,18 @@ class Journal:
     def append(self, bodies: Sequence[bytes], *, sync: bool = True) -> list[Spot]:
         """Write lines in one write and one sync; where they are. Raises `StoreUnavailable`: nothing was written."""
         first = self.count + 1
-        # Without a sync this is a copy that gets its name only when it is whole: every line counts as stored by itself.
-        lines = [
-            seal(b'{"n":%d,"g":%d,%s' % (n, first if sync else n, text)) for n, text in enumerate(bodies, start=first)
-        ]
         spots: list[Spot] = []
+        pieces: list[bytes] = []
         offset = self.end
-        for line in lines:
-            spots.append((offset, len(line)))
-            offset += len(line)
-        self.write(b"".join(lines), sync=sync)
-        self.count += len(lines)
+        for n, text in enumerate(bodies, start=first):
+            # Without a sync this is a copy that gets its name only when it is whole: each line counts as stored alone.
+            line = b'{"n":%d,"g":%d,%s' % (n, first if sync else n, text)
+            pieces += line, ending(line)
+            size = len(line) + ENDING
+            spots.append((offset, size))
+            offset += size
+        self.write(b"".join(pieces), sync=sync)
+        self.count += len(bodies)
         return spots
 
     def write(self, data: bytes, *, sync: bool = True) -> None:

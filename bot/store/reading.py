@@ -82,6 +82,14 @@ class Reading:
         with self._lock:
             return len(self.index.tables[SEEN[0]].seen)
 
+    def may_hold(self, keys: Sequence[str], since: float) -> bool:
+        """Whether some record may hold one of a delivery's keys: `holder` knows. Almost always there is none."""
+        hashes = [*map(hash, keys)]
+        with self._lock:
+            return self.index.tables[SEEN[0]].seen.any_of(hashes, since) or (
+                self.index.tables["keys"].alive > 0 and self.index.tables["keys"].any_of(hashes)
+            )
+
     def holder(self, keys: Sequence[str], since: float) -> Record | None:
         """The first record that holds one of a delivery's keys and is not older than `since` (seconds)."""
         with self._lock:

@@ -45,28 +45,29 @@ class Sealable:
             details = json.loads(canonical(dict(details)))  # as it is read back: a tuple is a list
             shape, texts = _shape(tuple(details)), [canonical(value) for value in details.values()]
         self.action, self.draft_id = entry.action, entry.draft_id
-        actor, self._action = canonical(entry.actor), canonical(entry.action)
+        actor, action = canonical(entry.actor), canonical(entry.action)
         draft_id, event_id, issue = canonical(entry.draft_id), canonical(entry.event_id), canonical(entry.issue)
-        self._about = f'"draft_id":{draft_id},"event_id":{event_id},"form":{FORM},"issue":{issue}'
-        members = [f"{key}{texts[at]}" for key, at in shape.details]
-        self._told = (
-            f'"actor":{actor},"action":{self._action},"event_id":{event_id},"draft_id":{draft_id},"issue":{issue},'
-            f'"details":{{{",".join(members)}}}'
-        )
-        self._told.encode()  # a lone surrogate is refused here, before anybody waits for it
-        together = shape.together
-        values = [actor]
+        order, together, leaves = shape
+        members = [key + texts[at] for key, at in order]
+        self._action = action
+        self._about = about = f'"draft_id":{draft_id},"event_id":{event_id},"form":{FORM},"issue":{issue}'
+        self._told = told = f'"actor":{actor},"action":{action},{about},"details":{{{",".join(members)}}}'
+        if not told.isascii():
+            told.encode()  # a lone surrogate is refused here, before anybody waits for it
+        self._salts = salts = os.urandom(len(leaves) * SALT // 2).hex()
+        sealed = f'"actor":"{sha256(f"{salts[:SALT]}:{actor}".encode()).hexdigest()}"'
+        start = SALT
         if together:
-            values.append(f"{{{','.join(members[:together])}}}")
-        values += [texts[at] for _, at in shape.details[together:]]
-        self._salts = salts = os.urandom(len(values) * SALT // 2).hex()
-        self._sealed = ",".join([
-            f'{leaf}"{sha256(f"{salts[start : start + SALT]}:{value}".encode()).hexdigest()}"'
-            for leaf, start, value in zip(shape.leaves, shape.starts, values, strict=True)
-        ])  # fmt: skip
+            value = f"{{{','.join(members[:together])}}}"
+            sealed += f',{leaves[1]}"{sha256(f"{salts[start : start + SALT]}:{value}".encode()).hexdigest()}"'
+            start += SALT
+        for leaf, (_, at) in zip(leaves[start // SALT :], order[together:], strict=True):
+            sealed += f',{leaf}"{sha256(f"{salts[start : start + SALT]}:{texts[at]}".encode()).hexdigest()}"'
+            start += SALT
+        self._sealed = sealed
 
     def seal(self, *, seq: int, at: str, prev: str) -> tuple[bytes, str]:
-        """The next record of the chain, as JSON, and its hash.
+        """The next record of the chain, as it is put into the journal, and its hash.
 
         `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first).
         """
@@ -77,8 +78,8 @@ class Sealable:
         )
         found = sha256(covered.encode()).hexdigest()
         record = (
-            f'{{"id":"{seq}","seq":{seq},"at":"{at}",{self._told},"prev":"{prev}","form":{FORM},'
-            f'"salts":"{self._salts}","hash":"{found}"}}'
+            f'["audit",{{"id":"{seq}","seq":{seq},"at":"{at}",{self._told},"prev":"{prev}",'
+            f'"salts":"{self._salts}","hash":"{found}"}}]'
         )
         return record.encode(), found
 
@@ -87,13 +88,12 @@ class _Shape(NamedTuple):
     """What is the same for all records with details of the same names.
 
     `details`: each one's name as a JSON key, and which it is. Those of `DELIVERY` come first, so many are `together`;
-    else sorted by name. `leaves`: the leaves' names as JSON keys, sorted; each one's salt begins at its `starts`.
+    else sorted by name. `leaves`: the leaves' names as JSON keys, sorted.
     """
 
     details: list[tuple[str, int]]
     together: int
     leaves: list[str]
-    starts: range
 
 
 @lru_cache(maxsize=256)
@@ -106,5 +106,4 @@ def _shape(names: tuple[str, ...]) -> _Shape:
         [(f"{_quoted(name)}:", names.index(name)) for name in order],
         len(together),
         [f"{_quoted(leaf)}:" for leaf in leaves],
-        range(0, SALT * len(leaves), SALT),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bot.store import REMEMBERED
 from bot.store.entries import NEVER
@@ -49,8 +49,7 @@ class Seen:
             day = self._begin(int(number))
         for key in keys:
             hashed = hash(key)
-            known = day.setdefault(hashed, row)
-            if known != row:
+            if (known := day.setdefault(hashed, row)) != row:
                 rows = (known,) if isinstance(known, int) else known
                 if row not in rows:
                     day[hashed] = (*rows, row)
@@ -59,6 +58,13 @@ class Seen:
         if len(self._days) >= _DAYS:
             del self._days[next(iter(self._days))]  # the one that began first
         return self._days.setdefault(number, {})
+
+    def any_of(self, hashes: Sequence[int], since: float) -> bool:
+        """Whether there is a record of about that time or later that may hold a key of one of these hashes."""
+        for number, day in self._days.items():
+            if (number + 1) * DAY > since and not day.keys().isdisjoint(hashes):
+                return True
+        return False
 
     def rows(self, key: str, since: float) -> list[int]:
         """Rows of the records of that time or later that may hold the key, in order of first insertion."""
