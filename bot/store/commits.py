@@ -23,6 +23,8 @@ Changed = tuple[Table, str]
 Ready = tuple[bytes, Entry] | tuple[None, None]
 """A put as it stands in the journal's line, and what the index takes of its record. Both None: it is deleted."""
 DELETED: Ready = (None, None)
+_PUT = {table: b'["%s",%%s]' % table.encode() for table in TABLES if table != "audit"}
+"""How a record is put into the journal, by table."""
 
 
 @dataclass(slots=True)
@@ -52,18 +54,18 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
     """What a commit writes, by place: the last change of a record wins. Raises ValueError, TypeError."""
     found: dict[Changed, Ready] = {}
     for change in changes:
-        if change.table not in TABLES:
-            raise ValueError(f"there is no table {change.table}")
-        if change.table == "audit":
-            raise ValueError("the audit trail only grows, through commit(audit=…)")
+        table = change.table
+        if table not in _PUT:
+            known = table in TABLES
+            raise ValueError("the audit trail only grows, through commit(audit=…)" if known else f"no table {table}")
         if isinstance(change, Delete):
-            found[change.table, change.id] = DELETED
+            found[table, change.id] = DELETED
             continue
-        record_id = change.record.get("id")
+        record = change.record
+        record_id = record.get("id")
         if not isinstance(record_id, str) or not record_id:
-            raise ValueError(f"a record of {change.table} has no id")
-        put = b'["%s",%s]' % (change.table.encode(), to_json(change.record))
-        found[change.table, record_id] = put, SHAPES[change.table].entry(change.record)
+            raise ValueError(f"a record of {table} has no id")
+        found[table, record_id] = _PUT[table] % to_json(record), SHAPES[table].entry(record)
     return found
 
 
@@ -71,7 +73,7 @@ def answer(group: Sequence[Commit], errors: Mapping[int, BaseException]) -> None
     """Tell every caller of a group how it went. An event loop is woken once for all that wait in it."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[Future[None] | asyncio.Future[None], BaseException | None]]] = {}
     for position, commit in enumerate(group):
-        told = commit.answer, errors.get(position)
+        told = commit.answer, errors.get(position) if errors else None
         if commit.loop is None:
             _settle([told])
         elif commit.loop in loops:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,9 +20,7 @@ SEEN: tuple[Table, str] = ("webhook_events", "keys")
 NEVER = float("-inf")
 
 
-Entry = tuple[
-    float, int, tuple[int | None, ...], tuple[Any, ...], tuple[tuple[str, ...], ...], tuple[str, ...]
-]  # fmt: skip
+Entry = tuple[float, int, Sequence[int | None], Sequence[Any], Sequence[tuple[str, ...]], tuple[str, ...]]
 """What the index takes of one record: its time in seconds, its id's hash, then hashes and values in the order of the
 columns (`Shape`): `hashed`, `coded`, `lists`, `seen`. A plain tuple: a named one costs ten times as much to make."""
 
@@ -55,14 +53,16 @@ class Shape:
     def entry(self, record: Mapping[str, Any]) -> Entry:
         """What is kept of a record with an `id`."""
         get = record.get
+        hashed: list[int | None] = []
+        for name in self.hashed:
+            value = get(name)
+            hashed.append((hash(value) or 1) if type(value) is str else _hash(value))
         return (
             moment(get("at")),
             hash(record["id"]) or 1,
-            tuple([(hash(value) or 1) if type(value := get(name)) is str else _hash(value) for name in self.hashed])
-            if self.hashed
-            else (),
-            tuple([get(name) for name in self.coded]) if self.coded else (),
-            tuple([texts(get(name)) for name in self.lists]) if self.lists else (),
+            hashed,
+            [*map(get, self.coded)],
+            [texts(get(name)) for name in self.lists] if self.lists else (),
             texts(get(self.seen)) if self.seen else (),
         )
 
@@ -74,9 +74,13 @@ def _hash(value: Any) -> int | None:
 
 def texts(value: Any) -> tuple[str, ...]:
     """The texts of a list, each once; a text alone counts as a list of one."""
-    if not isinstance(value, list | tuple):
+    if type(value) is not list and not isinstance(value, tuple):
         return (value,) if isinstance(value, str) else ()
-    return tuple({member: None for member in value if isinstance(member, str)})
+    found: dict[str, None] = {}
+    for member in value:
+        if isinstance(member, str):
+            found[member] = None
+    return tuple(found)
 
 
 SHAPES: dict[Table, Shape] = {table: Shape(table) for table in TABLES}

@@ -57,7 +57,7 @@ class Inbox:
             Expect(e.table, e.id, json.loads(to_json(dict(e.fields)))) if isinstance(e, Expect) and e.fields else e
             for e in expect
         ]
-        return Commit(ready(changes), wanted, [Sealable(entry) for entry in audit], answer, loop)
+        return Commit(ready(changes), wanted, [*map(Sealable, audit)], answer, loop)
 
     def commit(self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()) -> None:
         """The same, waiting for the answer: for commands and TinyDB's own write methods."""

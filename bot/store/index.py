@@ -80,6 +80,8 @@ class TableIndex:
         self._latest = array("d")
         self._ids = Hashes()
         self._new: list[tuple[Entry, Spot, int]] = []
+        self.row_of = self._ids.first
+        """The row of a record by the hash of its id, or -1. Where it must be certain, `rows_of` and the record."""
         self.hashed = {name: Hashes() for name in self.shape.hashed}
         self.coded = {name: Codes() for name in self.shape.coded}
         self.lists = {name: Lists() for name in self.shape.lists}
@@ -101,13 +103,9 @@ class TableIndex:
         self._latest = array("d", [max(self._ats[at : at + _BLOCK]) for at in range(0, len(self._ats), _BLOCK)])
         self.alive = sum(1 for size in self._sizes if size)
 
-    def row_of(self, record_id: int) -> int:
-        """The row of a record by the hash of its id, or -1. Where it must be certain, `rows_of` and the record."""
-        return self._ids.first(record_id)
-
     def any_of(self, record_ids: Iterable[int]) -> bool:
         """Whether there is a record with one of these hashes of ids."""
-        return any(self._ids.first(record_id or 1) >= 0 for record_id in record_ids)
+        return any(self.row_of(record_id or 1) >= 0 for record_id in record_ids)
 
     def rows_of(self, record_id: int) -> list[int]:
         """The rows that may be of a record with this hash: one but for a chance of 1 in 10^13."""
@@ -115,7 +113,7 @@ class TableIndex:
 
     def spot(self, record_id: str) -> Place | None:
         """Where a record is, by the hash of its id; None when there is none."""
-        row = self._ids.first(hash(record_id) or 1)
+        row = self.row_of(hash(record_id) or 1)
         return None if row < 0 else self.place_of(row)
 
     def place_of(self, row: int) -> Place:
