@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bot.store import TABLES, Condition, Delete, Put, Record, Table
+from bot.store import TABLES, Condition, Delete, Put, Record, Table, Unseen
 from bot.store.encoding import to_json
 from bot.store.entries import SHAPES, Entry
 from bot.store.reading import Reading
@@ -98,14 +98,19 @@ def _settle(answers: Sequence[tuple[Future[None] | asyncio.Future[None], BaseExc
 class Group:
     """Commits that are written and synced together: what those before mean for those after, and what is written.
 
-    `bodies`: the lines' middles. `written`: the commits that they are. `rows`: where those records are in the index
+    `bodies`: the lines' middles. `written`: the commits that they are. `rows`: where their records are in the index
     now, -1 for new ones. Audit records are not among them: they are always new, and nobody expects one.
+
+    What the index says is asked for all of them at once: alone, each would pay as much for asking as for the answer.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, commits: Sequence[Commit]) -> None:
         self.bodies: list[bytes] = []
         self.written: list[Commit] = []
-        self.rows: dict[Changed, int] = {}
+        places = [place for commit in commits for place in commit.changes]
+        keys = {key for commit in commits for asked in commit.expect if isinstance(asked, Unseen) for key in asked.keys}
+        self.rows, self._held = reading.rows_and_held(places, keys)
+        self._certain: set[Changed] = set()  # of the rows: by the record, not only by the hash of its id
         self._reading = reading
         self._pending: dict[Changed, Ready] = {}
         self._keys: set[str] = set()
@@ -118,11 +123,12 @@ class Group:
             put = self._pending[place][0]
             return None if put is None else _record(put)
         self.rows[place], found = self._reading.row_and_record(table, record_id)
+        self._certain.add(place)
         return found
 
     def holder(self, keys: Sequence[str], since: float) -> Record | None:
         """The first record that holds one of these keys, of what is durable and of the commits so far."""
-        if self._reading.may_hold(keys, since):
+        if self._held and not self._held.isdisjoint(keys):
             found = self._reading.holder(keys, since)
             if found is not None:
                 return found
@@ -137,11 +143,9 @@ class Group:
         puts: list[bytes] = []
         gone: list[Changed] = []
         for place, change in commit.changes.items():
-            if place not in self.rows:
-                row = self._reading.row_of(*place)
-                # Whoever archives has just read the records that leave, thousands of them.
-                certain = row < 0 or commit.archive is not None
-                self.rows[place] = row if certain else self._reading.row_and_record(*place)[0]
+            # Whoever archives has just read the records that leave, thousands of them.
+            if self.rows[place] >= 0 and place not in self._certain and commit.archive is None:
+                self.record(*place)
             self._pending[place] = change
             put, entry = change
             if put is None or entry is None:

@@ -188,7 +188,7 @@ class Engine(Inbox, Reading):
         at = self._now()
         answers: dict[int, BaseException] = {}
         try:
-            group = Group(self)
+            group = Group(self, commits)
             for position, commit in enumerate(commits):
                 conflict = self._conflict(commit, group) if commit.expect else None
                 if conflict:

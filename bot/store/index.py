@@ -103,10 +103,6 @@ class TableIndex:
         self._latest = array("d", [max(self._ats[at : at + _BLOCK]) for at in range(0, len(self._ats), _BLOCK)])
         self.alive = sum(1 for size in self._sizes if size)
 
-    def any_of(self, record_ids: Iterable[int]) -> bool:
-        """Whether there is a record with one of these hashes of ids."""
-        return any(self.row_of(record_id or 1) >= 0 for record_id in record_ids)
-
     def rows_of(self, record_id: int) -> list[int]:
         """The rows that may be of a record with this hash: one but for a chance of 1 in 10^13."""
         return list(self._ids.rows(record_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -82,13 +82,21 @@ class Reading:
         with self._lock:
             return len(self.index.tables[SEEN[0]].seen)
 
-    def may_hold(self, keys: Sequence[str], since: float) -> bool:
-        """Whether some record may hold one of a delivery's keys: `holder` knows. Almost always there is none."""
-        hashes = [*map(hash, keys)]
+    def rows_and_held(
+        self, places: Iterable[tuple[Table, str]], keys: Collection[str]
+    ) -> tuple[dict[tuple[Table, str], int], set[str]]:
+        """The records' rows by the hash of their ids, -1 where there is certainly none; and the keys that may be held.
+
+        `holder` knows whether such a key is: almost always, there is none.
+        """
         with self._lock:
-            return self.index.tables[SEEN[0]].seen.any_of(hashes, since) or (
-                self.index.tables["keys"].alive > 0 and self.index.tables["keys"].any_of(hashes)
-            )
+            tables = self.index.tables
+            rows = {place: tables[place[0]].row_of(hash(place[1]) or 1) for place in places}
+            held = tables[SEEN[0]].seen.among(keys)
+            if tables["keys"].alive:
+                row_of = tables["keys"].row_of
+                held.update([key for key in keys if row_of(hash(key) or 1) >= 0])
+        return rows, held
 
     def holder(self, keys: Sequence[str], since: float) -> Record | None:
         """The first record that holds one of a delivery's keys and is not older than `since` (seconds)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from bot.store import REMEMBERED
 from bot.store.entries import NEVER
@@ -59,12 +59,12 @@ class Seen:
             del self._days[next(iter(self._days))]  # the one that began first
         return self._days.setdefault(number, {})
 
-    def any_of(self, hashes: Sequence[int], since: float) -> bool:
-        """Whether there is a record of about that time or later that may hold a key of one of these hashes."""
-        for number, day in self._days.items():
-            if (number + 1) * DAY > since and not day.keys().isdisjoint(hashes):
-                return True
-        return False
+    def among(self, keys: Collection[str]) -> set[str]:
+        """Those of the keys that a record may hold."""
+        hashes = [*map(hash, keys)]
+        if all(day.keys().isdisjoint(hashes) for day in self._days.values()):
+            return set()
+        return {key for key in keys if any(hash(key) in day for day in self._days.values())}
 
     def rows(self, key: str, since: float) -> list[int]:
         """Rows of the records of that time or later that may hold the key, in order of first insertion."""
