@@ -231,17 +231,18 @@ class Engine(Inbox, Reading):
 
     def _show(self, group: Group, spots: Sequence[Spot], seq: int, at: str) -> None:
         """What is durable now, for readers and for the counts. `seq`: of the last audit record before this group."""
-        audit, seconds_at = self.index.tables["audit"], moment(at)
+        new_line, note, seconds_at = self.index.tables["audit"].insert, self.tally.note, moment(at)
         for start in range(0, len(spots), _SHOWN_AT_ONCE):
             part = slice(start, start + _SHOWN_AT_ONCE)
             with self._lock:
                 for commit, spot in zip(group.written[part], spots[part], strict=True):
-                    puts = self._show_changes(commit.changes, spot, group.rows)
-                    for nth, line in enumerate(commit.audit, puts):
+                    nth = self._show_changes(commit.changes, spot, group.rows)
+                    for line in commit.audit:
                         seq += 1
-                        audit.insert((seconds_at, hash(str(seq)) or 1, (), (), (), ()), spot, nth)
-                        self.tally.note(seq, at, line.action, line.draft_id)
-                    self.index.puts += len(commit.changes) + len(commit.audit)
+                        new_line((seconds_at, hash(str(seq)) or 1, (), (), (), ()), spot, nth)
+                        note(seq, at, line.action, line.draft_id)
+                        nth += 1
+                    self.index.puts += nth
                     if commit.archive is not None:
                         self.archives = listed((*(one.record() for one in self.archives), commit.archive))
                 self.index.settle()
@@ -256,6 +257,7 @@ class Engine(Inbox, Reading):
                 if row >= 0:
                     table.remove(row)
                 rows[place] = -1
+                self.index.puts += 1
                 continue
             if row >= 0:
                 table.update(row, entry, spot, nth)

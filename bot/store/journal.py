@@ -19,12 +19,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from bot.errors import UserError
 from bot.failpoints import failpoint
@@ -34,7 +34,8 @@ from bot.store.encoding import to_json
 NAME = "journal.jsonl"
 VERSION = 1
 _TAIL = 256 * 1024
-ENDING = len(b',"sum":"00000000"}\n')
+_SUM = b',"sum":"%08x"}\n'
+_ENDING = len(_SUM % 0)
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 log = logging.getLogger("pmagent.store")
 
@@ -83,21 +84,14 @@ class Handle:
         return os.pread(self.fd, spot[1], spot[0])
 
 
-def ending(text: bytes) -> bytes:
-    """What makes a line of a JSON object's text that still lacks its closing brace."""
-    return b',"sum":"%08x"}\n' % zlib.crc32(text)
-
-
 def seal(text: bytes) -> bytes:
-    """The whole line for such a text."""
-    return text + ending(text)
+    """The line for a JSON object's text that still lacks its closing brace."""
+    return text + _SUM % crc32(text)
 
 
 def is_whole(raw: bytes) -> bool:
     """Whether a line is what was written."""
-    return (
-        raw[-3:] == b'"}\n' and raw[-ENDING:-11] == b',"sum":"' and raw[-11:-3] == b"%08x" % zlib.crc32(raw[:-ENDING])
-    )
+    return raw[-3:] == b'"}\n' and raw[-_ENDING:-11] == b',"sum":"' and raw[-11:-3] == b"%08x" % crc32(raw[:-_ENDING])
 
 
 def unseal(raw: bytes, read: Reader = json.loads) -> dict[str, Any] | None:
@@ -245,8 +239,8 @@ class Journal:
         for n, text in enumerate(bodies, start=first):
             # Without a sync this is a copy that gets its name only when it is whole: each line counts as stored alone.
             line = b'{"n":%d,"g":%d,%s' % (n, first if sync else n, text)
-            pieces += line, ending(line)
-            size = len(line) + ENDING
+            pieces += line, _SUM % crc32(line)
+            size = len(line) + _ENDING
             spots.append((offset, size))
             offset += size
         self.write(b"".join(pieces), sync=sync)

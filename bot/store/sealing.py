@@ -49,21 +49,24 @@ class Sealable:
         draft_id, event_id, issue = canonical(entry.draft_id), canonical(entry.event_id), canonical(entry.issue)
         order, together, leaves = shape
         members = [key + texts[at] for key, at in order]
+        inner = ",".join(members)
         self._action = action
         self._about = about = f'"draft_id":{draft_id},"event_id":{event_id},"form":{FORM},"issue":{issue}'
-        self._told = told = f'"actor":{actor},"action":{action},{about},"details":{{{",".join(members)}}}'
+        self._told = told = f'"actor":{actor},"action":{action},{about},"details":{{{inner}}}'
         if not told.isascii():
             told.encode()  # a lone surrogate is refused here, before anybody waits for it
         self._salts = salts = os.urandom(len(leaves) * SALT // 2).hex()
         sealed = f'"actor":"{sha256(f"{salts[:SALT]}:{actor}".encode()).hexdigest()}"'
-        start = SALT
+        values = []
         if together:
-            value = f"{{{','.join(members[:together])}}}"
-            sealed += f',{leaves[1]}"{sha256(f"{salts[start : start + SALT]}:{value}".encode()).hexdigest()}"'
-            start += SALT
-        for leaf, (_, at) in zip(leaves[start // SALT :], order[together:], strict=True):
-            sealed += f',{leaf}"{sha256(f"{salts[start : start + SALT]}:{texts[at]}".encode()).hexdigest()}"'
-            start += SALT
+            values.append(f"{{{','.join(members[:together]) if together < len(order) else inner}}}")
+        if together < len(order):
+            values += [texts[at] for _, at in order[together:]]
+        start = SALT
+        for leaf, value in zip(leaves[1:], values, strict=True):
+            end = start + SALT
+            sealed += f',{leaf}"{sha256(f"{salts[start:end]}:{value}".encode()).hexdigest()}"'
+            start = end
         self._sealed = sealed
 
     def seal(self, *, seq: int, at: str, prev: str) -> tuple[bytes, str]:
