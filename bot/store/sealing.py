@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
@@ -22,6 +23,7 @@ GENESIS = "0" * 64
 FORM = 2
 SALT = 32
 """Hex digits of a leaf's salt: 128 bits."""
+_SPARE = 256
 DELIVERY = frozenset({"body_sha256", "delivery_id", "kind", "source"})
 """Details that say how a delivery came: machines' words, which are one leaf together. Never to be changed."""
 
@@ -47,7 +49,7 @@ class Sealable:
         self.action, self.draft_id = entry.action, entry.draft_id
         actor, action = canonical(entry.actor), canonical(entry.action)
         draft_id, event_id, issue = canonical(entry.draft_id), canonical(entry.event_id), canonical(entry.issue)
-        order, together, leaves = shape
+        order, together, delivery, rest = shape
         members = [key + texts[at] for key, at in order]
         inner = ",".join(members)
         self._action = action
@@ -55,18 +57,18 @@ class Sealable:
         self._told = told = f'"actor":{actor},"action":{action},{about},"details":{{{inner}}}'
         if not told.isascii():
             told.encode()  # a lone surrogate is refused here, before anybody waits for it
-        self._salts = salts = os.urandom(len(leaves) * SALT // 2).hex()
-        sealed = f'"actor":"{sha256(f"{salts[:SALT]}:{actor}".encode()).hexdigest()}"'
-        values = []
+        salts = salt = _fresh_salt()
+        sealed = f'"actor":"{sha256(f"{salt}:{actor}".encode()).hexdigest()}"'
         if together:
-            values.append(f"{{{','.join(members[:together]) if together < len(order) else inner}}}")
-        if together < len(order):
-            values += [texts[at] for _, at in order[together:]]
-        start = SALT
-        for leaf, value in zip(leaves[1:], values, strict=True):
-            end = start + SALT
-            sealed += f',{leaf}"{sha256(f"{salts[start:end]}:{value}".encode()).hexdigest()}"'
-            start = end
+            value = f"{{{','.join(members[:together]) if rest else inner}}}"
+            salt = _fresh_salt()
+            salts += salt
+            sealed += f',{delivery}"{sha256(f"{salt}:{value}".encode()).hexdigest()}"'
+        for leaf, at in rest:
+            salt = _fresh_salt()
+            salts += salt
+            sealed += f',{leaf}"{sha256(f"{salt}:{texts[at]}".encode()).hexdigest()}"'
+        self._salts = salts
         self._sealed = sealed
 
     def seal(self, *, seq: int, at: str, prev: str) -> tuple[bytes, str]:
@@ -87,26 +89,39 @@ class Sealable:
         return record.encode(), found
 
 
+_spare: deque[str] = deque()  # a deque, for threads may ask at the same time
+
+
+def _fresh_salt() -> str:
+    """Random hex digits, from the kernel, asked for many at a time: one system call costs as much as two hashes."""
+    try:
+        return _spare.popleft()
+    except IndexError:
+        more = os.urandom(_SPARE * SALT // 2).hex()
+        _spare.extend(more[at : at + SALT] for at in range(0, len(more), SALT))
+        return os.urandom(SALT // 2).hex()
+
+
 class _Shape(NamedTuple):
     """What is the same for all records with details of the same names.
 
-    `details`: each one's name as a JSON key, and which it is. Those of `DELIVERY` come first, so many are `together`;
-    else sorted by name. `leaves`: the leaves' names as JSON keys, sorted.
+    `details`: each one's name as a JSON key, and which it is; those of `DELIVERY` first, so many are `together`, else
+    sorted by name. `delivery`: the name of their leaf, as a JSON key. `rest`: each other leaf's, and which detail it is.
     """
 
     details: list[tuple[str, int]]
     together: int
-    leaves: list[str]
+    delivery: str
+    rest: list[tuple[str, int]]
 
 
 @lru_cache(maxsize=256)
 def _shape(names: tuple[str, ...]) -> _Shape:
     order = sorted(names, key=lambda name: (name not in DELIVERY, name))
     together = [name for name in order if name in DELIVERY]
-    leaves = ["actor", *([delivery_leaf(together)] if together else [])]
-    leaves += [f"details.{name}" for name in order[len(together) :]]
     return _Shape(
         [(f"{_quoted(name)}:", names.index(name)) for name in order],
         len(together),
-        [f"{_quoted(leaf)}:" for leaf in leaves],
+        f"{_quoted(delivery_leaf(together))}:",
+        [(f"{_quoted(f'details.{name}')}:", names.index(name)) for name in order[len(together) :]],
     )
