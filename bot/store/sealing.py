@@ -106,7 +106,7 @@ class _Shape(NamedTuple):
     """What is the same for all records with details of the same names.
 
     `details`: each one's name as a JSON key, and which it is; those of `DELIVERY` first, so many are `together`, else
-    sorted by name. `delivery`: the name of their leaf, as a JSON key. `rest`: each other leaf's, and which detail it is.
+    sorted by name. `delivery`: their leaf's name as a JSON key. `rest`: each other leaf's, and which detail it is of.
     """
 
     details: list[tuple[str, int]]
