@@ -181,7 +181,43 @@ class Headers:
         return value.decode("latin-1")
 
 
-Endpoint = Callable[[Headers, bytes, Send], Awaitable[None]]
+WHOLE = "pmagent.whole_answer"
+"""An ASGI extension of `bot.server`: what stands in the scope's `extensions` under this name takes an answer (status,
+header lines, body) whole and writes it at once. ASGI's two messages become two writes, each a call of the kernel."""
+
+
+class Reply:
+    """Where the answer to one request goes: `await reply(status, content)`, once."""
+
+    __slots__ = ("_send", "_whole")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        extensions = scope.get("extensions")
+        self._whole = extensions.get(WHOLE) if extensions else None
+        self._send = send
+
+    async def __call__(
+        self, status: int, content: dict[str, Any] | bytes, headers: dict[str, str] | None = None
+    ) -> None:
+        """`content`: JSON, written already or to be written."""
+        body = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
+        lines = _JSON_LINES if headers is None else [*_JSON_LINES, *_encoded(headers)]
+        if self._whole is not None:
+            self._whole(status, lines, body)
+            return
+        length = (b"content-length", b"%d" % len(body))
+        await self._send({"type": "http.response.start", "status": status, "headers": [*lines, length]})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+_JSON_LINES = [(b"content-type", b"application/json")]
+
+
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+
+Endpoint = Callable[[Headers, bytes, Reply], Awaitable[None]]
 """What stands behind a `Gate`: a request's headers, its whole body, and where the answer goes."""
 
 
@@ -198,17 +234,18 @@ class Gate:
         self.max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = Reply(scope, send)
         try:
             if self.rates:
                 self._count(scope)
             headers = Headers(scope)
             body = await self._body(headers, receive)
         except _Refused as no:
-            later = {} if no.retry_after is None else {"Retry-After": str(no.retry_after)}
-            await answer_json(send, no.status, {"status": "refused", "reason": no.reason}, later)
+            later = None if no.retry_after is None else {"Retry-After": str(no.retry_after)}
+            await reply(no.status, {"status": "refused", "reason": no.reason}, later)
             return
         if body is not None:  # else the sender went away, or took too long
-            await self.endpoint(headers, body, send)
+            await self.endpoint(headers, body, reply)
 
     def _count(self, scope: Scope) -> None:
         wait = self.rates.wait(_bucket(self.proxies.client(scope)))
@@ -249,17 +286,3 @@ class Gate:
                 more = message.get("more_body", False)
         finally:
             self.waiting.bytes -= held
-
-
-async def answer_json(send: Send, status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-    """One JSON answer with its length, without a framework's response object."""
-    await answer_bytes(send, status, json.dumps(content, ensure_ascii=False).encode(), headers)
-
-
-async def answer_bytes(send: Send, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-    """As `answer_json`, for a body that is JSON already."""
-    lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if headers:
-        lines += [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})

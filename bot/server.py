@@ -17,15 +17,16 @@ from __future__ import annotations
 import contextlib
 import socket
 from asyncio import BaseTransport, TimerHandle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from bot.errors import UserError
-from bot.limits import answer_json
+from bot.limits import WHOLE, Reply
 
 SECONDS = 12.0
 """For a request to arrive whole. Slow senders are to be gone within 15."""
@@ -33,6 +34,7 @@ LINGER = 1.0
 """Seconds in which a sender we hang up on may still read why."""
 RETRY_STOPPED = "15"
 """Seconds: about what a restart takes. Jira waits for minutes of its own."""
+_CLOSE = (b"connection", b"close")
 _END = b"content-length: 0\r\nconnection: close\r\n\r\n"
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n" + _END
 _STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: " + RETRY_STOPPED.encode() + b"\r\n" + _END
@@ -82,6 +84,10 @@ class Protocol(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same, by another name
+        cycle.scope["extensions"] = {WHOLE: partial(_answer, cycle)}  # type: ignore[dict-item]  # ours
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
     def _arm(self) -> None:
         self._disarm()
         self._deadline = self.loop.call_later(self.seconds, self._too_slow)
@@ -119,6 +125,23 @@ class Protocol(HttpToolsProtocol):
             self.transport.write_eof()
 
 
+def _answer(cycle: RequestResponseCycle, status: int, lines: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+    """A whole answer in one write: the extension that `bot.limits.WHOLE` names. `lines`: headers but the length."""
+    if cycle.response_started:
+        raise RuntimeError("this request was answered")
+    if cycle.disconnected:
+        return
+    if not cycle.keep_alive and _CLOSE not in lines:
+        lines = (*lines, _CLOSE)
+    head = b"".join([b"%b: %b\r\n" % line for line in (*cycle.default_headers, *lines)])
+    cycle.transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (STATUS_LINE[status], head, len(body), body))
+    cycle.response_started = cycle.response_complete = True
+    cycle.message_event.set()
+    if _CLOSE in lines:
+        cycle.transport.close()
+    cycle.on_response()
+
+
 class Draining:
     """The application while the program stops: deliveries are refused, everything else is served once more.
 
@@ -135,7 +158,7 @@ class Draining:
                 pass  # who is answered before they have sent all may never read it
             if message["type"] != "http.disconnect":
                 content = {"status": "refused", "reason": "the program is stopping"}
-                await answer_json(send, 503, content, {"Retry-After": RETRY_STOPPED, "Connection": "close"})
+                await Reply(scope, send)(503, content, {"Retry-After": RETRY_STOPPED, "Connection": "close"})
             return
 
         async def last(message: Message) -> None:

@@ -21,15 +21,14 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
-from starlette.types import Send
 
 from bot.events import CommentArrived, Event, Ignored, Malformed
 from bot.intake import Delivery, Noticed, Source, notice
 from bot.issue_keys import find_keys
-from bot.limits import Gate, Headers, Proxies, Rates, Waiting, answer_bytes, answer_json
+from bot.limits import Gate, Headers, Proxies, Rates, Reply, Waiting
 from bot.log import get_logger
 from bot.store import REMEMBERED, StoreUnavailable
 from handlers import bitbucket, jira, plain_comment
@@ -44,19 +43,10 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-    def copy(self) -> _Hash: ...
-    def digest(self) -> bytes: ...
-    def hexdigest(self) -> str: ...
-
-
 _SIGNED = len("sha256=") + 64
 _JSON = re.compile(r"""application/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[ \t]*)?;?""", re.IGNORECASE)
 _USUAL = frozenset({"application/json", "application/json; charset=UTF-8", "application/json; charset=utf-8"})
 _COMPLAIN_EVERY = 60.0  # seconds between two lines in the log about refused signatures: anybody can cause them
-_PIECE = 2047
-_AT_ONCE = 32 * _PIECE  # a larger body takes longer than a change of threads
 RETRY_STORE = "15"  # seconds; Jira waits for minutes of its own
 
 
@@ -69,39 +59,12 @@ def verify(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
         return False
     given, found = header[7:].lower(), False
     for secret in secrets:
-        if prepared := _prepared(secret):
-            outer = prepared[1].copy()
-            outer.update(_fed(prepared[0].copy(), body).digest())
-            found |= hmac.compare_digest(given, outer.hexdigest())
+        if key := _key(secret):
+            found |= hmac.compare_digest(given, hmac.digest(key, body, "sha256").hex())
     return found
 
 
 @lru_cache(maxsize=16)
-def _prepared(secret: str) -> tuple[_Hash, _Hash] | None:
-    """The inner and the outer hash of the HMAC under this secret (RFC 2104), fed with the key; None for no secret.
-
-    `hmac` does the same within an object of Python code, which takes longer to copy and feed than all the rest.
-    """
-    key = _key(secret)
-    if not key:
-        return None
-    block = (sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
-    return sha256(bytes(byte ^ 0x36 for byte in block)), sha256(bytes(byte ^ 0x5C for byte in block))
-
-
-def _fed(hashing: _Hash, body: bytes) -> _Hash:
-    """`hashing`, after `body`. In pieces: over 2,047 bytes hashlib lets go of the interpreter, and the store's writer,
-    who waits for it, keeps it longer than all of this takes (3 µs for 4 kB)."""
-    if len(body) > _AT_ONCE:
-        hashing.update(body)
-        return hashing
-    update = hashing.update
-    update(body[:_PIECE])
-    for start in range(_PIECE, len(body), _PIECE):
-        update(body[start : start + _PIECE])
-    return hashing
-
-
 def _key(secret: str) -> bytes:
     """A secret's bytes as the environment had them; empty for one that is blank or cannot be checked."""
     try:
@@ -130,42 +93,44 @@ class Door:
         self.secrets = tuple(secret.get_secret_value() for secret in secrets)
         self._complained = float("-inf")
 
-    async def __call__(self, headers: Headers, body: bytes, send: Send) -> None:
-        self.ctx.pressure.enter()
+    async def __call__(self, headers: Headers, body: bytes, reply: Reply) -> None:
+        pressure = self.ctx.pressure
+        pressure.enter()
         try:
-            noticed = await self._take(headers, body)
+            # Nothing of the payload lives on while the store writes.
+            noticed = await notice(self.ctx, *self._take(headers, body))
         except Refused as no:
-            await answer_json(send, no.status, {"status": "refused", "reason": no.reason})
+            await reply(no.status, {"status": "refused", "reason": no.reason})
         except StoreUnavailable as error:
             log.error("webhook.not_stored", source=self.source, error=str(error))
             content = {"status": "refused", "reason": "the event cannot be stored at the moment"}
-            await answer_json(send, 503, content, {"Retry-After": RETRY_STORE})
+            await reply(503, content, {"Retry-After": RETRY_STORE})
         else:
             if noticed.status == "accepted":
-                await answer_bytes(send, 202, b'{"status": "accepted", "event_id": "%b"}' % noticed.event_id.encode())
+                await reply(202, b'{"status": "accepted", "event_id": "%b"}' % noticed.event_id.encode())
             else:
-                await answer_json(send, 422 if noticed.status == "invalid" else 200, answer(noticed))
+                await reply(422 if noticed.status == "invalid" else 200, answer(noticed))
         finally:
-            self.ctx.pressure.leave()
+            pressure.leave()
 
-    async def _take(self, headers: Headers, body: bytes) -> Noticed:
+    def _take(self, headers: Headers, body: bytes) -> tuple[Delivery, Event | CommentArrived | Ignored, str | None]:
+        """The delivery, what is in it, and the field that was wrong. Raises `Refused`."""
         source = self.authenticate(headers, body)
         _check_type(headers)
-        now = self.ctx.clock.now()
-        digest = _fed(sha256(), body).hexdigest()
+        now, digest, malformed = self.ctx.clock.now(), sha256(body).hexdigest(), None
         event: Event | CommentArrived | Ignored | None = self.at_once(source, body)
         if event is not None:
-            delivery, malformed = Delivery(source, self.delivery_id(source, headers, {}), digest, now), None
+            delivery = Delivery(source, self.delivery_id(source, headers, {}), digest, now)
         else:
             delivery, event, malformed = self._read(source, headers, body, digest, now)
         if self.has_age and not isinstance(event, Ignored) and now - event.at > REMEMBERED:
             event = Ignored(reason="older than 72 hours by its own timestamp", kind=event.kind, issues=event.issues)
-        return await notice(self.ctx, delivery, event, malformed)
+        return delivery, event, malformed
 
     def _read(
         self, source: Source, headers: Headers, body: bytes, digest: str, now: datetime
     ) -> tuple[Delivery, Event | CommentArrived | Ignored, str | None]:
-        """The delivery, what is in it, and the field that was wrong. Raises `Refused`."""
+        """The long way through the payload. As `_take`."""
         try:
             payload = read_object(body)
         except NotJson as error:
