@@ -207,7 +207,13 @@ class Site:
         found = self.stage.slack.message(str(said["channel"]), ts)
         if found is None:
             raise LookupError("this message is gone")
-        return found
+        version = int(said.get("version", len(found.versions)))
+        if not 0 <= version < len(found.versions):
+            return found
+        # As Slack does: what is clicked is what stood on that person's screen, though somebody was faster.
+        earlier = found.snapshot()
+        earlier.payload = earlier.versions[version]
+        return earlier
 
     async def _click(self, said: Json) -> Json:
         ack = await self.stage.slack.click(str(said["user"]), self._shown(said), str(said["action_id"]))

@@ -1,6 +1,6 @@
 """The demo's page in a real browser: headless Chromium, driven over its own debugging protocol.
 
-`python tests/acceptance/test_demo_page.py DEST.png` takes the README's picture.
+`python -m tests.acceptance.test_demo_page DEST.png` takes the README's picture.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 import pytest
+
+from bot.demo.slack_people import APPROVALS, SAM, Message
+from tests.hostile.support import until_so
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -79,17 +82,17 @@ class Tab:
 
     async def press(self, selector: str, text: str = "", *, where: str = "document") -> None:
         """Click the last element that matches (and has this text), with the mouse, where it is on the screen."""
+        spot = await self.aim(selector, text, where=where)
+        await self.mouse("mousePressed", spot)
+        await self.mouse("mouseReleased", spot)
+
+    async def aim(self, selector: str, text: str = "", *, where: str = "document") -> list[float]:
+        """Where the last such element stands still on the screen, as somebody waits for it before they press."""
         find = (
             f"[...{where}.querySelectorAll({json.dumps(selector)})]"
             f".filter(e => !{json.dumps(text)} || e.innerText.trim() === {json.dumps(text)}).at(-1)"
         )
         await self.until(find + " !== undefined")
-        spot = await self._aim(find)
-        await self.mouse("mousePressed", spot)
-        await self.mouse("mouseReleased", spot)
-
-    async def _aim(self, find: str) -> list[float]:
-        """Where an element stands still on the screen, as somebody waits for it before they press."""
         spot: list[float] = []
         for _ in range(100):
             before, spot = (
@@ -120,6 +123,11 @@ class Tab:
         for kind in ("keyDown", "keyUp"):
             text = {"text": "\r"} if name == "Enter" and kind == "keyDown" else {}
             await self.ask("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, **text)
+
+    async def space(self, kind: str) -> None:
+        """Press (`keyDown`) or release (`keyUp`) the space bar."""
+        text = {"text": " "} if kind == "keyDown" else {}
+        await self.ask("Input.dispatchKeyEvent", type=kind, key=" ", code="Space", windowsVirtualKeyCode=32, **text)
 
     async def become(self, name: str) -> None:
         """Play another person, and let the page draw what they see."""
@@ -246,7 +254,17 @@ def _alive(pid: int) -> bool:
     return False
 
 
+async def said(look: Callable[[], Awaitable[Any]], words: str) -> bool:
+    return words in json.dumps(await look())
+
+
 MESSAGE = "document.querySelector('#messages article:last-child')"
+# An answer for the person at the page arrives in the list of messages, which the page draws again.
+ASK_HELP = (
+    "fetch('/api/command', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify("
+    "{user: document.getElementById('player').value, text: '/pmagent help',"
+    " channel: document.querySelector('#channels button').dataset.key})}).then(answer => answer.ok)"
+)
 
 
 @needs_chromium
@@ -293,18 +311,55 @@ async def test_a_click_survives_a_change_between_press_and_release(demo: Demo, b
     await tab.press("#situations button", "A question")
     await tab.until(f"{MESSAGE}.innerText.includes('Approve')")
     await tab.until("document.querySelector('#became').innerText.includes('draft')")
-    approve = "[...document.querySelectorAll('.actions button')].find(b => b.innerText === 'Approve')"
-    spot = await tab._aim(approve)
+    spot = await tab.aim(".actions button", "Approve")
     await tab.mouse("mousePressed", spot)
-    # An answer for this very person arrives in the same list, which the page draws again.
-    await tab.js(
-        "fetch('/api/command', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify("
-        "{user: document.getElementById('player').value, text: '/pmagent help',"
-        " channel: document.querySelector('#channels button').dataset.key})}).then(answer => answer.ok)"
-    )
+    await tab.js(ASK_HELP)
     await asyncio.sleep(1.0)
     assert await tab.js("document.querySelector('.message.private') === null"), "nothing moves under the mouse"
     await tab.mouse("mouseReleased", spot)
+    await tab.until("document.querySelector('.message.private').innerText.includes('stats')")
+    await tab.until("document.querySelector('#messages').innerText.includes('Posted by Dana Petrova')")
+    assert tab.problems == []
+
+
+@needs_chromium
+async def test_a_click_on_a_card_that_was_just_decided_is_told_by_whom(demo: Demo, browser: Browser) -> None:
+    """As in Slack: what is clicked is what stands on the screen, however old that is."""
+    tab = await browser.open(demo.page)
+    await tab.press("#situations button", "A question")
+    spot = await tab.aim(".actions button", "Approve")
+    await tab.mouse("mousePressed", spot)
+    async with aiohttp.ClientSession(demo.page) as session:
+
+        async def card() -> dict[str, Any]:
+            async with session.get("/api/state", params={"user": SAM, "channel": APPROVALS}) as answer:
+                found: dict[str, Any] = (await answer.json())["messages"][-1]
+                return found
+
+        shown = await card()
+        skip = Message(APPROVALS, shown).button("Skip")
+        click = {"user": SAM, "channel": APPROVALS, "action_id": skip["action_id"]}
+        async with session.post("/api/click", json=click | {k: shown[k] for k in ("ts", "version")}) as answer:
+            assert (await answer.json())["acked"]
+        await until_so(lambda: said(card, "Skipped by Sam Whitfield"))
+    await tab.mouse("mouseReleased", spot)
+    await tab.until("document.querySelector('.message.private').innerText.includes('Sam')")
+    assert await tab.js("document.querySelectorAll('.comment-item.ours').length") == 0
+    assert await tab.js("document.querySelectorAll('.toast').length") == 0
+    assert tab.problems == []
+
+
+@needs_chromium
+async def test_the_space_bar_survives_a_change_before_it_is_let_go(demo: Demo, browser: Browser) -> None:
+    tab = await browser.open(demo.page)
+    await tab.press("#situations button", "A question")
+    await tab.aim(".actions button", "Approve")
+    await tab.until("document.querySelector('#became').innerText.includes('draft')")
+    await tab.js("[...document.querySelectorAll('.actions button')].find(b => b.innerText === 'Approve').focus()")
+    await tab.space("keyDown")
+    await tab.js(ASK_HELP)
+    await asyncio.sleep(1.0)
+    await tab.space("keyUp")
     await tab.until("document.querySelector('.message.private').innerText.includes('stats')")
     await tab.until("document.querySelector('#messages').innerText.includes('Posted by Dana Petrova')")
     assert tab.problems == []
@@ -315,13 +370,15 @@ async def test_two_people_click_at_once_and_one_is_told_who_was_first(demo: Demo
     dana, sam = await browser.open(demo.page), await browser.open(demo.page)
     await sam.become("Sam")
     await dana.press("#situations button", "A question")
-    for tab in (dana, sam):
-        await tab.until(f"{MESSAGE}.innerText.includes('Approve')")
-    await asyncio.gather(dana.press(".actions button", "Approve"), sam.press(".actions button", "Skip"))
+    spots = [(tab, await tab.aim(".actions button", text)) for tab, text in ((dana, "Approve"), (sam, "Skip"))]
+    # Both hold the button down before either lets go: each page still shows the card that waits for a decision.
+    for tab, spot in spots:
+        await tab.mouse("mousePressed", spot)
+    await asyncio.gather(*(tab.mouse("mouseReleased", spot) for tab, spot in spots))
     for tab in (dana, sam):
         await tab.until("/(Posted|Skipped) by/.test(document.querySelector('#messages').innerText)")
     told = "document.querySelector('.message.private')?.innerText"
-    for _ in range(100):
+    for _ in range(300):
         private = [await dana.js(told), await sam.js(told)]
         if any(private):
             break

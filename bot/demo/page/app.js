@@ -48,7 +48,8 @@ function toast(text) {
   setTimeout(() => node.remove(), 6000);
 }
 
-// Between press and release nothing is drawn: a button that is replaced, or moves, under the mouse is never clicked.
+// Between press and release nothing is drawn: a button that is replaced, or moves, under the mouse is never clicked, and
+// one that is replaced under the space bar neither.
 let pressed = false;
 let later = [];
 function whenReleased(work) {
@@ -66,9 +67,12 @@ function release() {
 
 function holdStill() {
   window.addEventListener("pointerdown", (event) => {
-    pressed = event.button === 0 && event.target instanceof Element && event.target.closest("button, a, summary, label") !== null;
+    if (event.button === 0 && event.target instanceof Element && event.target.closest("button, a, summary, label")) pressed = true;
   }, true);
-  for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, release, true);
+  window.addEventListener("keydown", (event) => {
+    if (event.key === " " && event.target instanceof Element && event.target.closest("button, summary")) pressed = true;
+  }, true);
+  for (const end of ["pointerup", "pointercancel", "keyup"]) window.addEventListener(end, release, true);
   window.addEventListener("blur", release); // of the window itself: an element's does not come up to here
 }
 
@@ -166,7 +170,8 @@ function empty() {
 async function click(message, element, node) {
   if (element.confirm && !window.confirm(element.confirm.text.text)) return;
   node.classList.add("busy");
-  const said = await tell("/api/click", { user, channel, ts: message.ts, action_id: element.action_id, private: message.private });
+  const { ts, version } = message;
+  const said = await tell("/api/click", { user, channel, ts, version, action_id: element.action_id, private: message.private });
   node.classList.remove("busy");
   if (said.warning) warnings.set(message.ts, said.warning);
   else warnings.delete(message.ts);
