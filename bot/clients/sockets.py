@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _open: dict[int, WeakSet[socket.socket]] = {}
 _ended: set[int] = set()
+_lock = threading.Lock()
+"""Over both: a set that grows while the loop reads it is a RuntimeError (one end in some 100,000, under stress)."""
 
 
 def watch(session: Session) -> None:
@@ -72,9 +74,11 @@ def end(thread: int) -> None:
 
     What it opens after this, or is connecting at this moment, is shut down as soon as it is open.
     """
-    _ended.add(thread)  # first: a socket that is noted meanwhile is either in the list below, or sees this
-    for found in list(_open.get(thread, ())):
-        _shut(found)
+    with _lock:
+        _ended.add(thread)
+        found = list(_open.get(thread, ()))
+    for sock in found:
+        _shut(sock)
 
 
 def _shut(sock: socket.socket) -> None:
@@ -85,13 +89,16 @@ def _shut(sock: socket.socket) -> None:
 
 def forget(thread: int) -> None:
     """The thread ends; its number may be another's soon."""
-    _open.pop(thread, None)
-    _ended.discard(thread)
+    with _lock:
+        _open.pop(thread, None)
+        _ended.discard(thread)
 
 
 def _note(sock: Any) -> None:
     if isinstance(sock, socket.socket):
         thread = threading.get_ident()
-        _open.setdefault(thread, WeakSet()).add(sock)
-        if thread in _ended:
+        with _lock:
+            _open.setdefault(thread, WeakSet()).add(sock)
+            ended = thread in _ended
+        if ended:
             _shut(sock)
