@@ -7,6 +7,7 @@ its methods directly, and wait for what happens with `until`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -40,8 +41,9 @@ class Exchange:
 class Fault:
     """What happens to a request instead of, or after, its ordinary handling.
 
-    `answer`: this status, headers and body, nothing is done. `hang`: wait `seconds`, then handle. `drop`: close the
-    connection, nothing is done. `swallow`: do it, then close the connection without an answer.
+    `answer`: this status, headers and body, nothing is done. `hang`: wait `seconds`, or until `over` is set, and then
+    handle. `drop`: close the connection, nothing is done. `swallow`: do it, and close the connection without an answer.
+    `met`: whether a request has met it.
     """
 
     kind: Literal["answer", "hang", "drop", "swallow"]
@@ -49,6 +51,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
     seconds: float = 60.0
+    over: asyncio.Event | None = None
+    met: bool = False
 
 
 class StandIn:
@@ -133,8 +137,11 @@ class StandIn:
         self.exchanges.append(exchange)
         fault = self._next_fault(f"{request.method} {request.rel_url.raw_path_qs}")
         try:
+            if fault:
+                fault.met = True
             if fault and fault.kind == "hang":
-                await asyncio.sleep(fault.seconds)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for((fault.over or asyncio.Event()).wait(), fault.seconds)
             if fault and fault.kind == "drop":
                 _close(request)
                 raise web.HTTPBadRequest  # never reaches the client: its connection is gone

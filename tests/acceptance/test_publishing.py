@@ -233,9 +233,14 @@ async def test_24_switching_the_mode_redraws_and_old_clicks_decide_nothing(stage
 async def test_24_the_mode_is_read_again_before_the_post(stage: Stage) -> None:
     await stage.start_bot()
     card = await waiting_card(stage)
-    stage.jira.fail(r"GET .*/rest/api/3/issue/ECD-1", Fault("hang", seconds=2.0))
+    over = asyncio.Event()
+    reading = Fault("hang", over=over)
+    stage.jira.fail(r"GET .*/rest/api/3/issue/ECD-1", reading)
     await stage.slack.click(DANA, card, "Approve")
+    await stage.jira.until(lambda: reading.met)
     await stage.slack.command(SAM, "/pmagent", "mode simulation")
+    await stage.slack.notice("simulation")
+    over.set()
     await stage.slack.card("ECD-1", shows="mode was switched", button="Approve")
     assert not stage.jira.posted()
 

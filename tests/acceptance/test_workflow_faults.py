@@ -152,6 +152,16 @@ class Program:
     async def click(self, draft: Draft, action: str, by: Actor = D) -> Draft:
         return await decide(self.ctx, draft.id, action, by=by, seen=(await load_draft(self.ctx, draft.id)).fingerprint)
 
+    async def approved_and_read(self, draft: Draft) -> asyncio.Event:
+        """Approve while the issue has moved on; it is being read again, until the event is set."""
+        over = asyncio.Event()
+        reading = Fault("hang", over=over)
+        self.stage.jira.fail(ISSUE, reading)
+        await self.stage.jira.move("ECD-1", "Done", announce=False)
+        await self.click(draft, "approve")
+        await self.stage.jira.until(lambda: reading.met)
+        return over
+
     async def until(self, look: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
         end = time.monotonic() + seconds
         while not (found := await look()):
@@ -183,10 +193,9 @@ async def program(stage: Stage) -> AsyncIterator[Program]:
 
 async def test_24_the_mode_is_switched_while_the_issue_is_read_again(program: Program) -> None:
     draft, card = await program.waiting()
-    program.stage.jira.fail(ISSUE, Fault("hang", seconds=0.5))
-    await program.stage.jira.move("ECD-1", "Done", announce=False)
-    await program.click(draft, "approve")
+    over = await program.approved_and_read(draft)
     await switch_mode(program.ctx, "simulation", S)
+    over.set()
     held = await program.state(draft, DraftState.HELD, DraftState.WAITING)
     await program.stage.slack.changes(card, "Simulation")
     await program.click(held, "approve" if held.state is DraftState.WAITING else "post_anyway")
@@ -200,13 +209,11 @@ async def is_state(program: Program, draft: Draft, *states: DraftState) -> bool:
 
 async def test_a_newer_draft_retires_one_that_comes_back_to_be_decided(program: Program) -> None:
     older, card = await program.waiting()
-    program.stage.jira.fail(ISSUE, Fault("hang", seconds=1.0))
-    await program.stage.jira.move("ECD-1", "Done", announce=False)
-    await program.click(older, "approve")
-    await asyncio.sleep(0.2)
+    over = await program.approved_and_read(older)
     program.stage.claude.script({**YES, "response_text": "The newer one."})
     await program.requested()
     newer = await program.stage.slack.card("ECD-1", shows="The newer one.", button="Approve")
+    over.set()
     retired = await program.state(older, DraftState.SUPERSEDED)
     await program.stage.slack.changes(card, "Replaced by a newer draft")
     assert retired.superseded_by == (await program.newest()).id
@@ -215,14 +222,13 @@ async def test_a_newer_draft_retires_one_that_comes_back_to_be_decided(program: 
 
 async def test_a_draft_that_comes_back_while_a_newer_one_is_stored_is_retired_too(program: Program) -> None:
     older, card = await program.waiting()
-    program.stage.jira.fail(ISSUE, Fault("hang", seconds=1.0))
-    await program.stage.jira.move("ECD-1", "Done", announce=False)
-    await program.click(older, "approve")
+    over = await program.approved_and_read(older)
 
     async def come_back(changes: Sequence[Put | Delete]) -> None:
         drafts = [c.record for c in changes if isinstance(c, Put) and c.table == "drafts"]
         if any(d["id"] != older.id for d in drafts):
             program.store.before_commit = None
+            over.set()
             await program.state(older, DraftState.HELD)
             await program.stage.slack.changes(card, "Held")
 
