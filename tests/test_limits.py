@@ -146,40 +146,37 @@ class TestMemory:
 
 class TestSlowSenders:
     async def test_15_an_honest_request_among_slow_ones(self, tmp_path: Path) -> None:
-        async with running(tmp_path, seconds=1.5) as sidecar:
+        async with running(tmp_path, seconds=4.0) as sidecar:
             starts = [b"", b"POST /webhooks/", b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nX-A: "]
             starts += [b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{"]
             starts += [b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"]
-            begun = time.monotonic()
-            slow = [asyncio.create_task(drip(sidecar.port, starts[n % len(starts)])) for n in range(200)]
+            connections = [await asyncio.open_connection("127.0.0.1", sidecar.port) for _ in range(200)]
+            slow = [asyncio.create_task(drip(c, starts[n % len(starts)])) for n, c in enumerate(connections)]
             await asyncio.sleep(0.5)
             answer = await sidecar.jira(payload(QUESTION))
             assert answer.status == 202
-            assert answer.ms < 1000
-            ended = await asyncio.gather(*slow)
-            assert max(at for at, _ in ended) - begun < 4
-            assert {said for _, said in ended} <= {b"", b"HTTP/1.1 408"}
+            assert not any(task.done() for task in slow), "it was answered while all of them were there"
+            # Each would go on for ever: the deadline ends it.
+            assert set(await asyncio.wait_for(asyncio.gather(*slow), 60)) <= {b"", b"HTTP/1.1 408"}
 
     async def test_after_an_answer_the_next_request_has_a_deadline_of_its_own(self, tmp_path: Path) -> None:
-        async with running(tmp_path, seconds=1.0) as sidecar:
+        async with running(tmp_path, seconds=2.0) as sidecar:
             reader, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
             for _ in range(2):
                 writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert b"200 OK" in await reader.readuntil(b"}")
-                await asyncio.sleep(0.7)
+                await asyncio.sleep(1.2)
             writer.write(b"GET /hea")
-            begun = time.monotonic()
-            assert (await reader.read()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-            assert time.monotonic() - begun < 2
+            assert (await asyncio.wait_for(reader.read(), 60)).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
             writer.close()
 
     async def test_who_was_refused_and_sends_on_is_cut_off(self, tmp_path: Path) -> None:
         start = b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"
         async with running(tmp_path, seconds=1.0) as sidecar:
             begun = time.monotonic()
-            ended, said = await drip(sidecar.port, start)
-            assert said == b"HTTP/1.1 413"
-            assert 0.9 < ended - begun < 3
+            connection = await asyncio.open_connection("127.0.0.1", sidecar.port)
+            assert await asyncio.wait_for(drip(connection, start), 60) == b"HTTP/1.1 413"
+            assert time.monotonic() - begun > 0.9, "the sender had its time to see the answer"
 
     async def test_a_long_answer_is_no_slow_request(self, tmp_path: Path) -> None:
         async with running(tmp_path, seconds=0.3) as sidecar:
@@ -187,18 +184,18 @@ class TestSlowSenders:
             assert {answer.status for answer in answers} == {200}
 
 
-async def drip(port: int, start: bytes) -> tuple[float, bytes]:
-    """Send `start`, then a byte every 0.2 s, until the server hangs up. Returns when, and how its answer begins."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def drip(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], start: bytes) -> bytes:
+    """Send `start`, then a byte every 0.4 s, until the server hangs up. Returns how its answer begins."""
+    reader, writer = connection
     try:
         writer.write(start)
         answer = asyncio.create_task(reader.read())
         while not answer.done():
-            await asyncio.wait({answer}, timeout=0.2)
+            await asyncio.wait({answer}, timeout=0.4)
             if start and not answer.done():
                 writer.write(b"1")
-        return time.monotonic(), answer.result()[:12]
+        return answer.result()[:12]
     except ConnectionError:
-        return time.monotonic(), b""
+        return b""
     finally:
         writer.close()
