@@ -23,7 +23,8 @@ from tests.model.world import COMMANDS, POST, World
 
 KEY, DESK = 0, 4
 """Places in `KEYS`: ECD-1 and SUP-1."""
-Story = Callable[[World], Awaitable[None]]
+Story = Callable[[World], Awaitable[asyncio.Task[tuple[int, str]] | None]]
+"""What it returns: a command that still waits for the program."""
 DAY = 86_400.0
 
 
@@ -102,12 +103,12 @@ async def standup(world: World) -> None:
     await world.until_dead(40.0)
 
 
-async def erased(world: World) -> None:
-    """Somebody's data is erased while the program runs: the journal is written anew."""
+async def erased(world: World) -> asyncio.Task[tuple[int, str]]:
+    """Somebody's data is erased while the program runs: the journal is written anew. The command waits for its end."""
     ana = world.stage.jira.account("ana").account_id
-    task = asyncio.create_task(world.stage.run("erase", ana))
+    command = asyncio.create_task(world.stage.run("erase", ana))
     await world.until_dead(20.0)
-    await task
+    return command
 
 
 async def posted(world: World) -> None:
@@ -250,19 +251,25 @@ async def play(world: World, name: str) -> None:
     await before(world)
     await settle(world)
     assert await world.reins.arm(name)
-    await story(world)
+    waiting = await story(world)
     await world.until_dead(30.0)
     assert world.alive is False, f"{name} was not reached"
-    await check(world, state)
+    await check(world, state, waiting)
     if story is standup:
         said = [m for m in world.stage.slack.messages(world.stage.slack.approvals_channel) if "tandup" in m.text]
         assert len(said) == 1, [m.text for m in said]
 
 
-async def check(world: World, state: str) -> None:
-    """Started again, with a person who does what is left to do: the end, and what it left behind."""
+async def check(world: World, state: str, waiting: asyncio.Task[tuple[int, str]] | None = None) -> None:
+    """Started again, with a person who does what is left to do: the end, and what it left behind.
+
+    `waiting`: a command that asked the program for something before it died; it is done now.
+    """
     await settle(world)
     assert world.crashes == 1
+    if waiting is not None:
+        code, out = await waiting
+        assert code == 0, out
     offered = {"posted": ("Approve", "Post again"), "undone": ("Undo",)}.get(state, ())
     for _ in range(3):
         for card in world.stage.slack.drafts():
