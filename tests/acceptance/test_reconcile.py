@@ -7,7 +7,7 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -364,62 +364,67 @@ async def test_jiras_late_index_and_a_project_that_is_not_there(stage: Stage) ->
     await stage.slack.card("ECD-1")
 
 
-async def test_one_issue_that_cannot_be_read_does_not_keep_the_others_waiting_for_ever(stage: Stage) -> None:
-    for number in range(1, 5):
+def two_long_threads(stage: Stage, *, issues: int) -> None:
+    """So many issues, each with a question of 30 hours ago; the first two have more comments than a search tells."""
+    for number in range(1, issues + 1):
         key = f"ECD-{number}"
         stage.jira.issue(key, reporter="ben", at=ago(days=9))
         for old in range(25 if number < 3 else 0):
             stage.jira.write(key, "ben", f"Old {old}", at=ago(days=8))
         stage.jira.write(key, "ben", QUESTION, at=ago(hours=30, seconds=-number))
+
+
+@contextlib.asynccontextmanager
+async def running(stage: Stage) -> AsyncIterator[Program]:
+    program = Program(stage)
+    await program.start()
+    try:
+        yield program
+    finally:
+        await program.close()
+        await program.ctx.store.close()
+
+
+async def fails(program: Program, *, times: int, every: timedelta) -> None:
+    """So many runs that are to be tried again, one in each span."""
+    for _ in range(times):
+        with pytest.raises(RetryLater):
+            await reconcile(program.ctx)
+        program.clock.ahead += every
+
+
+async def counts(program: Program, *names: str) -> list[int]:
+    """What a complete run counted."""
+    await reconcile(program.ctx)
+    sighting = await last_sighting(program.ctx)
+    assert sighting is not None
+    return [sighting.done_counts[name] for name in names]
+
+
+async def test_one_issue_that_cannot_be_read_does_not_keep_the_others_waiting_for_ever(stage: Stage) -> None:
+    two_long_threads(stage, issues=4)
     await away(stage, hours=72)
     gone, silent = (r"GET .*/issue/ECD-1/comment\?", r"GET .*/issue/ECD-2/comment\?")
     stage.jira.fail(gone, *(Fault("answer", 404) for _ in range(9)))
     stage.jira.fail(silent, *(Fault("answer", 500) for _ in range(9)))
-    program = Program(stage)
-    await program.start()
-    try:
-        for _ in range(2):
-            with pytest.raises(RetryLater):
-                await reconcile(program.ctx)
-            program.clock.ahead += timedelta(minutes=40)
+    async with running(stage) as program:
+        await fails(program, times=2, every=timedelta(minutes=40))
         program.clock.ahead += timedelta(minutes=1)
-        await reconcile(program.ctx)
+        assert await counts(program, "gone", "late") == [1, 2], "each counted once"
         [late] = await program.ctx.store.find("webhook_events", issue="ECD-4")
         assert late["source"] == "reconcile"
         [line] = [h for h in await health(program.ctx) if h.name == "reconcile"]
         assert (line.ok, "1 issue could not be read" in line.text) == (False, True)
-        sighting = await last_sighting(program.ctx)
-        assert sighting is not None
-        assert (sighting.done_counts["gone"], sighting.done_counts["late"]) == (1, 2), "each counted once"
-    finally:
-        await program.close()
-        await program.ctx.store.close()
 
 
 async def test_several_issues_that_cannot_be_read_do_not_begin_each_others_hour_anew(stage: Stage) -> None:
-    for number in range(1, 4):
-        key = f"ECD-{number}"
-        stage.jira.issue(key, reporter="ben", at=ago(days=9))
-        for old in range(25 if number < 3 else 0):
-            stage.jira.write(key, "ben", f"Old {old}", at=ago(days=8))
-        stage.jira.write(key, "ben", QUESTION, at=ago(hours=30, seconds=-number))
+    two_long_threads(stage, issues=3)
     await away(stage, hours=72)
     for number in (1, 2):
         stage.jira.fail(rf"GET .*/issue/ECD-{number}/comment\?", *(Fault("answer", 500) for _ in range(20)))
-    program = Program(stage)
-    await program.start()
-    try:
-        for _ in range(4):
-            with pytest.raises(RetryLater):
-                await reconcile(program.ctx)
-            program.clock.ahead += timedelta(minutes=31)
-        await reconcile(program.ctx)
-        sighting = await last_sighting(program.ctx)
-        assert sighting is not None
-        assert (sighting.done_counts["unreadable"], sighting.done_counts["late"]) == (2, 1)
-    finally:
-        await program.close()
-        await program.ctx.store.close()
+    async with running(stage) as program:
+        await fails(program, times=4, every=timedelta(minutes=31))
+        assert await counts(program, "unreadable", "late") == [2, 1]
 
 
 async def test_while_paused_what_was_missed_waits_too(stage: Stage) -> None:

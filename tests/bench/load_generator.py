@@ -61,23 +61,15 @@ def bitbucket(event_key: str, payload: Any, secret: str, identifier: str) -> byt
     return request("/webhooks/bitbucket", body, headers)
 
 
-class Connection(asyncio.Protocol):
-    """One connection, one request at a time."""
+class _Answers(asyncio.Protocol):
+    """One connection, one request at a time: `answered` is told the status of each answer, 0 for a lost connection."""
 
     def __init__(self) -> None:
-        self._answer: asyncio.Future[int] | None = None
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
-    @property
-    def closed(self) -> bool:
-        """Whether the server has hung up (it does so with idle connections)."""
-        return self._transport is None or self._transport.is_closing()
-
-    @classmethod
-    async def open(cls, port: int) -> Connection:
-        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
-        return connection
+    def answered(self, status: int) -> None:
+        raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -94,12 +86,36 @@ class Connection(asyncio.Protocol):
         if len(self._buffer) < head + 4 + length:
             return
         status, self._buffer = int(self._buffer[9:12]), self._buffer[head + 4 + length :]
-        if self._answer and not self._answer.done():
-            self._answer.set_result(status)
+        self.answered(status)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.answered(0)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+class Connection(_Answers):
+    """Sends what it is given, when it is given it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answer: asyncio.Future[int] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server has hung up (it does so with idle connections)."""
+        return self._transport is None or self._transport.is_closing()
+
+    @classmethod
+    async def open(cls, port: int) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        return connection
+
+    def answered(self, status: int) -> None:
         if self._answer and not self._answer.done():
-            self._answer.set_result(0)
+            self._answer.set_result(status)
 
     async def send(self, request: bytes) -> int:
         """The answer's status; 0 when the connection was lost."""
@@ -108,25 +124,49 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         return await self._answer
 
-    def close(self) -> None:
-        if self._transport is not None:
+
+class _Hurried(_Answers):
+    """Sends the next request as soon as the last one is answered: callbacks alone, about 20 µs a request."""
+
+    def __init__(self, left: Iterator[bytes], sent: Sent) -> None:
+        super().__init__()
+        self._left = left
+        self._sent = sent
+        self._at: float | None = None
+        self.done = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._next()
+
+    def answered(self, status: int) -> None:
+        if self._at is not None:
+            self._sent.seconds.append(time.perf_counter() - self._at)
+            self._sent.statuses[status] += 1
+            self._at = None
+        if status:
+            self._next()
+        elif not self.done.done():
+            self.done.set_result(None)
+
+    def _next(self) -> None:
+        assert self._transport is not None
+        request = next(self._left, None)
+        if request is None:
             self._transport.close()
+            return
+        self._at = time.perf_counter()
+        self._transport.write(request)
 
 
 async def at_full_speed(port: int, requests: Iterable[bytes], connections: int = 32) -> Sent:
-    """Each connection sends its next request when its last one is answered."""
-    sent, waiting = Sent(), iter(requests)
+    """Each connection sends its next request when its last one is answered; one that is lost sends no more."""
+    sent, left, loop = Sent(), iter(requests), asyncio.get_running_loop()
     started = time.perf_counter()
-
-    async def one() -> None:
-        connection = await Connection.open(port)
-        for payload in waiting:
-            at = time.perf_counter()
-            sent.statuses[await connection.send(payload)] += 1
-            sent.seconds.append(time.perf_counter() - at)
-        connection.close()
-
-    await asyncio.gather(*(one() for _ in range(connections)))
+    opened = [
+        (await loop.create_connection(lambda: _Hurried(left, sent), "127.0.0.1", port))[1] for _ in range(connections)
+    ]
+    await asyncio.gather(*(connection.done for connection in opened))
     sent.took = time.perf_counter() - started
     return sent
 

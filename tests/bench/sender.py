@@ -2,20 +2,20 @@
 
 A process of its own, so that it shares no interpreter with what it measures: `python -m tests.bench.sender`, told what
 to do in one line of JSON on standard input (`Order`), answering with one on standard output (`Result`). Requests are
-made before the clock starts; a connection is a raw asyncio protocol, about 20 µs a request.
+made before the clock starts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tests.bench.load_generator import at_full_speed, quantile, request, signed
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "jira" / "comment_created__question.json"
 SIZE = 4096
@@ -50,7 +50,7 @@ class Result:
     statuses: dict[str, int]
 
     def quantile(self, part: float) -> float:
-        return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * part))]
+        return quantile(self.latencies, part)
 
 
 def requests(order: Order) -> Iterator[bytes]:
@@ -66,12 +66,13 @@ def requests(order: Order) -> Iterator[bytes]:
         room = SIZE - len(json.dumps(found))
         comment["body"] = _words(number, room)
         body = json.dumps(found).encode()
-        signature = hmac.digest(order.secret.encode(), body, "sha256").hex()
-        yield (
-            b"POST /webhooks/jira HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Atlassian Webhook HTTP Client\r\n"
-            b"Content-Type: application/json; charset=UTF-8\r\nContent-Length: %d\r\nX-Hub-Signature: sha256=%s\r\n"
-            b"X-Atlassian-Webhook-Identifier: bench-%d\r\n\r\n" % (len(body), signature.encode(), number)
-        ) + body
+        headers = {
+            "User-Agent": "Atlassian Webhook HTTP Client",
+            "Content-Type": "application/json; charset=UTF-8",
+            "X-Hub-Signature": signed(body, order.secret),
+            "X-Atlassian-Webhook-Identifier": f"bench-{number}",
+        }
+        yield request("/webhooks/jira", body, headers)
 
 
 def _words(number: int, room: int) -> str:
@@ -83,61 +84,11 @@ def _words(number: int, room: int) -> str:
     return cut[: room - cut.count("\n")]  # a line end takes two bytes in JSON
 
 
-class Connection(asyncio.Protocol):
-    """Sends the next request as soon as the last one is answered."""
-
-    def __init__(self, left: Iterator[bytes], latencies: list[float], statuses: Counter[str]) -> None:
-        self.left = left
-        self.latencies = latencies
-        self.statuses = statuses
-        self.done = asyncio.get_running_loop().create_future()
-        self.received = b""
-        self.started = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.next()
-
-    def next(self) -> None:
-        request = next(self.left, None)
-        if request is None:
-            self.transport.close()
-            return
-        self.started = time.perf_counter()
-        self.transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-        head, end, body = self.received.partition(b"\r\n\r\n")
-        if not end:
-            return
-        at = head.lower().index(b"content-length:") + 15
-        if len(body) < int(head[at:].partition(b"\r\n")[0]):
-            return
-        self.latencies.append((time.perf_counter() - self.started) * 1000)
-        self.statuses[head[9:12].decode()] += 1
-        self.received = b""
-        self.next()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
-
-
 async def send(order: Order) -> Result:
     """Carry out an order in this process."""
-    left = iter(list(requests(order)))
-    latencies: list[float] = []
-    statuses: Counter[str] = Counter()
-    loop = asyncio.get_running_loop()
-    started = time.perf_counter()
-    connections = [
-        (await loop.create_connection(lambda: Connection(left, latencies, statuses), "127.0.0.1", order.port))[1]
-        for _ in range(order.connections)
-    ]
-    await asyncio.gather(*(connection.done for connection in connections))
-    return Result(time.perf_counter() - started, sorted(latencies), dict(statuses))
+    sent = await at_full_speed(order.port, list(requests(order)), order.connections)
+    statuses = {str(status): count for status, count in sent.statuses.items()}
+    return Result(sent.took, sorted(1000 * seconds for seconds in sent.seconds), statuses)
 
 
 async def send_apart(order: Order) -> Result:
