@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -152,12 +153,23 @@ def _ago(at: str) -> str:
 
 
 def explain(name: str, mend: str, error: Exception) -> Line:
-    """A line about something that failed. Only our own errors' sentences are shown: others' may hold addresses."""
+    """A line about something that failed. Only our own errors' sentences are shown: others' may hold addresses.
+
+    Of what nobody foresaw the kind is told and the place, so that a report of it is of use.
+    """
     from bot.errors import PMAgentError
 
     said = getattr(error, "reason", None) or str(error)
-    text = said if isinstance(error, PMAgentError) else f"failed ({type(error).__name__})"
+    text = said if isinstance(error, PMAgentError) else f"failed ({type(error).__name__} in {_place(error)})"
     return Line(name, False, text, mend)
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised, and where we called what raised it: the ends of two paths, with line numbers."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(Path(__file__).parents[1])]
+    shown = dict.fromkeys("/".join([*Path(f.filename).parts[-2:]]) + f":{f.lineno}" for f in frames[-1:] + ours[-1:])
+    return ", from ".join(shown) or "no known place"
 
 
 def line_for(name: str, values: Iterable[str], ok: Callable[[str], bool], text: str, mend: str) -> list[Line]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
+from bot.commands.check import explain
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 
@@ -86,6 +88,7 @@ async def test_what_is_wrong_is_named_with_the_way_to_mend_it(
 ) -> None:
     ok, lines = await checked(stage, **changes)
     assert not ok
+    assert name in lines, lines
     assert not lines[name]["ok"]
     assert said in lines[name]["text"]
     assert lines[name]["mend"]
@@ -94,6 +97,15 @@ async def test_what_is_wrong_is_named_with_the_way_to_mend_it(
         x for x in lines.values() if not x["ok"] and not re.search(r"[A-Z]+_[A-Z]+|^the rest", x["name"] + x["mend"])
     ]
     assert not unnamed
+
+
+def test_what_nobody_foresaw_is_told_with_its_place_and_without_its_words() -> None:
+    try:
+        Fraction("https://token@host")
+    except ValueError as error:
+        line = explain("Bitbucket", "report it", error)
+    assert re.fullmatch(r"failed \(ValueError in python3\.\d+/fractions\.py:\d+\)", line.text)
+    assert "token" not in line.text
 
 
 @pytest.mark.parametrize("issues", [[], [{"key": "OTHER-1", "fields": {"project": {"key": "OTHER"}}}]])
