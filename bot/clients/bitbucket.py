@@ -105,10 +105,7 @@ class Bitbucket:
     def _client(self) -> Any:
         # Plain requests: of atlassian-python-api's Bitbucket client we would use one GET.
         hush("urllib3")
-        from requests import Session
-
-        session = Session()
-        sockets.watch(session)
+        session = sockets.session()
         session.max_redirects = 0
         session.headers["Accept"] = "application/json"
         token = self._settings.bitbucket_token.get_secret_value() if self._settings.bitbucket_token else ""

@@ -79,11 +79,9 @@ class Wire:
 
     def _client(self) -> Any:
         hush("atlassian")
+        session = sockets.session()  # first: see there
         from atlassian.jira import JiraCloud
-        from requests import Session
 
-        session = Session()
-        sockets.watch(session)
         session.max_redirects = 0  # a redirected POST would arrive as a GET, or at a stranger's
         return JiraCloud(
             self._settings.jira_api,

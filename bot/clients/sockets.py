@@ -18,16 +18,28 @@ if TYPE_CHECKING:
     from requests import Session
     from requests.adapters import HTTPAdapter
 
+_loading = threading.Lock()
 _open: dict[int, WeakSet[socket.socket]] = {}
 _ended: set[int] = set()
 _lock = threading.Lock()
 """Over both: a set that grows while the loop reads it is a RuntimeError (one end in some 100,000, under stress)."""
 
 
-def watch(session: Session) -> None:
-    """Have every connection of a `requests` session known here. Proxies of the SOCKS kind are left out."""
+def session() -> Session:
+    """A `requests` session whose every connection is known here. Proxies of the SOCKS kind are left out.
+
+    Whoever needs another library that stands on requests loads it after this. Two threads that load them at the same
+    time can lock each other out: `import requests.exceptions` locks that module and then `requests`, and what
+    `requests` imports while it is loaded the other way round. Python ends that with an error in one of them.
+    """
+    with _loading:
+        from requests import Session
+
+        adapter = _adapter()
+    made = Session()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _adapter()())
+        made.mount(scheme, adapter())
+    return made
 
 
 @functools.cache

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from fractions import Fraction
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 
 from bot.commands.check import explain
-from bot.demo.stage import Stage
+from bot.demo.stage import ROOT, Stage
 from bot.demo.wire import Fault
 
 
@@ -97,6 +99,34 @@ async def test_what_is_wrong_is_named_with_the_way_to_mend_it(
         x for x in lines.values() if not x["ok"] and not re.search(r"[A-Z]+_[A-Z]+|^the rest", x["name"] + x["mend"])
     ]
     assert not unnamed
+
+
+async def test_two_clients_that_load_the_same_library_at_once_do_not_lock_each_other_out(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """`import a.b` locks `a.b` and then `a`; `import a`, whose code imports `a.b`, locks them the other way round."""
+    (tmp_path / "sitecustomize.py").write_text(dedent(MEETING))
+    ok, lines = await checked(stage, BITBUCKET_TOKEN=stage.bitbucket.token, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert ok, lines
+
+
+MEETING = """
+    import sys, threading, time
+
+    begun = threading.Event()
+
+    class Slow:
+        \"\"\"Jira's library is looked for once requests is on its way, which takes long enough to be met there.\"\"\"
+
+        def find_spec(self, name, path=None, target=None):
+            if name == "atlassian":
+                begun.wait(5)
+            elif name == "urllib3":
+                begun.set()
+                time.sleep(1)
+
+    sys.meta_path.insert(0, Slow())
+"""
 
 
 def test_what_nobody_foresaw_is_told_with_its_place_and_without_its_words() -> None:

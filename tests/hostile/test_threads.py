@@ -40,8 +40,7 @@ def threads(name: str, before: frozenset[threading.Thread] = frozenset()) -> int
 async def test_what_is_opened_after_the_end_is_shut_at_once() -> None:
     """The deadline may fall while the thread connects: its socket is not known yet."""
     listening = socket.create_server(("127.0.0.1", 0))
-    session = requests.Session()
-    sockets.watch(session)
+    session = sockets.session()
     failed: list[type[Exception]] = []
 
     def call() -> None:
