@@ -28,14 +28,25 @@ def test_hashes_against_a_dict_of_lists() -> None:
         kind = chance.random()
         if row == len(model) or kind < 0.4:
             column.append(model.setdefault(len(model), chance.choice([0, *values])))
+        elif kind < 0.42:  # what is new is linked when somebody looks, at whatever moment that is
+            value = chance.choice(values)
+            assert list(column.rows(value)) == [row for row in reversed(range(len(model))) if model[row] == value]
+        elif kind < 0.44:
+            column.relieve()
         elif kind < 0.9:
             model[row] = 0 if chance.random() < 0.1 else chance.choice(values)
             column.put(row, model[row])
     for row in chance.sample(range(len(model)), 500):
         column.clear(row)
         model[row] = 0
-    for _ in range(5_000):
-        column.append(model.setdefault(len(model), chance.choice(values)))
+    for _ in range(50):
+        many = chance.choices([0, *values], k=100)
+        column.extend(many)
+        model.update(enumerate(many, len(model)))
+    column.relieve()
+    column.extend([7, None, 7])
+    assert column.odd == {len(model) + 1}
+    model.update(enumerate([7, 0, 7], len(model)))
     for value in values:
         assert list(column.rows(value)) == [row for row in reversed(range(len(model))) if model[row] == value]
         assert column.first(value) == next(iter(column.rows(value)), -1)
@@ -73,6 +84,25 @@ async def test_find_among_many_of_each_state_and_issue(tmp_path: Path) -> None:
     assert await store.count("webhook_events", issue="i2", state="a") == len(
         looked_through(records, {"newest_first": False, "limit": None, "since": None, "issue": "i2", "state": "a"})
     )
+    await store.close()
+
+
+async def test_times_over_many_rows_that_come_together_and_alone(tmp_path: Path) -> None:
+    store = TinyStore.open(tmp_path)
+    records: list[Record] = []
+    for size in (1, 1000, 1, 1100, 30, 1):
+        come = [
+            {"id": f"r{n}", "at": (START + timedelta(minutes=n * 37 % 3000)).isoformat(), "issue": f"i{n % 2}"}
+            for n in range(len(records), len(records) + size)
+        ]
+        records += come
+        await store.commit(*(Put("webhook_events", record) for record in come))
+        for minutes in (0, 2990, 2999, 4000):
+            since = START + timedelta(minutes=minutes)
+            for equals in ({}, {"issue": "i1"}):
+                question: dict[str, Any] = {"newest_first": True, "limit": None, "since": minutes / 60, **equals}
+                found = await store.find("webhook_events", newest_first=True, since=since, **equals)
+                assert found == looked_through(records, question)
     await store.close()
 
 
