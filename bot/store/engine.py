@@ -118,7 +118,7 @@ class Engine(Inbox, Reading):
         try:
             puts, audit = ending()
             compaction.add([(put.table, dict(put.record)) for put in puts])
-            sealed = [json.loads(self._seal(Sealable(entry), self._now()))[1] for entry in audit]
+            sealed = [json.loads(put)[1] for put in self._sealed([Sealable(entry) for entry in audit], self._now())]
             compaction.add([("audit", record) for record in sealed])
             self._adopt(*compaction.finish())
             for record in sealed:
@@ -194,7 +194,7 @@ class Engine(Inbox, Reading):
                 if conflict:
                     answers[position] = conflict
                 else:
-                    group.take(commit, [self._seal(entry, at) for entry in commit.audit])
+                    group.take(commit, self._sealed(commit.audit, at))
             if group.bodies:
                 self._show(group, self.journal.append(group.bodies), before[0], at)
         except BaseException as error:  # every caller of the group gets it; the writer lives on
@@ -208,11 +208,14 @@ class Engine(Inbox, Reading):
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _seal(self, entry: Sealable, at: str) -> bytes:
-        """The next audit record, as it is put into the journal."""
-        record, self.head = entry.seal(seq=self.seq + 1, at=at, prev=self.head)
-        self.seq += 1
-        return record
+    def _sealed(self, entries: Sequence[Sealable], at: str) -> list[bytes]:
+        """The next audit records, as they are put into the journal."""
+        puts: list[bytes] = []
+        for entry in entries:
+            put, self.head = entry.seal(self.seq + 1, at, self.head)
+            self.seq += 1
+            puts.append(put)
+        return puts
 
     def _conflict(self, commit: Commit, group: Group) -> Conflict | None:
         for expect in commit.expect:

@@ -71,7 +71,7 @@ class Sealable:
         self._salts = salts
         self._sealed = sealed
 
-    def seal(self, *, seq: int, at: str, prev: str) -> tuple[bytes, str]:
+    def seal(self, seq: int, at: str, prev: str) -> tuple[bytes, str]:
         """The next record of the chain, as it is put into the journal, and its hash.
 
         `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first).
