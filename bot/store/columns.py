@@ -95,14 +95,18 @@ class Hashes:
             values = [value or NONE for value in values]
         self.hashes.extend(values)  # type: ignore[arg-type]  # there is no None in it any more
 
-    def relieve(self) -> None:
-        """Link what is new if it is so much that the next look-up would wait for it."""
-        if len(self.hashes) - len(self._next) >= _MOST_NEW:
-            self._link_new()
+    def relieve(self) -> bool:
+        """Link some of what is new if it is so much that the next look-up would wait for it. Whether it was."""
+        linked = len(self._next)
+        if len(self.hashes) - linked < _MOST_NEW:
+            return False
+        self._link_new(linked + _MOST_NEW)
+        return True
 
-    def _link_new(self) -> None:
+    def _link_new(self, end: int) -> None:
+        """Link the rows before `end` that are not."""
         hashes, following = self.hashes, self._next
-        start, end = len(following), len(hashes)
+        start = len(following)
         if end > self._room:
             self._split(end // _ROWS_A_BUCKET + 1)
         following.frombytes(bytes(following.itemsize * (end - start)))
@@ -147,7 +151,7 @@ class Hashes:
         """The rows with this hash, newest first. The table must not change meanwhile."""
         hashes, following = self.hashes, self._next
         if len(hashes) > len(following):
-            self._link_new()
+            self._link_new(len(hashes))
         number = self._heads[self._bucket(hashed)]
         while number:
             if hashes[number - 1] == hashed:
@@ -158,7 +162,7 @@ class Hashes:
         """The newest row with this hash, or -1."""
         hashes, following = self.hashes, self._next
         if len(hashes) > len(following):
-            self._link_new()
+            self._link_new(len(hashes))
         bucket = hashed & self._high
         number = self._heads[bucket if bucket < len(self._heads) else bucket & self._low]
         while number:

@@ -86,6 +86,8 @@ class TableIndex:
         self.coded = {name: Codes() for name in self.shape.coded}
         self.lists = {name: Lists() for name in self.shape.lists}
         self._hash_columns = tuple(self.hashed.values())
+        # Nobody looks for audit records by their ids but who archives them, and that one prepares it (`relieve`).
+        self._often = self._hash_columns if table == "audit" else (self._ids, *self._hash_columns)
         self._code_columns = tuple(self.coded.values())
         self._list_columns = tuple(self.lists.values())
 
@@ -157,8 +159,12 @@ class TableIndex:
                 if keys:
                     self.seen.add(keys, at, row)
         self.alive += len(sizes)
-        for column in (self._ids, *self._hash_columns):
+        for column in self._often:
             column.relieve()
+
+    def relieve(self) -> bool:
+        """Make ready a part of what is new for look-ups by id; False when they need not wait any more."""
+        return self._ids.relieve()
 
     def _note_latest(self, start: int) -> None:
         """Keep each block's latest time, with the rows from `start` on."""

@@ -52,6 +52,13 @@ class Reading:
         with self._lock:
             return self.index.tables[table].row_of(hash(record_id) or 1)
 
+    def prepare(self, table: Table) -> None:
+        """For whoever is about to look up many records by id: step by step, so that nobody else waits for it."""
+        more = True
+        while more:
+            with self._lock:
+                more = self.index.tables[table].relieve()
+
     def select(self, table: Table, equals: Mapping[str, Any], **how: Any) -> Picked:
         """Where the records are that may match (see `TableIndex.pick`), as of now; `read` gives them."""
         with self._lock:

@@ -112,6 +112,7 @@ def retire(
     `alone` is held for each batch, against an erasure or another run beside it. Raises `StoreUnavailable` (closed
     meanwhile, disk full), `UserError`; what was moved until then stays moved.
     """
+    engine.prepare("audit")
     run = Run(engine, folder, min(until, engine.clock.now() - SHORTEST), sizes or Sizes())
     while True:
         with alone or nullcontext():
