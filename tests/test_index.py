@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.store import Delete, Put, Record
+from bot.store import Audit, Delete, Put, Record
 from bot.store.columns import Codes, Hashes
 from bot.store.tiny import TinyStore
 
@@ -103,6 +103,23 @@ async def test_times_over_many_rows_that_come_together_and_alone(tmp_path: Path)
                 question: dict[str, Any] = {"newest_first": True, "limit": None, "since": minutes / 60, **equals}
                 found = await store.find("webhook_events", newest_first=True, since=since, **equals)
                 assert found == looked_through(records, question)
+    await store.close()
+
+
+async def test_audit_records_by_their_ids_whenever_somebody_asks(tmp_path: Path) -> None:
+    store = TinyStore.open(tmp_path)
+    lines = [Audit("system", "x")] * 2500
+    for _ in range(2):
+        await store.commit(audit=lines)
+    store.engine.prepare("audit")
+    await store.commit(audit=lines)
+    assert [await store.order("audit", str(seq)) for seq in (1, 4096, 4097, 7500, 7501)] == [0, 4095, 4096, 7499, None]
+    for _ in range(2):
+        await store.commit(audit=lines)
+    record = await store.get("audit", "12500")
+    assert record is not None
+    assert record["seq"] == 12500
+    assert [record["seq"] for record in await store.find("audit", id="4000")] == [4000]
     await store.close()
 
 
