@@ -88,12 +88,18 @@ def _details_of_leaves(record: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _leaves(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Each leaf's value; `ERASED` for one that is blank as a whole."""
+    """Each leaf's value."""
     leaves, details = {"actor": record["actor"]}, record["details"]
     for leaf, names in _details_of_leaves(record).items():
-        value = details[names[0]] if leaf == f"details.{names[0]}" else {name: details[name] for name in names}
-        leaves[leaf] = ERASED if all(details[name] == ERASED for name in names) else value
+        alone = leaf == f"details.{names[0]}"
+        leaves[leaf] = details[names[0]] if alone else {name: details[name] for name in names}
     return leaves
+
+
+def _is_blank(leaf: str, value: Any) -> bool:
+    if leaf == "actor" or leaf.startswith("details."):
+        return bool(value == ERASED)
+    return all(detail == ERASED for detail in value.values())
 
 
 def _salts(record: Mapping[str, Any], leaves: Collection[str]) -> Mapping[str, str]:
@@ -117,7 +123,7 @@ def _sealed(record: Mapping[str, Any]) -> dict[str, str]:
     for name, value in leaves.items():
         if name not in gone:
             sealed[name] = _leaf(salts[name], value)
-        elif value != ERASED:
+        elif not _is_blank(name, value):
             raise ValueError(f"{name} was erased and has a value again")
         else:
             sealed[name] = gone[name]

@@ -8,6 +8,8 @@ strings takes 150 MB, a list of rows for each of them as much again.
 Neither keeps the values themselves. A hash of 64 bits stands for one in `Hashes`, so that whoever reads the record
 compares it; other processes' strings have other hashes, so nobody outside can choose ones that collide. Values that
 cannot be hashed or coded (lists, large numbers) are `odd`: with one of them, a column is not to be trusted.
+
+`Lists` answers "which rows have this among their values", for a small table.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ NONE = 0
 _EXACT = 1 << 53  # integers up to here are the same number as a float
 _ODD = 255
 _ROWS_A_BUCKET = 2
-_MOST_NEW = 4096  # rows that one look-up links, at most: about two milliseconds
+_MOST_NEW = 4096  # rows that are linked in one step: about two milliseconds
 
 
 def is_plain(value: object) -> bool:
@@ -290,3 +292,21 @@ class Codes:
             while row >= 0:
                 yield row
                 row = codes.find(code, row + 1)
+
+
+class Lists:
+    """Rows by the members of a list, for a small table."""
+
+    def __init__(self) -> None:
+        self._members: dict[int, tuple[str, ...]] = {}
+        self.rows: dict[str, set[int]] = {}
+
+    def put(self, row: int, members: tuple[str, ...]) -> None:
+        for member in self._members.pop(row, ()):
+            self.rows[member].discard(row)
+            if not self.rows[member]:
+                del self.rows[member]
+        if members:
+            self._members[row] = members
+        for member in members:
+            self.rows.setdefault(member, set()).add(row)

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from bot.store import TABLES, Table
-from bot.store.columns import Codes, Hashes, is_plain
+from bot.store.columns import Codes, Hashes, Lists, is_plain
 from bot.store.entries import NEVER, SEEN, SHAPES, Entry, moment
 from bot.store.journal import Line, Place, Spot
 from bot.store.seen import Seen
@@ -23,24 +23,6 @@ __all__ = ["SEEN", "Index", "Places", "TableIndex", "moment"]
 
 _BLOCK = 1024  # rows that share their latest time, so that `since` skips what is old
 _RARE = 512  # with so few rows of one state, looking at those is quicker than following an issue's chain
-
-
-class Lists:
-    """Rows by the members of a list, for a small table."""
-
-    def __init__(self) -> None:
-        self._members: dict[int, tuple[str, ...]] = {}
-        self.rows: dict[str, set[int]] = {}
-
-    def put(self, row: int, members: tuple[str, ...]) -> None:
-        for member in self._members.pop(row, ()):
-            self.rows[member].discard(row)
-            if not self.rows[member]:
-                del self.rows[member]
-        if members:
-            self._members[row] = members
-        for member in members:
-            self.rows.setdefault(member, set()).add(row)
 
 
 class Places:
