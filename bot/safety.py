@@ -8,9 +8,9 @@ any string, never raise, and need time in proportion to its length.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from bot.secret_kinds import KINDS, REDACTED, Kind, possible
+from bot.secret_kinds import KINDS, OWN, PRIVATE_KEY, REDACTED, Kind, look_for_own, possible
 
 # --- characters -------------------------------------------------------------------------------------------------------
 
@@ -99,26 +99,30 @@ def _without_private_keys(text: str, *, part: bool = False) -> tuple[str, bool]:
 _own: Callable[[str], str] = str
 
 
-def hide_own(replace: Callable[[str], str] | None) -> None:
+def hide_own(replace: Callable[[str], str] | None, cores: Collection[str] = ("",)) -> None:
     """From now on `redact` also hides this process's own secrets, as `replace` does; None: no longer.
+
+    `cores`: one of these stands in every text that `replace` changes. They are looked for with all other hints.
 
     `bot.log.configure` calls it once at the start. It is the only state in here, and it is here on purpose: services
     echo credentials in their errors, people paste them into tickets, and all of that passes `redact` anyway.
     """
     global _own
     _own = replace or str
+    look_for_own(cores if replace else ())
 
 
 def _redact(text: str, *, part: bool = False) -> tuple[str, tuple[str, ...]]:
     """The text without secrets, and the kinds of those that were there."""
-    hidden = _own(text)
-    kinds = ["secret of this program"] if hidden != text else []
-    suspects = possible(hidden)
+    suspects = possible(text)
     if not suspects:
-        return hidden, tuple(kinds)
-    before = text = hidden
-    if -1 in suspects:
-        text, keys = _without_private_keys(hidden, part=part)
+        return text, ()
+    before, kinds = text, []
+    if OWN in suspects and (hidden := _own(text)) != text:
+        text = hidden
+        kinds.append("secret of this program")
+    if PRIVATE_KEY in suspects:
+        text, keys = _without_private_keys(text, part=part)
         kinds += ["private key"] if keys else []
     for place, kind in enumerate(KINDS):
         # A text that was changed is no longer the one in which the hints were looked for.
@@ -160,7 +164,7 @@ def tidy_part(text: str) -> str:
 def unsuspected(text: str) -> str | None:
     """`tidy(text)` where not even a hint of a secret is in it; else None."""
     text = clean(text)
-    return text if _own(text) == text and not possible(text) else None
+    return None if possible(text) else text
 
 
 def tidy(text: str) -> str:

@@ -9,7 +9,7 @@ against each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
@@ -167,13 +167,39 @@ KINDS: tuple[Kind, ...] = tuple(
     )
 )
 
-ALL = range(-1, len(KINDS))
-"""Every kind by its place in `KINDS`; -1 are private keys, which `bot.safety` finds."""
-_PRIVATE_KEY = "-----BEGIN "
-_HINTS = [(-1, _PRIVATE_KEY), *((place, hint) for place, kind in enumerate(KINDS) for hint in kind.hints)]
-_FINDER = BytesAhoCorasick([hint.lower().encode() for _, hint in _HINTS], implementation=Implementation.DFA)
+OWN, PRIVATE_KEY = -2, -1
+ALL = range(OWN, len(KINDS))
+"""Every kind by its place in `KINDS`, and the two that `bot.safety` finds: this process's own secrets, private keys."""
+
+
+class _Hints:
+    """All hints, and the machine that looks for all of them at once."""
+
+    def __init__(self, own: Iterable[str] = ()) -> None:
+        self.rows = [
+            (PRIVATE_KEY, "-----BEGIN "),
+            *((place, hint) for place, kind in enumerate(KINDS) for hint in kind.hints),
+            *((OWN, core) for core in own),
+        ]
+        patterns = [hint.lower().encode() for _, hint in self.rows]
+        self.finder = BytesAhoCorasick(patterns, implementation=Implementation.DFA)
+
+
+_hints = _Hints()
+
+
+def look_for_own(cores: Collection[str]) -> None:
+    """From now on a text with one of these in it is suspected to hold one of this process's own secrets.
+
+    `cores`: ASCII, one of them in every way a secret may be written; "" suspects every text.
+    """
+    global _hints, _every
+    _every = frozenset({OWN}) if "" in cores else _NONE
+    _hints = _Hints(core for core in cores if core)
+
 
 _NONE: frozenset[int] = frozenset()
+_every = _NONE  # what every text is suspected of
 
 UNCASED = "ſıİ"
 """What `re` takes for an s or an i where case does not count, and `str.lower` does not make one (so not the Kelvin
@@ -185,13 +211,13 @@ def possible(text: str) -> frozenset[int] | range:
     if not text.isascii() and any(character in text for character in UNCASED):
         return ALL
     try:
-        found = _FINDER.find_matches_as_indexes(text.lower().encode(), overlapping=True)
+        found = _hints.finder.find_matches_as_indexes(text.lower().encode(), overlapping=True)
     except UnicodeEncodeError:  # a lone surrogate
         return ALL
     if not found:
-        return _NONE
-    hints = {_HINTS[number] for number, _, _ in found}
-    return frozenset(place for place, hint in hints if _holds(text, hint, KINDS[place].needs if place >= 0 else ""))
+        return _every
+    hints = {_hints.rows[number] for number, _, _ in found}
+    return _every.union(place for place, hint in hints if _holds(text, hint, KINDS[place].needs if place >= 0 else ""))
 
 
 def _holds(text: str, hint: str, needs: str) -> bool:
