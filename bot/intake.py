@@ -75,13 +75,13 @@ async def notice(
     `StoreUnavailable`: nothing was recorded.
     """
     record = _record(delivery, event, malformed)
-    event_id, state = str(record["id"]), record["state"]
-    details = {
-        "source": record["source"], "kind": record["kind"], "delivery_id": record["delivery_id"],
-        "body_sha256": record["body_sha256"],
-    }  # fmt: skip
-    if record["delivery_id"] is None or record["body_sha256"] is None:
-        details = {name: value for name, value in details.items() if value is not None}
+    event_id: str = record["id"]
+    state = record["state"]
+    details = {"source": delivery.source, "kind": event.kind}
+    if record["delivery_id"] is not None:
+        details["delivery_id"] = record["delivery_id"]
+    if delivery.body_sha256 is not None:
+        details["body_sha256"] = delivery.body_sha256
     audit = Audit(_actor(event), _ACTIONS[state], event_id, None, record["issue"], details)
     if state == "invalid":
         await ctx.store.commit(Put("webhook_events", record), audit=[audit])

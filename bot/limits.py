@@ -239,12 +239,18 @@ class Gate:
             if self.rates:
                 self._count(scope)
             headers = Headers(scope)
-            body = await self._body(headers, receive)
+            self._check_length(headers)
+            message = await receive()
+            body: bytes | None = None  # the sender went away, or took too long
+            if message["type"] != "http.disconnect":
+                body = message.get("body", b"")
+                if message.get("more_body") or len(body) > self.max_body:
+                    body = await self._rest(bytearray(body), receive)
         except _Refused as no:
             later = None if no.retry_after is None else {"Retry-After": str(no.retry_after)}
             await reply(no.status, {"status": "refused", "reason": no.reason}, later)
             return
-        if body is not None:  # else the sender went away, or took too long
+        if body is not None:
             await self.endpoint(headers, body, reply)
 
     def _count(self, scope: Scope) -> None:
@@ -252,17 +258,10 @@ class Gate:
         if wait:
             raise _Refused(429, "too many deliveries from this address", wait)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes | None:
+    def _check_length(self, headers: Headers) -> None:
         declared = headers.raw(b"content-length") or b"0"
         if not declared.isdigit() or len(declared) > 15 or int(declared) > self.max_body:
             raise self._too_large()
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body") and len(first) <= self.max_body:
-            return first
-        return await self._rest(bytearray(first), receive)
 
     def _too_large(self) -> _Refused:
         return _Refused(413, f"the body is larger than {self.max_body} bytes")
