@@ -18,7 +18,6 @@ import contextlib
 import socket
 from asyncio import BaseTransport, TimerHandle
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import cast
 
 import uvicorn
@@ -49,6 +48,7 @@ class Protocol(HttpToolsProtocol):
     _parting = False
 
     def connection_made(self, transport: BaseTransport) -> None:
+        self._extensions = {WHOLE: self._answer}
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the type that asyncio declares
         self._arm()
 
@@ -56,6 +56,7 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         if self._aborting:
             self._aborting.cancel()
+        self._extensions = {}  # which know this connection: nothing is to be left for the garbage collector
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -85,8 +86,26 @@ class Protocol(HttpToolsProtocol):
             )
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same, by another name
-        cycle.scope["extensions"] = {WHOLE: partial(_answer, cycle)}  # type: ignore[dict-item]  # ours
+        self._answering = cycle
+        cycle.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # ours
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
+    def _answer(self, status: int, lines: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """A whole answer in one write: the extension that `bot.limits.WHOLE` names. `lines`: headers but the length."""
+        cycle = self._answering  # requests of one connection are served one after another
+        if cycle.response_started:
+            raise RuntimeError("this request was answered")
+        if cycle.disconnected:
+            return
+        if not cycle.keep_alive and _CLOSE not in lines:
+            lines = (*lines, _CLOSE)
+        head = b"".join([b"%b: %b\r\n" % line for line in (*cycle.default_headers, *lines)])
+        self.transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (STATUS_LINE[status], head, len(body), body))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if _CLOSE in lines:
+            self.transport.close()
+        cycle.on_response()
 
     def _arm(self) -> None:
         self._disarm()
@@ -123,23 +142,6 @@ class Protocol(HttpToolsProtocol):
         with contextlib.suppress(OSError, RuntimeError):  # the other side may be gone by now
             self.transport.write(last_word)
             self.transport.write_eof()
-
-
-def _answer(cycle: RequestResponseCycle, status: int, lines: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-    """A whole answer in one write: the extension that `bot.limits.WHOLE` names. `lines`: headers but the length."""
-    if cycle.response_started:
-        raise RuntimeError("this request was answered")
-    if cycle.disconnected:
-        return
-    if not cycle.keep_alive and _CLOSE not in lines:
-        lines = (*lines, _CLOSE)
-    head = b"".join([b"%b: %b\r\n" % line for line in (*cycle.default_headers, *lines)])
-    cycle.transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (STATUS_LINE[status], head, len(body), body))
-    cycle.response_started = cycle.response_complete = True
-    cycle.message_event.set()
-    if _CLOSE in lines:
-        cycle.transport.close()
-    cycle.on_response()
 
 
 class Draining:
