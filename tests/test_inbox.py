@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from bot.store import Audit, Conflict, Expect, Put, StoreUnavailable
 from bot.store.audit import verify
-from bot.store.inbox import MOST
 from bot.store.journal import NAME
 from bot.store.tiny import TinyStore
 from tests.sidecar_harness import NOW
@@ -101,62 +98,3 @@ async def test_threads_and_the_loop_see_each_others_commits(tmp_path: Path) -> N
     assert (await store.get("state", "n") or {})["value"] == 240
     assert verify(store.records("audit")).records == 240
     await store.close()
-
-
-async def test_who_blocks_the_loop_ends_first_what_it_owes(tmp_path: Path) -> None:
-    """A commit of this loop is on the disk, and the loop waits for the thread: neither waits for the other for ever."""
-    store = TinyStore.open(tmp_path)
-    asked = store.engine.submit_async([record(1)], (), ())
-    while store.engine._lent is None:  # noqa: ASYNC110 - there is nothing to wait for but the next turn
-        await asyncio.sleep(0)
-    store.commit_now(record(2))
-    assert store.engine.get("state", "1")
-    await asked
-    also = store.engine.submit_async([record(3)], (), ())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    store.close_now()
-    await asked
-    assert also.done() or await also is None
-    assert written(tmp_path) == ["1", "2", "3"]
-
-
-def test_a_loop_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
-    store = TinyStore.open(tmp_path)
-
-    async def left_alone() -> None:
-        store.engine.submit_async([record(1)], (), ())
-        while store.engine._lent is None:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0)
-
-    asyncio.run(left_alone())
-    store.commit_now(record(2))
-    assert store.engine.get("state", "1")
-    store.close_now()
-    assert written(tmp_path) == ["1", "2"]
-
-
-def test_several_loops_share_a_store(tmp_path: Path) -> None:
-    store = TinyStore.open(tmp_path)
-
-    async def some(first: int) -> None:
-        await asyncio.gather(*(store.commit(record(number)) for number in range(first, first + 50)))
-
-    threads = [threading.Thread(target=lambda first=first: asyncio.run(some(first))) for first in (0, 50, 100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    store.close_now()
-    assert sorted(map(int, written(tmp_path))) == list(range(150))
-
-
-async def test_many_at_once_are_decided_in_parts(tmp_path: Path) -> None:
-    """The loop is not held for longer than some dozens of commits take."""
-    store = TinyStore.open(tmp_path)
-    await asyncio.gather(*(store.commit(record(number)) for number in range(5 * MOST)))
-    await store.close()
-    lines = [json.loads(line) for line in (tmp_path / NAME).read_bytes().splitlines()]
-    groups = Counter(line["g"] for line in lines if "g" in line)
-    assert max(groups.values()) <= MOST
-    assert written(tmp_path) == [str(number) for number in range(5 * MOST)]

@@ -13,7 +13,6 @@ from typing import Any
 from bot.store import TABLES, Condition, Delete, Put, Record, Table, Unseen
 from bot.store.encoding import to_json
 from bot.store.entries import SHAPES, Entry
-from bot.store.journal import Spot
 from bot.store.reading import Reading
 from bot.store.sealing import Sealable
 
@@ -70,17 +69,12 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
     return found
 
 
-def answer(
-    group: Sequence[Commit], errors: Mapping[int, BaseException], here: asyncio.AbstractEventLoop | None = None
-) -> None:
-    """Tell every caller of a group how it went. An event loop is woken once for all that wait in it.
-
-    `here`: the loop on which this is called, if it is called on one.
-    """
+def answer(group: Sequence[Commit], errors: Mapping[int, BaseException]) -> None:
+    """Tell every caller of a group how it went. An event loop is woken once for all that wait in it."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[Future[None] | asyncio.Future[None], BaseException | None]]] = {}
     for position, commit in enumerate(group):
         told = commit.answer, errors.get(position) if errors else None
-        if commit.loop is None or commit.loop is here:
+        if commit.loop is None:
             _settle([told])
         elif commit.loop in loops:
             loops[commit.loop].append(told)
@@ -165,25 +159,6 @@ class Group:
         if puts or gone:
             self.bodies.append(b'"put":[%s]' % b",".join(puts) + (b',"del":' + to_json(gone) if gone else b""))
             self.written.append(commit)
-
-
-class Decided:
-    """A group on its way: what is written (`data`, whose lines will stand at `spots`), and who is told what.
-
-    `seq`, `head`, `at`: the audit trail's end before the group, and the time of its new records. `answers`: what the
-    callers get whose commits are not written, by their position. `error`: why none is.
-    """
-
-    def __init__(self, commits: list[Commit], seq: int, head: str, at: str) -> None:
-        self.commits = commits
-        self.seq = seq
-        self.head = head
-        self.at = at
-        self.group: Group | None = None
-        self.data = b""
-        self.spots: list[Spot] = []
-        self.answers: dict[int, BaseException] = {}
-        self.error: BaseException | None = None
 
 
 def _record(put: bytes) -> Record:

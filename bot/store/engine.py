@@ -8,14 +8,12 @@ and only then answers. When the write fails, the whole group is answered `StoreU
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -23,10 +21,10 @@ import orjson
 from bot.clock import Clock
 from bot.store import TABLES, Audit, Conflict, Put, StoreUnavailable, Table, Unseen
 from bot.store.archive.listing import PREFIX, Listed, listed
-from bot.store.commits import DELETED, Changed, Commit, Decided, Group, Ready, Task, answer, ready
+from bot.store.commits import DELETED, Changed, Commit, Group, Ready, Task, answer, ready
 from bot.store.compaction import Compaction, Transform, worth_it
 from bot.store.entries import NEVER, SEEN, seconds
-from bot.store.inbox import Inbox, Lent
+from bot.store.inbox import Inbox
 from bot.store.index import Index, moment
 from bot.store.journal import Journal, Line, Place, Spot
 from bot.store.loading import Loading
@@ -161,30 +159,21 @@ class Engine(Inbox, Reading):
     # On the writer's thread
 
     def _write_forever(self) -> None:
-        lent: Lent | None = None
         while True:
             group: list[Commit] = []
-            taken = 1
-            item = self._next(lent)
-            if isinstance(item, Lent):
-                lent = item
-                self._put_down(item)
-                continue
+            item = self._queue.get()
             while isinstance(item, Commit | list):
                 group += item if isinstance(item, list) else [item]
                 if len(group) >= MAX_GROUP or self._queue.empty():
                     break
                 item = self._queue.get()
-                taken += 1
             if group:
                 self._write(group)
             if isinstance(item, Task):
                 self._do(item)
             elif item is None:
                 return
-            if self._compaction_is_due():
-                self.begin_compaction()
-            self._done(taken)
+            self._compact_if_worth_it()
 
     @staticmethod
     def _do(task: Task) -> None:
@@ -193,61 +182,28 @@ class Engine(Inbox, Reading):
         except BaseException as error:  # handed to whoever waits for it
             task.future.set_exception(error)
 
-    def _put_down(self, lent: Lent) -> None:
-        """Write and sync what an event loop decided, and tell it."""
-        self._sync(lent.decided)
-        lent.synced.set()
-        with suppress(RuntimeError):  # the loop is closed: `_next` sees that
-            lent.loop.call_soon_threadsafe(self._give_back, lent, lent.loop)
-
     def _write(self, commits: list[Commit]) -> None:
         """One group: decide, write, sync, show, answer."""
-        decided = self._decide(commits)
-        self._sync(decided)
-        self._end(decided)
-
-    # On whoever has the pen
-
-    def _decide(self, commits: list[Commit]) -> Decided:
-        decided = Decided(commits, self.seq, self.head, self._now())
+        before = self.seq, self.head
+        at = self._now()
+        answers: dict[int, BaseException] = {}
         try:
-            decided.group = group = Group(self, commits)
+            group = Group(self, commits)
             for position, commit in enumerate(commits):
                 conflict = self._conflict(commit, group) if commit.expect else None
                 if conflict:
-                    decided.answers[position] = conflict
+                    answers[position] = conflict
                 else:
-                    group.take(commit, self._sealed(commit.audit, decided.at))
+                    group.take(commit, self._sealed(commit.audit, at))
             if group.bodies:
-                decided.data, decided.spots = self.journal.lines(group.bodies)
+                self._show(group, self.journal.append(group.bodies), before[0], at)
         except BaseException as error:  # every caller of the group gets it; the writer lives on
-            decided.error = error
-        return decided
-
-    def _sync(self, decided: Decided) -> None:
-        """Nothing but the kernel's work, and so without the interpreter's lock."""
-        try:
-            if decided.data and decided.error is None:
-                self.journal.put_down(decided.data, len(decided.spots))
-        except BaseException as error:  # as above
-            decided.error = error
-
-    def _end(self, decided: Decided, here: asyncio.AbstractEventLoop | None = None) -> None:
-        try:
-            if decided.error is not None:
-                raise decided.error
-            if decided.spots and decided.group is not None:
-                self._show(decided.group, decided.spots, decided.seq, decided.at)
-        except BaseException as error:  # as above
-            self.seq, self.head = decided.seq, decided.head
+            self.seq, self.head = before
             if not isinstance(error, StoreUnavailable):
                 log.exception("the store's writer failed")
                 error = StoreUnavailable(f"the store failed: {error}")
-            decided.answers = dict.fromkeys(range(len(decided.commits)), error)
-        answer(decided.commits, decided.answers, here)
-        if here is not None and self._compaction_is_due():
-            with suppress(StoreUnavailable):
-                self._enqueue(Task(self.begin_compaction, Future()))
+            answers = dict.fromkeys(range(len(commits)), error)
+        answer(commits, answers)
 
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -313,9 +269,9 @@ class Engine(Inbox, Reading):
             nth += 1
         return nth
 
-    def _compaction_is_due(self) -> bool:
-        due = not self.compacting and worth_it(self.journal, self.index)
-        return due and self.clock.monotonic() >= self._compact_not_before
+    def _compact_if_worth_it(self) -> None:
+        if worth_it(self.journal, self.index) and self.clock.monotonic() >= self._compact_not_before:
+            self.begin_compaction()
 
     def begin_compaction(self) -> None:
         """Start a compaction beside the running writer; `_take_over` ends it on the writer's thread."""

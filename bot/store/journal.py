@@ -232,12 +232,6 @@ class Journal:
 
     def append(self, bodies: Sequence[bytes], *, sync: bool = True) -> list[Spot]:
         """Write lines in one write and one sync; where they are. Raises `StoreUnavailable`: nothing was written."""
-        data, spots = self.lines(bodies, sync=sync)
-        self.put_down(data, len(spots), sync=sync)
-        return spots
-
-    def lines(self, bodies: Sequence[bytes], *, sync: bool = True) -> tuple[bytes, list[Spot]]:
-        """The next lines, as they will be in the file, and where; nothing is written."""
         first = self.count + 1
         spots: list[Spot] = []
         pieces: list[bytes] = []
@@ -249,12 +243,9 @@ class Journal:
             size = len(line) + _ENDING
             spots.append((offset, size))
             offset += size
-        return b"".join(pieces), spots
-
-    def put_down(self, data: bytes, count: int, *, sync: bool = True) -> None:
-        """Write what `lines` gave, so many lines. Raises as `append`."""
-        self.write(data, sync=sync)
-        self.count += count
+        self.write(b"".join(pieces), sync=sync)
+        self.count += len(bodies)
+        return spots
 
     def write(self, data: bytes, *, sync: bool = True) -> None:
         """Write whole lines at the end, or nothing: after an error the file is as it was before."""
