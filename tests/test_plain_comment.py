@@ -101,6 +101,20 @@ def test_everything_else_is_left_to_the_long_way(raw: bytes) -> None:
     assert short(raw) is None
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        b'"timestamp": 1795338600001', b'"\\u0074imestamp": 1795338600001',
+        b'"comment": ' + json.dumps({**QUESTION["comment"], "body": "Another?"}).encode(),
+        b'"issue": {"key": "ECD-9", "fields": {"summary": "Another"}}',
+    ],
+)  # fmt: skip
+def test_the_last_of_two_equal_names_counts(again: bytes) -> None:
+    raw = written(QUESTION)[:-1] + b", " + again + b"}"
+    assert short(raw) is not None
+    assert short(raw) == long(raw) != long(written(QUESTION))
+
+
 @pytest.mark.parametrize("before", range(0, 1000, 37))
 def test_a_number_of_too_many_digits_is_found_wherever_it_stands(before: int) -> None:
     raw = written(QUESTION)[:-1] + b', "x": ' + b" " * before + b"7" * 1001 + b"}"
