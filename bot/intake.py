@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -137,14 +136,13 @@ async def _count_duplicate(ctx: Context, found: Record, audit: Audit) -> bool:
 
 
 def new_event_id(at: datetime) -> str:
-    """`evt_` and 20 characters that sort by time: 10 of milliseconds, 10 of chance (40 bits; the store knows a second
-    one)."""
-    return f"{_prefix(int(at.timestamp() * 1000))}{random.getrandbits(40):010x}"
+    """`evt_` and 20 characters that sort by time: 10 of milliseconds, 10 of chance."""
+    return f"evt_{_base32(int(at.timestamp() * 1000))}{_base32(random.getrandbits(50))}"
 
 
-@lru_cache(maxsize=2)
-def _prefix(milliseconds: int) -> str:
-    return "evt_" + "".join([_PAIRS[milliseconds >> shift & 1023] for shift in range(40, -1, -10)])
+def _base32(number: int) -> str:
+    """The last 50 bits of a number, in 10 characters."""
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(40, -1, -10)])
 
 
 def _record(delivery: Delivery, event: Event | CommentArrived | Ignored, malformed: str | None) -> Record:
