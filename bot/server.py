@@ -85,10 +85,10 @@ class Protocol(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same, by another name
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # Starlette's ASGIApp for asgiref's
         self._answering = cycle
-        cycle.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # ours
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        cycle.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # uvicorn's type lists no extension of ours
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # as above: Starlette's ASGIApp for asgiref's
 
     def _answer(self, status: int, lines: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         """A whole answer in one write: the extension that `bot.limits.WHOLE` names. `lines`: headers but the length."""

@@ -32,9 +32,9 @@ _DIGITS = frozenset(b"0123456789")
 
 
 class _Account(Struct):
-    accountId: str  # noqa: N815 - Jira's names, here and below
-    displayName: str  # noqa: N815
-    accountType: str | None = None  # noqa: N815
+    accountId: str  # noqa: N815 - Jira's
+    displayName: str  # noqa: N815 - Jira's
+    accountType: str | None = None  # noqa: N815 - Jira's
     name: None = None
 
 
@@ -44,8 +44,8 @@ class _Comment(Struct):
     body: str
     created: str
     updated: str | None = None
-    updateAuthor: _Account | None = None  # noqa: N815
-    jsdPublic: bool | None = None  # noqa: N815
+    updateAuthor: _Account | None = None  # noqa: N815 - Jira's
+    jsdPublic: bool | None = None  # noqa: N815 - Jira's
     visibility: None = None
 
 
@@ -59,7 +59,7 @@ class _Issue(Struct):
 
 
 class _Delivery(Struct):
-    webhookEvent: Literal["comment_created", "comment_updated"]  # noqa: N815
+    webhookEvent: Literal["comment_created", "comment_updated"]  # noqa: N815 - Jira's
     timestamp: int
     issue: _Issue
     comment: _Comment
