@@ -23,7 +23,8 @@ from zoneinfo import ZoneInfo
 
 from bot.errors import RetryLater
 from bot.log import bound, get_logger
-from bot.settings import Settings, StandupTime
+from bot.settings import Settings
+from bot.standup_time import StandupTime
 from bot.store import Conflict, Expect, Put, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from bot import environment
 from bot.errors import UserError
+from bot.standup_time import StandupTime, parse_standup
 
 SERVICE_ACCOUNT_DOMAIN = "@serviceaccount.atlassian.com"
 WHERE: dict[str, str] = {
@@ -46,7 +47,6 @@ REQUIRED = (
     "ANTHROPIC_API_KEY", "ATLASSIAN_SERVICE_ACCOUNT_EMAIL", "ATLASSIAN_SERVICE_ACCOUNT_TOKEN", "JIRA_URL",
     "JIRA_WEBHOOK_SECRET", "SLACK_BOT_TOKEN", "SLACK_CHANNEL_APPROVALS", "PMAGENT_APPROVERS",
 )  # fmt: skip
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
@@ -69,38 +69,9 @@ class SettingsError(UserError):
         super().__init__("\n".join(f"{p.variable}: {p.what}" + (f" ({p.mend})" if p.mend else "") for p in problems))
 
 
-@dataclass(frozen=True)
-class StandupTime:
-    """When the standup is due: local hour and minute, on these weekdays (Monday is 0)."""
-
-    hour: int
-    minute: int
-    days: frozenset[int]
-
-
 def _fail(sentence: str) -> PydanticCustomError:
     # Our own error type: pydantic's repeats the offending value, which may be a secret.
     return PydanticCustomError("setting", "{sentence}", {"sentence": sentence})
-
-
-def parse_standup(text: str) -> StandupTime | None:
-    """`HH:MM`, then `daily`, a range (`mon-fri`) or a list (`mon,wed,fri`). Empty: None. Raises ValueError."""
-    if not text.strip():
-        return None
-    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)(?:\s+(\S+))?", text.strip().lower())
-    if not match:
-        raise ValueError("is not a time such as 09:30 mon-fri")
-    hour, minute, when = int(match[1]), int(match[2]), match[3] or "daily"
-    if when == "daily":
-        return StandupTime(hour, minute, frozenset(range(7)))
-    days: set[int] = set()
-    for part in when.split(","):
-        first, dash, last = part.partition("-")
-        if first not in DAYS or (dash and last not in DAYS):
-            raise ValueError(f"has no such day: {part} (use mon, tue, wed, thu, fri, sat, sun)")
-        start, end = DAYS.index(first), DAYS.index(last) if dash else DAYS.index(first)
-        days |= {day % 7 for day in range(start, end + 1 if end >= start else end + 8)}
-    return StandupTime(hour, minute, frozenset(days))
 
 
 class Settings(BaseSettings):

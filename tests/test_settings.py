@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.settings import REQUIRED, Problem, Settings, SettingsError, load, parse_standup, read_environment
+from bot.settings import REQUIRED, Problem, Settings, SettingsError, load, read_environment
+from bot.standup_time import parse_standup
 
 GOOD = {
     "ANTHROPIC_API_KEY": "secret-claude",
