@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import re
+from asyncio import Future, Task, create_task, get_running_loop
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,6 +74,65 @@ async def notice(
     counts as seen before, and none of it is kept). `ended`: it is accepted and left unanswered, in one write. Raises
     `StoreUnavailable`: nothing was recorded.
     """
+    noticed: Future[Noticed] = get_running_loop().create_future()
+
+    def then(found: Noticed | Exception) -> None:
+        if noticed.done():
+            return  # who waited was cancelled
+        if isinstance(found, Exception):
+            noticed.set_exception(found)
+        else:
+            noticed.set_result(found)
+
+    notice_soon(ctx, delivery, event, malformed, ended=ended, then=then)
+    return await noticed
+
+
+def notice_soon(
+    ctx: Context,
+    delivery: Delivery,
+    event: Event | CommentArrived | Ignored,
+    malformed: str | None = None,
+    *,
+    ended: Ended | None = None,
+    then: Callable[[Noticed | Exception], None],
+) -> None:
+    """The same for who has something else to do: `then` is told on the event loop. Raises nothing that it is told."""
+    arrival = _arrival(ctx, delivery, event, malformed, ended)
+
+    def stored(error: Exception | None) -> None:
+        if error is None:
+            then(_done(ctx, arrival))
+        elif isinstance(error, Conflict):
+            task = create_task(_seen_before(ctx, arrival, error, then))
+            _running.add(task)
+            task.add_done_callback(_running.discard)
+        else:
+            then(error)
+
+    try:
+        ctx.store.commit_soon(arrival.puts, stored, expect=arrival.unseen, audit=arrival.lines)
+    except StoreUnavailable as error:
+        then(error)
+
+
+class _Arrival(NamedTuple):
+    """A delivery made ready: what is recorded if it is `unseen`, and what is said of it then."""
+
+    noticed: Noticed
+    puts: Sequence[Put]
+    lines: Sequence[Audit]
+    unseen: tuple[Unseen, ...]
+    is_work: bool
+
+
+def _arrival(
+    ctx: Context,
+    delivery: Delivery,
+    event: Event | CommentArrived | Ignored,
+    malformed: str | None,
+    ended: Ended | None,
+) -> _Arrival:
     record = _record(delivery, event, malformed)
     event_id: str = record["id"]
     state = record["state"]
@@ -82,38 +142,55 @@ async def notice(
     if delivery.body_sha256 is not None:
         details["body_sha256"] = delivery.body_sha256
     audit = Audit(_actor(event), _ACTIONS[state], event_id, None, record["issue"], details)
+    puts, lines = (Put("webhook_events", record),), (audit,)
     if state == "invalid":
-        await ctx.store.commit(Put("webhook_events", record), audit=[audit])
-        return Noticed(event_id, "invalid", record["reason"])
-    puts, lines = [Put("webhook_events", record)], [audit]
+        return _Arrival(Noticed(event_id, "invalid", record["reason"]), puts, lines, (), False)
+    known = tuple(record["keys"]) if delivery.source == "reconcile" else (*record["keys"], *_versions(event))
+    unseen = (Unseen(known, delivery.received - REMEMBERED),)
     if ended is None and not isinstance(event, Ignored) and (silence := at_the_door(event, ctx.jira.account_id)):
         ended = Ended(silence)  # context needs no work, and so no second write
     if ended is not None:
         after, cycle, line = settled(record, ended.silence, started=delivery.received, ended=ctx.clock.now())
-        puts, lines = [Put("webhook_events", after), Put("agent_cycles", cycle), *ended.also(event_id)], [audit, line]
-    known = tuple(record["keys"]) if delivery.source == "reconcile" else (*record["keys"], *_versions(event))
-    first = await _once(ctx, Unseen(known, delivery.received - REMEMBERED), puts, lines)
-    if first is not None:
-        return Noticed(first, "duplicate")
+        more = Put("webhook_events", after), Put("agent_cycles", cycle), *ended.also(event_id)
+        return _Arrival(Noticed(event_id, "accepted"), more, (audit, line), unseen, False)
     if state == "ignored":
-        return Noticed(event_id, "ignored", record["reason"])
-    if ended is not None:
-        return Noticed(event_id, "accepted")
-    failpoint("intake.stored")
-    ctx.worker.wake_event(event_id)
-    return Noticed(event_id, "accepted")
+        return _Arrival(Noticed(event_id, "ignored", record["reason"]), puts, lines, unseen, False)
+    return _Arrival(Noticed(event_id, "accepted"), puts, lines, unseen, True)
 
 
-async def _once(ctx: Context, unseen: Unseen, puts: Sequence[Put], audit: Sequence[Audit]) -> str | None:
-    """Commit unless one of the keys is known. Returns the first event's id for a duplicate, else None."""
+def _done(ctx: Context, arrival: _Arrival) -> Noticed:
+    """It is stored."""
+    if arrival.is_work:
+        failpoint("intake.stored")
+        ctx.worker.wake_event(arrival.noticed.event_id)
+    return arrival.noticed
+
+
+_running: set[Task[None]] = set()  # an event loop holds its tasks weakly
+
+
+async def _seen_before(
+    ctx: Context, arrival: _Arrival, conflict: Conflict, then: Callable[[Noticed | Exception], None]
+) -> None:
+    try:
+        noticed = await _duplicate(ctx, arrival, conflict)
+    except Exception as error:
+        then(error)
+    else:
+        then(noticed)
+
+
+async def _duplicate(ctx: Context, arrival: _Arrival, conflict: Conflict) -> Noticed:
+    """Count it with the first one, unless that has gone since: then it is recorded after all."""
     for _ in range(8):
+        if conflict.found is not None and await _count_duplicate(ctx, conflict.found, arrival.lines[0]):
+            return Noticed(str(conflict.found["event_id"]), "duplicate")
         try:
-            await ctx.store.commit(*puts, expect=(unseen,), audit=audit)
-        except Conflict as conflict:
-            if conflict.found is not None and await _count_duplicate(ctx, conflict.found, audit[0]):
-                return str(conflict.found["event_id"])
+            await ctx.store.commit(*arrival.puts, expect=arrival.unseen, audit=arrival.lines)
+        except Conflict as another:
+            conflict = another
         else:
-            return None
+            return _done(ctx, arrival)
     raise StoreUnavailable("a delivery's keys kept changing while it was recorded")
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from asyncio import BaseTransport, TimerHandle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import uvicorn
@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from bot.errors import UserError
-from bot.limits import WHOLE, Reply
+from bot.limits import Answer, Take, answered
 
 SECONDS = 12.0
 """For a request to arrive whole. Slow senders are to be gone within 15."""
@@ -39,6 +39,11 @@ _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n" + _END
 _STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: " + RETRY_STOPPED.encode() + b"\r\n" + _END
 
 
+Begin = Callable[[Scope, Answer], Take | None]
+"""What an application may have beside ASGI, under the name `begin`: it is asked when a request's headers are here, and
+gives back what takes the body, or None for the ordinary way. So a small request costs no task of its own."""
+
+
 class Protocol(HttpToolsProtocol):
     """One connection, with a deadline for each request to arrive in."""
 
@@ -46,9 +51,9 @@ class Protocol(HttpToolsProtocol):
     _deadline: TimerHandle | None = None
     _aborting: TimerHandle | None = None
     _parting = False
+    _take: Take | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
-        self._extensions = {WHOLE: self._answer}
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the type that asyncio declares
         self._arm()
 
@@ -56,7 +61,7 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         if self._aborting:
             self._aborting.cancel()
-        self._extensions = {}  # which know this connection: nothing is to be left for the garbage collector
+        self._take = None  # which knows this connection: nothing is to be left for the garbage collector
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -78,7 +83,12 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._disarm()
         super().on_message_complete()
-        if self.cycle is not None and self.cycle.response_complete and not self.pipeline:
+        cycle, take, self._take = self.cycle, self._take, None
+        if cycle is None:
+            return
+        if take is not None and not cycle.response_complete and not cycle.disconnected:
+            self._give(cycle, take)
+        elif cycle.response_complete and not self.pipeline:
             # We answered before the body was in (413, 429): uvicorn's idle timer was stopped by the bytes since.
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -86,12 +96,28 @@ class Protocol(HttpToolsProtocol):
             )
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # Starlette's ASGIApp for asgiref's
-        self._answering = cycle
-        cycle.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # uvicorn's type lists no extension of ours
+        begin: Begin | None = getattr(app, "begin", None)
+        # What waited behind another request may be here whole, and its body is not to come any more.
+        if begin is not None and cycle.more_body and not cycle.waiting_for_100_continue:
+            self._answering = cycle
+            self._take = begin(cast(Scope, cycle.scope), self._answer)
+            if self._take is not None:
+                return
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # as above: Starlette's ASGIApp for asgiref's
 
+    def _give(self, cycle: RequestResponseCycle, take: Take) -> None:
+        """The body is here: give it to who takes it. What goes wrong there ends as in uvicorn's `run_asgi`."""
+        try:
+            take(bytes(cycle.body))
+        except Exception:
+            self.logger.exception("Exception in the application")
+            if cycle.response_started:
+                self.transport.close()
+            else:
+                self._answer(500, [(b"content-type", b"text/plain; charset=utf-8"), _CLOSE], b"Internal Server Error")
+
     def _answer(self, status: int, lines: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        """A whole answer in one write: the extension that `bot.limits.WHOLE` names. `lines`: headers but the length."""
+        """A whole answer in one write. `lines`: headers but the length."""
         cycle = self._answering  # requests of one connection are served one after another
         if cycle.response_started:
             raise RuntimeError("this request was answered")
@@ -160,7 +186,8 @@ class Draining:
                 pass  # who is answered before they have sent all may never read it
             if message["type"] != "http.disconnect":
                 content = {"status": "refused", "reason": "the program is stopping"}
-                await Reply(scope, send)(503, content, {"Retry-After": RETRY_STOPPED, "Connection": "close"})
+                headers = {"Retry-After": RETRY_STOPPED, "Connection": "close"}
+                await answered(send, lambda reply: reply(503, content, headers))
             return
 
         async def last(message: Message) -> None:

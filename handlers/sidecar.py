@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from bot import __version__
+from bot.limits import Answer, Gate, Take
 from handlers import document, status
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Sidecar(FastAPI):
     without a word about it, and the traceback into the log.
     """
 
-    doors: Mapping[str, ASGIApp] = MappingProxyType({})
+    doors: Mapping[str, Gate] = MappingProxyType({})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         door = self.doors.get(scope.get("path", ""))
@@ -40,6 +41,11 @@ class Sidecar(FastAPI):
             await door(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def begin(self, scope: Scope, answer: Answer) -> Take | None:
+        """See `bot.server.Begin`."""
+        door = self.doors.get(scope["path"])
+        return door.begin(scope, answer) if door is not None and scope["method"] == "POST" else None
 
 
 def create_sidecar(ctx: Context | None = None) -> Sidecar:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from bot.events import CommentArrived, Event, Ignored, Malformed
-from bot.intake import Delivery, Noticed, Source, notice
+from bot.intake import Delivery, Noticed, Source, notice_soon
 from bot.issue_keys import find_keys
 from bot.limits import Gate, Headers, Proxies, Rates, Reply, Waiting
 from bot.log import get_logger
@@ -93,25 +93,38 @@ class Door:
         self.secrets = tuple(secret.get_secret_value() for secret in secrets)
         self._complained = float("-inf")
 
-    async def __call__(self, headers: Headers, body: bytes, reply: Reply) -> None:
+    def __call__(self, headers: Headers, body: bytes, reply: Reply) -> None:
+        try:
+            coming = self._take(headers, body)
+        except Refused as no:
+            reply(no.status, {"status": "refused", "reason": no.reason})
+            return
         pressure = self.ctx.pressure
+
+        def then(found: Noticed | Exception) -> None:
+            pressure.leave()
+            self._tell(reply, found)
+
         pressure.enter()
         try:
-            # Nothing of the payload lives on while the store writes.
-            noticed = await notice(self.ctx, *self._take(headers, body))
-        except Refused as no:
-            await reply(no.status, {"status": "refused", "reason": no.reason})
-        except StoreUnavailable as error:
-            log.error("webhook.not_stored", source=self.source, error=str(error))
-            content = {"status": "refused", "reason": "the event cannot be stored at the moment"}
-            await reply(503, content, {"Retry-After": RETRY_STORE})
-        else:
-            if noticed.status == "accepted":
-                await reply(202, b'{"status": "accepted", "event_id": "%b"}' % noticed.event_id.encode())
-            else:
-                await reply(422 if noticed.status == "invalid" else 200, answer(noticed))
-        finally:
+            notice_soon(self.ctx, *coming, then=then)
+        except Exception:
             pressure.leave()
+            raise
+
+    def _tell(self, reply: Reply, found: Noticed | Exception) -> None:
+        if isinstance(found, Exception):
+            reason = "the event cannot be stored at the moment"
+            if not isinstance(found, StoreUnavailable):
+                log.error("webhook.failed", source=self.source, exc_info=found)
+                reply(500, {"status": "refused", "reason": "an error of the program, which its log describes"})
+                return
+            log.error("webhook.not_stored", source=self.source, error=str(found))
+            reply(503, {"status": "refused", "reason": reason}, {"Retry-After": RETRY_STORE})
+        elif found.status == "accepted":
+            reply(202, b'{"status": "accepted", "event_id": "%b"}' % found.event_id.encode())
+        else:
+            reply(422 if found.status == "invalid" else 200, answer(found))
 
     def _take(self, headers: Headers, body: bytes) -> tuple[Delivery, Event | CommentArrived | Ignored, str | None]:
         """The delivery, what is in it, and the field that was wrong. Raises `Refused`."""

@@ -29,7 +29,8 @@ async def test_commits_of_one_turn_are_one_group(tmp_path: Path) -> None:
 
 async def test_what_was_asked_before_the_end_is_written_or_refused(tmp_path: Path) -> None:
     store = TinyStore.open(tmp_path)
-    asked = store.engine.submit_async([record(1)], (), ())
+    asked = asyncio.ensure_future(store.commit(record(1)))
+    await asyncio.sleep(0)
     store.engine.close()
     with pytest.raises(StoreUnavailable):
         await asked

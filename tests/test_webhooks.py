@@ -13,6 +13,7 @@ import pytest
 
 from bot.events import EVENT, IssueCommented
 from bot.limits import MAX_BODY
+from bot.store import Told
 from tests.sidecar_harness import (
     BITBUCKET_SECRET,
     NOW,
@@ -376,19 +377,23 @@ class TestRefused:
         assert (await sidecar.get("/health")).status == 200
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 async def test_an_error_that_nobody_expected_says_nothing_outside_and_all_in_the_log(
-    sidecar: Sidecar, caplog: pytest.LogCaptureFixture
+    sidecar: Sidecar, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], at_once: bool
 ) -> None:
     class Broken:
-        async def commit(self, *_: Any, **__: Any) -> None:
-            raise RuntimeError("a sentence of the inside")
+        def commit_soon(self, _: Any, then: Told, **__: Any) -> None:
+            error = RuntimeError("a sentence of the inside")
+            if at_once:
+                raise error
+            asyncio.get_running_loop().call_soon(then, error)
 
     store, sidecar.ctx.store = sidecar.ctx.store, cast(Any, Broken())
     answer = await sidecar.jira(payload(QUESTION))
     sidecar.ctx.store = store
     assert answer.status == 500
-    assert answer.json == b"Internal Server Error"
-    assert "a sentence of the inside" in caplog.text
+    assert "inside" not in str(answer.json)
+    assert "a sentence of the inside" in caplog.text + capsys.readouterr().out
     assert sidecar.ctx.pressure.in_flight == 0
     assert (await sidecar.jira(payload(QUESTION))).status == 202, "and the door goes on"
 

@@ -11,7 +11,7 @@ once, such as a run of the schedule), `state` (mode, pause, spend, and the like)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -92,6 +92,10 @@ class Audit(NamedTuple):
     details: Mapping[str, Any] = MappingProxyType({})
 
 
+Told = Callable[[Exception | None], None]
+"""What is called when a commit has come to its end: with None, or with what it ended in."""
+
+
 @dataclass(frozen=True)
 class Totals:
     """Counts over everything there ever was, archived records included, at a cost that does not grow with it.
@@ -137,6 +141,20 @@ class Store(Protocol):
         self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
     ) -> None:
         """Raises `Conflict` (nothing written) or `StoreUnavailable` (nothing written)."""
+        ...
+
+    def commit_soon(
+        self,
+        changes: Sequence[Put | Delete],
+        then: Told,
+        *,
+        expect: Sequence[Condition] = (),
+        audit: Sequence[Audit] = (),
+    ) -> None:
+        """As `commit`, for who has something else to do: `then` is called in the end, on the event loop that runs.
+
+        Raises `StoreUnavailable` when closed; then `then` is not called.
+        """
         ...
 
     async def get(self, table: Table, record_id: str) -> Record | None:

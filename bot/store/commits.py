@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bot.store import TABLES, Condition, Delete, Put, Record, Table, Unseen
+from bot.store import TABLES, Condition, Delete, Put, Record, Table, Told, Unseen
 from bot.store.encoding import to_json
 from bot.store.entries import SHAPES, Entry
 from bot.store.reading import Reading
 from bot.store.sealing import Sealable
+
+log = logging.getLogger("pmagent.store")
 
 Changed = tuple[Table, str]
 """A record that a commit writes: its table and id."""
@@ -29,7 +32,7 @@ _PUT = {table: b'["%s",%%s]' % table.encode() for table in TABLES if table != "a
 
 @dataclass(slots=True)
 class Commit:
-    """One caller's commit on its way through the writer. `answer`: the caller's future, of `loop` or of a thread.
+    """One caller's commit on its way through the writer. `told` is called in the end, on `loop` or the writer's thread.
 
     `archive`: the record of the archive that it lists, if it moves records to one.
     """
@@ -37,7 +40,7 @@ class Commit:
     changes: dict[Changed, Ready]
     expect: Sequence[Condition]
     audit: Sequence[Sealable]
-    answer: Future[None] | asyncio.Future[None]
+    told: Told
     loop: asyncio.AbstractEventLoop | None = None
     archive: Mapping[str, Any] | None = None
 
@@ -69,30 +72,36 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
     return found
 
 
-def answer(group: Sequence[Commit], errors: Mapping[int, BaseException]) -> None:
+def answer(group: Sequence[Commit], errors: Mapping[int, Exception]) -> None:
     """Tell every caller of a group how it went. An event loop is woken once for all that wait in it."""
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[Future[None] | asyncio.Future[None], BaseException | None]]] = {}
+    loops: dict[asyncio.AbstractEventLoop | None, list[tuple[Told, Exception | None]]] = {}
     for position, commit in enumerate(group):
-        told = commit.answer, errors.get(position) if errors else None
-        if commit.loop is None:
-            _settle([told])
-        elif commit.loop in loops:
-            loops[commit.loop].append(told)
-        else:
-            loops[commit.loop] = [told]
+        loops.setdefault(commit.loop, []).append((commit.told, errors.get(position) if errors else None))
     for loop, answers in loops.items():
-        with suppress(RuntimeError):  # the loop was closed, and its callers with it
-            loop.call_soon_threadsafe(_settle, answers)
-
-
-def _settle(answers: Sequence[tuple[Future[None] | asyncio.Future[None], BaseException | None]]) -> None:
-    for future, error in answers:
-        if future.done():
-            continue  # the caller was cancelled
-        if error is None:
-            future.set_result(None)
+        if loop is None:
+            tell(answers)
         else:
-            future.set_exception(error)
+            with suppress(RuntimeError):  # the loop was closed, and its callers with it
+                loop.call_soon_threadsafe(tell, answers)
+
+
+def tell(answers: Sequence[tuple[Told, Exception | None]]) -> None:
+    """Tell these callers."""
+    for told, error in answers:
+        try:
+            told(error)
+        except Exception:  # the fault of one caller is not the others'
+            log.exception("who was told of a commit's end failed")
+
+
+def settle(future: Future[None] | asyncio.Future[None], error: Exception | None) -> None:
+    """What tells a future."""
+    if future.done():
+        return  # who waited was cancelled
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 class Group:

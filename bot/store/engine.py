@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -21,7 +22,7 @@ import orjson
 from bot.clock import Clock
 from bot.store import TABLES, Audit, Conflict, Put, StoreUnavailable, Table, Unseen
 from bot.store.archive.listing import PREFIX, Listed, listed
-from bot.store.commits import DELETED, Changed, Commit, Group, Ready, Task, answer, ready
+from bot.store.commits import DELETED, Changed, Commit, Group, Ready, Task, answer, ready, settle
 from bot.store.compaction import Compaction, Transform, worth_it
 from bot.store.entries import NEVER, SEEN, seconds
 from bot.store.inbox import Inbox
@@ -144,7 +145,9 @@ class Engine(Inbox, Reading):
                     return False
             done: Future[None] = Future()
             gone = {(table, record_id): DELETED for table, record_id, _ in places}
-            commit = Commit({**ready([put] if put else ()), **gone}, (), [Sealable(entry) for entry in audit], done)
+            commit = Commit(
+                {**ready([put] if put else ()), **gone}, (), [Sealable(entry) for entry in audit], partial(settle, done)
+            )
             commit.archive = put.record if put else None
             self._write([commit])
             done.result()
@@ -186,7 +189,7 @@ class Engine(Inbox, Reading):
         """One group: decide, write, sync, show, answer."""
         before = self.seq, self.head
         at = self._now()
-        answers: dict[int, BaseException] = {}
+        answers: dict[int, Exception] = {}
         try:
             group = Group(self, commits)
             for position, commit in enumerate(commits):

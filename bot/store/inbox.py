@@ -8,10 +8,11 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
-from bot.store import Audit, Condition, Delete, Expect, Put, StoreUnavailable
-from bot.store.commits import Commit, Task, ready
+from bot.store import Audit, Condition, Delete, Expect, Put, StoreUnavailable, Told
+from bot.store.commits import Commit, Task, ready, settle, tell
 from bot.store.encoding import to_json
 from bot.store.sealing import Sealable
 
@@ -34,44 +35,41 @@ class Inbox:
     def _write_forever(self) -> None:
         raise NotImplementedError
 
-    def submit(
-        self,
-        changes: Sequence[Put | Delete],
-        expect: Sequence[Condition],
-        audit: Sequence[Audit],
-        answer: Future[None] | asyncio.Future[None],
-        loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        """Queue a commit. Raises `StoreUnavailable` when closed, ValueError or TypeError for what is no record."""
-        self._enqueue(self._made(changes, expect, audit, answer, loop))
-
     @staticmethod
     def _made(
         changes: Sequence[Put | Delete],
         expect: Sequence[Condition],
         audit: Sequence[Audit],
-        answer: Future[None] | asyncio.Future[None],
+        told: Told,
         loop: asyncio.AbstractEventLoop | None,
     ) -> Commit:
         wanted = [
             Expect(e.table, e.id, json.loads(to_json(dict(e.fields)))) if isinstance(e, Expect) and e.fields else e
             for e in expect
         ]
-        return Commit(ready(changes), wanted, [*map(Sealable, audit)], answer, loop)
+        return Commit(ready(changes), wanted, [*map(Sealable, audit)], told, loop)
+
+    def submit(
+        self, changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit], told: Told
+    ) -> None:
+        """Queue a commit; `told` is called on the writer's thread.
+
+        Raises `StoreUnavailable` when closed, ValueError or TypeError for what is no record.
+        """
+        self._enqueue(self._made(changes, expect, audit, told, None))
 
     def commit(self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()) -> None:
-        """The same, waiting for the answer: for commands and TinyDB's own write methods."""
-        future: Future[None] = Future()
-        self.submit(changes, expect, audit, future)
-        future.result()
+        """The same, waiting for the end: for commands and TinyDB's own write methods. Raises what it ends in."""
+        done: Future[None] = Future()
+        self.submit(changes, expect, audit, partial(settle, done))
+        done.result()
 
-    def submit_async(
-        self, changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit]
-    ) -> asyncio.Future[None]:
-        """The same, for the event loop that runs."""
+    def commit_soon(
+        self, changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit], then: Told
+    ) -> None:
+        """The same for the event loop that runs: there `then` is called in the end."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        commit = self._made(changes, expect, audit, future, loop)
+        commit = self._made(changes, expect, audit, then, loop)
         self._refuse_if_closed()
         # What is asked in one turn of the loop goes to the writer together: waking it for each commit alone costs more
         # than the commit, and makes groups of one.
@@ -81,16 +79,13 @@ class Inbox:
             if not self._turn:
                 loop.call_soon(self._hand_over)
             self._turn.append(commit)
-        return future
 
     def _hand_over(self) -> None:
         turn, self._turn = self._turn, []
         try:
             self._enqueue(turn)
         except StoreUnavailable as error:
-            for commit in turn:
-                if not commit.answer.done():
-                    commit.answer.set_exception(error)
+            tell([(commit.told, error) for commit in turn])
 
     def run(self, task: Callable[[], Any]) -> Any:
         """Run `task` on the writer's thread, between two groups, and give back what it returns."""

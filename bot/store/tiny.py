@@ -15,16 +15,18 @@ import asyncio
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
-from bot.store import INDEXED, TABLES, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Totals
+from bot.store import INDEXED, TABLES, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Told, Totals
 from bot.store.archive.format import ArchiveMissing
 from bot.store.archive.listing import refuse_orphans
 from bot.store.archive.reading import records as everywhere
+from bot.store.commits import settle
 from bot.store.compaction import remove_leftovers
 from bot.store.engine import Engine
 from bot.store.journal import NAME, Damaged, Journal, sync_folder
@@ -111,7 +113,19 @@ class TinyStore:
         self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
     ) -> None:
         """Raises `Conflict` or `StoreUnavailable` (nothing written); ValueError, TypeError for what is no record."""
-        await self.engine.submit_async(changes, expect, audit)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.engine.commit_soon(changes, expect, audit, partial(settle, done))
+        await done
+
+    def commit_soon(
+        self,
+        changes: Sequence[Put | Delete],
+        then: Told,
+        *,
+        expect: Sequence[Condition] = (),
+        audit: Sequence[Audit] = (),
+    ) -> None:
+        self.engine.commit_soon(changes, expect, audit, then)
 
     async def get(self, table: Table, record_id: str) -> Record | None:
         return self.engine.get(table, record_id)

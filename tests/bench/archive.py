@@ -18,11 +18,13 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bot.reports.metrics import counters, figures
 from bot.store import Audit, Put
+from bot.store.commits import settle
 from bot.store.tiny import TinyStore
 from tests.bench.report import Row, table
 from tests.old_records import NOW, Clock, cycle, story
@@ -48,7 +50,9 @@ def fill(folder: Path, events: int) -> None:
         ended = {**cycle(str(number), at, "silence", None), "reasoning": text[:200]}
         audit = [Audit("jira:712020:ana", "event.accepted", event_id), Audit("system", "cycle.silence", event_id)]
         waiting.append(Future())
-        store.engine.submit([Put("webhook_events", event), Put("agent_cycles", ended)], (), audit, waiting[-1])
+        store.engine.submit(
+            [Put("webhook_events", event), Put("agent_cycles", ended)], (), audit, partial(settle, waiting[-1])
+        )
         if len(waiting) == 500:
             for future in waiting:
                 future.result()
