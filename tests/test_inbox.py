@@ -1,39 +1,50 @@
-"""`bot.store.inbox`: what is asked in one turn of the event loop goes to the writer together."""
+"""`bot.store.inbox`: what is asked in one turn of the event loop is written together, by a thread or by the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
+import resource
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bot.store import Audit, Conflict, Expect, Put, StoreUnavailable
 from bot.store.audit import verify
+from bot.store.inbox import MANY
 from bot.store.journal import NAME
 from bot.store.tiny import TinyStore
 from tests.sidecar_harness import NOW
+
+
+@pytest.fixture(params=[0.0, math.inf], ids=["thread", "loop"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TinyStore]:
+    """An empty store whose floods are always written by a thread, or always by the loop."""
+    opened = TinyStore.open(tmp_path, quick=request.param)
+    yield opened
+    opened.close_now()
 
 
 def record(number: int) -> Put:
     return Put("state", {"id": str(number), "at": NOW.isoformat()})
 
 
-async def test_commits_of_one_turn_are_one_group(tmp_path: Path) -> None:
-    store = TinyStore.open(tmp_path)
+async def test_commits_of_one_turn_are_one_group(tmp_path: Path, store: TinyStore) -> None:
     await asyncio.gather(*(store.commit(record(number)) for number in range(20)))
     await store.close()
     lines = [json.loads(line) for line in (tmp_path / NAME).read_bytes().splitlines()]
     assert len({line["g"] for line in lines if "g" in line}) == 1
 
 
-async def test_what_was_asked_before_the_end_is_written_or_refused(tmp_path: Path) -> None:
-    store = TinyStore.open(tmp_path)
-    asked = asyncio.ensure_future(store.commit(record(1)))
+@pytest.mark.parametrize("many", [1, 20])
+async def test_what_was_asked_before_the_end_is_written_or_refused(tmp_path: Path, store: TinyStore, many: int) -> None:
+    asked = [asyncio.ensure_future(store.commit(record(number))) for number in range(many)]
     await asyncio.sleep(0)
     store.engine.close()
-    with pytest.raises(StoreUnavailable):
-        await asked
+    assert {type(error) for error in await asyncio.gather(*asked, return_exceptions=True)} == {StoreUnavailable}
     with pytest.raises(StoreUnavailable):
         await store.commit(record(2))
     await store.close()
@@ -48,12 +59,11 @@ def written(folder: Path) -> list[str]:
     return [put[1]["id"] for line in lines for put in line.get("put", ())]
 
 
-async def test_commits_keep_their_order_whoever_writes_them(tmp_path: Path) -> None:
-    store = TinyStore.open(tmp_path)
+async def test_commits_keep_their_order_whoever_writes_them(tmp_path: Path, store: TinyStore) -> None:
     running = [asyncio.ensure_future(store.commit(record(number))) for number in range(100)]
     for number in range(100, 300):
         running.append(asyncio.ensure_future(store.commit(record(number))))
-        if number % 7 == 0:
+        if number % 20 == 0:
             await asyncio.sleep(0)
         if number % 50 == 0:  # the writer's thread decides for a while
             await asyncio.to_thread(store.commit_now, Put("keys", {"id": f"k{number}", "at": NOW.isoformat()}))
@@ -62,9 +72,8 @@ async def test_commits_keep_their_order_whoever_writes_them(tmp_path: Path) -> N
     assert [name for name in written(tmp_path) if name.isdigit()] == [str(number) for number in range(300)]
 
 
-async def test_threads_and_the_loop_see_each_others_commits(tmp_path: Path) -> None:
+async def test_threads_and_the_loop_see_each_others_commits(store: TinyStore) -> None:
     """A counter that everybody raises by one, on condition that nobody else has: in the end nothing was lost."""
-    store = TinyStore.open(tmp_path)
     await store.commit(Put("state", {"id": "n", "at": NOW.isoformat(), "value": 0}))
 
     def raised(value: int) -> tuple[Put, Expect]:
@@ -72,7 +81,7 @@ async def test_threads_and_the_loop_see_each_others_commits(tmp_path: Path) -> N
         return put, Expect("state", "n", {"value": value})
 
     async def on_the_loop() -> None:
-        for _ in range(40):
+        for _ in range(20):
             done = False
             while not done:
                 value = (await store.get("state", "n") or {})["value"]
@@ -84,7 +93,7 @@ async def test_threads_and_the_loop_see_each_others_commits(tmp_path: Path) -> N
                     pass
 
     def in_a_thread() -> None:
-        for _ in range(40):
+        for _ in range(20):
             done = False
             while not done:
                 value = (store.engine.get("state", "n") or {})["value"]
@@ -95,7 +104,49 @@ async def test_threads_and_the_loop_see_each_others_commits(tmp_path: Path) -> N
                 except Conflict:
                     pass
 
-    await asyncio.gather(*(on_the_loop() for _ in range(3)), *(asyncio.to_thread(in_a_thread) for _ in range(3)))
-    assert (await store.get("state", "n") or {})["value"] == 240
-    assert verify(store.records("audit")).records == 240
+    await asyncio.gather(*(on_the_loop() for _ in range(10)), *(asyncio.to_thread(in_a_thread) for _ in range(3)))
+    assert (await store.get("state", "n") or {})["value"] == 260
+    assert verify(store.records("audit")).records == 260
+
+
+async def test_a_loop_writes_a_flood_itself_where_the_disk_is_quick(tmp_path: Path) -> None:
+    store = TinyStore.open(tmp_path, quick=math.inf)
+    asked = [asyncio.ensure_future(store.commit(record(number))) for number in range(MANY)]
+    for _ in range(5):  # turns, none of which waits for a thread
+        await asyncio.sleep(0)
+    assert all(one.done() for one in asked)
     await store.close()
+
+
+@pytest.mark.parametrize("many", [1, 20])
+async def test_a_flood_that_does_not_fit_is_refused_whole_and_the_next_one_is_stored(
+    store: TinyStore, many: int
+) -> None:
+    await store.commit(record(0), audit=[Audit("system", "first")])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (store.engine.journal.end + 10, before[1]))
+    try:
+        asked = [store.commit(record(number), audit=[Audit("system", "lost")]) for number in range(1, many + 1)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {type(error) for error in found} == {StoreUnavailable}
+    assert len(await store.find("state")) == 1
+    await asyncio.gather(*(store.commit(record(n), audit=[Audit("system", "again")]) for n in range(1, many + 1)))
+    assert len(await store.find("state")) == many + 1
+    assert verify(store.records("audit")).records == many + 1
+
+
+async def test_who_is_told_and_fails_harms_nobody_else(store: TinyStore, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[int] = []
+
+    def then(number: int, error: Exception | None) -> None:
+        told.append(number)
+        if number == 3:
+            raise RuntimeError("its own affair")
+
+    for number in range(12):
+        store.commit_soon([record(number)], partial(then, number))
+    await store.commit(record(12))
+    assert told == [*range(12)]
+    assert "its own affair" in caplog.text

@@ -40,7 +40,7 @@ class Commit:
     changes: dict[Changed, Ready]
     expect: Sequence[Condition]
     audit: Sequence[Sealable]
-    told: Told
+    told: Told = lambda _: None
     loop: asyncio.AbstractEventLoop | None = None
     archive: Mapping[str, Any] | None = None
 

@@ -14,7 +14,6 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 
 import orjson
@@ -22,7 +21,7 @@ import orjson
 from bot.clock import Clock
 from bot.store import TABLES, Audit, Conflict, Put, StoreUnavailable, Table, Unseen
 from bot.store.archive.listing import PREFIX, Listed, listed
-from bot.store.commits import DELETED, Changed, Commit, Group, Ready, Task, answer, ready, settle
+from bot.store.commits import DELETED, Changed, Commit, Group, Ready, Task, answer, ready
 from bot.store.compaction import Compaction, Transform, worth_it
 from bot.store.entries import NEVER, SEEN, seconds
 from bot.store.inbox import Inbox
@@ -37,6 +36,8 @@ __all__ = ["Engine", "Picked"]
 
 MAX_GROUP = 2000
 """Commits in one write, at most."""
+QUICK = 0.001
+"""Seconds of a sync, on average, up to which an event loop waits for it in a flood."""
 RETRY_COMPACTION = 300.0
 """Seconds after a compaction that failed."""
 _SHOWN_AT_ONCE = 100  # commits for which readers wait, at most
@@ -47,12 +48,19 @@ class Engine(Inbox, Reading):
     """An open journal with its index."""
 
     def __init__(
-        self, journal: Journal | None, *, clock: Clock, read_only: bool, only: Collection[Table] = TABLES
+        self,
+        journal: Journal | None,
+        *,
+        clock: Clock,
+        read_only: bool,
+        only: Collection[Table] = TABLES,
+        quick: float = QUICK,
     ) -> None:
         """Raises `Damaged`. `journal` None: an empty store (only with `read_only`). `only`: see `Loading`."""
         Reading.__init__(self)
         Inbox.__init__(self, read_only=read_only)
         self.clock = clock
+        self._quick = quick
         self.compacting = False
         self._compact_not_before = 0.0
         self.kept_aside: Path | None = None
@@ -143,14 +151,11 @@ class Engine(Inbox, Reading):
             with self._lock:
                 if any(self.index.tables[table].spot(record_id) != place for table, record_id, place in places):
                     return False
-            done: Future[None] = Future()
             gone = {(table, record_id): DELETED for table, record_id, _ in places}
-            commit = Commit(
-                {**ready([put] if put else ()), **gone}, (), [Sealable(entry) for entry in audit], partial(settle, done)
-            )
+            commit = Commit({**ready([put] if put else ()), **gone}, (), [Sealable(entry) for entry in audit])
             commit.archive = put.record if put else None
-            self._write([commit])
-            done.result()
+            for error in self._write([commit]).values():
+                raise error
             return True
 
         return bool(self.run(out))
@@ -164,19 +169,26 @@ class Engine(Inbox, Reading):
     def _write_forever(self) -> None:
         while True:
             group: list[Commit] = []
+            taken = 1
             item = self._queue.get()
             while isinstance(item, Commit | list):
                 group += item if isinstance(item, list) else [item]
                 if len(group) >= MAX_GROUP or self._queue.empty():
                     break
                 item = self._queue.get()
-            if group:
-                self._write(group)
+                taken += 1
+            with self._pen:
+                errors = self._write(group) if group else {}
+            answer(group, errors)
             if isinstance(item, Task):
-                self._do(item)
+                with self._pen:
+                    self._do(item)
             elif item is None:
                 return
-            self._compact_if_worth_it()
+            with self._pen:
+                if self._is_fat():
+                    self.begin_compaction()
+            self._done(taken)
 
     @staticmethod
     def _do(task: Task) -> None:
@@ -185,17 +197,21 @@ class Engine(Inbox, Reading):
         except BaseException as error:  # handed to whoever waits for it
             task.future.set_exception(error)
 
-    def _write(self, commits: list[Commit]) -> None:
-        """One group: decide, write, sync, show, answer."""
+    # With the pen
+
+    def _is_quick(self) -> bool:
+        return self.journal.pace < self._quick
+
+    def _write(self, commits: list[Commit]) -> dict[int, Exception]:
         before = self.seq, self.head
         at = self._now()
-        answers: dict[int, Exception] = {}
+        errors: dict[int, Exception] = {}
         try:
             group = Group(self, commits)
             for position, commit in enumerate(commits):
                 conflict = self._conflict(commit, group) if commit.expect else None
                 if conflict:
-                    answers[position] = conflict
+                    errors[position] = conflict
                 else:
                     group.take(commit, self._sealed(commit.audit, at))
             if group.bodies:
@@ -205,8 +221,8 @@ class Engine(Inbox, Reading):
             if not isinstance(error, StoreUnavailable):
                 log.exception("the store's writer failed")
                 error = StoreUnavailable(f"the store failed: {error}")
-            answers = dict.fromkeys(range(len(commits)), error)
-        answer(commits, answers)
+            errors = dict.fromkeys(range(len(commits)), error)
+        return errors
 
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -272,14 +288,12 @@ class Engine(Inbox, Reading):
             nth += 1
         return nth
 
-    def _compact_if_worth_it(self) -> None:
-        if worth_it(self.journal, self.index) and self.clock.monotonic() >= self._compact_not_before:
-            self.begin_compaction()
+    def _is_fat(self) -> bool:
+        fat = not self.compacting and worth_it(self.journal, self.index)
+        return fat and self.clock.monotonic() >= self._compact_not_before
 
     def begin_compaction(self) -> None:
         """Start a compaction beside the running writer; `_take_over` ends it on the writer's thread."""
-        if self.compacting:
-            return
         self.compacting = True
         begun = self.journal, Compaction.plan(self.journal, self.index)
         threading.Thread(target=self._compact_aside, args=begun, name="store-compaction", daemon=True).start()

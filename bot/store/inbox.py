@@ -1,4 +1,9 @@
-"""The callers' side of the store: what is asked of the writer, made ready and queued, and how the answer comes back."""
+"""The callers' side of the store: what is asked of the writer, made ready and queued, and how the answer comes back.
+
+The writer is a thread, so that an event loop never waits for a disk. In a flood that costs more than it saves: the two
+take turns at the interpreter in the middle of each group, a third of a delivery's time, while the sync itself is short.
+So a loop that has many commits at once, and a disk that was quick lately, writes them itself when nobody else does.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +21,11 @@ from bot.store import Audit, Condition, Delete, Expect, Put, StoreUnavailable, T
 from bot.store.commits import Commit, Task, ready, settle, tell
 from bot.store.encoding import to_json
 from bot.store.sealing import Sealable
+
+MANY = 8
+"""Commits of one turn of an event loop from which on the loop may write them itself."""
+TOGETHER = 16
+"""Commits for which a turn no longer waits while more come in."""
 
 
 class Inbox:
@@ -25,6 +36,8 @@ class Inbox:
         self._queue: queue.SimpleQueue[Commit | list[Commit] | Task | None] = queue.SimpleQueue()
         self._turn: list[Commit] = []
         self._gate = threading.Lock()
+        self._waiting = 0  # in the queue, or taken from it and not yet done; under the gate
+        self._pen = threading.Lock()  # of whoever decides and writes: the writer's thread, or an event loop
         self._closed = False
         self._writer = threading.Thread(target=self._write_forever, name="store-writer", daemon=True)
 
@@ -33,6 +46,18 @@ class Inbox:
         return self._closed
 
     def _write_forever(self) -> None:
+        raise NotImplementedError
+
+    def _write(self, commits: list[Commit]) -> dict[int, Exception]:
+        """Decide, write, sync and show a group, with the pen; what those end in that are not written."""
+        raise NotImplementedError
+
+    def _is_fat(self) -> bool:
+        """Whether a compaction is worth it."""
+        raise NotImplementedError
+
+    def _is_quick(self) -> bool:
+        """Whether an event loop may wait for a sync."""
         raise NotImplementedError
 
     @staticmethod
@@ -77,15 +102,43 @@ class Inbox:
             self._enqueue(commit)
         else:
             if not self._turn:
-                loop.call_soon(self._hand_over)
+                loop.call_soon(self._hand_over, loop, 1)
             self._turn.append(commit)
 
-    def _hand_over(self) -> None:
-        turn, self._turn = self._turn, []
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
+        """The turn's commits are written. `before`: how many they were when this was asked for."""
+        turn = self._turn
+        if before < len(turn) < TOGETHER:  # more came in this turn of the loop, so the next one may bring more
+            loop.call_soon(self._hand_over, loop, len(turn))
+            return
+        self._turn = []
         try:
-            self._enqueue(turn)
+            if len(turn) < MANY or not self._may_write():
+                self._enqueue(turn)
+                return
         except StoreUnavailable as error:
             tell([(commit.told, error) for commit in turn])
+            return
+        try:
+            errors = self._write(turn)
+        finally:
+            self._pen.release()
+        if self._is_fat():
+            with suppress(StoreUnavailable):
+                self._enqueue([])  # a compaction is begun by the thread
+        tell([(commit.told, errors.get(position)) for position, commit in enumerate(turn)])
+
+    def _may_write(self) -> bool:
+        """Take the pen on an event loop, if a write is short now and nobody is before us. Raises `StoreUnavailable`."""
+        with self._gate:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            return not self._waiting and self._is_quick() and self._pen.acquire(blocking=False)
+
+    def _done(self, items: int) -> None:
+        """So many items of the queue are done."""
+        with self._gate:
+            self._waiting -= items
 
     def run(self, task: Callable[[], Any]) -> Any:
         """Run `task` on the writer's thread, between two groups, and give back what it returns."""
@@ -104,6 +157,7 @@ class Inbox:
         with self._gate:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
+            self._waiting += 1
             self._queue.put(item)
 
     def close(self) -> None:
@@ -114,3 +168,5 @@ class Inbox:
             self._closed = True
         if self._writer.is_alive():
             self._writer.join()
+        with self._pen:  # a loop may be at its last group
+            pass

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -36,6 +37,8 @@ VERSION = 1
 _TAIL = 256 * 1024
 _SUM = b',"sum":"%08x"}\n'
 _ENDING = len(_SUM % 0)
+SLOW = 0.01
+_PACES = 8  # syncs after which the average has mostly forgotten
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 log = logging.getLogger("pmagent.store")
 
@@ -125,7 +128,7 @@ class Journal:
     """An open journal file. One thread appends; any thread reads through `handle`.
 
     `end`: bytes that are whole and durable. `count`: the number of the last line. `name_pending`: the file was
-    renamed and the folder not yet synced.
+    renamed and the folder not yet synced. `pace`: seconds of a sync, a moving average that begins with `SLOW`.
     """
 
     def __init__(self, path: Path, handle: Handle, *, end: int = 0, count: int = 0) -> None:
@@ -134,6 +137,7 @@ class Journal:
         self.end = end
         self.count = count
         self.name_pending = False
+        self.pace = SLOW
         self._dirty = False
 
     @classmethod
@@ -262,7 +266,9 @@ class Journal:
                 view, offset = view[done:], offset + done
             failpoint("store.before_sync")
             if sync:
+                begun = perf_counter()
                 _sync(fd)
+                self.pace += (perf_counter() - begun - self.pace) / _PACES
             failpoint("store.after_sync")
         except OSError as error:
             self._dirty = True

@@ -28,7 +28,7 @@ from bot.store.archive.listing import refuse_orphans
 from bot.store.archive.reading import records as everywhere
 from bot.store.commits import settle
 from bot.store.compaction import remove_leftovers
-from bot.store.engine import Engine
+from bot.store.engine import QUICK, Engine
 from bot.store.journal import NAME, Damaged, Journal, sync_folder
 from bot.store.lock import DataFolderLocked, FolderLock
 from bot.store.tables import Database, JournalStorage
@@ -63,8 +63,11 @@ class TinyStore:
         read_only: bool = False,
         clock: Clock | None = None,
         only: Collection[Table] = TABLES,
+        quick: float = QUICK,
     ) -> Self:
         """Open the store in `folder`; a new folder is made.
+
+        `quick`: seconds of a sync up to which an event loop waits for it in a flood, instead of a thread.
 
         `read_only`: no lock, nothing is changed, what was durable at this moment is seen; works while another process
         has the folder. `only` then are the tables that can be read; the others cost little time.
@@ -73,12 +76,12 @@ class TinyStore:
         """
         clock = clock or SystemClock()
         try:
-            return cls._open_reading(folder, clock, only) if read_only else cls._open_writing(folder, clock)
+            return cls._open_reading(folder, clock, only) if read_only else cls._open_writing(folder, clock, quick)
         except (OSError, StoreUnavailable) as error:
             raise UserError(f"Cannot open the store in {folder}: {error}.") from error
 
     @classmethod
-    def _open_writing(cls, folder: Path, clock: Clock) -> Self:
+    def _open_writing(cls, folder: Path, clock: Clock, quick: float) -> Self:
         lock = FolderLock(folder)
         try:
             remove_leftovers(folder)
@@ -88,7 +91,7 @@ class TinyStore:
                 _create(path)
             journal = Journal.open(path)
             path.chmod(0o600)
-            engine = Engine(journal, clock=clock, read_only=False)
+            engine = Engine(journal, clock=clock, read_only=False, quick=quick)
             return cls(folder, engine, lock, engine.kept_aside)
         except BaseException:
             lock.release()
