@@ -97,8 +97,7 @@ def _fresh_salt() -> str:
     try:
         return _spare.popleft()
     except IndexError:
-        more = os.urandom(_SPARE * SALT // 2).hex()
-        _spare.extend(more[at : at + SALT] for at in range(0, len(more), SALT))
+        _spare.extend(os.urandom(_SPARE * SALT // 2).hex(" ", SALT // 2).split())
         return os.urandom(SALT // 2).hex()
 
 
