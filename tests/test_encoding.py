@@ -40,6 +40,23 @@ def test_what_is_no_json_is_refused(bad: Any, wrap: Any) -> None:
         to_json(wrap(bad))
 
 
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+        lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(TEXTS, inner, max_size=4),
+        max_leaves=12,
+    )
+)
+def test_no_number_is_falsified_wherever_it_stands(value: Any) -> None:
+    try:
+        wanted = json.loads(json.dumps(value, allow_nan=False))
+    except ValueError:
+        with pytest.raises(ValueError):
+            to_json(value)
+    else:
+        assert json.loads(to_json(value)) == wanted
+
+
 def test_what_the_quick_encoder_refuses_is_tried_by_the_exact_one() -> None:
     class Kind(enum.StrEnum):
         ONE = "one"
