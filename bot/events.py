@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
+from bot.clock import isoformat
 from bot.issues import Comment, Frozen, Person, PullRequest, Visibility
 from bot.markup import written_out
 
@@ -155,7 +156,7 @@ class CommentArrived(NamedTuple):
         author = self.author
         return {
             "kind": self.kind,
-            "issues": list(self.issues),
+            "issues": [*self.issues],
             "project": self.project,
             "summary": self.summary,
             "comment": {
@@ -170,7 +171,7 @@ class CommentArrived(NamedTuple):
                 "by_us": False,
             },
             "edited": self.edited,
-            "at": self.at.isoformat(),
+            "at": isoformat(self.at),
         }
 
     def read(self) -> IssueCommented:

@@ -18,6 +18,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from bot.clock import isoformat
 from bot.events import CommentArrived, DraftRequested, Event, Ignored, IssueCommented, IssueCreated, PullRequestChanged
 from bot.failpoints import failpoint
 from bot.issues import Person
@@ -239,7 +240,7 @@ def _record(delivery: Delivery, event: Event | CommentArrived | Ignored, malform
     return {
         "id": event_id,
         "event_id": event_id,
-        "at": delivery.received.isoformat(),
+        "at": isoformat(delivery.received),
         "source": delivery.source,
         "kind": event.kind,
         "delivery_id": delivery_id,
