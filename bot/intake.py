@@ -283,7 +283,7 @@ def _keys(delivery: Delivery, delivery_id: str | None, event: Event | CommentArr
 
 
 def _version_key(source: str, comment_id: str, updated: str, author: Person, words: str) -> str:
-    said = sha256(f"{author.account_id} {letters(words)}".encode("utf-8", "replace")).hexdigest()
+    said = sha256(author.account_id.encode("utf-8", "replace") + b" " + letters(words)).hexdigest()
     return f"{source}:comment:{comment_id}:{updated}:{said[:32]}"
 
 

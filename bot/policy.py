@@ -210,11 +210,12 @@ _LOWER = bytes(ord(chr(byte).lower()) if byte < 128 else byte for byte in range(
 _NO_WORDS = bytes(byte for byte in range(128) if not chr(byte).isalnum() and chr(byte) != "$")
 
 
-def letters(text: str) -> str:
-    """The words of a text without what stands between them: the same for two spellings of its marks and spaces."""
+def letters(text: str) -> bytes:
+    """The words of a text without what stands between them, to be hashed: the same for two spellings of its marks and
+    spaces. UTF-8, in which a lone surrogate is a question mark."""
     if text.isascii():  # a fiftieth of the time; the door asks this of every comment
-        return text.encode().translate(_LOWER, _NO_WORDS).decode()
-    return "".join(words(text))
+        return text.encode().translate(_LOWER, _NO_WORDS)
+    return "".join(words(text)).encode("utf-8", "replace")
 
 
 QUESTION_MARKS = frozenset("?？﹖؟՞፧⁇⁈⁉‽⸮¿\u037e꘏⳺⳻᥅\U00011143❓❔")

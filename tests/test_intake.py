@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.intake import _base32, new_event_id
+from bot.intake import _base32, _version_key, new_event_id
+from bot.issues import Person
+from bot.policy import words
 
 DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+ANY_TEXT = st.text(st.characters(codec=None), max_size=40)  # lone surrogates, too
 
 
 @given(st.integers(0, 2**60))
@@ -30,3 +34,10 @@ def test_an_ids_second_half_is_all_chance() -> None:
     assert len(set(halves)) == len(halves)
     for place in range(10):
         assert {half[place] for half in halves} == set(DIGITS)
+
+
+@given(ANY_TEXT, ANY_TEXT | st.text(st.characters(max_codepoint=127)))
+def test_a_comments_key_is_the_hash_of_its_author_and_words(author: str, text: str) -> None:
+    said = sha256(f"{author} {''.join(words(text))}".encode("utf-8", "replace")).hexdigest()
+    person = Person.model_construct(account_id=author, name="Ana")
+    assert _version_key("jira", "7", "now", person, text) == f"jira:comment:7:now:{said[:32]}"
