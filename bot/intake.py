@@ -303,10 +303,10 @@ def plain_id(value: str | None) -> str | None:
 
 
 def _actor(event: Event | CommentArrived | Ignored) -> str:
-    if isinstance(event, DraftRequested):
-        return event.by
     if isinstance(event, CommentArrived):
         return f"jira:{event.author.account_id}"
+    if isinstance(event, DraftRequested):
+        return event.by
     if isinstance(event, IssueCommented):
         return f"jira:{event.comment.author.account_id}"
     person = getattr(event, "reporter", None) or getattr(event, "by", None)
