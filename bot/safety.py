@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from bot.secret_kinds import KINDS, OWN, PRIVATE_KEY, REDACTED, Kind, look_for_own, possible
+from bot.secret_kinds import KINDS, OWN, PRIVATE_KEY, REDACTED, Kind, hinted, look_for_own, possible
 
 # --- characters -------------------------------------------------------------------------------------------------------
 
@@ -27,6 +27,7 @@ _INVISIBLE = re.compile(
 )
 
 _SEEN = bytes([*b"\t\n", *range(0x20, 0x7F)])  # all of ASCII that stays
+_LOWER = bytes(byte if byte in _SEEN else 0 for byte in range(256)).lower()
 
 _EMOJI = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
@@ -61,11 +62,14 @@ def clean(text: str) -> str:
     """
     if text.isascii():
         # What nearly every text is: nothing but what can be seen and the ends of lines.
-        if "\r" in text:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = _without_returns(text)
         if not text.encode().translate(None, _SEEN):
             return text
     return _INVISIBLE.sub(_meant, _NEWLINES.sub("\n", text))
+
+
+def _without_returns(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
@@ -163,6 +167,12 @@ def tidy_part(text: str) -> str:
 
 def unsuspected(text: str) -> str | None:
     """`tidy(text)` where not even a hint of a secret is in it; else None."""
+    if text.isascii():
+        text = _without_returns(text)
+        raw = text.encode()
+        lower = raw.translate(_LOWER)  # one pass for two questions: what cannot be seen becomes zero
+        if 0 not in lower and not hinted(raw, lower):
+            return text
     text = clean(text)
     return None if possible(text) else text
 

@@ -1,9 +1,9 @@
 """What secrets look like: one row per kind, with the hints without which a text cannot hold it. Pure, used by
 `bot.safety` alone.
 
-All patterns together cost about a millisecond on a comment of 2 kB; looking for all hints at once (Aho-Corasick,
-`ahocorasick_rs`) costs three microseconds and excuses ordinary texts from the rest. `test_safety` holds the two ways
-against each other.
+All patterns together cost about a millisecond on a comment of 2 kB. Whether there is any hint at all (`bot.any_of`)
+costs one microsecond and excuses ordinary texts from the rest; which ones there are (Aho-Corasick, `ahocorasick_rs`)
+costs three more. `test_safety` holds the ways against each other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
+
+from bot.any_of import any_of
 
 REDACTED = "[redacted secret]"
 
@@ -173,7 +175,7 @@ ALL = range(OWN, len(KINDS))
 
 
 class _Hints:
-    """All hints, and the machine that looks for all of them at once."""
+    """All hints, the machine that finds all of them at once, and two quick looks for whether there are any."""
 
     def __init__(self, own: Iterable[str] = ()) -> None:
         self.rows = [
@@ -181,8 +183,11 @@ class _Hints:
             *((place, hint) for place, kind in enumerate(KINDS) for hint in kind.hints),
             *((OWN, core) for core in own),
         ]
-        patterns = [hint.lower().encode() for _, hint in self.rows]
+        patterns = [hint.encode().lower() for _, hint in self.rows]
         self.finder = BytesAhoCorasick(patterns, implementation=Implementation.DFA)
+        hints = {hint for _, hint in self.rows}
+        self.any_in_lower_case = any_of(hint.encode() for hint in hints if hint.islower())
+        self.any_as_they_are = any_of(hint.encode() for hint in hints if not hint.islower())
 
 
 _hints = _Hints()
@@ -205,17 +210,28 @@ UNCASED = "ſıİ"
 """What `re` takes for an s or an i where case does not count, and `str.lower` does not make one (so not the Kelvin
 sign)."""
 
+KELVIN = "\u212a"
+"""The Kelvin sign, in lower case a k. Outside ASCII only it and İ become a letter of ASCII so."""
+
+
+def hinted(raw: bytes, lower: bytes) -> bool:
+    """Whether there is any hint in a text. `raw`: the text in UTF-8; `lower`: the same with its ASCII in lower case."""
+    return bool(_every) or _hints.any_as_they_are(raw) or _hints.any_in_lower_case(lower)
+
 
 def possible(text: str) -> frozenset[int] | range:
     """The kinds of which `text` may hold one. All others it does not hold for certain."""
     if not text.isascii() and any(character in text for character in UNCASED):
         return ALL
     try:
-        found = _hints.finder.find_matches_as_indexes(text.lower().encode(), overlapping=True)
+        raw = text.encode()
     except UnicodeEncodeError:  # a lone surrogate
         return ALL
-    if not found:
+    # Bytes know the case of ASCII only, which is quicker, and enough for hints.
+    lower = (raw if text.isascii() else text.replace(KELVIN, "k").encode()).lower()
+    if not hinted(raw, lower):
         return _every
+    found = _hints.finder.find_matches_as_indexes(lower, overlapping=True)
     hints = {_hints.rows[number] for number, _, _ in found}
     return _every.union(place for place, hint in hints if _holds(text, hint, KINDS[place].needs if place >= 0 else ""))
 
