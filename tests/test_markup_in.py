@@ -24,6 +24,7 @@ from bot.markup import (
     wiki_inline,
     written_out,
 )
+from bot.markup.postponed import _lines, _only_mentions
 from bot.policy import letters
 from bot.safety import REDACTED
 
@@ -507,3 +508,20 @@ def test_what_waits_hides_nothing(body: str) -> None:
         assert written_out(stored) == from_wiki(stored) == markdown, "no secret appears that the stored text hid"
         assert letters(says) == letters(markdown)
         assert markdown.strip()
+
+
+@given(st.text(st.sampled_from("[~a ]\n"), max_size=14))
+def test_mentions_are_told_from_what_else_has_their_marks(text: str) -> None:
+    left = text.replace("[~", "")
+    assert _only_mentions(text) == ("[" not in left and "~" not in left)
+
+
+OPENINGS = ["h1.", "h6.", "h7.", "bq.", "h1", ".", " ", "\t", "\u00a0", "\u2003", "\n", "\n", "*", "#", "é", "a" * 40]
+
+
+@given(st.lists(st.sampled_from(OPENINGS), max_size=12).map("".join))
+@settings(max_examples=400)
+def test_openings_of_lines_are_found_wherever_they_stand(text: str) -> None:
+    numbered = re.search(r"^[^\S\n]*\**#", text, re.MULTILINE)
+    opened = re.sub(r"\n[^\S\n]*(?:h[1-6]|bq)\.[^\S\n]+", "\n", f"\n{text}")
+    assert _lines(text) == (None if numbered else opened)
