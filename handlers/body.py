@@ -16,7 +16,7 @@ import orjson
 
 MAX_DEPTH = 200
 MAX_DIGITS = 1000
-_AS_ZEROS = bytes(ord("0") if byte in b"0123456789" else byte for byte in range(256))
+AS_ZEROS = bytes(ord("0") if byte in b"0123456789" else byte for byte in range(256))
 _MANY_DIGITS = b"0" * 19
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -41,7 +41,7 @@ def _quickly(raw: bytes) -> dict[str, Any] | None:
 
     orjson refuses all that we refuse but one thing: whole numbers of more than 64 bits become floats there.
     """
-    if _MANY_DIGITS in raw.translate(_AS_ZEROS):
+    if _MANY_DIGITS in raw.translate(AS_ZEROS):
         return None
     try:
         found = orjson.loads(raw)

@@ -23,22 +23,22 @@ from msgspec.json import Decoder
 from bot.events import CommentArrived
 from bot.issues import Person
 from bot.markup import postponed
-from handlers.body import MAX_DIGITS
+from handlers.body import AS_ZEROS, MAX_DIGITS
 from handlers.fields import ISSUE_KEY, LATEST_MS, TOKEN, one_line
 from handlers.jira import known_person
 
-_HALF = MAX_DIGITS // 2
-_DIGITS = frozenset(b"0123456789")
+_STEP = 100
+_TOO_MANY = b"0" * (MAX_DIGITS // _STEP)
 
 
-class _Account(Struct):
+class _Account(Struct, gc=False):
     accountId: str  # noqa: N815 - Jira's
     displayName: str  # noqa: N815 - Jira's
     accountType: str | None = None  # noqa: N815 - Jira's
     name: None = None
 
 
-class _Comment(Struct):
+class _Comment(Struct, gc=False):
     id: str
     author: _Account
     body: str
@@ -49,16 +49,16 @@ class _Comment(Struct):
     visibility: None = None
 
 
-class _Fields(Struct):
+class _Fields(Struct, gc=False):
     summary: str
 
 
-class _Issue(Struct):
+class _Issue(Struct, gc=False):
     key: str
     fields: _Fields
 
 
-class _Delivery(Struct):
+class _Delivery(Struct, gc=False):
     webhookEvent: Literal["comment_created", "comment_updated"]  # noqa: N815 - Jira's
     timestamp: int
     issue: _Issue
@@ -113,14 +113,12 @@ def _person(account: _Account) -> Person | None:
 def _utc(text: str) -> str | None:
     """The time in UTC, as text; None without a zone. Raises ValueError, OverflowError."""
     found = datetime.fromisoformat(text)
+    if text[4:20:3] == "--T::." and text[23:] == "+0000":
+        # As Jira writes it, 2026-11-22T09:10:00.123+0000. For `isoformat` it would take three times as long.
+        return text[:19] + "+00:00" if text[20:23] == "000" else text[:23] + "000+00:00"
     return None if found.tzinfo is None else found.astimezone(UTC).isoformat()
 
 
 def _many_digits(raw: bytes) -> bool:
-    """Whether there may be a number of more than 1,000 digits: it covers one of these places, and half lies beside."""
-    if _DIGITS.isdisjoint(raw[MAX_DIGITS::MAX_DIGITS]):
-        return False
-    return any(
-        raw[at : at + _HALF].isdigit() or raw[at - _HALF : at].isdigit()
-        for at in range(MAX_DIGITS, len(raw), MAX_DIGITS)
-    )
+    """Whether there may be a number of more than 1,000 digits: so many in a row of every hundredth byte say so."""
+    return _TOO_MANY in raw[::_STEP].translate(AS_ZEROS)

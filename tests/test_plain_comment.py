@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -115,11 +116,31 @@ def test_the_last_of_two_equal_names_counts(again: bytes) -> None:
     assert short(raw) == long(raw) != long(written(QUESTION))
 
 
-@pytest.mark.parametrize("before", range(0, 1000, 37))
+@pytest.mark.parametrize("before", [*range(101), *range(137, 1000, 37)])
 def test_a_number_of_too_many_digits_is_found_wherever_it_stands(before: int) -> None:
     raw = written(QUESTION)[:-1] + b', "x": ' + b" " * before + b"7" * 1001 + b"}"
     assert short(raw) is None
     assert isinstance(long(raw), NotJson)
+
+
+@given(st.data())
+@settings(max_examples=400)
+def test_a_time_in_utc_is_what_isoformat_writes(data: st.DataObject) -> None:
+    shape = data.draw(st.sampled_from(["2026-11-22T09:10:00.123+0000", "2026-11-22T09:10:00.000+0000"]))
+    text = list(shape)
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 2))] = data.draw(st.sampled_from([*"0123456789-+:.,TWZ ", "", "００"]))
+        text = text or ["0"]
+    time = "".join(text)
+    try:
+        found = datetime.fromisoformat(time)
+        expected = None if found.tzinfo is None else found.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        with pytest.raises((ValueError, OverflowError)):
+            plain_comment._utc(time)
+    else:
+        assert plain_comment._utc(time) == expected
 
 
 @given(st.sampled_from(NAMES), st.data(), st.booleans(), st.sampled_from([PM_AGENT, BEN, None]))
