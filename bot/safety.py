@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
+from bot.any_of import any_of
 from bot.secret_kinds import KINDS, OWN, PRIVATE_KEY, REDACTED, Kind, hinted, look_for_own, possible
 
 # --- characters -------------------------------------------------------------------------------------------------------
@@ -26,7 +27,16 @@ _INVISIBLE = re.compile(
     "\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
-_SEEN = bytes([*b"\t\n", *range(0x20, 0x7F)])  # all of ASCII that stays
+# How those beyond ASCII begin in UTF-8: with two bytes where hardly any other character does, else all of them.
+_may_hide = any_of(
+    {chr(code).encode() for code in (*range(0x80, 0xA0), 0xAD, *range(0x200B, 0x2010), *range(0x2028, 0x202F))}
+    | {
+        char.encode()[:2]
+        for char in "\u034f\u061c\u115f\u17b4\u180b\u2060\u3164\ufdd0\ufe00\ufeff\uffa0\ufff0"
+        "\U0001bca0\U0001d173\U000e0000"
+    }
+)
+_SEEN = bytes([*b"\t\n", *range(0x20, 0x7F), *range(0x80, 0x100)])  # every byte but what goes from ASCII
 _LOWER = bytes(byte if byte in _SEEN else 0 for byte in range(256)).lower()
 
 _EMOJI = (
@@ -60,11 +70,13 @@ def clean(text: str) -> str:
     Line ends of every kind become `\\n`; tabs stay. Emoji keep their own selectors and joiners, and one joiner between
     two letters stays in scripts that spell with it. Cleaning twice changes nothing.
     """
-    if text.isascii():
-        # What nearly every text is: nothing but what can be seen and the ends of lines.
-        text = _without_returns(text)
-        if not text.encode().translate(None, _SEEN):
-            return text
+    text = _without_returns(text)
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        raw = b"\0"
+    if not raw.translate(None, _SEEN) and (text.isascii() or not _may_hide(raw)):
+        return text  # what nearly every text is: nothing but what can be seen
     return _INVISIBLE.sub(_meant, _NEWLINES.sub("\n", text))
 
 

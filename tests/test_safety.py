@@ -78,9 +78,15 @@ def test_cleaning_twice_changes_nothing_and_leaves_no_controls(text: str) -> Non
     once.encode()
 
 
-@given(st.text(st.sampled_from("ab é\t\n\r\x0b\x0c\x1c\x7f\x85\u200b"), max_size=12))
+@given(st.text(st.sampled_from("ab é–😀\t\n\r\x0b\x0c\x1c\x7f\x85\u200b\u2028\u200d\ufe0f\ud800"), max_size=12))
 def test_the_short_way_for_ordinary_text_cleans_as_the_long_one(text: str) -> None:
     assert clean(text) == _INVISIBLE.sub(_meant, _NEWLINES.sub("\n", text))
+
+
+def test_the_short_way_lets_no_character_pass_that_goes() -> None:
+    goes = re.compile(f"{_NEWLINES.pattern}|{_INVISIBLE.pattern}")
+    for char in goes.findall("".join(map(chr, range(sys.maxunicode + 1)))):
+        assert clean(f"aé{char}é") == ("aé\né" if _NEWLINES.match(char) else "aéé")
 
 
 SECRETS = {
