@@ -186,13 +186,12 @@ class Lane:
 
     def _pump(self) -> None:
         """Start what may start."""
-        while self._turns and self._hold_over is None and not self._stopped:
+        while self._turns and self._hold_over is None and self._pump_later is None and not self._stopped:
             if len(self._tasks) >= (1 if self._finding_out else self._width):
                 return
             now = asyncio.get_running_loop().time()
             if now - self._started_at < GENTLY and self._gives_way():
-                if self._pump_later is None:
-                    self._pump_later = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_again)
+                self._pump_later = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_again)
                 return
             self._started_at = now
             job = self._turns.popleft()

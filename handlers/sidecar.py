@@ -42,10 +42,10 @@ class Sidecar(FastAPI):
         else:
             await super().__call__(scope, receive, send)
 
-    def begin(self, scope: Scope, answer: Answer) -> Take | None:
+    def begin(self, method: bytes, target: bytes, scope: Scope, answer: Answer) -> Take | None:
         """See `bot.server.Begin`."""
-        door = self.doors.get(scope["path"])
-        return door.begin(scope, answer) if door is not None and scope["method"] == "POST" else None
+        door = self.doors.get(target.decode("latin-1"))
+        return door.begin(scope, answer) if door is not None and method == b"POST" else None
 
 
 def create_sidecar(ctx: Context | None = None) -> Sidecar:

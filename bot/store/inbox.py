@@ -24,7 +24,7 @@ from bot.store.sealing import Sealable
 
 MANY = 8
 """Commits of one turn of an event loop from which on the loop may write them itself."""
-TOGETHER = 16
+TOGETHER = 64
 """Commits for which a turn no longer waits while more come in."""
 
 
