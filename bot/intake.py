@@ -100,41 +100,6 @@ def notice_soon(
     then: Callable[[Noticed | Exception], None],
 ) -> None:
     """The same for who has something else to do: `then` is told on the event loop. Raises nothing that it is told."""
-    arrival = _arrival(ctx, delivery, event, malformed, ended)
-
-    def stored(error: Exception | None) -> None:
-        if error is None:
-            then(_done(ctx, arrival))
-        elif isinstance(error, Conflict):
-            task = create_task(_seen_before(ctx, arrival, error, then))
-            _running.add(task)
-            task.add_done_callback(_running.discard)
-        else:
-            then(error)
-
-    try:
-        ctx.store.commit_soon(arrival.puts, stored, expect=arrival.unseen, audit=arrival.lines)
-    except StoreUnavailable as error:
-        then(error)
-
-
-class _Arrival(NamedTuple):
-    """A delivery made ready: what is recorded if it is `unseen`, and what is said of it then."""
-
-    noticed: Noticed
-    puts: Sequence[Put]
-    lines: Sequence[Audit]
-    unseen: tuple[Unseen, ...]
-    is_work: bool
-
-
-def _arrival(
-    ctx: Context,
-    delivery: Delivery,
-    event: Event | CommentArrived | Ignored,
-    malformed: str | None,
-    ended: Ended | None,
-) -> _Arrival:
     record = _record(delivery, event, malformed)
     event_id: str = record["id"]
     state = record["state"]
@@ -143,75 +108,100 @@ def _arrival(
         details["delivery_id"] = record["delivery_id"]
     if delivery.body_sha256 is not None:
         details["body_sha256"] = delivery.body_sha256
-    audit = Audit(_actor(event), _ACTIONS[state], event_id, None, record["issue"], details)
-    puts, lines = (Put("webhook_events", record),), (audit,)
+    lines: tuple[Audit, ...] = (Audit(_actor(event), _ACTIONS[state], event_id, None, record["issue"], details),)
+    puts: tuple[Put, ...] = (Put("webhook_events", record, isinstance(event, CommentArrived)),)
     if state == "invalid":
-        return _Arrival(Noticed(event_id, "invalid", record["reason"]), puts, lines, (), False)
+        _store(ctx, Noticed(event_id, "invalid", record["reason"]), puts, lines, (), then)
+        return
     known = tuple(record["keys"]) if delivery.source == "reconcile" else (*record["keys"], *_versions(event))
     unseen = (Unseen(known, delivery.received - REMEMBERED),)
+    if state == "ignored":
+        _store(ctx, Noticed(event_id, "ignored", record["reason"]), puts, lines, unseen, then)
+        return
     if ended is None and not isinstance(event, Ignored) and (silence := at_the_door(event, ctx.jira.account_id)):
         ended = Ended(silence)  # context needs no work, and so no second write
     if ended is not None:
         after, cycle, line = settled(record, ended.silence, started=delivery.received, ended=ctx.clock.now())
-        more = Put("webhook_events", after), Put("agent_cycles", cycle), *ended.also(event_id)
-        return _Arrival(Noticed(event_id, "accepted"), more, (audit, line), unseen, False)
-    if state == "ignored":
-        return _Arrival(Noticed(event_id, "ignored", record["reason"]), puts, lines, unseen, False)
-    return _Arrival(Noticed(event_id, "accepted"), puts, lines, unseen, True)
+        puts = Put("webhook_events", after), Put("agent_cycles", cycle), *ended.also(event_id)
+        lines = *lines, line
+    _store(ctx, Noticed(event_id, "accepted"), puts, lines, unseen, then, is_work=ended is None)
 
 
-def _done(ctx: Context, arrival: _Arrival) -> Noticed:
-    """It is stored."""
-    if arrival.is_work:
-        failpoint("intake.stored")
-        ctx.worker.wake_event(arrival.noticed.event_id)
-    return arrival.noticed
+def _store(
+    ctx: Context,
+    noticed: Noticed,
+    puts: Sequence[Put],
+    lines: Sequence[Audit],
+    unseen: Sequence[Unseen],
+    then: Callable[[Noticed | Exception], None],
+    *,
+    is_work: bool = False,
+) -> None:
+    """Commit what was noticed, unless it was seen before: then it counts with the first one."""
+
+    def stored(error: Exception | None) -> None:
+        if error is None:
+            if is_work:
+                failpoint("intake.stored")
+                ctx.worker.wake_event(noticed.event_id)
+            then(noticed)
+        elif isinstance(error, Conflict):
+            task = create_task(_seen_before(ctx, error, noticed, puts, lines, unseen, then, is_work=is_work))
+            _running.add(task)
+            task.add_done_callback(_running.discard)
+        else:
+            then(error)
+
+    try:
+        ctx.store.commit_soon(puts, stored, expect=unseen, audit=lines)
+    except StoreUnavailable as error:
+        then(error)
 
 
 _running: set[Task[None]] = set()  # an event loop holds its tasks weakly
 
 
 async def _seen_before(
-    ctx: Context, arrival: _Arrival, conflict: Conflict, then: Callable[[Noticed | Exception], None]
+    ctx: Context,
+    conflict: Conflict,
+    noticed: Noticed,
+    puts: Sequence[Put],
+    lines: Sequence[Audit],
+    unseen: Sequence[Unseen],
+    then: Callable[[Noticed | Exception], None],
+    *,
+    is_work: bool,
 ) -> None:
     try:
-        noticed = await _duplicate(ctx, arrival, conflict)
+        first = await _count_duplicate(ctx, conflict, lines[0])
     except Exception as error:
         then(error)
+        return
+    if first is None:  # the first one has gone since, so this is the first one
+        _store(ctx, noticed, puts, lines, unseen, then, is_work=is_work)
     else:
-        then(noticed)
+        then(Noticed(first, "duplicate"))
 
 
-async def _duplicate(ctx: Context, arrival: _Arrival, conflict: Conflict) -> Noticed:
-    """Count it with the first one, unless that has gone since: then it is recorded after all."""
-    for _ in range(8):
-        if conflict.found is not None and await _count_duplicate(ctx, conflict.found, arrival.lines[0]):
-            return Noticed(str(conflict.found["event_id"]), "duplicate")
-        try:
-            await ctx.store.commit(*arrival.puts, expect=arrival.unseen, audit=arrival.lines)
-        except Conflict as another:
-            conflict = another
-        else:
-            return _done(ctx, arrival)
-    raise StoreUnavailable("a delivery's keys kept changing while it was recorded")
-
-
-async def _count_duplicate(ctx: Context, found: Record, audit: Audit) -> bool:
-    """Put a duplicate of `found` into the audit trail. False: `found` has gone since; try again.
+async def _count_duplicate(ctx: Context, conflict: Conflict, audit: Audit) -> str | None:
+    """Put a duplicate of what was found into the audit trail: the id of the first event. None: it has gone since.
 
     This is what makes it safe to answer 2xx to the second of two simultaneous deliveries: its own commit succeeds
     only when the first one's record is there.
     """
-    first = found["event_id"]
+    found = conflict.found
+    if found is None:
+        return None
+    first = str(found["event_id"])
     line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=audit.details)
     try:
         await ctx.store.commit(expect=(Expect("webhook_events", first, {}),), audit=(line,))
     except Conflict:
         if await ctx.store.get("keys", found["id"]) is None:
-            return False
+            return None
         # A key of an earlier version, which stood in a table of its own: durable, so the event was; it has gone since.
         await ctx.store.commit(audit=(line,))
-    return True
+    return first
 
 
 def new_event_id(at: datetime) -> str:

@@ -239,7 +239,7 @@ class Gate:
         self, endpoint: Endpoint, *, rates: Rates, proxies: Proxies, waiting: Waiting, max_body: int = MAX_BODY
     ) -> None:
         self.endpoint = endpoint
-        self.rates = rates
+        self.rates = rates if rates else None
         self.proxies = proxies
         self.waiting = waiting
         self.max_body = max_body
@@ -272,8 +272,7 @@ class Gate:
         return lambda body: endpoint(headers, body, reply)
 
     def _count(self, scope: Scope) -> None:
-        wait = self.rates.wait(_bucket(self.proxies.client(scope))) if self.rates else 0
-        if wait:
+        if self.rates is not None and (wait := self.rates.wait(_bucket(self.proxies.client(scope)))):
             raise _Refused(429, "too many deliveries from this address", wait)
 
     def _check_length(self, headers: Headers) -> None:

@@ -204,7 +204,7 @@ class JiraDoor(Door):
 
     def authenticate(self, headers: Headers, body: bytes) -> Source:
         # A signature that is there is what counts: a wrong one is never rescued by a token.
-        if headers.has(b"x-hub-signature") or not headers.has(b"x-pmagent-token"):
+        if not headers.has(b"x-pmagent-token") or headers.has(b"x-hub-signature"):
             return super().authenticate(headers, body)
         expected = self.ctx.settings.jira_automation_token
         given = headers.one(b"x-pmagent-token") or ""

@@ -43,10 +43,11 @@ REMEMBERED = timedelta(hours=72)
 
 
 class Put(NamedTuple):
-    """Insert or replace a record. `record["id"]` is its key."""
+    """Insert or replace a record. `record["id"]` is its key. `finite`: it holds no float, so nobody looks for NaN."""
 
     table: Table
     record: Mapping[str, Any]
+    finite: bool = False
 
 
 class Delete(NamedTuple):

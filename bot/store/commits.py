@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.store import TABLES, Condition, Delete, Put, Record, Table, Told, Unseen
 from bot.store.encoding import to_json
-from bot.store.entries import SHAPES, Entry
+from bot.store.entries import SHAPES, Entry, seconds
 from bot.store.reading import Reading
 from bot.store.sealing import Sealable
 
@@ -68,7 +68,7 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
         record_id = record.get("id")
         if not isinstance(record_id, str) or not record_id:
             raise ValueError(f"a record of {table} has no id")
-        found[table, record_id] = _PUT[table] % to_json(record), SHAPES[table].entry(record)
+        found[table, record_id] = _PUT[table] % to_json(record, finite=change.finite), SHAPES[table].entry(record)
     return found
 
 
@@ -135,13 +135,15 @@ class Group:
         self._certain.add(place)
         return found
 
-    def holder(self, keys: Sequence[str], since: float) -> Record | None:
-        """The first record that holds one of these keys, of what is durable and of the commits so far."""
+    def holder(self, asked: Unseen) -> Record | None:
+        """The first record that holds one of its keys, of what is durable and of the commits so far."""
+        keys = asked.keys
         if self._held and not self._held.isdisjoint(keys):
-            found = self._reading.holder(keys, since)
+            found = self._reading.holder(keys, seconds(asked.since))
             if found is not None:
                 return found
         if not self._keys.isdisjoint(keys):
+            since = seconds(asked.since)
             for put, (at, _, _, _, _, held) in self._holders:
                 if at >= since and not set(held).isdisjoint(keys):
                     return _record(put)

@@ -23,7 +23,7 @@ from bot.store import TABLES, Audit, Conflict, Put, StoreUnavailable, Table, Uns
 from bot.store.archive.listing import PREFIX, Listed, listed
 from bot.store.commits import DELETED, Changed, Commit, Group, Ready, Task, answer, ready
 from bot.store.compaction import Compaction, Transform, worth_it
-from bot.store.entries import NEVER, SEEN, seconds
+from bot.store.entries import NEVER, SEEN
 from bot.store.inbox import Inbox
 from bot.store.index import Index, moment
 from bot.store.journal import Journal, Line, Place, Spot
@@ -239,7 +239,7 @@ class Engine(Inbox, Reading):
     def _conflict(self, commit: Commit, group: Group) -> Conflict | None:
         for expect in commit.expect:
             if isinstance(expect, Unseen):
-                found = group.holder(expect.keys, seconds(expect.since))
+                found = group.holder(expect)
                 if found is not None:
                     return Conflict(expect, found)
                 continue
