@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with three things changed.
+"""The HTTP server: uvicorn with four things changed.
 
 It owns no signals: uvicorn's `serve` catches SIGTERM, drains, and raises it again, so that a clean stop ends in exit
 143. Here `bot.app` owns them. It calls `stop_intake` at the signal, and sets `should_exit` when the work is done: in
@@ -10,6 +10,10 @@ drips. From the first byte (for a new connection: from its opening) to the last 
 
 And whoever is hung up on gets the reason first. Closing a socket on bytes that nobody read makes TCP reset it, and then
 the answer that was under way is lost too: so our side is closed, and theirs is read on for a moment (`_part`).
+
+And an application may take small requests without ASGI's task, events and messages (`Begin`), because a delivery is
+stored by somebody else while its door waits for nothing. What is large, chunked, asks for a 100 or stands behind
+another request of its connection is served by ASGI; so is everything while the program stops (`Draining`).
 """
 
 from __future__ import annotations
@@ -116,7 +120,7 @@ class Protocol(HttpToolsProtocol):
         begin: Begin | None = getattr(self.app, "begin", None)
         before, parser = self.cycle, self.parser
         if begin is not None and not self.expect_100_continue and (before is None or before.response_complete):
-            self._answering = _Arriving(parser.should_keep_alive())
+            self._answering = _Arriving(parser.should_keep_alive() and parser.get_http_version() != "1.0")
             self.cycle = self._answering  # type: ignore[assignment]  # it stands for uvicorn's
             self._take = begin(parser.get_method(), self.url, cast(Scope, self.scope), self._answer)
             if self._take is not None:

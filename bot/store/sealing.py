@@ -47,8 +47,8 @@ class Sealable:
             details = json.loads(canonical(dict(details)))  # as it is read back: a tuple is a list
             shape, texts = _shape(tuple(details)), [canonical(value) for value in details.values()]
         self.action, self.draft_id = entry.action, entry.draft_id
-        actor, action = canonical(entry.actor), canonical(entry.action)
-        draft_id, event_id, issue = canonical(entry.draft_id), canonical(entry.event_id), canonical(entry.issue)
+        actor, action = _quoted(entry.actor), _quoted(entry.action)
+        draft_id, event_id, issue = _maybe(entry.draft_id), _maybe(entry.event_id), _maybe(entry.issue)
         order, together, delivery, rest = shape
         members = [key + texts[at] for key, at in order]
         inner = ",".join(members)
@@ -87,6 +87,10 @@ class Sealable:
             f'"salts":"{self._salts}","hash":"{found}"}}]'
         )
         return record.encode(), found
+
+
+def _maybe(text: str | None) -> str:
+    return "null" if text is None else _quoted(text)
 
 
 _spare: deque[str] = deque()  # a deque, for threads may ask at the same time
