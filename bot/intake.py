@@ -15,6 +15,7 @@ from asyncio import Future, Task, create_task, get_running_loop
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -78,16 +79,20 @@ async def notice(
     """
     noticed: Future[Noticed] = get_running_loop().create_future()
 
-    def then(found: Noticed | Exception) -> None:
-        if noticed.done():
-            return  # who waited was cancelled
-        if isinstance(found, Exception):
-            noticed.set_exception(found)
-        else:
-            noticed.set_result(found)
+    notice_soon(ctx, delivery, event, malformed, ended=ended, then=partial(_settle, noticed))
+    try:
+        return await noticed
+    finally:
+        del noticed  # an error's traceback holds this frame, and the future holds the error
 
-    notice_soon(ctx, delivery, event, malformed, ended=ended, then=then)
-    return await noticed
+
+def _settle(future: Future[Noticed], found: Noticed | Exception) -> None:
+    if future.done():
+        return  # who waited was cancelled
+    if isinstance(found, Exception):
+        future.set_exception(found)
+    else:
+        future.set_result(found)
 
 
 def notice_soon(
@@ -143,8 +148,11 @@ def _store(
         if error is None:
             if is_work:
                 failpoint("intake.stored")
-                ctx.worker.wake_event(noticed.event_id)
-            then(noticed)
+            try:
+                if is_work:
+                    ctx.worker.wake_event(noticed.event_id)
+            finally:  # whatever becomes of it, it is stored
+                then(noticed)
         elif isinstance(error, Conflict):
             task = create_task(_seen_before(ctx, error, noticed, puts, lines, unseen, then, is_work=is_work))
             _running.add(task)

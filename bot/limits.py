@@ -214,7 +214,7 @@ def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
 async def answered(send: Send, by: Callable[[Reply], None]) -> None:
     """Send what `by` replies, now or later, through ASGI."""
     answer: Future[tuple[int, Sequence[tuple[bytes, bytes]], bytes]] = get_running_loop().create_future()
-    by(Reply(lambda *given: answer.set_result(given)))
+    by(Reply(lambda *given: None if answer.done() else answer.set_result(given)))  # done: whoever waited was cancelled
     status, lines, body = await answer
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": status, "headers": [*lines, length]})
@@ -243,6 +243,7 @@ class Gate:
         self.proxies = proxies
         self.waiting = waiting
         self.max_body = max_body
+        self.at_once = min(AT_ONCE, max_body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -260,7 +261,7 @@ class Gate:
         """What takes this request's body; None: its length is not known to be small, so it goes the other way."""
         headers = Headers(scope)
         declared = headers.raw(b"content-length")
-        if declared is None or len(declared) > 5 or not declared.isdigit() or int(declared) > AT_ONCE:
+        if declared is None or len(declared) > 5 or not declared.isdigit() or int(declared) > self.at_once:
             return None
         reply = Reply(answer)
         try:

@@ -98,6 +98,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # The request before it may have been answered by what came in the same packet, which began the idle time.
+        self._unset_keepalive_if_required()
         if self._deadline is None:
             self._arm()
 
@@ -119,7 +121,11 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         begin: Begin | None = getattr(self.app, "begin", None)
         before, parser = self.cycle, self.parser
-        if begin is not None and not self.expect_100_continue and (before is None or before.response_complete):
+        is_next = before is None or before.response_complete
+        if is_next and before is not None and self.transport.is_closing():
+            return  # after our last answer nothing counts any more
+        # Who does not read has to wait: ASGI's way does, and lets nothing come in meanwhile.
+        if begin is not None and is_next and not self.expect_100_continue and not self.flow.write_paused:
             self._answering = _Arriving(parser.should_keep_alive() and parser.get_http_version() != "1.0")
             self.cycle = self._answering  # type: ignore[assignment]  # it stands for uvicorn's
             self._take = begin(parser.get_method(), self.url, cast(Scope, self.scope), self._answer)

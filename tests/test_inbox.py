@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import math
 import resource
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from bot.store import Audit, Conflict, Expect, Put, StoreUnavailable
 from bot.store.audit import verify
-from bot.store.inbox import MANY
+from bot.store.inbox import AT_MOST, MANY
 from bot.store.journal import NAME
 from bot.store.tiny import TinyStore
 from tests.sidecar_harness import NOW
@@ -150,3 +152,44 @@ async def test_who_is_told_and_fails_harms_nobody_else(store: TinyStore, caplog:
     await store.commit(record(12))
     assert told == [*range(12)]
     assert "its own affair" in caplog.text
+
+
+async def test_a_turn_that_grows_and_grows_is_written_soon(tmp_path: Path) -> None:
+    store = TinyStore.open(tmp_path, quick=math.inf)
+    first = [asyncio.ensure_future(store.commit(record(number))) for number in range(MANY)]
+    for number in range(MANY, MANY + 6):
+        await asyncio.sleep(0)
+        store.commit_soon([record(number)], lambda _: None)
+        time.sleep(2 * AT_MOST)  # noqa: ASYNC251 - each turn of the loop has much to do
+    assert all(one.done() for one in first)
+    await store.close()
+
+
+async def test_callers_are_told_in_the_order_in_which_they_asked(tmp_path: Path) -> None:
+    """The first is written by the thread; what it tells must not be overtaken by a flood that the loop writes."""
+    store = TinyStore.open(tmp_path, quick=math.inf)
+    loop = asyncio.get_running_loop()
+    for _ in range(5):
+        told: list[int] = []
+        await store.commit(record(0))
+        store.commit_soon([record(1)], lambda _, told=told: told.append(0))
+        await asyncio.sleep(0.001)  # the thread has it
+        for number in range(1, 2 * MANY):
+            store.commit_soon([record(number)], lambda _, told=told, number=number: told.append(number))
+        loop.call_soon(time.sleep, 0.02)  # meanwhile it is done and about to be told
+        await store.commit(record(99))
+        assert told == [*range(2 * MANY)]
+    await store.close()
+
+
+async def test_a_refused_commit_leaves_nothing_for_the_garbage_collector(store: TinyStore) -> None:
+    await store.commit(record(1))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            with pytest.raises(Conflict):
+                await store.commit(record(1), expect=[Expect("state", "1")])
+        assert gc.collect() < 50
+    finally:
+        gc.enable()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from bot.limits import AT_ONCE
+from bot.limits import AT_ONCE, Reply, answered
 from tests.sidecar_harness import Sidecar, payload, raw, running, sign
 
 QUESTION = "comment_created__question"
@@ -160,3 +161,71 @@ async def test_one_too_many_is_refused_before_its_body_is_here(tmp_path: Path) -
         await connection.send(request(3))
         assert (await connection.answer())[0] == 429
         connection.writer.close()
+
+
+UNSIGNED = b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_a_request_behind_a_refused_one_has_its_own_time(sidecar: Sidecar, connection: Connection) -> None:
+    """uvicorn's idle time of 5 s begins with an answer; what came with the question must end it."""
+    whole = request(1)
+    await connection.send(UNSIGNED + whole[:300])
+    assert (await connection.answer())[0] == 401
+    await asyncio.sleep(6)
+    await connection.send(whole[300:])
+    assert (await connection.answer())[0] == 202
+
+
+async def test_who_does_not_read_the_answers_is_not_listened_to(sidecar: Sidecar) -> None:
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, ("127.0.0.1", sidecar.port))
+    many, stands_still = 1000 * UNSIGNED, False
+    for _ in range(400):  # 28 MB, far more than the kernel keeps of both directions
+        try:
+            await asyncio.wait_for(loop.sock_sendall(client, many), 2)
+        except TimeoutError:
+            stands_still = True
+            break
+    client.close()
+    assert stands_still
+    assert (await sidecar.get("/health")).status == 200
+
+
+class Broken:
+    """A store that fails as none should."""
+
+    def commit_soon(self, *_: Any, **__: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+
+async def test_after_an_error_of_ours_nothing_more_of_that_connection_counts(
+    sidecar: Sidecar, connection: Connection
+) -> None:
+    store, sidecar.ctx.store = sidecar.ctx.store, cast(Any, Broken())
+    asyncio.get_running_loop().call_later(0.5, setattr, sidecar.ctx, "store", store)
+    await connection.send(request(1) + request(2))
+    assert (await connection.reader.read()).startswith(b"HTTP/1.1 500 ")
+    sidecar.ctx.store = store
+    assert await sidecar.records() == []
+
+
+async def test_what_is_stored_is_answered_whatever_the_worker_does(sidecar: Sidecar) -> None:
+    class Worker:
+        def wake_event(self, event_id: str) -> None:
+            raise RuntimeError("a fault of ours")
+
+    sidecar.ctx.worker = cast(Any, Worker())
+    assert (await sidecar.jira(payload(QUESTION))).status == 202
+    assert sidecar.ctx.pressure.in_flight == 0
+
+
+async def test_an_answer_for_which_nobody_waits_any_more() -> None:
+    replies: list[Reply] = []
+    waiting = asyncio.create_task(answered(cast(Any, None), replies.append))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    replies[0](200, {})

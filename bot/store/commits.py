@@ -79,14 +79,13 @@ def answer(group: Sequence[Commit], errors: Mapping[int, Exception]) -> None:
         loops.setdefault(commit.loop, []).append((commit.told, errors.get(position) if errors else None))
     for loop, answers in loops.items():
         if loop is None:
-            tell(answers)
+            _tell(answers)
         else:
             with suppress(RuntimeError):  # the loop was closed, and its callers with it
-                loop.call_soon_threadsafe(tell, answers)
+                loop.call_soon_threadsafe(_tell, answers)
 
 
-def tell(answers: Sequence[tuple[Told, Exception | None]]) -> None:
-    """Tell these callers."""
+def _tell(answers: Sequence[tuple[Told, Exception | None]]) -> None:
     for told, error in answers:
         try:
             told(error)

@@ -294,6 +294,8 @@ class Engine(Inbox, Reading):
 
     def begin_compaction(self) -> None:
         """Start a compaction beside the running writer; `_take_over` ends it on the writer's thread."""
+        if self.compacting:
+            return
         self.compacting = True
         begun = self.journal, Compaction.plan(self.journal, self.index)
         threading.Thread(target=self._compact_aside, args=begun, name="store-compaction", daemon=True).start()

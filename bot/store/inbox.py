@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from bot.store import Audit, Condition, Delete, Expect, Put, StoreUnavailable, Told
-from bot.store.commits import Commit, Task, ready, settle, tell
+from bot.store.commits import Commit, Task, answer, ready, settle
 from bot.store.encoding import to_json
 from bot.store.sealing import Sealable
 
@@ -26,6 +26,8 @@ MANY = 8
 """Commits of one turn of an event loop from which on the loop may write them itself."""
 TOGETHER = 64
 """Commits for which a turn no longer waits while more come in."""
+AT_MOST = 0.005
+"""Seconds for which it waits for them."""
 
 
 class Inbox:
@@ -102,14 +104,18 @@ class Inbox:
             self._enqueue(commit)
         else:
             if not self._turn:
-                loop.call_soon(self._hand_over, loop, 1)
+                loop.call_soon(self._hand_over, loop, 1, loop.time() + AT_MOST)
             self._turn.append(commit)
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
-        """The turn's commits are written. `before`: how many they were when this was asked for."""
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
+        """The turn's commits are written. `before`: how many they were when this was asked for.
+
+        `until`: the loop's time from which on they wait no more.
+        """
         turn = self._turn
-        if before < len(turn) < TOGETHER:  # more came in this turn of the loop, so the next one may bring more
-            loop.call_soon(self._hand_over, loop, len(turn))
+        # If more came in this turn of the loop, the next one may bring more.
+        if before < len(turn) < TOGETHER and loop.time() < until:
+            loop.call_soon(self._hand_over, loop, len(turn), until)
             return
         self._turn = []
         try:
@@ -117,16 +123,17 @@ class Inbox:
                 self._enqueue(turn)
                 return
         except StoreUnavailable as error:
-            tell([(commit.told, error) for commit in turn])
+            answer(turn, dict.fromkeys(range(len(turn)), error))
             return
         try:
             errors = self._write(turn)
         finally:
             self._pen.release()
+        # Not at once: what the thread wrote before may be about to be told, and a turn may hold commits of two loops.
+        answer(turn, errors)
         if self._is_fat():
             with suppress(StoreUnavailable):
                 self._enqueue([])  # a compaction is begun by the thread
-        tell([(commit.told, errors.get(position)) for position, commit in enumerate(turn)])
 
     def _may_write(self) -> bool:
         """Take the pen on an event loop, if a write is short now and nobody is before us. Raises `StoreUnavailable`."""

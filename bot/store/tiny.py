@@ -118,7 +118,10 @@ class TinyStore:
         """Raises `Conflict` or `StoreUnavailable` (nothing written); ValueError, TypeError for what is no record."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.engine.commit_soon(changes, expect, audit, partial(settle, done))
-        await done
+        try:
+            await done
+        finally:
+            del done  # an error's traceback holds this frame, and the future holds the error
 
     def commit_soon(
         self,
