@@ -1,9 +1,10 @@
-"""The store's heart: one writer thread that turns commits into synced journal lines, and readers beside it.
+"""The store's heart: one writer at a time that turns commits into synced journal lines, and readers beside it.
 
 A commit is made ready by its caller (turned into JSON there, so that a record that is no JSON fails there) and queued.
-The writer takes all that arrived during its last sync as one group: it evaluates each commit's `expect`s in order,
-against what is durable and the commits before it in the group, writes and syncs the group once, shows it to readers,
-and only then answers. When the write fails, the whole group is answered `StoreUnavailable`, and nobody has seen it.
+The writer (a thread, or in a flood the event loop itself: `inbox`) takes all that arrived during the last sync as one
+group: it evaluates each commit's `expect`s in order, against what is durable and the commits before it in the group,
+writes and syncs the group once, shows it to readers, and only then answers. When the write fails, the whole group is
+answered `StoreUnavailable`, and nobody has seen it.
 """
 
 from __future__ import annotations
