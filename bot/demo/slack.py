@@ -77,14 +77,24 @@ class SlackStandIn(Workspace):
         return await self.send("interactive", payload, over_http)
 
     async def submit(
-        self, user: str, text: str | None = None, *, force: bool = False, over_http: str | None = None
+        self,
+        user: str,
+        text: str | None = None,
+        *,
+        modal: Modal | None = None,
+        force: bool = False,
+        over_http: str | None = None,
     ) -> Ack:
         """Submit the modal that is open for this person, with `text` in its first input (None: as it stands).
 
         Afterwards the modal is gone, replaced, or still there with `errors`, as the program answered. Raises
-        ClientRefusedError where Slack's client would not send it, unless `force`.
+        ClientRefusedError where Slack's client would not send it, unless `force`. `modal`: the one that is meant; if
+        another has taken its place, this one cannot be sent any more.
         """
-        modal = await self.opened(user)
+        shown_now = await self.opened(user)
+        if modal is not None and modal is not shown_now:
+            raise ClientRefusedError("another modal is open by now")
+        modal = shown_now
         values: dict[str, Any] = {}
         for i, block in enumerate(modal.inputs):
             element = block["element"]

@@ -424,7 +424,7 @@ class World:
         self.wishes.append(Wish(user, about.get("draft", ""), tuple(tokens(text))))
         self.say(f"{user} submits {text[:40]!r} for {about.get('draft')}")
         with contextlib.suppress(ClientRefusedError, AssertionError):
-            await self.unless_dead(self.stage.slack.submit(user, text))
+            await self.unless_dead(self.stage.slack.submit(user, text, modal=modal))
 
     async def command(self, who: int, what: int) -> None:
         """Somebody types a command."""
