@@ -72,14 +72,22 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
     return found
 
 
-def answer(group: Sequence[Commit], errors: Mapping[int, Exception]) -> None:
-    """Tell every caller of a group how it went. An event loop is woken once for all that wait in it."""
+def answer(
+    group: Sequence[Commit], errors: Mapping[int, Exception], here: asyncio.AbstractEventLoop | None = None
+) -> None:
+    """Tell every caller of a group how it went. An event loop is woken once for all that wait in it.
+
+    `here`: the loop that runs, which need not be woken. Its callers are not told at once either, but after those of a
+    group that was written before.
+    """
     loops: dict[asyncio.AbstractEventLoop | None, list[tuple[Told, Exception | None]]] = {}
     for position, commit in enumerate(group):
         loops.setdefault(commit.loop, []).append((commit.told, errors.get(position) if errors else None))
     for loop, answers in loops.items():
         if loop is None:
             _tell(answers)
+        elif loop is here:
+            loop.call_soon(_tell, answers)
         else:
             with suppress(RuntimeError):  # the loop was closed, and its callers with it
                 loop.call_soon_threadsafe(_tell, answers)

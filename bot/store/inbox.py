@@ -129,8 +129,7 @@ class Inbox:
             errors = self._write(turn)
         finally:
             self._pen.release()
-        # Not at once: what the thread wrote before may be about to be told, and a turn may hold commits of two loops.
-        answer(turn, errors)
+        answer(turn, errors, loop)
         if self._is_fat():
             with suppress(StoreUnavailable):
                 self._enqueue([])  # a compaction is begun by the thread
