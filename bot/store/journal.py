@@ -38,7 +38,6 @@ _TAIL = 256 * 1024
 _SUM = b',"sum":"%08x"}\n'
 _ENDING = len(_SUM % 0)
 SLOW = 0.01
-_PACES = 8  # syncs after which the average has mostly forgotten
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 log = logging.getLogger("pmagent.store")
 
@@ -85,6 +84,15 @@ class Handle:
 
     def read(self, spot: Spot) -> bytes:
         return os.pread(self.fd, spot[1], spot[0])
+
+
+def paced(pace: float, took: float) -> float:
+    """The moving average of how long a sync takes, with one more.
+
+    It takes on an eighth of what is slower, so that one hiccup among quick syncs does not count, and half of what is
+    quicker, so that a stall is soon forgotten.
+    """
+    return pace + (took - pace) / (8 if took > pace else 2)
 
 
 def seal(text: bytes) -> bytes:
@@ -268,7 +276,7 @@ class Journal:
             if sync:
                 begun = perf_counter()
                 _sync(fd)
-                self.pace += (perf_counter() - begun - self.pace) / _PACES
+                self.pace = paced(self.pace, perf_counter() - begun)
             failpoint("store.after_sync")
         except OSError as error:
             self._dirty = True
