@@ -1,6 +1,6 @@
 """How many deliveries a second are accepted for good, beside what the same server can do at most with FastAPI.
 
-    python -m tests.bench.sidecar [--events 6000] [--rounds 3] [--only bare|held|free]
+    python -m tests.bench.sidecar [--events 12000] [--rounds 3] [--only bare|held|free]
 
 Three servers take turns, each started anew in each round, on the same `bot.server.make_server` with the same settings
 and no rate limit:
@@ -167,7 +167,7 @@ async def measure(events: int, rounds: int, names: list[str]) -> dict[str, list[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=6000, help="in each round")
+    parser.add_argument("--events", type=int, default=12_000, help="in each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=tuple(NAMES), action="append", help="any number of times")
     parser.add_argument("--serve-bare", action="store_true", help=argparse.SUPPRESS)
