@@ -146,19 +146,29 @@ def _store(
 
     def stored(error: Exception | None) -> None:
         if error is None:
-            if is_work:
-                failpoint("intake.stored")
             try:
                 if is_work:
+                    failpoint("intake.stored")
                     ctx.worker.wake_event(noticed.event_id)
             finally:  # whatever becomes of it, it is stored
                 then(noticed)
         elif isinstance(error, Conflict):
-            task = create_task(_seen_before(ctx, error, noticed, puts, lines, unseen, then, is_work=is_work))
+            task = create_task(seen_before(error))
             _running.add(task)
             task.add_done_callback(_running.discard)
         else:
             then(error)
+
+    async def seen_before(conflict: Conflict) -> None:
+        try:
+            first = await _count_duplicate(ctx, conflict, lines[0])
+        except Exception as error:
+            then(error)
+            return
+        if first is None:  # the first one has gone since, so this is the first one
+            _store(ctx, noticed, puts, lines, unseen, then, is_work=is_work)
+        else:
+            then(Noticed(first, "duplicate"))
 
     try:
         ctx.store.commit_soon(puts, stored, expect=unseen, audit=lines)
@@ -167,28 +177,6 @@ def _store(
 
 
 _running: set[Task[None]] = set()  # an event loop holds its tasks weakly
-
-
-async def _seen_before(
-    ctx: Context,
-    conflict: Conflict,
-    noticed: Noticed,
-    puts: Sequence[Put],
-    lines: Sequence[Audit],
-    unseen: Sequence[Unseen],
-    then: Callable[[Noticed | Exception], None],
-    *,
-    is_work: bool,
-) -> None:
-    try:
-        first = await _count_duplicate(ctx, conflict, lines[0])
-    except Exception as error:
-        then(error)
-        return
-    if first is None:  # the first one has gone since, so this is the first one
-        _store(ctx, noticed, puts, lines, unseen, then, is_work=is_work)
-    else:
-        then(Noticed(first, "duplicate"))
 
 
 async def _count_duplicate(ctx: Context, conflict: Conflict, audit: Audit) -> str | None:
