@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import secrets
 import signal
 import socket
@@ -208,10 +207,11 @@ class Stage:
 def _free_port() -> int:
     """A port that nobody has, and that the kernel gives to nobody: one that it had just given may soon be another's.
 
-    Whoever still sends to a program that was killed must find nobody there, not the program of another stage.
+    Whoever still sends to a program that was killed must find nobody there, not the program of another stage. So it is
+    the kernel's chance: `random` is the same in every test that hypothesis runs, and they would take the same ports.
     """
     while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 - no secret
+        port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
