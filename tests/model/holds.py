@@ -87,9 +87,12 @@ async def quiet(world: World, *, strict: bool = False, seconds: float = 45.0) ->
     for standin in world.stage.standins:
         standin.mend()
     await world.reins.arm("")
-    settled = await world.until(lambda: not unsettled(world, strict=strict), seconds)
-    assert settled, f"it does not settle: {unsettled(world, strict=strict)}\n{world.stage.log[-4000:]}"
-    always(world)
+    while True:
+        settled = await world.until(lambda: not unsettled(world, strict=strict), seconds)
+        assert settled, f"it does not settle: {unsettled(world, strict=strict)}\n{world.stage.log[-4000:]}"
+        always(world)  # which reads the books again: a click that was under way may have been written meanwhile
+        if not unsettled(world, strict=strict):
+            break
     stories(world)
     cards(world)
 
