@@ -78,7 +78,6 @@ async def notice(
     `StoreUnavailable`: nothing was recorded.
     """
     noticed: Future[Noticed] = get_running_loop().create_future()
-
     notice_soon(ctx, delivery, event, malformed, ended=ended, then=partial(_settle, noticed))
     try:
         return await noticed
@@ -104,7 +103,7 @@ def notice_soon(
     ended: Ended | None = None,
     then: Callable[[Noticed | Exception], None],
 ) -> None:
-    """The same for who has something else to do: `then` is told on the event loop. Raises nothing that it is told."""
+    """The same for who has something else to do: `then` is told on the event loop, what went wrong included."""
     record = _record(delivery, event, malformed)
     event_id: str = record["id"]
     state = record["state"]
@@ -114,7 +113,7 @@ def notice_soon(
     if delivery.body_sha256 is not None:
         details["body_sha256"] = delivery.body_sha256
     lines: tuple[Audit, ...] = (Audit(_actor(event), _ACTIONS[state], event_id, None, record["issue"], details),)
-    puts: tuple[Put, ...] = (Put("webhook_events", record, isinstance(event, CommentArrived)),)
+    puts: tuple[Put, ...] = (Put("webhook_events", record, finite=isinstance(event, CommentArrived)),)
     if state == "invalid":
         _store(ctx, Noticed(event_id, "invalid", record["reason"]), puts, lines, (), then)
         return

@@ -211,7 +211,7 @@ def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
-async def answered(send: Send, by: Callable[[Reply], None]) -> None:
+async def send_reply(send: Send, by: Callable[[Reply], None]) -> None:
     """Send what `by` replies, now or later, through ASGI."""
     answer: Future[tuple[int, Sequence[tuple[bytes, bytes]], bytes]] = get_running_loop().create_future()
     by(Reply(lambda *given: None if answer.done() else answer.set_result(given)))  # done: whoever waited was cancelled
@@ -252,10 +252,10 @@ class Gate:
             self._check_length(headers)
             body = await self._body(receive)
         except _Refused as no:
-            await answered(send, no.tell)
-        else:
-            if body is not None:  # else the sender went away, or took too long
-                await answered(send, partial(self.endpoint, headers, body))
+            await send_reply(send, no.tell)
+            return
+        if body is not None:  # else the sender went away, or took too long
+            await send_reply(send, partial(self.endpoint, headers, body))
 
     def begin(self, scope: Scope, answer: Answer) -> Take | None:
         """What takes this request's body; None: its length is not known to be small, so it goes the other way."""

@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from bot.errors import UserError
-from bot.limits import Answer, Take, answered
+from bot.limits import Answer, Take, send_reply
 
 SECONDS = 12.0
 """For a request to arrive whole. Slow senders are to be gone within 15."""
@@ -216,7 +216,7 @@ class Draining:
             if message["type"] != "http.disconnect":
                 content = {"status": "refused", "reason": "the program is stopping"}
                 headers = {"Retry-After": RETRY_STOPPED, "Connection": "close"}
-                await answered(send, lambda reply: reply(503, content, headers))
+                await send_reply(send, lambda reply: reply(503, content, headers))
             return
 
         async def last(message: Message) -> None:

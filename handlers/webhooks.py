@@ -113,14 +113,13 @@ class Door:
             raise
 
     def _tell(self, reply: Reply, found: Noticed | Exception) -> None:
-        if isinstance(found, Exception):
-            reason = "the event cannot be stored at the moment"
-            if not isinstance(found, StoreUnavailable):
-                log.error("webhook.failed", source=self.source, exc_info=found)
-                reply(500, {"status": "refused", "reason": "an error of the program, which its log describes"})
-                return
+        if isinstance(found, StoreUnavailable):
             log.error("webhook.not_stored", source=self.source, error=str(found))
-            reply(503, {"status": "refused", "reason": reason}, {"Retry-After": RETRY_STORE})
+            content = {"status": "refused", "reason": "the event cannot be stored at the moment"}
+            reply(503, content, {"Retry-After": RETRY_STORE})
+        elif isinstance(found, Exception):
+            log.error("webhook.failed", source=self.source, exc_info=found)
+            reply(500, {"status": "refused", "reason": "an error of the program, which its log describes"})
         elif found.status == "accepted":
             reply(202, b'{"status": "accepted", "event_id": "%b"}' % found.event_id.encode())
         else:

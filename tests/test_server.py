@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.limits import AT_ONCE, Reply, answered
+from bot.limits import AT_ONCE, Reply, send_reply
 from tests.sidecar_harness import Sidecar, payload, raw, running, sign
 
 QUESTION = "comment_created__question"
@@ -224,7 +224,7 @@ async def test_what_is_stored_is_answered_whatever_the_worker_does(sidecar: Side
 
 async def test_an_answer_for_which_nobody_waits_any_more() -> None:
     replies: list[Reply] = []
-    waiting = asyncio.create_task(answered(cast(Any, None), replies.append))
+    waiting = asyncio.create_task(send_reply(cast(Any, None), replies.append))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.sleep(0)

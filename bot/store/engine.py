@@ -187,7 +187,7 @@ class Engine(Inbox, Reading):
             elif item is None:
                 return
             with self._pen:
-                if self._is_fat():
+                if self._compaction_is_due():
                     self.begin_compaction()
             self._done(taken)
 
@@ -289,9 +289,9 @@ class Engine(Inbox, Reading):
             nth += 1
         return nth
 
-    def _is_fat(self) -> bool:
-        fat = not self.compacting and worth_it(self.journal, self.index)
-        return fat and self.clock.monotonic() >= self._compact_not_before
+    def _compaction_is_due(self) -> bool:
+        due = not self.compacting and worth_it(self.journal, self.index)
+        return due and self.clock.monotonic() >= self._compact_not_before
 
     def begin_compaction(self) -> None:
         """Start a compaction beside the running writer; `_take_over` ends it on the writer's thread."""

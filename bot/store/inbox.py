@@ -11,6 +11,7 @@ import asyncio
 import json
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -30,8 +31,11 @@ AT_MOST = 0.005
 """Seconds for which it waits for them."""
 
 
-class Inbox:
-    """A queue of commits and tasks for one writer. Every method may be called from any thread."""
+class Inbox(ABC):
+    """A queue of commits and tasks for one writer. Every public method may be called from any thread.
+
+    What the writer does with them, `Engine` says.
+    """
 
     def __init__(self, *, read_only: bool) -> None:
         self.read_only = read_only
@@ -47,20 +51,21 @@ class Inbox:
     def closed(self) -> bool:
         return self._closed
 
+    @abstractmethod
     def _write_forever(self) -> None:
-        raise NotImplementedError
+        """The writer's thread."""
 
+    @abstractmethod
     def _write(self, commits: list[Commit]) -> dict[int, Exception]:
         """Decide, write, sync and show a group, with the pen; what those end in that are not written."""
-        raise NotImplementedError
 
-    def _is_fat(self) -> bool:
-        """Whether a compaction is worth it."""
-        raise NotImplementedError
+    @abstractmethod
+    def _compaction_is_due(self) -> bool:
+        """Whether one is worth it, and none is under way."""
 
+    @abstractmethod
     def _is_quick(self) -> bool:
         """Whether an event loop may wait for a sync."""
-        raise NotImplementedError
 
     @staticmethod
     def _made(
@@ -130,7 +135,7 @@ class Inbox:
         finally:
             self._pen.release()
         answer(turn, errors, loop)
-        if self._is_fat():
+        if self._compaction_is_due():
             with suppress(StoreUnavailable):
                 self._enqueue([])  # a compaction is begun by the thread
 

@@ -87,12 +87,15 @@ async def quiet(world: World, *, strict: bool = False, seconds: float = 45.0) ->
     for standin in world.stage.standins:
         standin.mend()
     await world.reins.arm("")
-    while True:
-        settled = await world.until(lambda: not unsettled(world, strict=strict), seconds)
-        assert settled, f"it does not settle: {unsettled(world, strict=strict)}\n{world.stage.log[-4000:]}"
+
+    def settled() -> bool:
+        if unsettled(world, strict=strict):
+            return False
         always(world)  # which reads the books again: a click that was under way may have been written meanwhile
-        if not unsettled(world, strict=strict):
-            break
+        return not unsettled(world, strict=strict)
+
+    found = await world.until(settled, seconds)
+    assert found, f"it does not settle: {unsettled(world, strict=strict)}\n{world.stage.log[-4000:]}"
     stories(world)
     cards(world)
 
