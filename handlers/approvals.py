@@ -14,10 +14,21 @@ from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal
 from bot.drafts import MAX_TEXT, DraftState
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
-from bot.people import Verdict
+from bot.people import TRY_AGAIN, Verdict
 from bot.store import StoreUnavailable
-from bot.workflow import Actor, decide, load_draft, refused, retry_event, who_was_first
-from handlers.interactions import Ack, Body, Click, Place, Submission, tell
+from bot.workflow import (
+    Actor,
+    decide,
+    is_card,
+    is_failure,
+    is_window,
+    load_draft,
+    remember_window,
+    retry_event,
+    who_was_first,
+)
+from handlers.interactions import Ack, Click, Place, Submission
+from handlers.telling import refuse, tell
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -25,6 +36,14 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 NOT_STORED = "This could not be recorded just now, so nothing was done. Please try again in a moment."
+ELSEWHERE = (
+    "Nothing was done: this button is not on the message that it belongs to. "
+    "Please use the card in the approvals channel."
+)
+NO_WINDOW = (
+    "Nothing was done: this window was not opened for you and this draft by PM Agent. Please copy your text, close the "
+    "window and press Edit on the card."
+)
 PATIENCE = 8.0
 """Seconds for a look-up after the click is acknowledged."""
 BEFORE_MODAL = 0.8
@@ -33,36 +52,47 @@ IN_ACK = 1.6
 """Seconds for the look-up inside a modal's acknowledgement, which must be out within 3."""
 ACK_BY = 2.2
 """Seconds after which a modal is acknowledged whatever is still under way."""
+ANEW = 0.4
+"""Seconds for what a modal that stays needs of the store."""
 
 
-async def button(ctx: Context, ack: Ack, body: Body) -> None:
+async def button(ctx: Context, ack: Ack, click: Click) -> None:
     """Approve, Skip, Undo, Retry, Look again, Post again, Post anyway, Draft anew."""
     await ack()
-    click = Click.of(body)
-    action, draft_id = ACTIONS[click.action_id], click.value.get("draft", "")
     verdict = await ctx.people.may_decide(click.place.user, patience=PATIENCE)
     if not verdict.allowed:
-        await _refuse(ctx, click.place, draft_id, action, verdict)
+        await refuse(ctx, click, verdict.reason)
         return
+    draft_id, action = click.value.get("draft", ""), ACTIONS[click.action_id]
     try:
+        async with asyncio.timeout(PATIENCE):
+            on_its_card = await is_card(ctx, await load_draft(ctx, draft_id), click.spot)
+        if not on_its_card:
+            await refuse(ctx, click, ELSEWHERE)
+            return
         await decide(ctx, draft_id, action, by=_actor(click.place, verdict), seen=click.value.get("seen"))
     except UserError as error:
         await tell(ctx, click.place, str(error))
     except StoreUnavailable:
         await tell(ctx, click.place, NOT_STORED)
+    except (PMAgentError, TimeoutError) as error:
+        log.warning("click.not_placed", draft_id=draft_id, reason=str(error))
+        await tell(ctx, click.place, TRY_AGAIN)
 
 
-async def edit(ctx: Context, ack: Ack, body: Body) -> None:
+async def edit(ctx: Context, ack: Ack, click: Click) -> None:
     """Edit: open the modal at once. Who may not decide does not get it, unless the look-up is slow; then it is refused
     at submission."""
     await ack()
-    click = Click.of(body)
     asked = asyncio.create_task(ctx.people.may_decide(click.place.user, patience=PATIENCE))
     try:
         draft = await load_draft(ctx, click.value.get("draft", ""))
         done, _ = await asyncio.wait({asked}, timeout=BEFORE_MODAL)
         if done and not asked.result().allowed:
-            await _refuse(ctx, click.place, draft.id, "edit", asked.result())
+            await refuse(ctx, click, asked.result().reason)
+            return
+        if not await is_card(ctx, draft, click.spot):
+            await refuse(ctx, click, ELSEWHERE)
             return
         if draft.state != DraftState.WAITING:
             await tell(ctx, click.place, who_was_first(ctx, draft, click.place.user))
@@ -71,9 +101,12 @@ async def edit(ctx: Context, ack: Ack, body: Body) -> None:
             ctx.worker.wake_draft(draft.id)
             await tell(ctx, click.place, "The card has changed since. Please look at it as it is now.")
             return
-        await ctx.slack.open_modal(click.trigger_id, edit_modal(draft))
+        view_id = await ctx.slack.open_modal(click.trigger_id, edit_modal(draft))
+        await remember_window(ctx, view_id, click.place.user, draft)
     except UserError as error:
         await tell(ctx, click.place, str(error))
+    except StoreUnavailable:
+        await tell(ctx, click.place, NOT_STORED)
     except PMAgentError as error:
         log.warning("edit.not_opened", draft_id=click.value.get("draft"), reason=str(error))
         await tell(ctx, click.place, "Slack did not open the window in time. Please press Edit once more.")
@@ -81,10 +114,13 @@ async def edit(ctx: Context, ack: Ack, body: Body) -> None:
         asked.cancel()
 
 
-async def edited(ctx: Context, ack: Ack, body: Body) -> None:
+async def edited(ctx: Context, ack: Ack, sent: Submission) -> None:
     """The modal was sent: approve the edited text. What cannot be done is said in the modal, which keeps the text."""
     started = time.monotonic()
-    sent = Submission.of(body)
+    if not await is_window(ctx, sent.view.id, sent.user.id, sent.draft, sent.seen):
+        await ack(response_action="errors", errors={TEXT_BLOCK: NO_WINDOW})
+        await refuse(ctx, sent, NO_WINDOW, told=True)
+        return
     words = sent.text.replace("\r\n", "\n").strip()
     if not words:
         await ack(
@@ -111,20 +147,28 @@ async def edited(ctx: Context, ack: Ack, body: Body) -> None:
         await ack()
 
 
-async def retry(ctx: Context, ack: Ack, body: Body) -> None:
+async def retry(ctx: Context, ack: Ack, click: Click) -> None:
     """Retry on an event that Claude could not answer."""
     await ack()
-    click = Click.of(body)
     verdict = await ctx.people.may_decide(click.place.user, patience=PATIENCE)
     if not verdict.allowed:
-        await _refuse(ctx, click.place, None, "retry_event", verdict)
+        await refuse(ctx, click, verdict.reason)
         return
+    event_id = click.value.get("event", "")
     try:
-        sentence = await retry_event(ctx, click.value.get("event", ""), _actor(click.place, verdict))
+        async with asyncio.timeout(PATIENCE):
+            on_its_message = await is_failure(ctx, event_id, click.spot)
+        if not on_its_message:
+            await refuse(ctx, click, ELSEWHERE)
+            return
+        sentence = await retry_event(ctx, event_id, _actor(click.place, verdict))
     except UserError as error:
         sentence = str(error)
     except StoreUnavailable:
         sentence = NOT_STORED
+    except (PMAgentError, TimeoutError) as error:
+        log.warning("click.not_placed", event_id=event_id, reason=str(error))
+        sentence = TRY_AGAIN
     await tell(ctx, click.place, sentence)
 
 
@@ -133,7 +177,7 @@ async def _approve_edit(ctx: Context, sent: Submission) -> str | None:
     verdict = await ctx.people.may_decide(sent.place.user, patience=IN_ACK)
     try:
         if not verdict.allowed:
-            await refused(ctx, sent.draft, "edit", sent.place.user, verdict.reason)
+            await refuse(ctx, sent, verdict.reason, told=True)
             return verdict.reason
         await decide(ctx, sent.draft, "edit", by=_actor(sent.place, verdict), seen=sent.seen, text=sent.text)
     except UserError as error:
@@ -146,20 +190,13 @@ async def _approve_edit(ctx: Context, sent: Submission) -> str | None:
 async def _keep_open(ctx: Context, ack: Ack, sent: Submission, reason: str) -> None:
     """Acknowledge with the same modal: what the person typed, the reason, and the draft's present fingerprint."""
     try:
-        draft = await asyncio.wait_for(load_draft(ctx, sent.draft), 0.4)
-    except (UserError, TimeoutError):
+        async with asyncio.timeout(ANEW):
+            draft = await load_draft(ctx, sent.draft)
+            await remember_window(ctx, sent.view.id, sent.user.id, draft)
+    except (UserError, StoreUnavailable, TimeoutError):
         await ack(response_action="errors", errors={TEXT_BLOCK: reason[:1000]})
         return
     await ack(response_action="update", view=edit_modal(draft, text=sent.text, notice=reason))
-
-
-async def _refuse(ctx: Context, place: Place, draft_id: str | None, action: str, verdict: Verdict) -> None:
-    """Tell them privately, and record the attempt. The card stays as it is."""
-    try:
-        await refused(ctx, draft_id or None, action, place.user, verdict.reason)
-    except StoreUnavailable:
-        log.exception("refusal.not_recorded", draft_id=draft_id, user=place.user)
-    await tell(ctx, place, verdict.reason)
 
 
 def _actor(place: Place, verdict: Verdict) -> Actor:

@@ -36,7 +36,8 @@ from bot.workflow import (
     why,
 )
 from handlers import answers
-from handlers.interactions import Ack, Body, Command, tell
+from handlers.interactions import Ack, Command
+from handlers.telling import tell
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -86,10 +87,9 @@ class Word:
         return self.who_with_words if words and self.who_with_words else self.who
 
 
-async def command(ctx: Context, ack: Ack, body: Body) -> None:
+async def command(ctx: Context, ack: Ack, said: Command) -> None:
     """`/pmagent …`: acknowledge, find the word, ask who it is, run it, answer."""
     await ack()
-    said = Command.of(body)
     asked = asyncio.create_task(_answer(ctx, said))
     await asyncio.wait({asked}, timeout=ONE_MOMENT)
     if not asked.done():
@@ -101,13 +101,13 @@ async def command(ctx: Context, ack: Ack, body: Body) -> None:
     except StoreUnavailable:
         answer = "This could not be recorded just now, so nothing was done. Please try again in a moment."
     except PMAgentError as error:
-        log.warning("command.failed", text=said.text[:100], reason=str(error))
+        log.warning("command.failed", text=said.said[:100], reason=str(error))
         answer = f"That did not work: {error}. Please try again in a moment."
     await tell(ctx, said.place, answer, url_first=True)
 
 
 async def _answer(ctx: Context, said: Command) -> Message | str:
-    words = tuple(said.text.split())
+    words = tuple(said.said.split())
     word = COMMANDS.get(words[0].lower()) if words else COMMANDS["help"]
     if word is None:
         return answers.help_page(COMMANDS.values(), unknown=words[0], nearest=nearest(words[0]))

@@ -9,7 +9,7 @@ from bot.cards.parts import clock
 from bot.errors import PMAgentError
 from bot.log import get_logger
 from bot.workflow import mode, paused, pending
-from handlers.interactions import Ack, Body
+from handlers.interactions import Ack, HomeOpened
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-async def opened(ctx: Context, ack: Ack, body: Body) -> None:
+async def opened(ctx: Context, ack: Ack, seen: HomeOpened) -> None:
     """`app_home_opened`: the mode for everybody; what waits and the figures for members of the approvals channel."""
     await ack()
-    event = body.get("event") or {}
-    user = str(event.get("user") or "")
-    if event.get("tab") not in (None, "home") or not user:
+    user = seen.event.user
+    if seen.event.tab != "home":
         return
     from bot.reports.metrics import local_figures
 

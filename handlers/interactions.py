@@ -1,22 +1,40 @@
-"""What Slack tells us when somebody does something, parsed at the door, and how we answer that person privately."""
+"""What Slack sends, parsed at the door into types of our own. Nothing past this module reads a payload.
+
+`parse` takes a payload as it came, over the socket or over HTTP, and returns one of the types below or raises
+`Malformed`: a field that is needed is absent, or one is of the wrong type. What is merely not ours (another team, a
+button of another message) is well-formed, so that it can be refused in words and recorded (`handlers.slack`).
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
-from bot.cards import TEXT_ACTION, TEXT_BLOCK, Message, whisper
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from bot.cards import ACTIONS, EDIT, RETRY_EVENT, TEXT_ACTION, TEXT_BLOCK
+from bot.origin import Origin, Spot
 from bot.safety import clean
 
-if TYPE_CHECKING:
-    from bot.context import Context
-
 Ack = Callable[..., Awaitable[Any]]
-Body = dict[str, Any]
-Handle = Callable[["Context", Ack, Body], Awaitable[None]]
-"""A handler of ours: it acknowledges first, and only then does what may take time."""
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+"""An id of Slack's: of a person, a team, an app, a channel, a message or a view."""
+Name = Annotated[str, Field(max_length=255)]
+"""An id of ours that Slack gives back, or a name of Slack's; "" where there is none."""
+Given = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+_ATTEMPTS = {**ACTIONS, EDIT: "edit", RETRY_EVENT: "retry_event"}
+
+
+class Malformed(ValueError):
+    """Not a payload of Slack's. The text says what is wrong with it; `user` is who it names, where that can be read."""
+
+    def __init__(self, reason: str, user: str | None = None) -> None:
+        super().__init__(reason)
+        self.user = user
 
 
 @dataclass(frozen=True)
@@ -28,78 +46,304 @@ class Place:
     response_url: str | None = None
 
 
-@dataclass(frozen=True)
-class Click:
-    """A button that was pressed. `value` is what we put into the button; {} when it is none of ours."""
-
-    place: Place
-    action_id: str
-    value: dict[str, str]
-    trigger_id: str
-
-    @classmethod
-    def of(cls, body: Body) -> Click:
-        """From a `block_actions` payload."""
-        actions = body.get("actions") or [{}]
-        channel = (body.get("channel") or {}).get("id") or (body.get("container") or {}).get("channel_id") or ""
-        place = Place(str(channel), str((body.get("user") or {}).get("id") or ""), body.get("response_url") or None)
-        action = actions[0] if isinstance(actions[0], dict) else {}
-        return cls(
-            place, str(action.get("action_id") or ""), _texts(action.get("value")), str(body.get("trigger_id") or "")
-        )
+# The pieces of a payload, under Slack's own names.
 
 
-@dataclass(frozen=True)
-class Submission:
-    """A modal that was sent: whose, for which draft as shown (`seen`), and the text in it."""
-
-    place: Place
-    draft: str
-    seen: str
-    text: str
-
-    @classmethod
-    def of(cls, body: Body) -> Submission:
-        """From a `view_submission` payload of our edit modal."""
-        view = body.get("view") or {}
-        about = _texts(view.get("private_metadata"))
-        field = (((view.get("state") or {}).get("values") or {}).get(TEXT_BLOCK) or {}).get(TEXT_ACTION) or {}
-        user = str((body.get("user") or {}).get("id") or "")
-        return cls(
-            Place(about.get("channel", ""), user),
-            about.get("draft", ""),
-            about.get("seen", ""),
-            str(field.get("value") or ""),
-        )
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
-@dataclass(frozen=True)
-class Command:
-    """A slash command: where, and the words after it."""
-
-    place: Place
-    text: str
-
-    @classmethod
-    def of(cls, body: Body) -> Command:
-        """From a slash command's payload."""
-        place = Place(
-            str(body.get("channel_id") or ""), str(body.get("user_id") or ""), body.get("response_url") or None
-        )
-        return cls(place, clean(str(body.get("text") or "")).strip())
+class _Named(_Part):
+    id: Id
 
 
-async def tell(ctx: Context, place: Place, answer: str | Message, *, url_first: bool = False) -> None:
-    """Answer one person privately: a sentence, or a message."""
-    message = whisper(answer) if isinstance(answer, str) else answer
-    channel = place.channel or ctx.settings.slack_channel_approvals
-    await ctx.slack.whisper(channel, place.user, message, place.response_url, url_first=url_first)
+class _User(_Named):
+    team_id: Id | None = None
 
 
-def _texts(value: Any) -> dict[str, str]:
+class _Message(_Part):
+    ts: Id
+
+
+class _Container(_Part):
+    type: Name = ""
+    channel_id: Id | None = None
+    message_ts: Id | None = None
+    is_ephemeral: bool = False
+
+
+class _Action(_Part):
+    action_id: Given
+    value: str | None = None
+
+
+class _Entered(_Part):
+    value: str | None = None
+
+
+class _State(_Part):
+    values: dict[str, dict[str, _Entered]] = {}
+
+
+class _View(_Named):
+    type: Name = "modal"
+    callback_id: Name = ""
+    private_metadata: str = ""
+    app_id: Id | None = None
+    app_installed_team_id: Id | None = None
+    state: _State = _State()
+
+
+class _Event(_Part):
+    type: Given
+
+
+class _TabOpened(_Event):
+    user: Id
+    tab: Name = "home"
+
+
+# What somebody did.
+
+
+class _Interaction(_Part):
+    """What all interactions have. `team` is null where an app is installed for a whole organisation."""
+
+    type: Name
+    team: _Named | None
+    api_app_id: Id
+    user: _User
+    response_url: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        team = self.team.id if self.team else None
+        return Origin(teams=frozenset({team}), apps=frozenset({self.api_app_id}), user_team=self.user.team_id)
+
+    @property
+    def place(self) -> Place:
+        return Place("", self.user.id, self.response_url)
+
+    @property
+    def attempt(self) -> tuple[str, str]:
+        """What was tried, and on which draft ("": on none): for the audit trail."""
+        return self.type, ""
+
+
+class Click(_Interaction):
+    """`block_actions`: a button that was pressed."""
+
+    type: Literal["block_actions"]
+    actions: Annotated[list[_Action], Field(min_length=1, max_length=100)]
+    trigger_id: str = ""
+    channel: _Named | None = None
+    container: _Container = _Container()
+    message: _Message | None = None
+
+    @property
+    def action_id(self) -> str:
+        return self.actions[0].action_id
+
+    @property
+    def value(self) -> dict[str, str]:
+        """What we put into the button; {} when it is none of ours."""
+        return _texts(self.actions[0].value)
+
+    @property
+    def spot(self) -> Spot | None:
+        """The message with the button; None when it is in none, in an ephemeral one, or the payload names two."""
+        box = self.container
+        if box.type != "message" or box.is_ephemeral or not self.channel or not self.message:
+            return None
+        if (box.channel_id, box.message_ts) != (self.channel.id, self.message.ts):
+            return None
+        return Spot(channel=self.channel.id, ts=self.message.ts)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.channel.id if self.channel else "", self.user.id, self.response_url)
+
+    @property
+    def attempt(self) -> tuple[str, str]:
+        return _ATTEMPTS.get(self.action_id, "click"), self.value.get("draft", "")
+
+
+class Submission(_Interaction):
+    """`view_submission`: a modal that was sent. `draft`, `seen`: which draft, and how it was shown there."""
+
+    type: Literal["view_submission"]
+    view: _View
+
+    @property
+    def origin(self) -> Origin:
+        found, view = super().origin, self.view
+        teams = found.teams | ({view.app_installed_team_id} - {None})
+        return found.model_copy(update={"teams": teams, "apps": found.apps | ({view.app_id} - {None})})
+
+    @property
+    def draft(self) -> str:
+        return _texts(self.view.private_metadata).get("draft", "")
+
+    @property
+    def seen(self) -> str:
+        return _texts(self.view.private_metadata).get("seen", "")
+
+    @property
+    def text(self) -> str:
+        field = self.view.state.values.get(TEXT_BLOCK, {}).get(TEXT_ACTION)
+        return (field.value if field else None) or ""
+
+    @property
+    def place(self) -> Place:
+        return Place(_texts(self.view.private_metadata).get("channel", ""), self.user.id)
+
+    @property
+    def attempt(self) -> tuple[str, str]:
+        return "edit", self.draft
+
+
+class Closed(_Interaction):
+    """`view_closed`: a modal that was dismissed."""
+
+    type: Literal["view_closed"]
+    view: _View
+
+
+class Other(_Interaction):
+    """A shortcut or an option list, of which we have none."""
+
+    callback_id: Name = ""
+    action_id: Name = ""
+
+
+class _Told(_Part):
+    """What commands and events have."""
+
+    team_id: Id
+    api_app_id: Id
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(teams=frozenset({self.team_id}), apps=frozenset({self.api_app_id}))
+
+
+class Command(_Told):
+    """A slash command. `said`: the words after it."""
+
+    command: Given
+    user_id: Id
+    channel_id: Id | None = None
+    text: str = ""
+    response_url: str | None = None
+
+    @property
+    def said(self) -> str:
+        return clean(self.text).strip()
+
+    @property
+    def place(self) -> Place:
+        return Place(self.channel_id or "", self.user_id, self.response_url)
+
+    @property
+    def attempt(self) -> tuple[str, str]:
+        return "command", ""
+
+
+class Event(_Told):
+    """`event_callback`: something that happened."""
+
+    type: Literal["event_callback"]
+    event: _Event
+
+    @property
+    def place(self) -> Place:
+        return Place("", "")
+
+    @property
+    def attempt(self) -> tuple[str, str]:
+        return "event", ""
+
+
+class HomeOpened(Event):
+    """`app_home_opened`: somebody opened one of the app's tabs."""
+
+    event: _TabOpened
+
+    @property
+    def place(self) -> Place:
+        return Place("", self.event.user)
+
+    @property
+    def attempt(self) -> tuple[str, str]:
+        return "home", ""
+
+
+class Challenge(_Part):
+    """`url_verification`: Slack tries the address once when it is entered. Bolt answers it, and `ssl_check` too."""
+
+    type: Literal["url_verification"]
+    challenge: Annotated[str, Field(max_length=1000)]
+
+
+class SslCheck(_Part):
+    """Slack looks whether our certificate is good."""
+
+    ssl_check: Literal["1"]
+
+
+Interaction = Click | Submission | Closed | Other | Command | Event
+Payload = Interaction | Challenge | SslCheck
+
+_KINDS: dict[str, type[Payload]] = {
+    "block_actions": Click, "view_submission": Submission, "view_closed": Closed, "event_callback": Event,
+    "shortcut": Other, "message_action": Other, "block_suggestion": Other, "url_verification": Challenge,
+}  # fmt: skip
+
+
+def parse(payload: object) -> Payload:
+    """A payload as one of our types. Raises `Malformed`."""
+    if not isinstance(payload, dict):
+        raise Malformed("the payload is not an object")
+    try:
+        return _kind(payload).model_validate(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:100]
+        raise Malformed(f"{where}: {first['msg'][:200]}", _user(payload)) from None
+
+
+def read_json(text: str | bytes) -> object:
+    """Strict JSON that is not too deep. Raises `Malformed`."""
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise Malformed(f"not JSON that can be read: {str(error)[:200]}") from None
+
+
+def _kind(payload: dict[str, Any]) -> type[Payload]:
+    name = payload.get("type")
+    if name is None and ("command" in payload or "ssl_check" in payload):
+        return Command if "command" in payload else SslCheck
+    if not isinstance(name, str) or name not in _KINDS:
+        raise Malformed("type: none of the kinds of payload that Slack sends to this app", _user(payload))
+    event = payload.get("event")
+    if name == "event_callback" and isinstance(event, dict) and event.get("type") == "app_home_opened":
+        return HomeOpened
+    return _KINDS[name]
+
+
+def _user(payload: dict[str, Any]) -> str | None:
+    """Who a malformed payload names."""
+    try:
+        return _User.model_validate(payload["user"] if "user" in payload else {"id": payload.get("user_id")}).id
+    except ValidationError:
+        return None
+
+
+def _texts(value: str | None) -> dict[str, str]:
     """The JSON object of texts that we once gave to Slack; {} for anything else."""
     try:
-        found = json.loads(value) if isinstance(value, str) else None
+        found = from_json(value or "")
     except ValueError:
         return {}
-    return {str(k): v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+    return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}

@@ -1,7 +1,9 @@
 """Slack's door: every listener in one table, and Bolt's app around them.
 
-Whatever Slack sends is acknowledged, known or not: an interaction without an acknowledgement shows the person a warning
-triangle. How Slack reaches us is in `slack_http` and `slack_socket`. Facts about Bolt stand beside their lines.
+A payload is parsed (`interactions`), Bolt calls its listener, and the listener calls a handler if the payload is from
+our own app in our own workspace (`bot.origin`). Whatever Slack sends is acknowledged, known or not: an interaction
+without an acknowledgement shows the person a warning triangle. How Slack reaches us is in `slack_http` and
+`slack_socket`. Facts about Bolt stand beside their lines.
 """
 
 from __future__ import annotations
@@ -18,13 +20,18 @@ from starlette.routing import Route
 
 from bot import cards
 from bot.log import get_logger
+from bot.origin import foreign
+from bot.store import StoreUnavailable
+from bot.workflow import refused
 from handlers import approvals, commands, home
-from handlers.interactions import Ack, Body, Click, Command, Handle, tell
+from handlers.interactions import Ack, Event, Interaction, Malformed, Submission, parse
 from handlers.slack_http import route
-from handlers.slack_socket import Door, Socket, open_socket
+from handlers.slack_socket import Admit, Door, Socket, open_socket
+from handlers.telling import refuse, tell
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
+    from slack_bolt.response import BoltResponse
 
     from bot.context import Context
 
@@ -32,13 +39,19 @@ log = get_logger(__name__)
 
 COMMAND = "/pmagent"
 HOME_OPENED = "app_home_opened"
+PARSED = "parsed"
+"""Where a listener finds in Bolt's context what was parsed."""
 SORRY = "Something went wrong here, and it is in the log. Please try again."
 
 
-async def _unknown(ctx: Context, ack: Ack, body: Body) -> None:
+Handle = Callable[["Context", Ack, Any], Awaitable[None]]
+"""A handler of ours, given what its listener is for: it acknowledges first, and only then does what may take time."""
+
+
+async def _unknown(ctx: Context, ack: Ack, seen: Interaction) -> None:
     """Whatever we have no listener for: acknowledged, so that nobody sees a warning triangle."""
     await ack()
-    log.info("slack.unhandled", kind=body.get("type") or body.get("command"))
+    log.info("slack.unhandled", what=seen.attempt[0])
 
 
 ACTION_LISTENERS: dict[str, Handle] = {
@@ -64,15 +77,19 @@ class Running:
         The same interaction may be delivered twice and then runs twice: what a handler does is compare and set.
         """
 
-        async def listen(ack: Ack, body: Body) -> None:
+        async def listen(ack: Ack, context: dict[str, Any]) -> None:
+            seen: Interaction = context[PARSED]
             task = asyncio.current_task()
             if task:
                 self._tasks.add(task)
             try:
-                await handle(self._ctx, ack, body)
+                if reason := foreign(seen.origin, self._ctx.slack.home):
+                    await self._turn_away(ack, seen, reason)
+                else:
+                    await handle(self._ctx, ack, seen)
             except Exception:
-                log.exception("slack.listener_failed", kind=body.get("type") or body.get("command"))
-                await self._apologise(ack, body)
+                log.exception("slack.listener_failed", what=seen.attempt[0])
+                await self._apologise(ack, seen)
             finally:
                 if task:
                     self._tasks.discard(task)
@@ -85,16 +102,24 @@ class Running:
         if waiting:
             await asyncio.wait(waiting, timeout=seconds)
 
-    async def _apologise(self, ack: Ack, body: Body) -> None:
-        """Acknowledge what was not (twice is harmless), without closing a modal over what was typed; and say so."""
-        if body.get("type") == "view_submission":
-            await ack(response_action="errors", errors={cards.TEXT_BLOCK: SORRY})
-            return
-        await ack()
-        place = Command.of(body).place if body.get("command") else Click.of(body).place
-        if place.user:
+    async def _turn_away(self, ack: Ack, seen: Interaction, reason: str) -> None:
+        await _acknowledge(ack, seen, reason)
+        await refuse(self._ctx, seen, reason, told=isinstance(seen, Submission | Event))
+
+    async def _apologise(self, ack: Ack, seen: Interaction) -> None:
+        """Acknowledge what was not (twice is harmless), and say so."""
+        await _acknowledge(ack, seen, SORRY)
+        if seen.place.user and not isinstance(seen, Submission | Event):
             with suppress(Exception):  # the person hears of it if Slack lets us; the log has it either way
-                await tell(self._ctx, place, SORRY)
+                await tell(self._ctx, seen.place, SORRY)
+
+
+async def _acknowledge(ack: Ack, seen: Interaction, reason: str) -> None:
+    """Acknowledge what is not carried out. A modal stays open, with the reason under what was typed."""
+    if isinstance(seen, Submission):
+        await ack(response_action="errors", errors={cards.TEXT_BLOCK: reason})
+    else:
+        await ack()
 
 
 def build_bolt(ctx: Context) -> AsyncApp:
@@ -102,7 +127,6 @@ def build_bolt(ctx: Context) -> AsyncApp:
     from slack_bolt.async_app import AsyncApp
     from slack_bolt.authorization import AuthorizeResult
 
-    settings = ctx.settings
     running = Running(ctx)
 
     async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
@@ -110,16 +134,15 @@ def build_bolt(ctx: Context) -> AsyncApp:
         return AuthorizeResult(
             enterprise_id=enterprise_id,
             team_id=team_id or ctx.slack.team_id,
-            bot_token=settings.slack_bot_token.get_secret_value(),
+            bot_token=ctx.settings.slack_bot_token.get_secret_value(),
             bot_id=ctx.slack.bot_id,
             bot_user_id=ctx.slack.bot_user_id,
         )
 
-    secret = settings.slack_signing_secret
     bolt = AsyncApp(
         name="pm-agent",
         client=ctx.slack.client,
-        signing_secret=secret.get_secret_value() if secret else "",
+        request_verification_enabled=False,  # `slack_http.verify` has done it
         authorize=authorize,
         logger=_bolt_logger(),
     )
@@ -140,21 +163,44 @@ def build_bolt(ctx: Context) -> AsyncApp:
     return bolt
 
 
+def admission(ctx: Context, bolt: AsyncApp) -> Admit:
+    """What takes every payload, from the socket and over HTTP: parse it, have Bolt call its listener, give the answer.
+
+    Bolt is given what was parsed and nothing else, so that nothing in a payload can surprise it. `socket_mode` is its
+    name for a request that is parsed, and known to be Slack's, already.
+    """
+
+    async def admit(payload: object) -> BoltResponse:
+        from slack_bolt.request.async_request import AsyncBoltRequest
+
+        try:
+            parsed = parse(payload)
+        except Malformed as error:
+            if error.user:
+                with suppress(StoreUnavailable):
+                    await refused(ctx, None, "malformed", error.user, "The payload was malformed.")
+            raise
+        body = parsed.model_dump(exclude_none=True)
+        return await bolt.async_dispatch(AsyncBoltRequest(body=body, mode="socket_mode", context={PARSED: parsed}))
+
+    return admit
+
+
 def http_route(ctx: Context, bolt: AsyncApp) -> Route:
     """`POST /webhooks/slack`, for HTTP mode."""
     secret = ctx.settings.slack_signing_secret
-    return route(bolt, secret.get_secret_value() if secret else "")
+    return route(admission(ctx, bolt), secret.get_secret_value() if secret else "")
 
 
 async def connect(ctx: Context, bolt: AsyncApp) -> Socket | Door:
     """Socket Mode: start connecting in the background and return at once; it never gives up, so look at `connected`.
 
-    Must run in the loop that serves: the handler's constructor opens an aiohttp session. HTTP mode: nothing to connect.
+    Must run in the loop that serves. HTTP mode: nothing to connect.
     """
     token, running = ctx.settings.slack_app_token, _RUNNING[bolt]
     if token is None:
-        return Door(running.drain, lambda: bool(ctx.slack.team_id))
-    return open_socket(bolt, token.get_secret_value(), ctx.slack.client.proxy, running.drain)
+        return Door(running.drain, lambda: ctx.slack.home is not None)
+    return open_socket(admission(ctx, bolt), token.get_secret_value(), ctx.slack.client, running.drain)
 
 
 _RUNNING: WeakKeyDictionary[AsyncApp, Running] = WeakKeyDictionary()

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientSession, ClientTimeout
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+
+from bot.log import get_logger
+from handlers.interactions import Malformed, read_json
 
 if TYPE_CHECKING:
-    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-    from slack_bolt.async_app import AsyncApp
+    from slack_bolt.response import BoltResponse
+    from slack_sdk.web.async_client import AsyncWebClient
 
+log = get_logger(__name__)
+
+Admit = Callable[[object], Awaitable["BoltResponse"]]
+"""Takes a payload as it came, and gives the answer to it. Raises `handlers.interactions.Malformed`."""
 PING_SECONDS = 5.0
 CONNECT_SECONDS = 6.0
 """For the socket's handshake. aiohttp's own five minutes would be five minutes in which every click fails."""
@@ -25,18 +35,60 @@ Drain = Callable[[float], Awaitable[None]]
 """Waits at most so many seconds for the listeners that are at work."""
 
 
+class Client(SocketModeClient):
+    """The SDK's client, with a door of ours: what its own would raise on is acknowledged and is one line in the log."""
+
+    def __init__(self, admit: Admit, **options: Any) -> None:
+        super().__init__(**options)
+        self._admit = admit
+        self._receiving: set[asyncio.Task[None]] = set()
+
+    async def process_message(self) -> None:
+        """Take the next message from the queue. Envelopes are ours; the rest (hello, disconnect) is the SDK's."""
+        raw = await self.message_queue.get()
+        try:
+            message = read_json(raw or "{}")
+            if not isinstance(message, dict):
+                raise Malformed("the message is not an object")
+        except Malformed as error:
+            log.warning("slack.malformed", reason=str(error))
+            return
+        envelope_id = message.get("envelope_id")
+        work = self._receive(envelope_id, message.get("payload")) if isinstance(envelope_id, str) else (
+            self.run_message_listeners(message, raw)
+        )  # fmt: skip
+        task = asyncio.create_task(work)
+        self._receiving.add(task)
+        task.add_done_callback(self._receiving.discard)
+
+    async def _receive(self, envelope_id: str, payload: object) -> None:
+        from slack_bolt.adapter.socket_mode.async_internals import send_async_response
+        from slack_bolt.response import BoltResponse
+
+        try:
+            answer = await self._admit(payload)
+        except Malformed as error:
+            log.warning("slack.malformed", reason=str(error), user=error.user)
+            answer = BoltResponse(status=200)
+        request = SocketModeRequest(type="", envelope_id=envelope_id, payload={})
+        try:
+            await send_async_response(self, request, answer, time.time())
+        except Exception as error:  # the socket has gone: the SDK and aiohttp raise whatever they have
+            log.warning("slack.not_acknowledged", reason=type(error).__name__)
+
+
 class Socket:
     """The running Socket Mode connection. It comes back by itself, whatever happens to it."""
 
-    def __init__(self, handler: AsyncSocketModeHandler, drain: Drain) -> None:
-        self._handler = handler
+    def __init__(self, client: Client, drain: Drain) -> None:
+        self._client = client
         self._drain = drain
         self._tasks = (asyncio.create_task(self._connect()), asyncio.create_task(self._watch()))
 
     @property
     def connected(self) -> bool:
         """Whether a socket is open now: what `/ready` says."""
-        client = self._handler.client
+        client = self._client
         return not client.closed and not client.stale and client.current_session is not None and (
             not client.current_session.closed
         )  # fmt: skip
@@ -49,21 +101,21 @@ class Socket:
             task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(HANG_UP_SECONDS):
-                await _typed(self._handler.close_async)
-        await self._handler.client.aiohttp_client_session.close()
+                await _typed(self._client.close)
+        await self._client.aiohttp_client_session.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._drain(max(0.0, end - asyncio.get_running_loop().time()))
 
     async def _connect(self) -> None:
-        client = self._handler.client
+        client = self._client
         await client.aiohttp_client_session.close()
         client.aiohttp_client_session = ClientSession(timeout=ClientTimeout(total=CONNECT_SECONDS))
-        await _typed(self._handler.connect_async)
+        await _typed(client.connect)
 
     async def _watch(self) -> None:
         """Have a fresh address asked for when connecting fails: the SDK would go on with the old one, whose ticket
         serves once."""
-        client, down = self._handler.client, 0
+        client, down = self._client, 0
         while True:
             await asyncio.sleep(PING_SECONDS)
             down = 0 if self.connected else down + 1
@@ -88,14 +140,12 @@ class Door:
         await self._drain(seconds)
 
 
-def open_socket(bolt: AsyncApp, app_token: str, proxy: str | None, drain: Drain) -> Socket:
-    """Start connecting. `proxy`: the one for Slack, with NO_PROXY already honoured (the SDK does not)."""
-    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-
+def open_socket(admit: Admit, app_token: str, web: AsyncWebClient, drain: Drain) -> Socket:
+    """Start connecting. Must run in the loop that serves: the SDK's constructor opens an aiohttp session."""
     logger = logging.getLogger("slack_sdk")
-    handler = AsyncSocketModeHandler(bolt, app_token, ping_interval=PING_SECONDS, logger=logger)
-    handler.client.proxy = proxy
-    return Socket(handler, drain)
+    client = Client(admit, app_token=app_token, web_client=web, ping_interval=PING_SECONDS, logger=logger)
+    client.proxy = web.proxy  # the SDK would take it from the environment, without NO_PROXY
+    return Socket(client, drain)
 
 
 async def _typed(call: Callable[..., Awaitable[None]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import hmac
 import time
@@ -10,8 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slack_bolt.request.async_request import AsyncBoltRequest
 
-from handlers.interactions import Click, Command, Submission
+from bot.origin import Home, Origin, Spot, foreign
+from handlers.interactions import Challenge, Click, Malformed, Place, SslCheck, Submission, parse
 from handlers.slack_http import verify
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -74,41 +78,103 @@ def test_it_never_raises(timestamps: list[str], signatures: list[str], body: byt
     assert verify(SECRET, timestamps, signatures, body, time.time()) is False
 
 
+PERSON: dict[str, Any] = {"user": {"id": "U1", "team_id": "T1"}, "team": {"id": "T1"}, "api_app_id": "A1"}
+PLACE: dict[str, Any] = {
+    "container": {"type": "message", "channel_id": "C1", "message_ts": "1.2", "is_ephemeral": False},
+    "channel": {"id": "C1"}, "message": {"ts": "1.2"},
+}  # fmt: skip
+CLICK: dict[str, Any] = {
+    "type": "block_actions", **PERSON, **PLACE, "response_url": "https://h.example/1", "trigger_id": "1.2",
+    "actions": [{"action_id": "pm.approve", "value": '{"draft":"drf_1","seen":"ab","n":1}'}],
+}  # fmt: skip
+SUBMISSION: dict[str, Any] = {
+    "type": "view_submission", **PERSON,
+    "view": {
+        "id": "V1", "callback_id": "pm.edit.modal",
+        "private_metadata": '{"draft":"drf_1","seen":"ab","channel":"C1"}',
+        "state": {"values": {"reply": {"text": {"type": "plain_text_input", "value": "Hello"}}}},
+    },
+}  # fmt: skip
+
+
+def test_a_click() -> None:
+    click = parse(CLICK)
+    assert isinstance(click, Click)
+    assert (click.action_id, click.value, click.trigger_id) == ("pm.approve", {"draft": "drf_1", "seen": "ab"}, "1.2")
+    assert click.place == Place("C1", "U1", "https://h.example/1")
+    assert click.spot == Spot(channel="C1", ts="1.2")
+    assert click.origin == Origin(teams=frozenset({"T1"}), apps=frozenset({"A1"}), user_team="T1")
+    assert click.attempt == ("approve", "drf_1")
+
+
+def test_a_submission() -> None:
+    sent = parse(SUBMISSION)
+    assert isinstance(sent, Submission)
+    assert (sent.draft, sent.seen, sent.text, sent.place.channel) == ("drf_1", "ab", "Hello", "C1")
+    view = SUBMISSION["view"] | {"app_id": "A2", "app_installed_team_id": "T2"}
+    other = parse(SUBMISSION | {"view": view})
+    assert isinstance(other, Submission)
+    assert other.origin == Origin(teams=frozenset({"T1", "T2"}), apps=frozenset({"A1", "A2"}), user_team="T1")
+
+
+HOME = Home(team="T1", app="A1")
+OURS = {"teams": frozenset({"T1"}), "apps": frozenset({"A1"})}
+
+
+@pytest.mark.parametrize(
+    ("changes", "home", "says"),
+    [
+        ({}, HOME, None),
+        ({"user_team": "T1"}, HOME, None),
+        ({"user_team": "T2"}, HOME, "another organisation"),
+        ({"user_team": "T2"}, HOME.model_copy(update={"grid": True}), None),  # `users.info` tells who is a member
+        ({"teams": frozenset({"T2"})}, HOME, "another Slack workspace"),
+        ({"teams": frozenset({"T1", "T2"})}, HOME, "another Slack workspace"),
+        ({"teams": frozenset({None})}, HOME, "another Slack workspace"),
+        ({"apps": frozenset({"A2"})}, HOME, "another Slack app"),
+        ({"apps": frozenset({"A1", "A2"})}, HOME, "another Slack app"),
+        ({}, None, "try again"),
+    ],
+)
+def test_what_is_foreign(changes: dict[str, Any], home: Home | None, says: str | None) -> None:
+    found = foreign(Origin(**{**OURS, **changes}), home)
+    assert (found is None) if says is None else (found is not None and says in found)
+
+
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = st.sampled_from(["value", "action_id", "private_metadata", "state", "values", "reply", "text", "id"])
-ODD = st.dictionaries(NAMES, JSON, max_size=4)
 
 
-@given(action=st.lists(ODD, max_size=2), user=ODD, view=st.dictionaries(NAMES, st.text(max_size=30), max_size=3))
-def test_odd_values_in_a_payload_are_no_clicks(
-    action: list[dict[str, Any]], user: dict[str, Any], view: dict[str, Any]
-) -> None:
-    click = Click.of({"actions": action, "user": user, "channel": {}, "container": None})
-    assert all(isinstance(value, str) for value in click.value.values())
-    Submission.of({"user": user, "view": {**view, "state": {"values": {}}}})
-    Command.of({"text": None, "user_id": None})
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of everything in a payload."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, item in inner for found in places(item, (*path, key)))]
 
 
-def test_a_click_and_a_submission() -> None:
-    click = Click.of(
-        {
-            "user": {"id": "U1"}, "channel": {"id": "C1"}, "response_url": "https://h.example/1", "trigger_id": "1.2",
-            "actions": [{"action_id": "pm.approve", "value": '{"draft":"drf_1","seen":"ab","n":1}'}],
-        }
-    )  # fmt: skip
-    assert (click.action_id, click.value, click.trigger_id) == ("pm.approve", {"draft": "drf_1", "seen": "ab"}, "1.2")
-    assert (click.place.user, click.place.channel, click.place.response_url) == ("U1", "C1", "https://h.example/1")
-    sent = Submission.of(
-        {
-            "user": {"id": "U1"},
-            "view": {
-                "private_metadata": '{"draft":"drf_1","seen":"ab","channel":"C1"}',
-                "state": {"values": {"reply": {"text": {"type": "plain_text_input", "value": "Hello"}}}},
-            },
-        }
-    )
-    assert (sent.draft, sent.seen, sent.text, sent.place.channel) == ("drf_1", "ab", "Hello", "C1")
+@given(st.data())
+def test_whatever_stands_somewhere_in_a_payload(data: st.DataObject) -> None:
+    """It is parsed, and then Bolt can do with it, or it is malformed."""
+    payload: Any = copy.deepcopy(data.draw(st.sampled_from([CLICK, SUBMISSION])))
+    *way, last = data.draw(st.sampled_from(places(payload)[1:]))
+    inside = payload
+    for step in way:
+        inside = inside[step]
+    inside[last] = data.draw(JSON)
+    try:
+        parsed = parse(payload)
+    except Malformed:
+        return
+    AsyncBoltRequest(body=parsed.model_dump(exclude_none=True), mode="socket_mode")
+    if isinstance(parsed, Click):
+        assert all(isinstance(value, str) for value in parsed.value.values())
+    if not isinstance(parsed, Challenge | SslCheck):
+        assert all(isinstance(part, str) for part in parsed.attempt)
+
+
+@given(JSON)
+def test_whatever_comes_as_a_payload(payload: Any) -> None:
+    with contextlib.suppress(Malformed):
+        parse(payload)

@@ -30,6 +30,7 @@ from bot.clients.slack_pace import PATIENCE, Lane
 from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.issues import Frozen
 from bot.log import get_logger
+from bot.origin import Home
 from bot.policy import SlackUser
 from bot.safety import tidy
 
@@ -68,7 +69,7 @@ class Connection(Protocol):
 
 
 class Slack:
-    """See the module's docstring. `start()` first: it opens the session and learns who we are.
+    """See the module's docstring. `start()` first: it opens the session and learns who we are (`home` last of all).
 
     All verbs raise `RetryLater` (with `after` where Slack said so), `Permanent` (the request is wrong in itself;
     Slack's code stands in `reason`), and `Gone` (no such user or group); `post` raises `OutcomeUnknown` as well.
@@ -80,6 +81,7 @@ class Slack:
         self.bot_user_id = ""
         self.bot_id = ""
         self.team_id = ""
+        self.home: Home | None = None
         self.team_url = ""
         self.scopes: frozenset[str] = frozenset()
         self.connection: Connection | None = None
@@ -113,6 +115,11 @@ class Slack:
         self.team_url = str(me.get("url") or "")
         scopes = next((v for k, v in dict(me.headers).items() if k.lower() == "x-oauth-scopes"), "")
         self.scopes = frozenset(part.strip() for part in str(scopes).split(",") if part.strip())
+        # auth.test does not name the app, and only what comes from our own app counts.
+        bot = (await self._read("bots.info", lambda: self._reads.bots_info(bot=self.bot_id))).get("bot") or {}
+        if not self.team_id or not bot.get("app_id"):
+            raise RetryLater("Slack did not say which app and workspace SLACK_BOT_TOKEN belongs to")
+        self.home = Home(team=self.team_id, app=str(bot["app_id"]), grid=bool(me.get("enterprise_id")))
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -162,7 +169,7 @@ class Slack:
         may come from channels that the bot is not in). Never raises for Slack's sake: a lost whisper is logged.
         """
         for by_url in (url_first, not url_first):
-            if by_url and not response_url:
+            if by_url and not (response_url and self._is_slacks(response_url)):
                 continue
             try:
                 if by_url:
@@ -280,6 +287,13 @@ class Slack:
                     lane.not_before = time.monotonic() + error.after
                     if lane.not_before > end:
                         raise
+
+    def _is_slacks(self, url: str) -> bool:
+        """Whether an address in a payload is one at which Slack listens: an answer may hold what is not for others."""
+        found = urlsplit(url)
+        if found.hostname == urlsplit(self.client.base_url).hostname:
+            return True
+        return found.scheme == "https" and (found.hostname or "").endswith((".slack.com", ".slack-gov.com"))
 
     async def _respond(self, url: str, message: Message) -> None:
         body = {

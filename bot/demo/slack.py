@@ -12,7 +12,6 @@ It is as strict as Slack: see `slack_limits` (Block Kit), `slack_api` (methods) 
 from __future__ import annotations
 
 import asyncio
-import copy
 import secrets
 import time
 from collections.abc import Coroutine
@@ -24,10 +23,11 @@ from aiohttp import web
 from bot.demo.slack_api import answer
 from bot.demo.slack_limits import check_message, check_view
 from bot.demo.slack_methods import open_view, with_ids
-from bot.demo.slack_people import APP_ID, BOT_USER, HOME_TEAM, Message, Modal, Whisper
+from bot.demo.slack_payloads import Payloads
+from bot.demo.slack_people import BOT_USER, Message, Modal, Whisper
 from bot.demo.slack_rules import Json
 from bot.demo.slack_socket import Ack, Kind, http_body, post_signed
-from bot.demo.slack_state import ResponseUrl, Workspace
+from bot.demo.slack_state import ResponseUrl
 from bot.demo.wire import Exchange
 
 RESPONSE_URL_USES = 5
@@ -38,7 +38,7 @@ class ClientRefusedError(ValueError):
     """Slack's own client would not let the person do this (submit an empty required field, say)."""
 
 
-class SlackStandIn(Workspace):
+class SlackStandIn(Payloads):
     """The workspace with its doors open, and its people's hands."""
 
     def routes(self) -> list[web.RouteDef]:
@@ -57,24 +57,7 @@ class SlackStandIn(Workspace):
 
     async def click(self, user: str, message: Message | Whisper, button: str, *, over_http: str | None = None) -> Ack:
         """Press a button, by its text or action id. A `snapshot()` is clicked as it was when it was taken."""
-        if isinstance(message, Whisper):
-            message = message.message
-        ephemeral = bool(message.payload.get("is_ephemeral"))
-        pressed = message.button(button)
-        at = f"{time.time():.6f}"
-        kept = ("action_id", "block_id", "text", "value", "type", "style", "url")
-        payload = {
-            "type": "block_actions", **self._person(user), "api_app_id": APP_ID, "token": "demo",
-            "container": {"type": "message", "message_ts": message.ts, "channel_id": message.channel,
-                          "is_ephemeral": ephemeral},
-            "trigger_id": self.trigger(user), "enterprise": None, "is_enterprise_install": False,
-            "channel": {"id": message.channel, "name": self.channels[message.channel].name},
-            "state": {"values": {}}, "response_url": self._response_url(user, message.channel, message),
-            "actions": [{k: pressed[k] for k in kept if k in pressed} | {"action_ts": at}],
-        }  # fmt: skip
-        if not ephemeral:
-            payload["message"] = {k: v for k, v in message.payload.items() if k != "metadata"}
-        return await self.send("interactive", payload, over_http)
+        return await self.send("interactive", self.pressed(user, message, button), over_http)
 
     async def submit(
         self,
@@ -105,12 +88,7 @@ class SlackStandIn(Workspace):
             shown = {"type": element["type"], "value": value or None}
             values[block["block_id"]] = {element.setdefault("action_id", secrets.token_urlsafe(4)): shown}
         modal.view["state"] = {"values": values}
-        payload: Json = {
-            "type": "view_submission", **self._person(user), "api_app_id": APP_ID, "token": "demo",
-            "trigger_id": self.trigger(user), "view": copy.deepcopy(modal.view), "response_urls": [],
-            "enterprise": None, "is_enterprise_install": False,
-        }  # fmt: skip
-        ack = await self.send("interactive", payload, over_http)
+        ack = await self.send("interactive", self.submitted(user, modal), over_http)
         if ack.acked:
             self._after_submit(modal, ack)
         await self.changed()
@@ -122,28 +100,18 @@ class SlackStandIn(Workspace):
         await self.changed()
         if modal is None or not modal.view.get("notify_on_close"):
             return None
-        payload = {"type": "view_closed", **self._person(user), "api_app_id": APP_ID, "view": modal.view,
-                   "is_cleared": False}  # fmt: skip
-        return await self.send("interactive", payload, over_http)
+        return await self.send("interactive", self.closed(user, modal), over_http)
 
     async def command(
         self, user: str, command: str = "/pmagent", text: str = "", *, channel: str | None = None,
         over_http: str | None = None,
     ) -> Ack:  # fmt: skip
         """Type a slash command. An immediate answer in the acknowledgement becomes a whisper."""
-        where = channel or self.approvals_channel
-        member = self.people[user]
-        payload = {
-            "token": "demo", "team_id": member.team_id, "team_domain": "pmagent-demo", "channel_id": where,
-            "channel_name": "privategroup" if self.channels[where].is_private else self.channels[where].name,
-            "user_id": user, "user_name": member.handle, "command": command, "text": text, "api_app_id": APP_ID,
-            "is_enterprise_install": "false", "response_url": self._response_url(user, where, None),
-            "trigger_id": self.trigger(user),
-        }  # fmt: skip
+        payload = self.commanded(user, command, text, channel)
         ack = await self.send("slash_commands", payload, over_http)
         if ack.acked and ack.payload:
             said = ack.payload if isinstance(ack.payload, dict) else {"text": str(ack.payload)}
-            self._say(ResponseUrl(user, where, None, 0.0), said)
+            self._say(ResponseUrl(user, payload["channel_id"], None, 0.0), said)
         await self.changed()
         return ack
 
@@ -154,13 +122,7 @@ class SlackStandIn(Workspace):
 
     async def event(self, event: Json, *, again: bool = True) -> Ack:
         """Deliver an event; while unacknowledged (and `again`) it comes again after `redelivery` seconds, thrice."""
-        payload = {
-            "token": "demo", "team_id": HOME_TEAM, "api_app_id": APP_ID, "event": event, "type": "event_callback",
-            "event_id": "Ev" + secrets.token_hex(5).upper(), "event_time": int(time.time()),
-            "authorizations": [{"enterprise_id": None, "team_id": HOME_TEAM, "user_id": BOT_USER, "is_bot": True,
-                                "is_enterprise_install": False}],
-            "is_ext_shared_channel": False,
-        }  # fmt: skip
+        payload = self.happened(event)
         ack = await self.send("events_api", payload)
         if not ack.acked and again:
             self._spawn(self._event_again(payload, ack.error))
@@ -209,13 +171,6 @@ class SlackStandIn(Workspace):
         except (TimeoutError, aiohttp.ClientError) as error:
             return Ack(False, 3000.0, error=type(error).__name__, kind=kind, sent=payload)
         return Ack(status == 200, took * 1000, parsed, "" if status == 200 else str(status), kind, payload, "", status)
-
-    def _person(self, user: str) -> Json:
-        member = self.people[user]
-        return {
-            "user": {"id": user, "username": member.handle, "name": member.handle, "team_id": member.team_id},
-            "team": {"id": HOME_TEAM, "domain": "pmagent-demo"},
-        }
 
     def _after_submit(self, modal: Modal, ack: Ack) -> None:
         answered = ack.payload if isinstance(ack.payload, dict) else {}

@@ -12,9 +12,10 @@
     publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
 
 Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appear once), `development` (pull requests
-known for an issue), `ending` (silence and failure), `records` (how drafts stand in the store), `reconciling` (what no
-webhook brought, found by asking: `sighting` has its rules, `reconciling_development` the pull requests, `reconciled`
-how it went). `bot.worker` calls first_look, answer, present, publish when due, `bot.schedule` the rest.
+known for an issue), `windows` (which edit windows were opened), `ending` (silence and failure), `records` (how drafts
+stand in the store), `reconciling` (what no webhook brought, found by asking: `sighting` has its rules,
+`reconciling_development` the pull requests, `reconciled` how it went). `bot.worker` calls first_look, answer, present,
+publish when due, `bot.schedule` the rest.
 """
 
 from bot.workflow.controls import (
@@ -25,6 +26,7 @@ from bot.workflow.controls import (
     archived_until,
     expire,
     health,
+    is_failure,
     mode,
     pause,
     paused,
@@ -37,7 +39,9 @@ from bot.workflow.controls import (
     why,
 )
 from bot.workflow.deciding import Actor, Lost, decide, refused, who_was_first
+from bot.workflow.presenting import is_card
 from bot.workflow.records import load_draft
+from bot.workflow.windows import is_window, remember_window
 
 __all__ = [
     "LAST_EVENTS",
@@ -50,12 +54,16 @@ __all__ = [
     "decide",
     "expire",
     "health",
+    "is_card",
+    "is_failure",
+    "is_window",
     "load_draft",
     "mode",
     "pause",
     "paused",
     "pending",
     "refused",
+    "remember_window",
     "request_draft",
     "resume",
     "retry_event",

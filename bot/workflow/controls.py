@@ -12,8 +12,9 @@ from bot.drafts import OPEN, RETIRABLE, Draft, DraftState, Mode
 from bot.errors import Gone, PMAgentError, RetryLater, UserError
 from bot.events import DraftRequested
 from bot.failpoints import failpoint
+from bot.origin import Spot
 from bot.store import Audit, Conflict, Expect, Put
-from bot.workflow.messages import message_record, revise
+from bot.workflow.messages import is_message, message_record, revise
 from bot.workflow.reconciled import reconciled
 from bot.workflow.records import audit, draft_record, read_draft, save_draft
 
@@ -218,6 +219,12 @@ async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
     told = failed_event(event_id, record["issue"], summary, ctx.settings.site, record["reason"], retried=by.name)
     await revise(ctx, f"failed:{event_id}:{record['attempts']}", told)
     return "It is being tried again."
+
+
+async def is_failure(ctx: Context, event_id: str, spot: Spot | None) -> bool:
+    """Whether this message tells of the event's last failure. An event that is gone: `retry_event` has the words."""
+    record = await ctx.store.get("webhook_events", event_id)
+    return record is None or await is_message(ctx, f"failed:{event_id}:{record['attempts']}", spot)
 
 
 async def health(ctx: Context) -> list[HealthLine]:

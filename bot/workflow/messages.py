@@ -14,6 +14,7 @@ from bot.cards import Message
 from bot.errors import OutcomeUnknown, Permanent
 from bot.failpoints import failpoint
 from bot.log import get_logger
+from bot.origin import Spot
 from bot.store import Conflict, Expect, Put, Record
 
 if TYPE_CHECKING:
@@ -90,6 +91,17 @@ async def deliver(ctx: Context, key: str) -> None:
     after = await _change(ctx, key, lambda r: {"ts": ts, "shown": version, "pending": r["version"] != version})
     if after and after["pending"]:
         ctx.worker.wake_message(key)
+
+
+async def is_message(ctx: Context, key: str, spot: Spot | None) -> bool:
+    """Whether this message in Slack is the one under `key`; one that is not recorded yet is looked for in Slack."""
+    record = await ctx.store.get("messages", key)
+    if record is None or spot is None or record["channel"] != spot.channel:
+        return False
+    ts, since = record["ts"], record["sending_since"]
+    if not ts and since:
+        ts = await ctx.slack.find(spot.channel, key, datetime.fromisoformat(since), event_type=EVENT_TYPE)
+    return bool(ts == spot.ts)
 
 
 async def _change(ctx: Context, key: str, change: Callable[[Record], Record]) -> Record | None:

@@ -10,6 +10,7 @@ from bot.drafts import OPEN, Card, Draft, DraftState
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
+from bot.origin import Spot
 from bot.store import Conflict
 from bot.workflow.records import load_draft, read_draft, save_draft
 
@@ -84,6 +85,20 @@ async def present(ctx: Context, draft_id: str) -> None:
         await _save_card(ctx, draft, card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None}))
         if not card.ts:
             await _wake_retired(ctx, draft)
+
+
+async def is_card(ctx: Context, draft: Draft, spot: Spot | None) -> bool:
+    """Whether this message is the draft's card.
+
+    A card that Slack shows and that is not recorded yet (its answer is on the way, or was lost with a crash) is looked
+    for in Slack, as `present` does it. Raises `RetryLater` when Slack cannot be asked.
+    """
+    card = draft.card
+    if spot is None or spot.channel != card.channel:
+        return False
+    if card.ts is None and card.sending_since:
+        return await ctx.slack.find(card.channel, draft.id, card.sending_since) == spot.ts
+    return card.ts == spot.ts
 
 
 async def _save_card(ctx: Context, seen: Draft, card: Card) -> None:

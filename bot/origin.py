@@ -1,0 +1,57 @@
+"""Where an interaction comes from, and whether that is our own Slack app in our own workspace. Pure.
+
+The app is installed in one workspace (`org_deploy_enabled: false` in the manifest), so a payload names one team: the
+workspace in which it happened. In a channel that is shared with another organisation that is still ours, and the person
+is told apart by `user.team_id`. On an Enterprise Grid an account may have its home in another workspace of the
+organisation; who is a member of ours is then for `users.info` to say (`bot.people`).
+"""
+
+from __future__ import annotations
+
+from bot.issues import Frozen
+
+NOT_KNOWN_YET = "Slack has not said yet who this bot is. Please try again in a moment."
+OTHER_TEAM = "This came from another Slack workspace than the bot's own, so nothing was done."
+OTHER_APP = "This came from another Slack app than the bot's own, so nothing was done."
+OTHER_ORGANISATION = (
+    "Only members of this workspace decide here, and this account belongs to another organisation, so nothing was done."
+)
+
+
+class Home(Frozen):
+    """Our own workspace and app, as Slack told us at start. `grid`: the workspace is part of an Enterprise Grid."""
+
+    team: str
+    app: str
+    grid: bool = False
+
+
+class Origin(Frozen):
+    """What a payload says of where it comes from: every team and app that it names, and the person's own team.
+
+    An absent one is None, and counts as not ours.
+    """
+
+    teams: frozenset[str | None]
+    apps: frozenset[str | None]
+    user_team: str | None = None
+
+
+class Spot(Frozen):
+    """A message: its channel and its `ts`."""
+
+    channel: str
+    ts: str
+
+
+def foreign(origin: Origin, home: Home | None) -> str | None:
+    """None for an interaction of our own app in our own workspace; else the sentence for the person."""
+    if home is None:
+        return NOT_KNOWN_YET
+    if origin.teams != {home.team}:
+        return OTHER_TEAM
+    if origin.apps != {home.app}:
+        return OTHER_APP
+    if origin.user_team not in (None, home.team) and not home.grid:
+        return OTHER_ORGANISATION
+    return None

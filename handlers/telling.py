@@ -1,0 +1,35 @@
+"""What one person is told and nobody else: answers, and refusals, which are recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.cards import Message, whisper
+from bot.log import get_logger
+from bot.store import StoreUnavailable
+from bot.workflow import refused
+from handlers.interactions import Interaction, Place
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+
+
+async def tell(ctx: Context, place: Place, answer: str | Message, *, url_first: bool = False) -> None:
+    """Answer one person privately: a sentence, or a message."""
+    message = whisper(answer) if isinstance(answer, str) else answer
+    channel = place.channel or ctx.settings.slack_channel_approvals
+    await ctx.slack.whisper(channel, place.user, message, place.response_url, url_first=url_first)
+
+
+async def refuse(ctx: Context, by: Interaction, reason: str, *, told: bool = False) -> None:
+    """Record an attempt that is not carried out, and tell the person privately, unless they are `told` already."""
+    what, draft_id = by.attempt
+    log.warning("slack.refused", what=what, draft_id=draft_id or None, user=by.place.user, reason=reason)
+    try:
+        await refused(ctx, draft_id or None, what, by.place.user, reason)
+    except StoreUnavailable:
+        log.exception("refusal.not_recorded", draft_id=draft_id, user=by.place.user)
+    if not told:
+        await tell(ctx, by.place, reason)
