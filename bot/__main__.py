@@ -7,6 +7,10 @@ import os
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.settings import Problem
 
 LEFT_SECONDS = 1.5
 """How long a thread may outlive a clean stop."""
@@ -58,16 +62,14 @@ def _run(_: argparse.Namespace) -> int:
     try:
         settings = load()
     except SettingsError as error:
-        print("PM Agent cannot start; these settings (environment or .env) need you:\n", file=sys.stderr)
-        for problem in error.problems:
-            print(f"  {problem.variable}: {problem.what}", file=sys.stderr)
-            if problem.mend:
-                print(f"      {problem.mend}", file=sys.stderr)
+        _print_problems("PM Agent cannot start; these settings (environment or .env) need you:", error.problems)
+        _print_problems("and these are probably not what you meant:", error.doubts)
         print(
-            "\n.env.example explains every setting. To see it work without any account: python -m bot demo",
+            ".env.example explains every setting. To see it work without any account: python -m bot demo",
             file=sys.stderr,
         )
         return 2
+    _print_problems("PM Agent starts, but these settings are probably not what you meant:", settings.doubts)
     import asyncio
 
     from bot.app import serve
@@ -91,6 +93,18 @@ def _run(_: argparse.Namespace) -> int:
     except (UserError, OSError) as error:
         print(f"PM Agent cannot start: {error}", file=sys.stderr)
         return 2
+
+
+def _print_problems(heading: str, problems: tuple[Problem, ...]) -> None:
+    """For the person at the terminal, whatever the log's format is; nothing when there are none."""
+    if not problems:
+        return
+    print(f"{heading}\n", file=sys.stderr)
+    for problem in problems:
+        print(f"  {problem.variable}: {problem.what}", file=sys.stderr)
+        if problem.mend:
+            print(f"      {problem.mend}", file=sys.stderr)
+    print(file=sys.stderr)
 
 
 def _openapi(_: argparse.Namespace) -> int:

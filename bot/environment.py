@@ -7,13 +7,15 @@ data folder need three of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bot.errors import UserError
 
 DATA_DIR = "data"
 """What `PMAGENT_DATA_DIR` is when nobody says."""
+MOST_BYTES = 65_536
+"""Of a file that holds a secret: none is longer, and `/dev/zero` is."""
 
 
 class Unreadable(UserError):
@@ -24,19 +26,72 @@ class Unreadable(UserError):
         super().__init__(f"{path} {why}: save it as UTF-8, readable by this user.")
 
 
-def read(names: Iterable[str], folder: Path | None = None) -> dict[str, str]:
-    """These variables by upper-case name: the process's environment, over `.env` in `folder` (default: here).
+def written(folder: Path | None = None) -> dict[str, str]:
+    """All variables by upper-case name: the process's environment, over `.env` in `folder` (default: here).
 
-    Raises `Unreadable`. Names are the same in any case, as the settings' library has it.
+    Raises `Unreadable`. Names are the same in any case.
     """
     from dotenv import dotenv_values
 
     path = (folder or Path.cwd()) / ".env"
     try:
-        written = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
+        found = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
     except UnicodeDecodeError:
         raise Unreadable(path, "is not UTF-8 text") from None
     except OSError as error:
         raise Unreadable(path, f"cannot be read: {error.strerror}") from None
-    found = {name.upper(): value for name, value in [*written.items(), *os.environ.items()] if value is not None}
-    return {name.upper(): found[name.upper()] for name in names if name.upper() in found}
+    return {name.upper(): value for name, value in [*found.items(), *os.environ.items()] if value is not None}
+
+
+def read(names: Iterable[str], folder: Path | None = None) -> dict[str, str]:
+    """These variables of all that are `written`. Raises `Unreadable`."""
+    found = written(folder)
+    return {name: found[name] for name in names if name in found}
+
+
+def with_files(values: Mapping[str, str], secrets: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """These variables, with the secrets that stand in files; and by variable, what is wrong with one.
+
+    `NAME_FILE` names a file that holds NAME; systemd's credentials are files NAME in `$CREDENTIALS_DIRECTORY`. Two ways
+    that lead to different texts are refused: whichever counted, somebody would wonder why the other does not.
+    """
+    found, wrong = dict(values), {}
+    for name in secrets:
+        texts = {name: values.get(name, "").strip()}
+        try:
+            for way, path in _files(name, values).items():
+                texts[way] = _text(path, way)
+        except UserError as error:
+            wrong[name] = str(error)
+            continue
+        given = {way: text for way, text in texts.items() if text}
+        if len(set(given.values())) > 1:
+            wrong[name] = f"is given as {' and as '.join(given)}, and the two differ: keep one of them"
+        for text in given.values():
+            found[name] = text
+    return found, wrong
+
+
+def _files(name: str, values: Mapping[str, str]) -> dict[str, Path]:
+    """The files that hold this secret, by how they are named in a sentence."""
+    files = {}
+    if path := values.get(f"{name}_FILE", "").strip():
+        files[f"{name}_FILE"] = Path(path)
+    folder = Path(values.get("CREDENTIALS_DIRECTORY") or "/nowhere")
+    if os.access(folder / name, os.F_OK):
+        files[f"$CREDENTIALS_DIRECTORY/{name}"] = folder / name
+    return files
+
+
+def _text(path: Path, way: str) -> str:
+    """What stands in a file, without the newline that editors add. Read once: it may be a pipe. Raises `UserError`."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES).decode("utf-8-sig").strip()
+    except OSError as error:
+        raise UserError(f"is to come from {way}, but {path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"is to come from {way}, but {path} is not UTF-8 text") from None
+    if not text:
+        raise UserError(f"is to come from {way}, but {path} is empty")
+    return text

@@ -31,7 +31,7 @@ def parse_standup(text: str) -> StandupTime | None:
     for part in when.split(","):
         first, dash, last = part.partition("-")
         if first not in DAYS or (dash and last not in DAYS):
-            raise ValueError(f"has no such day: {part} (use mon, tue, wed, thu, fri, sat, sun)")
+            raise ValueError("has no such day (use mon, tue, wed, thu, fri, sat, sun)")
         start, end = DAYS.index(first), DAYS.index(last) if dash else DAYS.index(first)
         days |= {day % 7 for day in range(start, end + 1 if end >= start else end + 8)}
     return StandupTime(hour, minute, frozenset(days))

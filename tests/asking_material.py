@@ -76,7 +76,8 @@ def settings(standin: ClaudeStandIn | None = None, base: str = "http://127.0.0.1
     return load({
         "ANTHROPIC_API_KEY": standin.api_key if standin else "sk-ant-test", "ANTHROPIC_BASE_URL": base,
         "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "bot@example.com", "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "token",
-        "JIRA_URL": "https://example.atlassian.net", "JIRA_WEBHOOK_SECRET": "secret", "SLACK_BOT_TOKEN": "xoxb-1",
+        "JIRA_URL": "https://example.atlassian.net", "JIRA_WEBHOOK_SECRET": "a-secret-of-jiras",
+        "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_APP_TOKEN": "xapp-1", "SLACK_CHANNEL_APPROVALS": "C0123ABCD", "PMAGENT_APPROVERS": "U0123ABCD", **more,
     })  # fmt: skip
 

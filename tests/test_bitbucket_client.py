@@ -24,7 +24,7 @@ def settings_for(standin: BitbucketStandIn, **changes: str) -> Settings:
             "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "a@example.com",
             "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t",
             "JIRA_URL": "https://example.atlassian.net",
-            "JIRA_WEBHOOK_SECRET": "s",
+            "JIRA_WEBHOOK_SECRET": "a-secret-of-jiras",
             "SLACK_BOT_TOKEN": "xoxb-x",
             "SLACK_APP_TOKEN": "xapp-x",
             "SLACK_CHANNEL_APPROVALS": "C0001",

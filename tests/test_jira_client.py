@@ -42,7 +42,7 @@ def settings_for(base: str, standin: JiraStandIn, **changes: str) -> Settings:
             "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": standin.email,
             "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": standin.token,
             "JIRA_URL": base,
-            "JIRA_WEBHOOK_SECRET": "s",
+            "JIRA_WEBHOOK_SECRET": "a-secret-of-jiras",
             "SLACK_BOT_TOKEN": "xoxb-x",
             "SLACK_APP_TOKEN": "xapp-x",
             "SLACK_CHANNEL_APPROVALS": "C0001",
@@ -501,7 +501,7 @@ async def test_a_refused_connection_sent_nothing(standin: JiraStandIn, verb: Ver
 
 
 async def test_a_name_that_does_not_resolve_sent_nothing(standin: JiraStandIn) -> None:
-    jira = Jira(settings_for("http://jira.invalid", standin))
+    jira = Jira(settings_for("https://jira.invalid", standin))
     with pytest.raises(RetryLater) as caught:
         await write(jira)
     assert caught.value.nothing_sent

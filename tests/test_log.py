@@ -29,14 +29,14 @@ EMAIL = "bot@serviceaccount.atlassian.com"
 def settings() -> Settings:
     return load(
         {
-            "ANTHROPIC_API_KEY": CANARY,
+            "ANTHROPIC_API_KEY": "claude-canary",
             "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": EMAIL,
             "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "atlassian-canary",
             "ATLASSIAN_CLOUD_ID": "cloud",
             "JIRA_URL": "https://example.atlassian.net",
-            "JIRA_WEBHOOK_SECRET": "hook-canary-1,hook-canary-2",
-            "SLACK_BOT_TOKEN": "bot-canary",
-            "SLACK_APP_TOKEN": "app-canary",
+            "JIRA_WEBHOOK_SECRET": f"hook-canary-number-1,{CANARY}",
+            "SLACK_BOT_TOKEN": "xoxb-bot-canary",
+            "SLACK_APP_TOKEN": "xapp-app-canary",
             "SLACK_CHANNEL_APPROVALS": "C0APPROVE",
             "PMAGENT_APPROVERS": "U0DANA",
         }
@@ -225,17 +225,17 @@ import asyncio, sys, threading, warnings
 from bot.log import configure
 from bot.settings import load
 configure(load({environment!r}))
-warnings.warn("canary-in-a-warning bot-canary")
-def work(): raise ValueError("bot-canary")
+warnings.warn("canary-in-a-warning xoxb-bot-canary")
+def work(): raise ValueError("xoxb-bot-canary")
 thread = threading.Thread(target=work); thread.start(); thread.join()
 class Odd:
-    def __del__(self): raise ValueError("bot-canary")
+    def __del__(self): raise ValueError("xoxb-bot-canary")
 Odd()
 async def main():
     asyncio.get_running_loop().call_soon(work)
     await asyncio.sleep(0.01)
 asyncio.run(main())
-raise RuntimeError("bot-canary")
+raise RuntimeError("xoxb-bot-canary")
 """
 
 
@@ -243,8 +243,8 @@ def test_what_nobody_caught_is_redacted_too() -> None:
     environment = {
         "ANTHROPIC_API_KEY": "k-canary", "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "a@example.com",
         "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t-canary", "JIRA_URL": "https://x.example",
-        "JIRA_WEBHOOK_SECRET": "s-canary",
-        "SLACK_BOT_TOKEN": "bot-canary", "SLACK_APP_TOKEN": "a-canary", "SLACK_CHANNEL_APPROVALS": "C0A",
+        "JIRA_WEBHOOK_SECRET": "signing-secret-canary",
+        "SLACK_BOT_TOKEN": "xoxb-bot-canary", "SLACK_APP_TOKEN": "xapp-a-canary", "SLACK_CHANNEL_APPROVALS": "C0A",
         "PMAGENT_APPROVERS": "U0A",
     }  # fmt: skip
     done = subprocess.run(
@@ -252,7 +252,7 @@ def test_what_nobody_caught_is_redacted_too() -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "bot-canary" not in done.stderr + done.stdout
+    assert "xoxb-bot-canary" not in done.stderr + done.stdout
     found = [json.loads(line) for line in done.stderr.splitlines()]  # not a terminal: JSON, nothing else
     assert sum("ValueError" in str(line.get("exception")) for line in found) == 3
     assert "RuntimeError" in found[-1]["exception"]

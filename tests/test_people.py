@@ -56,7 +56,8 @@ async def people(standin: SlackStandIn, clock: Hands) -> AsyncIterator[Make]:
         settings = load(
             {
                 "ANTHROPIC_API_KEY": "k", "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "a@b.example",
-                "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t", "JIRA_URL": "https://x.example", "JIRA_WEBHOOK_SECRET": "s",
+                "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t", "JIRA_URL": "https://x.example",
+                "JIRA_WEBHOOK_SECRET": "a-secret-of-jiras",
                 "SLACK_BOT_TOKEN": standin.bot_token, "SLACK_APP_TOKEN": standin.app_token,
                 "SLACK_CHANNEL_APPROVALS": APPROVALS, "SLACK_API_URL": f"{standin.base}/api/",
                 "PMAGENT_APPROVERS": approvers, "PMAGENT_ADMINS": admins,

@@ -54,7 +54,8 @@ def settings(**changes: str) -> Settings:
     return load(
         {
             "ANTHROPIC_API_KEY": "k", "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "a@b.example",
-            "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t", "JIRA_URL": "https://x.example", "JIRA_WEBHOOK_SECRET": "s",
+            "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t", "JIRA_URL": "https://x.example",
+            "JIRA_WEBHOOK_SECRET": "a-secret-of-jiras",
             "SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_CHANNEL_APPROVALS": "C123",
             "PMAGENT_APPROVERS": "U123", **changes,
         }

@@ -10,7 +10,7 @@ import pytest
 from bot.clients.jira_changes import ChangedIssue
 from bot.events import IssueCommented, IssueCreated
 from bot.issues import Comment, Person
-from bot.workflow.sighting import LISTED, Known, Missed, Sighting, jql, said
+from bot.workflow.sighting import LISTED, OVERLAP, Known, Missed, Sighting, jql, said
 
 NOW = datetime(2026, 11, 23, 8, 30, 20, tzinfo=UTC)  # a Monday
 OWN = "712020:own"
@@ -46,6 +46,17 @@ def record(event: Missed | None, **more: Any) -> dict[str, Any]:
 def asked_for(comment_id: str | None, source: str) -> dict[str, Any]:
     event = {"kind": "draft_requested", "issues": ["ECD-1"], "comment_id": comment_id, "by": "x", "at": NOW.isoformat()}
     return {"kind": "draft_requested", "source": source, "at": NOW.isoformat(), "event": event}
+
+
+def test_nothing_is_owed_from_before_the_first_start() -> None:
+    first = Sighting(since=NOW, floor=NOW)
+    assert first.owed == NOW
+    later = first.begun(NOW + timedelta(minutes=5)).ended()
+    assert (later.since, later.owed) == (NOW + timedelta(minutes=5), NOW)
+    assert later.begun(NOW + timedelta(hours=5)).ended().owed == NOW + timedelta(hours=5) - OVERLAP
+    assert Sighting(since=NOW).owed == NOW - OVERLAP, "a folder from before this was recorded"
+    wrong = Sighting(since=back(hours=-5), floor=back(hours=-5)).begun(NOW)
+    assert wrong.floor == NOW, "the future was recorded by a wrong clock"
 
 
 @pytest.mark.parametrize(

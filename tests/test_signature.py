@@ -109,12 +109,13 @@ class TestAtTheDoor:
 
     async def test_rotation(self, tmp_path: Path) -> None:
         one, two, three = (payload(f"comment_created__{name}") for name in ("question", "small_talk", "hostile"))
-        async with running(tmp_path, JIRA_WEBHOOK_SECRET="old, new") as sidecar:
-            assert (await sidecar.jira(one, secret="old")).status == 202
-            assert (await sidecar.jira(two, secret="new")).status == 202
-        async with running(tmp_path, JIRA_WEBHOOK_SECRET="new") as sidecar:
-            assert (await sidecar.jira(three, secret="old")).status == 401
-            assert (await sidecar.jira(three, secret="new")).status == 202
+        old, new = "the-old-one-of-jira", "the-new-one-of-jira"
+        async with running(tmp_path, JIRA_WEBHOOK_SECRET=f"{old}, {new}") as sidecar:
+            assert (await sidecar.jira(one, secret=old)).status == 202
+            assert (await sidecar.jira(two, secret=new)).status == 202
+        async with running(tmp_path, JIRA_WEBHOOK_SECRET=new) as sidecar:
+            assert (await sidecar.jira(three, secret=old)).status == 401
+            assert (await sidecar.jira(three, secret=new)).status == 202
 
     async def test_each_source_has_its_own_secret(self, tmp_path: Path) -> None:
         body = raw(payload("pullrequest_created", "bitbucket"))

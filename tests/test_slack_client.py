@@ -27,7 +27,8 @@ def settings_for(slack: SlackStandIn, **changes: str) -> Settings:
     return load(
         {
             "ANTHROPIC_API_KEY": "k", "ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "a@b.example",
-            "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t", "JIRA_URL": "https://x.example", "JIRA_WEBHOOK_SECRET": "s",
+            "ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "t", "JIRA_URL": "https://x.example",
+            "JIRA_WEBHOOK_SECRET": "a-secret-of-jiras",
             "SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token,
             "SLACK_CHANNEL_APPROVALS": APPROVALS, "PMAGENT_APPROVERS": DANA, "SLACK_API_URL": f"{slack.base}/api/",
             **changes,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer", "BudgetHeld", "BudgetReached", "CallRecord", "Claude", "ClaudeBusy", "ClaudeDown", "ModelState",
-    "Unanswerable",
+    "NotClaude", "Unanswerable",
 ]  # fmt: skip
 
 DEADLINE = 60.0
@@ -40,6 +40,17 @@ DEADLINE = 60.0
 
 # Older models that do not know `output_config.effort` and answer 400 to it.
 _WITHOUT_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-1", "claude-sonnet-4-0", "claude-3")
+
+
+# Refusals that gateways and proxies make as well, and the type that Anthropic's own have.
+_NOT_CLAUDES = {403: "permission_error", 404: "not_found_error", 405: "invalid_request_error", 501: "api_error"}
+
+
+class NotClaude(ClaudeDown):
+    """Something else answered at Claude's address, so nothing is known about the key and the model."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("server", f"Claude's address is answered by something else, a gateway or a proxy ({status})")
 
 
 class CallRecord(Frozen):
@@ -75,6 +86,7 @@ class ModelState:
     model: str
     ok: bool
     text: str
+    error: ClaudeDown | ClaudeBusy | Unanswerable | None = None
 
 
 class Claude:
@@ -144,7 +156,7 @@ class Claude:
         try:
             info = await self._guarded(client.models.retrieve(name), name, min(15.0, self._deadline))
         except (ClaudeDown, ClaudeBusy, Unanswerable) as error:
-            return ModelState(name, False, error.reason)
+            return ModelState(name, False, error.reason, error)
         life = getattr(info, "lifecycle", None)
         if life == "retired":
             return ModelState(name, False, f"{name} is retired: choose a newer model")
@@ -217,6 +229,8 @@ class Claude:
 
     def _status(self, error: APIStatusError, model: str) -> ClaudeDown | ClaudeBusy | Unanswerable:
         after = retry_after(error.response.headers.get("retry-after"), self._clock.now())
+        if error.status_code in _NOT_CLAUDES and error.type != _NOT_CLAUDES[error.status_code]:
+            return NotClaude(error.status_code)
         message = tidy(error.api_message) if isinstance(error.api_message, str) else ""
         found = status_error(error.status_code, str(error.type or ""), error.error_code or "", message, model, after)
         if isinstance(found, ClaudeBusy) or (isinstance(found, ClaudeDown) and after is not None):

@@ -101,7 +101,10 @@ class Slack:
             self.client.proxy = self._reads.proxy = None
 
     async def start(self) -> None:
-        """Open the session and ask Slack who we are. Raises `Permanent` for a refused token, else `RetryLater`."""
+        """Open the session and ask Slack who we are.
+
+        Raises `Permanent` for a token that is refused or not a bot's, else `RetryLater`.
+        """
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5.0))
             self.client.session = self._reads.session = self._session
@@ -109,6 +112,10 @@ class Slack:
             me = await self._read("auth.test", self.client.auth_test)
         except TokenRefused as error:
             raise Permanent(error.reason) from None
+        if not me.get("user_id"):
+            raise RetryLater("what answers at SLACK_API_URL did not say who we are: it is not Slack")
+        if not me.get("bot_id"):
+            raise Permanent("SLACK_BOT_TOKEN is a person's and not a bot's: replies would go out under that name")
         self.bot_user_id = str(me.get("user_id") or "")
         self.bot_id = str(me.get("bot_id") or "")
         self.team_id = str(me.get("team_id") or "")

@@ -38,7 +38,15 @@ MENDED_BY_AN_OPERATOR = {
 }
 
 
-class TokenRefused(RetryLater):
+class Refused(RetryLater):
+    """Slack answered, and will answer the same until a person changes something. `code`: Slack's own word for it."""
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class TokenRefused(Refused):
     """Slack does not take SLACK_BOT_TOKEN. At start that is the end; later it waits for the operator."""
 
 
@@ -70,17 +78,19 @@ def _answered(error: SlackApiError, method: str, *, write: bool) -> PMAgentError
             return OutcomeUnknown(f"Slack failed while handling {method} ({code or status})")
         return RetryLater(f"Slack failed while handling {method} ({code or status})", nothing_sent=False)
     if code in TOKEN:
-        return TokenRefused(f"Slack does not accept SLACK_BOT_TOKEN ({code}): see OAuth & Permissions of your app")
+        words = f"Slack does not accept SLACK_BOT_TOKEN ({code}): see OAuth & Permissions of your app"
+        return TokenRefused(words, code)
     if code == "missing_scope":
         needed = str(error.response.get("needed") or "?")
-        return RetryLater(f"the Slack app lacks the scope {needed}: update it from app_manifest.yml and reinstall it")
+        words = f"the Slack app lacks the scope {needed}: update it from app_manifest.yml and reinstall it"
+        return Refused(words, code)
     if code in MENDED_BY_AN_OPERATOR:
-        return RetryLater(f"{MENDED_BY_AN_OPERATOR[code]} ({code})")
+        return Refused(f"{MENDED_BY_AN_OPERATOR[code]} ({code})", code)
     if code in GONE:
         return Gone(f"Slack does not know them ({code})")
     if code in WRONG:
         return Permanent(f"Slack refused {method}: {code}", status=status)
-    return RetryLater(f"Slack refused {method}: {code}")
+    return Refused(f"Slack refused {method}: {code}", code)
 
 
 def _status(response: Any) -> int:

@@ -8,29 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.commands.check_lines import Line, doubtful, good, later, show, wrong
+
 if TYPE_CHECKING:
     from bot.settings import Settings
     from bot.store.archive.listing import Listed
-
-
-@dataclass(frozen=True)
-class Line:
-    """One thing that was tried. `mend`: what to do about it, for a line that is not ok."""
-
-    name: str
-    ok: bool
-    text: str
-    mend: str = ""
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -48,35 +39,34 @@ def add_parsers(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the lines; 0 when all are ok, else 1."""
     from bot.log import configure
-    from bot.settings import SettingsError, load, read_environment
+    from bot.settings import SettingsError, load
 
     try:
         settings = load()
     except SettingsError as error:
-        lines = [
-            Line(problem.variable, False, problem.what, problem.mend or f"mend {problem.variable}: see .env.example")
-            for problem in error.problems
-        ]
-        wrong = {problem.variable for problem in error.problems}
-        if ".env" not in wrong:
-            lines += [Line(name, True, "is readable") for name in sorted(read_environment()) if name not in wrong]
-        lines.append(Line("the rest", False, "is tried once the settings are whole", "mend the lines above"))
+        mend = "mend {}: .env.example explains it"
+        lines = [wrong(p.variable, p.what, p.mend or mend.format(p.variable)) for p in error.problems]
+        lines += doubtful(error.doubts)
+        lines += [good(name, "is readable") for name in sorted(error.good)]
+        lines.append(later("the rest", "is tried once the settings are whole", "mend the lines above"))
     else:
-        count = len(read_environment())
-        lines = [Line("settings", True, f"{count} are set and readable, the others have their defaults")]
+        count = len(settings.model_fields_set)
+        lines = [good("settings", f"{count} are set and readable, the others have their defaults")]
+        lines += doubtful(settings.doubts)
         # What a client logs about a failure, the lines say in words.
         redactor = configure(settings, level=logging.CRITICAL)
         tried = asyncio.run(_tried(settings))
         lines += [replace(line, text=redactor.text(line.text)) for line in tried]
-    _print(lines, as_json=args.json)
+    show(lines, as_json=args.json)
     return 0 if all(line.ok for line in lines) else 1
 
 
 async def _tried(settings: Settings) -> list[Line]:
     from bot.commands import check_services as services
+    from bot.commands.check_slack import slack
 
     groups = await asyncio.gather(
-        _guarded("Slack", services.slack(settings)),
+        _guarded("Slack", slack(settings)),
         _guarded("Jira", services.jira(settings)),
         _guarded("Bitbucket", services.bitbucket(settings)),
         _guarded("Claude", services.claude(settings)),
@@ -91,7 +81,7 @@ async def _guarded(name: str, tries: Awaitable[list[Line]]) -> list[Line]:
     try:
         return await tries
     except Exception as error:
-        return [explain(name, "this is a fault of PM Agent: please report it", error)]
+        return [unforeseen(name, error)]
 
 
 def store(settings: Settings) -> list[Line]:
@@ -113,34 +103,34 @@ def store(settings: Settings) -> list[Line]:
             opened.close_now()
     except UserError as error:
         mend = "restore a backup: python -m bot restore FILE, or let PMAGENT_DATA_DIR name another folder"
-        return [Line("store", False, str(error), mend)]
+        return [wrong("store", str(error), mend)]
     when = f"the newest event came {_ago(newest)}" if newest else "no event has come yet"
-    return [*lines, Line("events", True, when)]
+    return [*lines, good("events", when)]
 
 
 def _archives(archives: Sequence[Listed], folder: Path) -> list[Line]:
     """Whether each archive is there and is the file that was closed."""
-    wrong = [text for one in archives if (text := one.wrong(folder))]
-    if wrong:
+    broken = [text for one in archives if (text := one.wrong(folder))]
+    if broken:
         mend = "put it back from a backup: tar xzf BACKUP archive/NAME in the data folder"
-        return [Line("archive", False, text, mend) for text in wrong]
-    return [Line("archive", True, f"{len(archives)} whole, up to {archives[-1].until[:10]}")] if archives else []
+        return [wrong("archive", text, mend) for text in broken]
+    return [good("archive", f"{len(archives)} whole, up to {archives[-1].until[:10]}")] if archives else []
 
 
 def _new_folder(folder: Path) -> Line:
     there = next(p for p in (folder, *folder.parents) if p.exists())
     if there != folder and there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return Line("store", True, f"{folder} is made at the first start")
+        return good("store", f"{folder} is made at the first start")
     why = "this user may not write there" if there.is_dir() else f"{there} is not a folder"
     mend = "set PMAGENT_DATA_DIR to a folder that this user may write to"
-    return Line("store", False, f"{folder} cannot be made: {why}", mend)
+    return wrong("store", f"{folder} cannot be made: {why}", mend)
 
 
 def _writable(folder: Path, text: str) -> Line:
     if os.access(folder, os.W_OK | os.X_OK):
-        return Line("store", True, text)
+        return good("store", text)
     mend = f"let this user write to the folder of PMAGENT_DATA_DIR, or run as its owner: {folder}"
-    return Line("store", False, f"{text}; this user may not write to it", mend)
+    return wrong("store", f"{text}; this user may not write to it", mend)
 
 
 def _ago(at: str) -> str:
@@ -152,16 +142,10 @@ def _ago(at: str) -> str:
     return "less than a minute ago"
 
 
-def explain(name: str, mend: str, error: Exception) -> Line:
-    """A line about something that failed. Only our own errors' sentences are shown: others' may hold addresses.
-
-    Of what nobody foresaw the kind is told and the place, so that a report of it is of use.
-    """
-    from bot.errors import PMAgentError
-
-    said = getattr(error, "reason", None) or str(error)
-    text = said if isinstance(error, PMAgentError) else f"failed ({type(error).__name__} in {_place(error)})"
-    return Line(name, False, text, mend)
+def unforeseen(name: str, error: Exception) -> Line:
+    """Its kind and its place, so that a report of it is of use; not its words, which may hold addresses and tokens."""
+    text = f"failed ({type(error).__name__} in {_place(error)})"
+    return wrong(name, text, "this is a fault of PM Agent and of no setting: please report it")
 
 
 def _place(error: Exception) -> str:
@@ -170,19 +154,3 @@ def _place(error: Exception) -> str:
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(Path(__file__).parents[1])]
     shown = dict.fromkeys("/".join([*Path(f.filename).parts[-2:]]) + f":{f.lineno}" for f in frames[-1:] + ours[-1:])
     return ", from ".join(shown) or "no known place"
-
-
-def line_for(name: str, values: Iterable[str], ok: Callable[[str], bool], text: str, mend: str) -> list[Line]:
-    """A failing line for each of `values` that is not `ok`; one good line when all are."""
-    bad = [value for value in values if not ok(value)]
-    return [Line(name, False, f"{value} is missing", mend.format(value)) for value in bad] or [Line(name, True, text)]
-
-
-def _print(lines: list[Line], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"ok": all(line.ok for line in lines), "checks": [asdict(line) for line in lines]}, indent=2))
-        return
-    width = max(len(line.name) for line in lines)
-    for line in lines:
-        mend = f" → {line.mend}" if line.mend and not line.ok else ""
-        print(f"{'ok   ' if line.ok else 'WRONG'}  {line.name:<{width}}  {line.text}{mend}")

@@ -30,7 +30,7 @@ from bot.log import get_logger
 from bot.silence import Silence, by_its_words
 from bot.store import Audit, Put, Record
 from bot.workflow.messages import message_record
-from bot.workflow.sighting import OVERLAP, Known, Missed, Sighting, jql, said
+from bot.workflow.sighting import Known, Missed, Sighting, jql, said
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -51,7 +51,8 @@ async def reconcile(ctx: Context, _run: object = None) -> None:
     """One run. Raises `RetryLater` when Jira has to be asked again; what was found until then is kept."""
     sighting = await last_sighting(ctx)
     if sighting is None:
-        await _save(ctx, Sighting(since=ctx.clock.now()))  # nothing is owed for the time before there was a program
+        begin = ctx.clock.now()
+        await _save(ctx, Sighting(since=begin, floor=begin))  # nothing is owed for the time before there was a program
         return
     try:
         sighting = await _read(ctx, await _save(ctx, sighting.begun(ctx.clock.now())))
@@ -77,7 +78,7 @@ async def last_sighting(ctx: Context) -> Sighting | None:
 async def _read(ctx: Context, sighting: Sighting) -> Sighting:
     """Ask Jira, page by page, and take in what is unknown. How far it came is kept after each page."""
     projects, trouble, token = ctx.settings.jira_projects, "", None
-    since, until = sighting.since - OVERLAP, ctx.clock.now()
+    since, until = sighting.owed, ctx.clock.now()
     search = jql(sighting, until, projects)
     while True:
         try:

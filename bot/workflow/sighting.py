@@ -31,12 +31,14 @@ LISTED = 20
 class Sighting(Frozen):
     """How far Jira is known: the record `state/reconcile`.
 
-    `since`: all before was seen. `started`: the run that goes on, `reached`: how far it came, by Jira's clock. `late`:
-    its newest late events as (time, id). `stuck`: issues that could not be read, and since when each. `done`: the last
-    complete run's start. `trouble`: what kept one from its end.
+    `since`: all before was seen. `floor`: the first start (None in a folder that is older than this field). `started`:
+    the run that goes on, `reached`: how far it came, by Jira's clock. `late`: its newest late events as (time, id).
+    `stuck`: issues that could not be read, and since when each. `done`: the last complete run's start. `trouble`: what
+    kept one from its end.
     """
 
     since: datetime
+    floor: datetime | None = None
     started: datetime | None = None
     reached: datetime | None = None
     counts: dict[str, int] = Field(default_factory=dict)
@@ -58,7 +60,14 @@ class Sighting(Frozen):
             return self
         # A sighting in the future was recorded while the clock was wrong.
         fresh: dict[str, Any] = {"since": min(self.since, now), "started": now}
+        fresh["floor"] = self.floor and min(self.floor, now)
         return self.model_copy(update={**fresh, "reached": None, "counts": {}, "late": (), "stuck": {}})
+
+    @property
+    def owed(self) -> datetime:
+        """From when on things are taken in: a little before the last sighting, and never before the first start."""
+        overlapping = self.since - OVERLAP
+        return max(overlapping, self.floor) if self.floor else overlapping
 
     def came_to(self, issues: Sequence[ChangedIssue]) -> Sighting:
         """After all of these, the last ones of the search so far, were taken in."""
@@ -83,7 +92,7 @@ class Sighting(Frozen):
         """What is known after the run: everything before its start. What the next one asks for overlaps with it."""
         counts = {name: count for name, count in self.counts.items() if count}
         started = self.started or self.since
-        return Sighting(since=started, done=started, done_counts=counts, trouble=self.trouble)
+        return Sighting(since=started, floor=self.floor, done=started, done_counts=counts, trouble=self.trouble)
 
 
 def jql(sighting: Sighting, now: datetime, projects: Sequence[str]) -> str:

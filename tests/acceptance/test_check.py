@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.commands.check import explain
+from bot.commands.check import unforeseen
 from bot.demo.stage import ROOT, Stage
 from bot.demo.wire import Fault
 
@@ -54,7 +54,7 @@ async def test_all_is_well_while_the_bot_runs(stage: Stage) -> None:
     assert lines["webhook jira"]["ok"]
     assert lines["webhook bitbucket"]["ok"]
     assert lines["events"]["text"] == "no event has come yet", "trying the webhook leaves no record"
-    other = f"{stage.env['JIRA_WEBHOOK_SECRET']},secret-new"
+    other = f"{stage.env['JIRA_WEBHOOK_SECRET']},secret-that-is-new"
     ok, lines = await checked(stage, PMAGENT_PORT=str(stage.bot_port), JIRA_WEBHOOK_SECRET=other)
     assert not ok
     assert await stage.stop_bot() == 0
@@ -133,7 +133,7 @@ def test_what_nobody_foresaw_is_told_with_its_place_and_without_its_words() -> N
     try:
         Fraction("https://token@host")
     except ValueError as error:
-        line = explain("Bitbucket", "report it", error)
+        line = unforeseen("Bitbucket", error)
     assert re.fullmatch(r"failed \(ValueError in python3\.\d+/fractions\.py:\d+\)", line.text)
     assert "token" not in line.text
 
@@ -158,7 +158,7 @@ async def test_a_project_whose_details_are_closed_is_known_by_its_issues(stage: 
 
 async def test_other_settings_than_the_running_bots_are_named(stage: Stage) -> None:
     await stage.start_bot()
-    _, lines = await checked(stage, PMAGENT_PORT=str(stage.bot_port), BITBUCKET_WEBHOOK_SECRET="secret-new")
+    _, lines = await checked(stage, PMAGENT_PORT=str(stage.bot_port), BITBUCKET_WEBHOOK_SECRET="secret-that-is-new")
     assert "BITBUCKET_WEBHOOK_SECRET" in lines["webhook bitbucket"]["mend"]
 
 

@@ -19,7 +19,7 @@ from bot.demo.slack_people import DANA
 from bot.demo.stage import BotFailed, Stage
 from tests.acceptance.test_main_path import YES, exported
 
-SECRETS = "the-new-secret,the-old-secret"
+SECRETS = "the-new-secret-of-jira,the-old-secret-of-jira"
 
 
 def question(stage: Stage, key: str) -> tuple[dict[str, Any], bytes]:
@@ -111,10 +111,10 @@ async def test_5_a_secret_is_rotated(stage: Stage) -> None:
         _, body = question(stage, f"ECD-{number + 1}")
         assert await send(stage, body, X_Hub_Signature=signature(secret, body)) == 202
     await stage.stop_bot()
-    await stage.start_bot(JIRA_WEBHOOK_SECRET="the-new-secret")
+    await stage.start_bot(JIRA_WEBHOOK_SECRET="the-new-secret-of-jira")
     _, body = question(stage, "ECD-3")
-    assert await send(stage, body, X_Hub_Signature=signature("the-old-secret", body)) == 401
-    assert await send(stage, body, X_Hub_Signature=signature("the-new-secret", body)) == 202
+    assert await send(stage, body, X_Hub_Signature=signature("the-old-secret-of-jira", body)) == 401
+    assert await send(stage, body, X_Hub_Signature=signature("the-new-secret-of-jira", body)) == 202
 
 
 async def test_6_however_often_it_comes_it_is_one_draft(stage: Stage) -> None:

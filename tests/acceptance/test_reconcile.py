@@ -49,9 +49,9 @@ async def away(stage: Stage, hours: float) -> None:
 
 
 async def days_pass(stage: Stage, by: timedelta) -> None:
-    """The program is not running: its last sighting and its events become so much older."""
+    """The program is not running: its first start, its last sighting and its events become so much older."""
     store = TinyStore.open(stage.data, clock=SystemClock())
-    for table, names in (("state", ("at", "since")), ("webhook_events", ("at",))):
+    for table, names in (("state", ("at", "since", "floor")), ("webhook_events", ("at",))):
         for record in await store.find(table):  # type: ignore[arg-type]  # a table's name
             if table == "webhook_events" or record["id"] == "reconcile":
                 older = {name: (datetime.fromisoformat(record[name]) - by).isoformat() for name in names}
@@ -162,6 +162,34 @@ async def test_a_first_start_asks_nothing_about_the_past(stage: Stage) -> None:
     await sighted(stage)
     assert not stage.jira.calls(SEARCH)
     assert await events(stage) == []
+
+
+async def test_restarts_owe_nothing_from_before_the_first_start(stage: Stage) -> None:
+    """What is asked for overlaps with what was seen by half an hour; what was before the first start is not owed."""
+    stage.jira.issue("ECD-1", status="In Progress", assignee="ana", reporter="ben")
+    stage.jira.losing = True
+    for minutes in (25, 10, 1):
+        await stage.jira.comment("ECD-1", "ben", f"{QUESTION} {minutes}", at=ago(minutes=minutes))
+    stage.jira.issue("ECD-2", reporter="ben", summary="Where is the export?", at=ago(minutes=5))
+    await stage.start_bot()
+    await sighted(stage)
+    await stage.stop_bot()
+    await stage.start_bot()
+    await runs(stage)
+    assert await events(stage) == []
+
+    # What comes after it is owed, and the runs after the next one still know where it all began.
+    await stage.stop_bot(signal.SIGKILL)
+    await stage.jira.comment("ECD-1", "ben", "And now?")
+    stage.claude.script(YES)
+    await stage.start_bot()
+    assert "And now?" in (await stage.slack.card("ECD-1")).words
+    await runs(stage, 2)
+    await stage.stop_bot()
+    await stage.start_bot()
+    await runs(stage, 3)
+    assert [e["event"]["comment"]["text"] for e in await events(stage)] == ["And now?"]
+    assert not missed(stage)
 
 
 async def test_an_edit_and_a_new_issue_that_were_missed(stage: Stage) -> None:

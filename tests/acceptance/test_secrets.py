@@ -26,7 +26,8 @@ SECRET_SETTINGS = sorted(n.upper() for n, f in Settings.model_fields.items() if 
 
 def canary(name: str) -> str:
     """A text that looks like no known kind of secret, so that only knowing it can hide it."""
-    return f"canary-{name.lower().replace('_', '-')}-Zq9+/=x"
+    kind = {"SLACK_BOT_TOKEN": "xoxb-", "SLACK_APP_TOKEN": "xapp-"}.get(name, "")
+    return f"{kind}canary-{name.lower().replace('_', '-')}-Zq9+/=x"
 
 
 def planted(stage: Stage) -> dict[str, str]:
@@ -167,7 +168,7 @@ async def test_check_against_services_that_refuse_and_echo(stage: Stage) -> None
 
 async def test_a_start_that_is_refused(stage: Stage) -> None:
     planted(stage)
-    stage.slack.bot_token = "another-token"
+    stage.slack.bot_token = "xoxb-another-token"
     with pytest.raises(BotFailed) as failed:
         await stage.start_bot()
     assert "SLACK_BOT_TOKEN" in str(failed.value)

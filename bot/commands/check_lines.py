@@ -1,0 +1,93 @@
+"""What `python -m bot check` says: one line for each thing that was tried, and what a failed call means for it.
+
+Only a definite answer about a thing is a reason to change that thing. While a service is merely away (unreachable, too
+busy, failing, or a gateway answers in its place) the settings may all be good: the line says to try again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bot.errors import Permanent, PMAgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.settings import Problem
+
+State = Literal["ok", "warn", "later", "wrong"]
+LABELS: dict[State, str] = {"ok": "ok", "warn": "warn", "later": "LATER", "wrong": "WRONG"}
+TRY_AGAIN = "run this check again in a minute; nothing is known to be wrong with the settings"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was tried. `mend`: what to do about it, for a line that is not ok.
+
+    `state`: ok; warn, which keeps nothing from working; later, which could not be tried now; wrong.
+    """
+
+    name: str
+    state: State
+    text: str
+    mend: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the program can work with it."""
+        return self.state in ("ok", "warn")
+
+
+def good(name: str, text: str) -> Line:
+    """It was tried and works."""
+    return Line(name, "ok", text)
+
+
+def warn(name: str, text: str, mend: str = "") -> Line:
+    """It keeps nothing from working, and may not be what was meant."""
+    return Line(name, "warn", text, mend)
+
+
+def later(name: str, text: str, mend: str = TRY_AGAIN) -> Line:
+    """Nothing is known about it now."""
+    return Line(name, "later", text, mend)
+
+
+def wrong(name: str, text: str, mend: str) -> Line:
+    """It does not work, and will not until a person has done what `mend` says."""
+    return Line(name, "wrong", text, mend)
+
+
+def doubtful(doubts: Sequence[Problem]) -> list[Line]:
+    """The settings that the program starts with and has a doubt about."""
+    return [warn(doubt.variable, doubt.what, doubt.mend) for doubt in doubts]
+
+
+def failed(name: str, error: PMAgentError, mend: str) -> Line:
+    """A line about a call that failed: `mend` is for a definite refusal, an outage passes."""
+    reason = getattr(error, "reason", None) or str(error)
+    return wrong(name, reason, mend) if refused(error) else later(name, reason)
+
+
+def refused(error: PMAgentError) -> bool:
+    """Whether the service itself said no, and will until a person changes something."""
+    from bot.clients.claude_errors import ClaudeDown
+
+    if isinstance(error, ClaudeDown):
+        return error.kind in ("key", "billing", "spend_limit", "model")
+    # Jira and Bitbucket: credentials that are not accepted are an outage to the program, which waits for their mending.
+    return isinstance(error, Permanent) or getattr(error, "status", None) == 401
+
+
+def show(lines: Sequence[Line], *, as_json: bool) -> None:
+    """Print the lines, for a person or for a program."""
+    if as_json:
+        checks = [{"name": x.name, "ok": x.ok, "state": x.state, "text": x.text, "mend": x.mend} for x in lines]
+        print(json.dumps({"ok": all(line.ok for line in lines), "checks": checks}, indent=2))
+        return
+    width = max(len(line.name) for line in lines)
+    for line in lines:
+        mend = f" → {line.mend}" if line.mend and line.state != "ok" else ""
+        print(f"{LABELS[line.state]:<5}  {line.name:<{width}}  {line.text}{mend}")

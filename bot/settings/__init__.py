@@ -1,0 +1,22 @@
+"""Every setting, declared once, read once, frozen. All problems are named at once, each with the way to mend it.
+
+::
+
+    environment, .env, files of secrets          bot.environment    texts by name
+                 │
+                 ▼
+    load()                                       reading            every problem of them, or the settings
+       ├── one text by itself                    declaration        names, types, defaults; by `rules`
+       ├── several together                      together
+       └── what is no mistake for certain        doubts             unknown names, odd keys: told, and started with
+
+`.env.example` says what each setting means; `tests/test_docs.py` holds it against `Settings.model_fields`. Nothing
+happens at import.
+"""
+
+from bot.settings.declaration import Settings
+from bot.settings.problems import Problem, SettingsError
+from bot.settings.reading import load
+from bot.settings.where import REQUIRED, WHERE
+
+__all__ = ["REQUIRED", "WHERE", "Problem", "Settings", "SettingsError", "load"]

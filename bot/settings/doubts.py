@@ -1,0 +1,68 @@
+"""What may be a mistake and need not be one: the program starts with it, and says so.
+
+Above all a name that nobody reads: `PMAGENT_BUGDET=5` is no error to anything, and the budget stays what it was.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+
+from bot.settings.problems import SHORTEST_SECRET, Problem
+from bot.settings.where import WHERE
+
+PREFIX = "PMAGENT_"
+PLANNED = frozenset(
+    {
+        "PMAGENT_PUBLIC_URL", "PMAGENT_WORKING_HOURS", "PMAGENT_HOLIDAYS", "PMAGENT_REMIND_AFTER", "PMAGENT_DEPUTIES",
+        "PMAGENT_FOUR_EYES", "PMAGENT_ALLOWED_IPS", "PMAGENT_BACKUP_HOOK", "BITBUCKET_REPOSITORIES",
+    }
+)  # fmt: skip
+"""Settings of later versions."""
+OTHERS = frozenset({"PMAGENT_FAILPOINT", "PMAGENT_REINS", "PMAGENT_SITE", "PMAGENT_UPSTREAM"})
+"""What the tests and `deploy/Caddyfile` read; so is everything that begins with `PMAGENT_TEST_`."""
+ALIKE = 0.9
+"""How like one of ours a name of another prefix has to be; others' tools have names that begin with JIRA_ or SLACK_."""
+
+
+def doubts(
+    written: Mapping[str, str], values: Mapping[str, str], known: Collection[str], secrets: Collection[str]
+) -> tuple[Problem, ...]:
+    """All of them. `written`: every variable there is; `values`: those of `known`, with what stands in files."""
+    found = [doubt for name in sorted(written) if (doubt := _name(name, written, known, secrets))]
+    return (*found, *_values(values))
+
+
+def _name(name: str, written: Mapping[str, str], known: Collection[str], secrets: Collection[str]) -> Problem | None:
+    """What is odd about this name, if anything."""
+    base = name.removesuffix("_FILE")
+    if name in known or base in secrets or name in OTHERS or name.startswith(f"{PREFIX}TEST_"):
+        return None
+    if name in PLANNED:
+        return Problem(name, "is not used by this version", "it has no effect yet")
+    if base in known:
+        return Problem(name, "is not read: only a secret may come from a file", f"set {base}")
+    near = _nearest(name, known)
+    if near is None or (near in written and not name.startswith(PREFIX)):
+        return None
+    return Problem(name, "is not a setting, so it has no effect", f"did you mean {near}?")
+
+
+def _nearest(name: str, known: Collection[str]) -> str | None:
+    """The setting that was probably meant; for a name that may be somebody else's, only one that is nearly the same."""
+    if not name.startswith(PREFIX):
+        return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=ALIKE)), None)
+    # Without the prefix, which all of them have in common.
+    ours = {n.removeprefix(PREFIX): n for n in (*known, *sorted(PLANNED)) if n.startswith(PREFIX)}
+    return ours[difflib.get_close_matches(name.removeprefix(PREFIX), ours, n=1, cutoff=0.0)[0]]
+
+
+def _values(values: Mapping[str, str]) -> Iterator[Problem]:
+    key = values.get("ANTHROPIC_API_KEY", "")
+    if key and not key.startswith("sk-ant-") and not values.get("ANTHROPIC_BASE_URL"):
+        what = "does not look like a key of Anthropic's, which begins with sk-ant-"
+        yield Problem("ANTHROPIC_API_KEY", what, WHERE["ANTHROPIC_API_KEY"])
+    token = values.get("JIRA_AUTOMATION_TOKEN", "")
+    if 0 < len(token) < SHORTEST_SECRET:
+        what = f"is short ({len(token)} characters): whoever guesses it can ask for drafts"
+        yield Problem("JIRA_AUTOMATION_TOKEN", what, WHERE["JIRA_AUTOMATION_TOKEN"])

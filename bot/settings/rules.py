@@ -1,0 +1,170 @@
+"""What the text of one setting must look like. Each rule raises `wrong(sentence)`; the sentence follows the name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from bot.settings.problems import SHORTEST_SECRET, shown, wrong
+from bot.standup_time import parse_standup
+
+BOT_TOKEN, APP_TOKEN = "xoxb-", "xapp-"
+_SLACK_TOKENS = {
+    "xoxp-": "a person's token: replies would go out under that person's name",
+    "xoxb-": "the other token: this one is the bot's, for SLACK_BOT_TOKEN",
+    "xapp-": "the other token: this one is the app's, for SLACK_APP_TOKEN",
+    "xoxe": "a token that expires (the Slack app has token rotation on, which is not supported)",
+}
+
+
+def listed(value: object) -> object:
+    """The parts of a comma-separated text."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def slack_token(token: str, begins: str) -> None:
+    """A token of this kind, which Slack tells by its beginning."""
+    if token.startswith(begins):
+        return
+    kind = next((words for prefix, words in _SLACK_TOKENS.items() if token.startswith(prefix)), "")
+    raise wrong(f"is {kind}" if kind else f"is not a token that begins with {begins}")
+
+
+def header(text: str) -> None:
+    """A token that can be sent: it goes into a header of every request."""
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise wrong("holds a space or a character that no token has: copy it once more, without quotes around it")
+
+
+def webhook_secrets(secrets: tuple[str, ...]) -> None:
+    """Secrets that nobody guesses."""
+    for number, secret in enumerate(secrets, 1):
+        if len(secret) < SHORTEST_SECRET:
+            which = f"number {number} of {len(secrets)} (comma-separated) " if len(secrets) > 1 else ""
+            raise wrong(f"{which}is too short: {len(secret)} characters of at least {SHORTEST_SECRET}")
+
+
+def address(value: str, *, secure: bool = True) -> None:
+    """The address of a service, without anything that does not belong to one. `secure`: https, or this machine."""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise wrong("is not an address such as https://example.atlassian.net") from None
+    if not value.lower().startswith(("https://", "http://")):
+        raise wrong("is not an address such as https://example.atlassian.net: it has to begin with https://")
+    if not host or re.search(r"\s", value):
+        raise wrong("is not an address such as https://example.atlassian.net")
+    if "@" in parts.netloc:
+        raise wrong("holds a user or a password before the host: only the address belongs here")
+    if parts.query or parts.fragment or "?" in value or "#" in value:
+        raise wrong("goes on after the address (? or #): leave that away")
+    if secure and parts.scheme != "https" and not _this_machine(host):
+        raise wrong("begins with http://, which would send the token readable for everybody on the way: use https://")
+
+
+def site(value: str) -> None:
+    """The address of a Jira site: a host and nothing after it. A stand-in on this machine may have a path."""
+    address(value)
+    parts = urlsplit(value)
+    if parts.path.strip("/") and not _this_machine(parts.hostname or ""):
+        raise wrong(f"has a path after the host: {parts.scheme}://{parts.netloc} is the whole address")
+
+
+def _this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def email(value: str) -> None:
+    """An e-mail address, as far as that matters."""
+    if not re.fullmatch(r"[\x21-\x7e]+@[\x21-\x7e]+", value):
+        raise wrong(f"{shown(value)} is not an e-mail address")
+
+
+def cloud_id(value: str) -> None:
+    """The id of an Atlassian site, which becomes a part of addresses."""
+    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise wrong("is not a cloud id such as 11223344-a1b2-3b33-c444-def123456789")
+
+
+def project_keys(keys: Iterable[str]) -> tuple[str, ...]:
+    """Keys of Jira projects, in upper case."""
+    for key in keys:
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]+", key.upper()):
+            raise wrong(f"{shown(key)} is not a project key such as ECD (several: ECD,SUP)")
+    return tuple(key.upper() for key in keys)
+
+
+def channel(value: str) -> None:
+    """The id of a Slack channel."""
+    if not re.fullmatch(r"[CGD][A-Z0-9]{2,}", value):
+        raise wrong(f"{shown(value)} is not a channel id such as C0123ABCD (a name does not do: names change)")
+
+
+def people(values: Iterable[str], *, word: bool) -> None:
+    """Ids of Slack users and user groups. `word`: `channel` may stand there as well."""
+    for value in values:
+        if not (word and value == "channel") and not re.fullmatch(r"[UWS][A-Z0-9]{2,}", value):
+            also = ", nor the word channel" if word else ""
+            raise wrong(f"{shown(value)} is neither a Slack user id (U…) nor a user group id (S…){also}")
+
+
+def model(value: str) -> None:
+    """A model's id."""
+    if not re.fullmatch(r"[\x21-\x7e]+", value):
+        raise wrong(f"{shown(value)} is not a model's id such as claude-sonnet-5-5")
+
+
+def host(value: str) -> None:
+    """An address of this machine to listen on."""
+    if not re.fullmatch(r"[A-Za-z0-9._:%-]+", value) or re.fullmatch(r"[^:]*:\d*", value):
+        raise wrong(f"{shown(value)} is not an address to listen on such as 127.0.0.1 (the port is PMAGENT_PORT)")
+
+
+def proxies(values: Iterable[str]) -> None:
+    """IP addresses and networks."""
+    for value in values:
+        try:
+            ip_network(value, strict=False)
+        except ValueError:
+            raise wrong(f"{shown(value)} is not an IP address or network such as 127.0.0.1 or 10.0.0.0/8") from None
+
+
+def timezone(value: str) -> None:
+    """An IANA time zone."""
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        known = {name.lower(): name for name in available_timezones()}
+        near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.8)
+        hint = f": did you mean {known[near[0]]}?" if near else " such as Europe/Berlin"
+        raise wrong(f"{shown(value)} is not an IANA time zone{hint}") from None
+
+
+def standup(value: str) -> None:
+    """A time of day and its weekdays."""
+    try:
+        parse_standup(value)
+    except ValueError as error:
+        raise wrong(str(error)) from None
+
+
+def rate(value: str) -> None:
+    """Deliveries a time span, or nothing."""
+    if not value:
+        return
+    from limits import parse_many
+
+    try:
+        rates = parse_many(value)
+    except ValueError:
+        raise wrong(f"{shown(value)} is not a rate such as 6000/minute") from None
+    if any(rate.amount == 0 for rate in rates):
+        raise wrong("lets nothing through; leave it empty for no limit")
