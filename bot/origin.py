@@ -19,10 +19,13 @@ OTHER_ORGANISATION = (
 
 
 class Home(Frozen):
-    """Our own workspace and app, as Slack told us at start. `grid`: the workspace is part of an Enterprise Grid."""
+    """Our own workspace and app, as Slack told us at start. `grid`: the workspace is part of an Enterprise Grid.
+
+    `app` is None where Slack does not say: then the socket, or the signature, which are one app's own, stand for it.
+    """
 
     team: str
-    app: str
+    app: str | None
     grid: bool = False
 
 
@@ -50,7 +53,7 @@ def foreign(origin: Origin, home: Home | None) -> str | None:
         return NOT_KNOWN_YET
     if origin.teams != {home.team}:
         return OTHER_TEAM
-    if origin.apps != {home.app}:
+    if home.app is not None and origin.apps != {home.app}:
         return OTHER_APP
     if origin.user_team not in (None, home.team) and not home.grid:
         return OTHER_ORGANISATION

@@ -200,7 +200,9 @@ async def connect(ctx: Context, bolt: AsyncApp) -> Socket | Door:
     token, running = ctx.settings.slack_app_token, _RUNNING[bolt]
     if token is None:
         return Door(running.drain, lambda: ctx.slack.home is not None)
-    return open_socket(admission(ctx, bolt), token.get_secret_value(), ctx.slack.client, running.drain)
+    return open_socket(
+        admission(ctx, bolt), ctx.slack.know_app, token.get_secret_value(), ctx.slack.client, running.drain
+    )
 
 
 _RUNNING: WeakKeyDictionary[AsyncApp, Running] = WeakKeyDictionary()

@@ -38,9 +38,10 @@ Drain = Callable[[float], Awaitable[None]]
 class Client(SocketModeClient):
     """The SDK's client, with a door of ours: what its own would raise on is acknowledged and is one line in the log."""
 
-    def __init__(self, admit: Admit, **options: Any) -> None:
+    def __init__(self, admit: Admit, know_app: Callable[[str], None], **options: Any) -> None:
         super().__init__(**options)
         self._admit = admit
+        self._know_app = know_app
         self._receiving: set[asyncio.Task[None]] = set()
 
     async def process_message(self) -> None:
@@ -53,6 +54,8 @@ class Client(SocketModeClient):
         except Malformed as error:
             log.warning("slack.malformed", reason=str(error))
             return
+        if message.get("type") == "hello":
+            self._greeted(message)
         envelope_id = message.get("envelope_id")
         work = self._receive(envelope_id, message.get("payload")) if isinstance(envelope_id, str) else (
             self.run_message_listeners(message, raw)
@@ -60,6 +63,12 @@ class Client(SocketModeClient):
         task = asyncio.create_task(work)
         self._receiving.add(task)
         task.add_done_callback(self._receiving.discard)
+
+    def _greeted(self, hello: dict[str, Any]) -> None:
+        told = hello.get("connection_info")
+        app = told.get("app_id") if isinstance(told, dict) else None
+        if isinstance(app, str) and app:
+            self._know_app(app)
 
     async def _receive(self, envelope_id: str, payload: object) -> None:
         from slack_bolt.adapter.socket_mode.async_internals import send_async_response
@@ -140,10 +149,15 @@ class Door:
         await self._drain(seconds)
 
 
-def open_socket(admit: Admit, app_token: str, web: AsyncWebClient, drain: Drain) -> Socket:
-    """Start connecting. Must run in the loop that serves: the SDK's constructor opens an aiohttp session."""
+def open_socket(
+    admit: Admit, know_app: Callable[[str], None], app_token: str, web: AsyncWebClient, drain: Drain
+) -> Socket:
+    """Start connecting. Must run in the loop that serves: the SDK's constructor opens an aiohttp session.
+
+    `know_app` is told the app's id at each connection.
+    """
     logger = logging.getLogger("slack_sdk")
-    client = Client(admit, app_token=app_token, web_client=web, ping_interval=PING_SECONDS, logger=logger)
+    client = Client(admit, know_app, app_token=app_token, web_client=web, ping_interval=PING_SECONDS, logger=logger)
     client.proxy = web.proxy  # the SDK would take it from the environment, without NO_PROXY
     return Socket(client, drain)
 

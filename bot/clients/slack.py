@@ -82,6 +82,8 @@ class Slack:
         self.bot_id = ""
         self.team_id = ""
         self.home: Home | None = None
+        self._settings = settings
+        self._app: str | None = None
         self.team_url = ""
         self.scopes: frozenset[str] = frozenset()
         self.connection: Connection | None = None
@@ -122,11 +124,26 @@ class Slack:
         self.team_url = str(me.get("url") or "")
         scopes = next((v for k, v in dict(me.headers).items() if k.lower() == "x-oauth-scopes"), "")
         self.scopes = frozenset(part.strip() for part in str(scopes).split(",") if part.strip())
-        # auth.test does not name the app, and only what comes from our own app counts.
-        bot = (await self._read("bots.info", lambda: self._reads.bots_info(bot=self.bot_id))).get("bot") or {}
-        if not self.team_id or not bot.get("app_id"):
-            raise RetryLater("Slack did not say which app and workspace SLACK_BOT_TOKEN belongs to")
-        self.home = Home(team=self.team_id, app=str(bot["app_id"]), grid=bool(me.get("enterprise_id")))
+        if not self.team_id:
+            raise RetryLater("Slack did not say which workspace SLACK_BOT_TOKEN belongs to")
+        if self._app is None and not self._settings.socket_mode:
+            self._app = await self._own_app()
+        self.home = Home(team=self.team_id, app=self._app, grid=bool(me.get("enterprise_id")))
+
+    def know_app(self, app: str) -> None:
+        """The socket's hello says which app it serves, before anything else comes over it."""
+        self._app = app
+        if self.home is not None:
+            self.home = self.home.model_copy(update={"app": app})
+
+    async def _own_app(self) -> str | None:
+        """Our app's id. `auth.test` does not name it; None where Slack does not say, as it then is for the signature."""
+        try:
+            answer = await self._read("bots.info", lambda: self._reads.bots_info(bot=self.bot_id))
+        except PMAgentError as error:
+            log.warning("slack.app_unknown", reason=str(error))
+            return None
+        return str((answer.get("bot") or {}).get("app_id") or "") or None
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -314,8 +314,8 @@ async def test_29_a_click_on_a_card_that_is_not_recorded_yet(stage: Stage) -> No
 
 
 async def test_before_slack_has_said_who_we_are_nothing_counts(stage: Stage) -> None:
-    """The socket may be open before the app is known: a click then is told to try again."""
-    stage.slack.fail("bots.info", *(Fault("answer", 503) for _ in range(4)))
+    """The socket may be open before the workspace is known: a click then is told to try again."""
+    stage.slack.fail("auth.test", *(Fault("answer", 503) for _ in range(4)))
     await stage.start_bot()
     await stage.slack.connected()
     await stage.slack.command(DANA, text="mode simulation")
