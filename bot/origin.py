@@ -11,10 +11,10 @@ from __future__ import annotations
 from bot.issues import Frozen
 
 NOT_KNOWN_YET = "Slack has not said yet who this bot is. Please try again in a moment."
-OTHER_TEAM = "This came from another Slack workspace than the bot's own, so nothing was done."
-OTHER_APP = "This came from another Slack app than the bot's own, so nothing was done."
+OTHER_TEAM = "Nothing was done: this came from another Slack workspace than the bot's own."
+OTHER_APP = "Nothing was done: this came from another Slack app than the bot's own."
 OTHER_ORGANISATION = (
-    "Only members of this workspace decide here, and this account belongs to another organisation, so nothing was done."
+    "Nothing was done: only members of this workspace decide here, and this account belongs to another organisation."
 )
 
 

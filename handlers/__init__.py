@@ -19,8 +19,8 @@ a command               `erase` while we run          `bot.store.erase.serve_req
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the worker and the schedule. Besides:
 `body` (strict JSON), `fields` (reading somebody else's JSON), `plain_comment` (the short way for what most deliveries
-are), `document` (the webhooks in the OpenAPI document), `interactions` (a click or command of Slack's in our own
-types).
+are), `document` (the webhooks in the OpenAPI document), `interactions` (what Slack sends, in our own types), `telling`
+(what one person is told and nobody else).
 Each is thin: verify, parse into our own types (`bot.events`), call one function of the workflow, answer.
 """
 

@@ -15,9 +15,22 @@ from bot.cards import Message, paragraph, whisper
 from bot.clients.slack import Slack
 from bot.clients.slack_pace import PATIENCE, Lane
 from bot.demo.slack import SlackStandIn
-from bot.demo.slack_people import APPROVALS, BOT_USER, DANA, FINN, GENERAL, GUS, HOME_TEAM, LENA, PM_GROUP, PRIYA
+from bot.demo.slack_people import (
+    APP_ID,
+    APPROVALS,
+    BOT_USER,
+    DANA,
+    FINN,
+    GENERAL,
+    GUS,
+    HOME_TEAM,
+    LENA,
+    PM_GROUP,
+    PRIYA,
+)
 from bot.demo.wire import Fault, Server
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.origin import Home
 from bot.settings import Settings, load
 
 SINCE = datetime.now(UTC) - timedelta(minutes=5)
@@ -69,6 +82,19 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_start_learns_who_we_are(client: Slack) -> None:
     assert (client.bot_user_id, client.team_id) == (BOT_USER, HOME_TEAM)
     assert client.team_url.startswith("https://")
+    assert client.home == Home(team=HOME_TEAM, app=APP_ID)
+
+
+async def test_until_the_app_is_known_there_is_no_home(standin: SlackStandIn) -> None:
+    """Then no interaction counts (`bot.origin`), and whoever starts it tries again."""
+    fresh = Slack(settings_for(standin))
+    standin.fail("bots.info", *(Fault("answer", 503) for _ in range(2)))
+    with pytest.raises(RetryLater):
+        await fresh.start()
+    assert fresh.home is None
+    await fresh.start()
+    assert fresh.home is not None
+    await fresh.close()
 
 
 async def test_a_refused_token_is_the_end_at_start_and_waits_later(standin: SlackStandIn, client: Slack) -> None:

@@ -117,7 +117,7 @@ async def test_64_clicks_from_elsewhere_decide_nothing(stage: Stage, mode: str) 
             seen = len(stage.slack.whispers(DANA))
             await send(stage, stage.slack.pressed(DANA, card, button), change)
             told = await stage.slack.whispered(DANA, "", after=seen)
-            assert "othing was done" in told.words, (name, told.words)
+            assert "Nothing was done" in told.words, (name, told.words)
             tried += 1
     assert card.payload == before.payload
     assert stage.slack.modal(DANA) is None
@@ -138,7 +138,7 @@ async def forged(stage: Stage, card: Message, button: str) -> None:
     for change in some:
         seen = len(stage.slack.whispers(DANA))
         await send(stage, stage.slack.pressed(DANA, card, button), change)
-        await stage.slack.whispered(DANA, "othing was done", after=seen)
+        await stage.slack.whispered(DANA, "Nothing was done", after=seen)
     assert card.payload == before.payload
     assert len(await refusals(stage)) == count + len(some)
 
@@ -205,7 +205,7 @@ async def test_64_commands_and_the_home_tab(stage: Stage) -> None:
         for change in changes:
             seen = len(stage.slack.whispers(OLGA))
             await send(stage, stage.slack.commanded(OLGA, "/pmagent", text), change, "slash_commands")
-            told = await stage.slack.whispered(OLGA, "nothing was done", after=seen)
+            told = await stage.slack.whispered(OLGA, "Nothing was done", after=seen)
             assert "ECD-1" not in told.words
     opened = stage.slack.happened({"type": "app_home_opened", "user": OLGA, "channel": "D0HOME0001", "tab": "home"})
     for change in changes:
@@ -266,7 +266,7 @@ async def test_64_windows_of_others_and_windows_that_were_never_opened(stage: St
     for name, change in changes.items():
         ack = await send(stage, stage.slack.submitted(DANA, modal), change)
         assert ack.payload["response_action"] == "errors", name  # what was typed stays on the screen
-        assert "othing was done" in json.dumps(ack.payload), name
+        assert "Nothing was done" in json.dumps(ack.payload), name
     assert not stage.jira.posted()
     assert card.buttons == other.buttons == ["Approve", "Edit", "Skip"]
     found = await refusals(stage)
