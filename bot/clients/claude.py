@@ -156,7 +156,7 @@ class Claude:
         if life == "retired":
             return ModelState(name, False, f"{name} is retired: choose a newer model")
         ends = getattr(info, "retires_at", None)
-        return ModelState(name, True, f"{name}, which retires on {ends:%Y-%m-%d}" if ends else name)
+        return ModelState(name, True, f"can be used; it retires on {ends:%Y-%m-%d}" if ends else "can be used")
 
     async def _look_up(self, name: str) -> Any:
         client = await self._connect()

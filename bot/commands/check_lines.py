@@ -7,6 +7,8 @@ busy, failing, or a gateway answers in its place) the settings may all be good: 
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -102,3 +104,8 @@ def show(lines: Sequence[Line], *, as_json: bool) -> None:
     for line in lines:
         mend = f" → {line.mend}" if line.mend and line.state != "ok" else ""
         print(f"{LABELS[line.state]:<5}  {line.name:<{width}}  {line.text}{mend}")
+    counts = Counter(line.state for line in lines)
+    told = [f"{counts['wrong']} wrong"] if counts["wrong"] else []
+    told += [f"{counts['later']} to be tried later"] if counts["later"] else []
+    if told:  # not a line about anything, so it is not among them
+        print(f"\n{len(lines)} lines: {' and '.join(told)}.", file=sys.stderr)

@@ -110,8 +110,8 @@ async def claude(settings: Settings) -> list[Line]:
         if state.ok:
             return good(name, state.text)
         if isinstance(state.error, NotClaude) and settings.anthropic_base_url:
-            why = "the first question will show whether key and model are good"
-            return warn(name, "could not be tried: ANTHROPIC_BASE_URL has no look-up of models, as some gateways", why)
+            what = "could not be tried: what stands at ANTHROPIC_BASE_URL offers no look-up of models"
+            return warn(name, what, "the first question will show whether key and model are good")
         mend = "check ANTHROPIC_API_KEY, PMAGENT_MODEL and PMAGENT_TRIAGE_MODEL"
         if state.error is None:
             return wrong(name, state.text, mend)
