@@ -14,6 +14,8 @@ import pytest
 from dotenv import dotenv_values
 
 from bot.settings import REQUIRED, Settings, SettingsError, load
+from bot.settings.doubts import PLANNED, doubts
+from bot.settings.reading import secret_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,6 +75,18 @@ def test_every_line_uncommented_can_be_read() -> None:
     whole = dotenv_values(stream=io.StringIO(re.sub(r"(?m)^# (?=[A-Z_]+=)", "", EXAMPLE)))
     assert set(whole) == SETTINGS
     assert not [value for value in whole.values() if value and "#" in value]
+
+
+def test_every_name_that_tests_and_deployment_set_is_known() -> None:
+    """What the program would call a slip must not stand anywhere in the tree."""
+    files = [*ROOT.glob("deploy/*"), *ROOT.glob("bot/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob(".ci/*")]
+    files.remove(ROOT / "tests" / "test_settings.py")  # slips are what these are about
+    files.remove(ROOT / "tests" / "acceptance" / "test_settings.py")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
+    names = set(re.findall(r"\bPMAGENT_[A-Z_]*[A-Z]\b(?!_)", text)) - PLANNED
+    assert names >= {"PMAGENT_FAILPOINT", "PMAGENT_SITE", "PMAGENT_REINS", "PMAGENT_TEST_SPEED"}
+    named = dict.fromkeys(names, "")
+    assert [p.variable for p in doubts(named, {}, sorted(SETTINGS), secret_names())] == []
 
 
 # README

@@ -296,8 +296,8 @@ def test_names_of_others_are_not_told(name: str) -> None:
 
 
 def test_a_setting_of_a_later_version_is_told() -> None:
-    assert "is not used by this version" in doubts(PMAGENT_WORKING_HOURS="09:00-17:00")["PMAGENT_WORKING_HOURS"]
-    assert "is not used by this version" in doubts(BITBUCKET_REPOSITORIES="a/b")["BITBUCKET_REPOSITORIES"]
+    assert "is a setting of a later version" in doubts(PMAGENT_WORKING_HOURS="09:00-17:00")["PMAGENT_WORKING_HOURS"]
+    assert "is a setting of a later version" in doubts(BITBUCKET_REPOSITORIES="a/b")["BITBUCKET_REPOSITORIES"]
 
 
 def test_a_key_of_another_vendor_and_a_short_token_are_told() -> None:

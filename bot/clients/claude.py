@@ -42,15 +42,13 @@ DEADLINE = 60.0
 _WITHOUT_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-1", "claude-sonnet-4-0", "claude-3")
 
 
-# Refusals that gateways and proxies make as well, and the type that Anthropic's own have.
-_NOT_CLAUDES = {403: "permission_error", 404: "not_found_error", 405: "invalid_request_error", 501: "api_error"}
-
-
 class NotClaude(ClaudeDown):
-    """Something else answered at Claude's address, so nothing is known about the key and the model."""
+    """What answers at Claude's address does not know the address: nothing is known about the key and the model."""
 
     def __init__(self, status: int) -> None:
-        super().__init__("server", f"Claude's address is answered by something else, a gateway or a proxy ({status})")
+        super().__init__(
+            "server", f"what answers at Claude's address is not Claude but a gateway or a proxy ({status})"
+        )
 
 
 class CallRecord(Frozen):
@@ -141,9 +139,7 @@ class Claude:
     async def probe(self) -> None:
         """A free look whether Claude answers again. Raises `ClaudeDown` or `ClaudeBusy` while it does not."""
         await self._respect_pause()
-        client = await self._connect()
-        name = self._settings.pmagent_model
-        await self._guarded(client.models.retrieve(name), name, min(15.0, self._deadline))
+        await self._look_up(self._settings.pmagent_model)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -152,16 +148,22 @@ class Claude:
             self._client = None
 
     async def _model(self, name: str) -> ModelState:
-        client = await self._connect()
         try:
-            info = await self._guarded(client.models.retrieve(name), name, min(15.0, self._deadline))
+            info = await self._look_up(name)
         except (ClaudeDown, ClaudeBusy, Unanswerable) as error:
             return ModelState(name, False, error.reason, error)
         life = getattr(info, "lifecycle", None)
         if life == "retired":
             return ModelState(name, False, f"{name} is retired: choose a newer model")
         ends = getattr(info, "retires_at", None)
-        return ModelState(name, True, f"{name}, which retires on {ends:%Y-%m-%d}" if ends else name)
+        return ModelState(name, True, f"can be used; it retires on {ends:%Y-%m-%d}" if ends else "can be used")
+
+    async def _look_up(self, name: str) -> Any:
+        client = await self._connect()
+        info = await self._guarded(client.models.retrieve(name), name, min(15.0, self._deadline))
+        if not getattr(info, "id", None):  # of a page of HTML the SDK makes a text
+            raise ClaudeDown("server", "what answers at Claude's address is not Claude", nothing_sent=False)
+        return info
 
     async def _connect(self) -> AsyncAnthropic:
         if self._client is None:
@@ -229,7 +231,7 @@ class Claude:
 
     def _status(self, error: APIStatusError, model: str) -> ClaudeDown | ClaudeBusy | Unanswerable:
         after = retry_after(error.response.headers.get("retry-after"), self._clock.now())
-        if error.status_code in _NOT_CLAUDES and error.type != _NOT_CLAUDES[error.status_code]:
+        if error.status_code in (404, 405, 501) and error.type in (None, "", "invalid_request_error"):
             return NotClaude(error.status_code)
         message = tidy(error.api_message) if isinstance(error.api_message, str) else ""
         found = status_error(error.status_code, str(error.type or ""), error.error_code or "", message, model, after)

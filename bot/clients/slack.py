@@ -117,7 +117,9 @@ class Slack:
         if not me.get("user_id"):
             raise RetryLater("what answers at SLACK_API_URL did not say who we are: it is not Slack")
         if not me.get("bot_id"):
-            raise Permanent("SLACK_BOT_TOKEN is a person's and not a bot's: replies would go out under that name")
+            raise Permanent(
+                "Slack says that this is a person's token and no bot's: replies would go out under that name"
+            )
         self.bot_user_id = str(me.get("user_id") or "")
         self.bot_id = str(me.get("bot_id") or "")
         self.team_id = str(me.get("team_id") or "")

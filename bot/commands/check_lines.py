@@ -7,6 +7,8 @@ busy, failing, or a gateway answers in its place) the settings may all be good: 
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,11 +17,11 @@ from bot.errors import Permanent, PMAgentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.settings import Problem
+    from bot.settings import Problem, Settings
 
 State = Literal["ok", "warn", "later", "wrong"]
 LABELS: dict[State, str] = {"ok": "ok", "warn": "warn", "later": "LATER", "wrong": "WRONG"}
-TRY_AGAIN = "run this check again in a minute; nothing is known to be wrong with the settings"
+TRY_AGAIN = "try again in a minute: nothing is known to be wrong with the settings"
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,21 @@ def doubtful(doubts: Sequence[Problem]) -> list[Line]:
     return [warn(doubt.variable, doubt.what, doubt.mend) for doubt in doubts]
 
 
-def failed(name: str, error: PMAgentError, mend: str) -> Line:
-    """A line about a call that failed: `mend` is for a definite refusal, an outage passes."""
+def failed(name: str, error: PMAgentError, mend: str, *, address: str = "") -> Line:
+    """A line about a call that failed: `mend` is for a definite refusal, an outage passes.
+
+    `address`: the settings by which the service is found, where somebody may have set them wrong.
+    """
     reason = getattr(error, "reason", None) or str(error)
-    return wrong(name, reason, mend) if refused(error) else later(name, reason)
+    if refused(error):
+        return wrong(name, reason, mend)
+    stays = f"; if it stays so, see whether {address} is right and can be reached from here" if address else ""
+    return later(name, reason, TRY_AGAIN + stays)
+
+
+def given(settings: Settings, field: str) -> str:
+    """The variable of an address, where somebody has set it."""
+    return field.upper() if field in settings.model_fields_set else ""
 
 
 def refused(error: PMAgentError) -> bool:
@@ -76,9 +89,9 @@ def refused(error: PMAgentError) -> bool:
     from bot.clients.claude_errors import ClaudeDown
 
     if isinstance(error, ClaudeDown):
-        return error.kind in ("key", "billing", "spend_limit", "model")
+        return error.kind not in ("overloaded", "unreachable", "timeout", "server")
     # Jira and Bitbucket: credentials that are not accepted are an outage to the program, which waits for their mending.
-    return isinstance(error, Permanent) or getattr(error, "status", None) == 401
+    return isinstance(error, Permanent) or "(HTTP 401)" in str(error)
 
 
 def show(lines: Sequence[Line], *, as_json: bool) -> None:
@@ -91,3 +104,8 @@ def show(lines: Sequence[Line], *, as_json: bool) -> None:
     for line in lines:
         mend = f" → {line.mend}" if line.mend and line.state != "ok" else ""
         print(f"{LABELS[line.state]:<5}  {line.name:<{width}}  {line.text}{mend}")
+    counts = Counter(line.state for line in lines)
+    told = [f"{counts['wrong']} wrong"] if counts["wrong"] else []
+    told += [f"{counts['later']} to be tried later"] if counts["later"] else []
+    if told:  # not a line about anything, so it is not among them
+        print(f"\n{len(lines)} lines: {' and '.join(told)}.", file=sys.stderr)

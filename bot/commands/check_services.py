@@ -7,7 +7,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import SystemClock
-from bot.commands.check_lines import Line, failed, good, later, warn, wrong
+from bot.commands.check_lines import Line, failed, given, good, later, warn, wrong
 from bot.errors import Gone, PMAgentError
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ async def jira(settings: Settings) -> list[Line]:
         try:
             me = await client.myself()
         except PMAgentError as error:
-            address = "ATLASSIAN_CLOUD_ID and ATLASSIAN_API_URL" if settings.atlassian_cloud_id else "JIRA_URL"
+            address = "ATLASSIAN_CLOUD_ID" if settings.atlassian_cloud_id else "JIRA_URL"
             mend = (
                 "check ATLASSIAN_SERVICE_ACCOUNT_EMAIL, ATLASSIAN_SERVICE_ACCOUNT_TOKEN and its scopes (read:jira-user)"
-                f", and {address}, which make the address {settings.jira_api}"
+                f", and {address}, which makes the address {settings.jira_api}"
             )
-            return [failed("Jira token", error, mend)]
+            return [failed("Jira token", error, mend, address=address)]
         lines = [good("Jira token", f"is {me.name}")]
         for key in settings.jira_projects or (None,):
             lines += await _project(settings, client, key)
@@ -96,7 +96,7 @@ async def bitbucket(settings: Settings) -> list[Line]:
         return [good("Bitbucket token", f"is {await client.check()}")]
     except PMAgentError as error:
         mend = "create a token that may read pull requests, for BITBUCKET_TOKEN; BITBUCKET_EMAIL is for API tokens"
-        return [failed("Bitbucket token", error, mend)]
+        return [failed("Bitbucket token", error, mend, address=given(settings, "bitbucket_url"))]
     finally:
         await client.close()
 
@@ -110,10 +110,12 @@ async def claude(settings: Settings) -> list[Line]:
         if state.ok:
             return good(name, state.text)
         if isinstance(state.error, NotClaude) and settings.anthropic_base_url:
-            why = "the first question will show whether key and model are good"
-            return warn(name, "could not be tried: ANTHROPIC_BASE_URL has no look-up of models, as some gateways", why)
+            what = "could not be tried: what stands at ANTHROPIC_BASE_URL offers no look-up of models"
+            return warn(name, what, "the first question will show whether key and model are good")
         mend = "check ANTHROPIC_API_KEY, PMAGENT_MODEL and PMAGENT_TRIAGE_MODEL"
-        return failed(name, state.error, mend) if state.error else wrong(name, state.text, mend)
+        if state.error is None:
+            return wrong(name, state.text, mend)
+        return failed(name, state.error, mend, address=given(settings, "anthropic_base_url"))
 
     unused: Any = None  # the store holds the budget, and looking up a model costs nothing
     client = Claude(settings, unused, SystemClock())

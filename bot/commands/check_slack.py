@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.commands.check_lines import Line, failed, good, later, wrong
+from bot.commands.check_lines import Line, failed, given, good, later, wrong
 from bot.errors import Gone, PMAgentError
 from bot.people import UNKNOWN
 from bot.policy import standing
@@ -32,7 +32,7 @@ async def slack(settings: Settings) -> list[Line]:
         try:
             await client.start()
         except PMAgentError as error:
-            return [_failed("Slack token", error, BOT_TOKEN)]
+            return [_failed("Slack token", error, BOT_TOKEN, given(settings, "slack_api_url"))]
         lines = [good("Slack token", f"is {client.bot_user_id} in {client.team_url or client.team_id}")]
         lines += [await _way_in(settings, client)]
         channels = {settings.slack_channel_approvals: "SLACK_CHANNEL_APPROVALS"}
@@ -44,14 +44,14 @@ async def slack(settings: Settings) -> list[Line]:
         await client.close()
 
 
-def _failed(name: str, error: PMAgentError, mend: str) -> Line:
+def _failed(name: str, error: PMAgentError, mend: str, address: str = "") -> Line:
     """As `failed`. What Slack has against the token or its scopes is no reason to change what was asked about."""
     from bot.clients.slack_answers import MENDED_BY_AN_OPERATOR, Refused, TokenRefused
 
     if isinstance(error, TokenRefused):
         return wrong(name, error.reason, BOT_TOKEN)
     if not isinstance(error, Refused):
-        return failed(name, error, mend)
+        return failed(name, error, mend, address=address)
     if error.code in MENDED_BY_AN_OPERATOR:
         return wrong(name, error.reason, mend)
     if error.code == "missing_scope":

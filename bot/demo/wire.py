@@ -41,9 +41,9 @@ class Exchange:
 class Fault:
     """What happens to a request instead of, or after, its ordinary handling.
 
-    `answer`: this status, headers and body, nothing is done. `hang`: wait `seconds`, or until `over` is set, and then
-    handle. `drop`: close the connection, nothing is done. `swallow`: do it, and close the connection without an answer.
-    `met`: whether a request has met it.
+    `answer`: this status, headers and body (a text is an HTML page), nothing is done. `hang`: wait `seconds`, or until
+    `over` is set, and then handle. `drop`: close the connection, nothing is done. `swallow`: do it, and close the
+    connection without an answer. `met`: whether a request has met it.
     """
 
     kind: Literal["answer", "hang", "drop", "swallow"]
@@ -146,9 +146,7 @@ class StandIn:
                 _close(request)
                 raise web.HTTPBadRequest  # never reaches the client: its connection is gone
             if fault and fault.kind == "answer":
-                response: web.StreamResponse = web.json_response(
-                    fault.body if fault.body is not None else {}, status=fault.status, headers=fault.headers
-                )
+                response: web.StreamResponse = _ordered(fault)
             else:
                 response = await handler(request)
             if fault and fault.kind == "swallow":
@@ -165,6 +163,12 @@ class StandIn:
             for listener in self.listeners:
                 listener(exchange)
             await self.changed()
+
+
+def _ordered(fault: Fault) -> web.Response:
+    if isinstance(fault.body, str):
+        return web.Response(text=fault.body, content_type="text/html", status=fault.status, headers=fault.headers)
+    return web.json_response(fault.body if fault.body is not None else {}, status=fault.status, headers=fault.headers)
 
 
 def _parsed(raw: bytes) -> Any:

@@ -1,6 +1,6 @@
 """What may be a mistake and need not be one: the program starts with it, and says so.
 
-Above all a name that nobody reads: `PMAGENT_BUGDET=5` is no error to anything, and the budget stays what it was.
+Above all a name that nobody reads: a misspelt one is no error to anything, and what it was to change stays as it was.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _name(name: str, written: Mapping[str, str], known: Collection[str], secrets
     if name in known or base in secrets or name in OTHERS or name.startswith(f"{PREFIX}TEST_"):
         return None
     if name in PLANNED:
-        return Problem(name, "is not used by this version", "it has no effect yet")
+        return Problem(name, "is a setting of a later version", "this one does not use it")
     if base in known:
         return Problem(name, "is not read: only a secret may come from a file", f"set {base}")
     near = _nearest(name, known)
