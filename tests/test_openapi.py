@@ -19,7 +19,7 @@ from requests.auth import AuthBase
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 
 from handlers import openapi
-from handlers.body import NotJson, _quickly, _strictly, read_object
+from handlers.decoding import NotJson, read_object
 from tests.damage import damage
 from tests.sidecar_harness import (
     BITBUCKET_SECRET,
@@ -44,23 +44,6 @@ class TestStrictJson:
         except NotJson as error:
             said = str(error)
         assert not said or said.startswith("the body ")
-
-    @given(
-        st.lists(
-            st.sampled_from([*'{}[]:,"0123456789eE.+- \\\x00\x1f\x7fé'])
-            | st.sampled_from(
-                ['{"a":', '"a":', "1e999", "1E400", "9" * 19, "9" * 20, "18446744073709551616", "NaN", "-0"]
-            )
-            | st.sampled_from(
-                ["Infinity", "true", "null", '"\\ud800"', '"\\ud83d\\ude00"', "\ufeff", "1.5e-7", '"x"', "0.1"]
-            ),
-            max_size=9,
-        ).map(lambda parts: '{"a":' + "".join(parts) + "}")
-    )
-    def test_the_short_way_reads_what_the_strict_one_reads(self, text: str) -> None:
-        found = _quickly(text.encode())
-        if found is not None:
-            assert repr(found) == repr(_strictly(text.encode()))
 
     @pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**999, -(10**998)])
     def test_whole_numbers_stay_whole(self, number: int) -> None:
