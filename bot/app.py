@@ -89,6 +89,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     try:
         now = await settle_mode(ctx)
         await _recall_account(ctx)
+        background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
         bolt = build_bolt(ctx)
         sidecar = create_sidecar(ctx)
         if not settings.socket_mode:
@@ -110,7 +111,6 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             background.append(_keep_trying("slack", ctx.slack.start))
         if not stop.is_set():
             slack_handle = ctx.slack.connection = await connect(ctx, bolt)
-            background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
             await ctx.worker.start()
             from bot.schedule import run_schedule
 
@@ -180,10 +180,12 @@ async def _recall_account(ctx: Context) -> None:
     record = await ctx.store.get("state", "me")
     if record:
         ctx.jira.account_id = record["account_id"]
+        ctx.introduced.set()
 
 
 async def _learn_account(ctx: Context) -> None:
     me = await ctx.jira.myself()
+    ctx.introduced.set()
     await ctx.store.commit(Put("state", {"id": "me", "at": ctx.clock.now().isoformat(), "account_id": me.account_id}))
 
 

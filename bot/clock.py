@@ -6,8 +6,6 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-import orjson
-
 
 class Clock(Protocol):
     """`now()`: aware, UTC. `monotonic()`: seconds that never jump, for durations and deadlines."""
@@ -25,10 +23,3 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
-
-
-def isoformat(at: datetime) -> str:
-    """`at.isoformat()`, in a third of the time where it is UTC: the door says two times for each delivery."""
-    if at.tzinfo is UTC and type(at) is datetime:
-        return orjson.dumps(at)[1:-1].decode()
-    return at.isoformat()

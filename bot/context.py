@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from bot.pressure import Pressure
 
 if TYPE_CHECKING:
     from bot.clients.bitbucket import Bitbucket
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """Settings, the store, the four outside services, who may do what, the clock, the worker, the door's pressure."""
+    """Settings, the store, the four outside services, who may do what, the clock, the worker."""
 
     settings: Settings
     store: Store
@@ -34,4 +33,5 @@ class Context:
     people: People
     clock: Clock
     worker: Worker = field(init=False)
-    pressure: Pressure = field(default_factory=Pressure)
+    introduced: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when `jira.account_id`, our own account, is known: remembered from an earlier start, or told by Jira."""

@@ -2,21 +2,19 @@
 
 `kind` is the discriminator under which an event is stored and read back (`EVENT.validate_python`).
 Texts are Markdown, cleaned by `bot.safety` at the door. `issues` holds the keys that an event is about, the most
-important first. The one exception is a comment whose wiki markup is stored as it came (`CommentArrived`): it becomes
-Markdown when it is read back, so whoever reads events sees nothing of it.
+important first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
-from bot.clock import isoformat
-from bot.issues import Comment, Frozen, Person, PullRequest, Visibility
-from bot.markup import written_out
+from bot.issues import Comment, Frozen, Person, PullRequest
+from bot.markup import from_body
 
 
 class FieldChange(Frozen):
@@ -27,12 +25,12 @@ class FieldChange(Frozen):
     after: str = ""
 
 
-def _written_out(comment: Any) -> Any:
-    """A stored comment whose words are still wiki markup (`body`, with its `notation`), with `text` instead."""
+def _as_markdown(comment: Any) -> Any:
+    """A comment that an earlier version stored in Jira's own notation (`body`), with its Markdown as `text`."""
     if not isinstance(comment, Mapping) or comment.get("notation") != "wiki":
         return comment
     rest = {name: value for name, value in comment.items() if name not in ("notation", "body")}
-    return {**rest, "text": written_out(comment["body"])}
+    return {**rest, "text": from_body(comment["body"])}
 
 
 class IssueCommented(Frozen):
@@ -42,7 +40,7 @@ class IssueCommented(Frozen):
     issues: tuple[str, ...]
     project: str
     summary: str
-    comment: Annotated[Comment, BeforeValidator(_written_out)]
+    comment: Annotated[Comment, BeforeValidator(_as_markdown)]
     edited: bool = False
     at: datetime
 
@@ -127,56 +125,6 @@ Event = Annotated[
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-
-
-class CommentArrived(NamedTuple):
-    """An `IssueCommented` at the door, its words not yet converted: `bot.markup.postponed` says when that may wait.
-
-    `body` is tidy wiki markup, `says` the same without the letters of its notation; `created` and `updated` are times
-    as text (ISO 8601). A tuple, because at the door each microsecond counts; the store gives it back as what it is.
-    """
-
-    issues: tuple[str, ...]
-    project: str
-    summary: str
-    comment_id: str
-    author: Person
-    body: str
-    says: str
-    created: str
-    updated: str
-    public: bool
-    visibility: Visibility | None
-    edited: bool
-    at: datetime
-    kind: Literal["issue_commented"] = "issue_commented"
-
-    def stored(self) -> dict[str, Any]:
-        """What the record holds."""
-        author = self.author
-        return {
-            "kind": self.kind,
-            "issues": [*self.issues],
-            "project": self.project,
-            "summary": self.summary,
-            "comment": {
-                "id": self.comment_id,
-                "author": {"account_id": author.account_id, "name": author.name, "kind": author.kind},
-                "body": self.body,
-                "notation": "wiki",
-                "created": self.created,
-                "updated": self.updated,
-                "public": self.public,
-                "visibility": self.visibility.model_dump() if self.visibility else None,
-                "by_us": False,
-            },
-            "edited": self.edited,
-            "at": isoformat(self.at),
-        }
-
-    def read(self) -> IssueCommented:
-        """The event as it comes back from the store."""
-        return IssueCommented.model_validate(self.stored())
 
 
 class Ignored(Frozen):

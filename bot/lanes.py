@@ -20,11 +20,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-GENTLY = 1.0
-"""Seconds between two starts of a lane that gives way: gentle, and still not at a standstill."""
-LOOK_AGAIN = 0.05
-"""Seconds after which a lane that gives way looks whether it still has to."""
-
 
 @dataclass(frozen=True)
 class Hold:
@@ -53,21 +48,15 @@ Attempt = Callable[[Job], Awaitable[float | Hold | None]]
 """One attempt: None when nothing is left to do, seconds until the next one, or a `Hold`. It does not raise."""
 
 
-def never() -> bool:
-    """Gives way to nobody."""
-    return False
-
-
 class Lane:
     """See the module's docstring. All methods are for the event loop's thread and return at once."""
 
-    def __init__(self, name: str, width: int, attempt: Attempt, *, gives_way: Callable[[], bool] = never) -> None:
-        """`width`: attempts at once. `gives_way`: while true, a start only every `GENTLY` seconds."""
+    def __init__(self, name: str, width: int, attempt: Attempt) -> None:
+        """`width`: attempts at once."""
         self.name = name
         self.held: str | None = None
         self._width = width
         self._attempt = attempt
-        self._gives_way = gives_way
         self._jobs: dict[str, Job] = {}
         self._turns: deque[Job] = deque()  # the first of each group that waits and does not run
         self._behind: dict[str, deque[Job]] = {}  # the rest of each group, where there is more than one
@@ -75,8 +64,6 @@ class Lane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._finding_out = self._stopped = False
         self._hold_over: asyncio.TimerHandle | None = None
-        self._pump_later: asyncio.TimerHandle | None = None
-        self._started_at = float("-inf")
 
     # What the caller says
 
@@ -115,7 +102,7 @@ class Lane:
     def stop(self) -> set[asyncio.Task[None]]:
         """Start nothing any more. Returns the attempts that are under way."""
         self._stopped = True
-        for handle in (self._hold_over, self._pump_later, *(job.timer for job in self._jobs.values())):
+        for handle in (self._hold_over, *(job.timer for job in self._jobs.values())):
             if handle:
                 handle.cancel()
         return set(self._tasks)
@@ -186,23 +173,14 @@ class Lane:
 
     def _pump(self) -> None:
         """Start what may start."""
-        while self._turns and self._hold_over is None and self._pump_later is None and not self._stopped:
+        while self._turns and self._hold_over is None and not self._stopped:
             if len(self._tasks) >= (1 if self._finding_out else self._width):
                 return
-            now = asyncio.get_running_loop().time()
-            if now - self._started_at < GENTLY and self._gives_way():
-                self._pump_later = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_again)
-                return
-            self._started_at = now
             job = self._turns.popleft()
             job.queued, job.running = False, True
             task = asyncio.create_task(self._run(job), name=f"{self.name}:{job.id}")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
-
-    def _look_again(self) -> None:
-        self._pump_later = None
-        self._pump()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

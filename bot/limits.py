@@ -1,37 +1,47 @@
-"""What a request may cost before we know who sent it: how many, how large, how long. Plain ASGI.
+"""What a request may cost before we know who sent it: how many, how large. How long is `bot.server`'s affair.
 
-`Gate` stands before one endpoint: rate first (429), then size, declared or not (413). The endpoint gets the body whole,
-in one message. What we refuse early is read on and thrown away by the server, so that the sender, who is still
-sending, sees our answer and no reset. How long a request may take is the connection's affair: `bot.server`.
-
-Rates are written as `limits` reads them. The counting is ours: its memory storage takes 22 µs a delivery and starts a
-thread every 10 ms to sweep, which is a fifth of what a whole delivery may cost; a window is two numbers.
+Rates are written and counted as the package `limits` does it. What we refuse early is read on and thrown away by the
+server, so that the sender, who is still sending, sees our answer and no reset.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from asyncio import Future, get_running_loop
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from time import monotonic
-from typing import Any
 
-from limits import RateLimitItem, parse_many
-from starlette.types import Receive, Scope, Send
+from limits import parse_many
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 MAX_BODY = 5 * 2**20
 """Bytes of a request's body."""
 MAX_WAITING = 128 * 2**20
-"""Bytes of bodies that may be on their way at one time, over all requests."""
+"""Bytes of bodies that may be in hand at one time, over all requests."""
+MANY_CLIENTS = 2000
+"""Clients with a window of their own; those that come when there are more share one. Each delivery looks at all."""
 
 
-_REMEMBERED = 1024
-"""Addresses that are parsed and judged once."""
-MANY_CLIENTS = 10_000
-"""Windows of clients that are kept until the first look for those that have ended."""
+class Refused(Exception):
+    """Nothing was stored. `status` and `reason` are the answer; `retry_after`: seconds until it is welcome again."""
+
+    def __init__(self, status: int, reason: str, retry_after: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+    def answer(self, *, close: bool = False) -> JSONResponse:
+        """`close`: with it the connection ends."""
+        headers = {"Retry-After": str(self.retry_after)} if self.retry_after is not None else {}
+        headers |= {"Connection": "close"} if close else {}
+        return JSONResponse({"status": "refused", "reason": self.reason}, self.status, headers)
 
 
 class Rates:
@@ -41,37 +51,20 @@ class Rates:
     """
 
     def __init__(self, rule: str) -> None:
-        self._rules = [_Rule(item) for item in parse_many(rule)] if rule.strip() else []
+        self._items = parse_many(rule) if rule.strip() else []
+        self._storage = MemoryStorage()
+        self._limiter = FixedWindowRateLimiter(self._storage)
 
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
-    def wait(self, client: str) -> int:
+    async def wait(self, client: str) -> int:
         """Count one delivery of this client. 0: go on; else the seconds until the next one is welcome."""
-        now = monotonic()
-        ends = [end for rule in self._rules if (end := rule.full_until(client, now))]
-        return max(1, math.ceil(max(ends) - now)) if ends else 0
-
-
-class _Rule:
-    """One rate and the windows that are open: by client, (end, deliveries so far)."""
-
-    def __init__(self, item: RateLimitItem) -> None:
-        self.amount = item.amount
-        self.seconds = item.get_expiry()
-        self.windows: dict[str, tuple[float, int]] = {}
-        self.many = MANY_CLIENTS
-
-    def full_until(self, client: str, now: float) -> float:
-        """Count one. 0.0: it fits; else the end of the window that is full."""
-        end, count = self.windows.get(client, (0.0, 0))
-        if end <= now:
-            end, count = now + self.seconds, 0
-            if len(self.windows) >= self.many:
-                self.windows = {name: window for name, window in self.windows.items() if window[0] > now}
-                self.many = max(MANY_CLIENTS, 2 * len(self.windows))
-        self.windows[client] = end, count + 1
-        return 0.0 if count < self.amount else end
+        waits = [0]
+        for item in self._items:
+            counted = self._storage.storage
+            who = client if len(counted) < MANY_CLIENTS or item.key_for(client) in counted else "others"
+            if not await self._limiter.hit(item, who):
+                until = (await self._limiter.get_window_stats(item, who)).reset_time
+                waits.append(max(1, math.ceil(until - time.time())))
+        return max(waits)
 
 
 class Proxies:
@@ -79,7 +72,6 @@ class Proxies:
 
     def __init__(self, trusted: Iterable[str]) -> None:
         self._networks = [ip_network(entry, strict=False) for entry in trusted]
-        self._verdicts: dict[IPv4Address | IPv6Address, bool] = {}
 
     def client(self, scope: Scope) -> str:
         """The sender's address: the connection's, or the nearest one in X-Forwarded-For that is no proxy of ours."""
@@ -96,12 +88,7 @@ class Proxies:
         return str(peer)
 
     def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
-        trusted = self._verdicts.get(address)
-        if trusted is None:
-            if len(self._verdicts) >= _REMEMBERED:
-                self._verdicts.clear()
-            trusted = self._verdicts[address] = any(address in network for network in self._networks)
-        return trusted
+        return any(address in network for network in self._networks)
 
 
 def forwarded_for(scope: Scope) -> list[str]:
@@ -118,7 +105,7 @@ def is_local(scope: Scope) -> bool:
     return all((found := _address(entry)) is not None and found.is_loopback for entry in entries)
 
 
-@lru_cache(maxsize=_REMEMBERED)  # the same few senders and proxies, again and again
+@lru_cache(maxsize=1024)  # the same few senders and proxies, again and again
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     if len(text) > 100:
         return None
@@ -134,185 +121,48 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=1024)
 def _bucket(client: str) -> str:
     # One household or server has a whole /64 of IPv6 addresses.
     return str(IPv6Network((client, 64), strict=False)) if ":" in client else client
 
 
-class Waiting:
-    """Bytes of bodies on their way, over all gates that share this object."""
-
-    def __init__(self, limit: int = MAX_WAITING) -> None:
-        self.limit = limit
-        self.bytes = 0
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, reason: str, retry_after: int | None = None) -> None:
-        self.status, self.reason, self.retry_after = status, reason, retry_after
-
-    def tell(self, reply: Reply) -> None:
-        later = None if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        reply(self.status, {"status": "refused", "reason": self.reason}, later)
-
-
-class Headers:
-    """A request's headers, by lower-case name. A header that is sent twice has no value: it could mean two things."""
-
-    __slots__ = ("_lines", "_twice", "_values")
-
-    def __init__(self, scope: Scope) -> None:
-        self._lines: list[tuple[bytes, bytes]] = scope["headers"]
-        self._values: dict[bytes, bytes] = dict(self._lines)
-        self._twice = len(self._values) < len(self._lines)
-
-    def all(self, name: bytes) -> list[str]:
-        if name not in self._values:
-            return []
-        return [value.decode("latin-1") for key, value in self._lines if key == name]
-
-    def has(self, name: bytes) -> bool:
-        return name in self._values
-
-    def raw(self, name: bytes) -> bytes | None:
-        """The last value, as it came."""
-        return self._values.get(name)
-
-    def one(self, name: bytes) -> str | None:
-        value = self._values.get(name)
-        if value is None or (self._twice and len(self.all(name)) > 1):
-            return None
-        return value.decode("latin-1")
-
-
-Answer = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], None]
-"""Takes a whole answer: status, header lines but the length, body."""
-
-
-class Reply:
-    """Where the answer to one request goes: `reply(status, content)`, once, now or later."""
-
-    __slots__ = ("_answer",)
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    def __call__(self, status: int, content: dict[str, Any] | bytes, headers: dict[str, str] | None = None) -> None:
-        """`content`: JSON, written already or to be written."""
-        body = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
-        self._answer(status, _JSON_LINES if headers is None else [*_JSON_LINES, *_encoded(headers)], body)
-
-
-_JSON_LINES = [(b"content-type", b"application/json")]
-
-
-def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-
-
-async def send_reply(send: Send, by: Callable[[Reply], None]) -> None:
-    """Send what `by` replies, now or later, through ASGI."""
-    answer: Future[tuple[int, Sequence[tuple[bytes, bytes]], bytes]] = get_running_loop().create_future()
-    by(Reply(lambda *given: None if answer.done() else answer.set_result(given)))  # done: whoever waited was cancelled
-    status, lines, body = await answer
-    length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": status, "headers": [*lines, length]})
-    await send({"type": "http.response.body", "body": body})
-
-
-Endpoint = Callable[[Headers, bytes, Reply], None]
-"""What stands behind a `Gate`: a request's headers, its whole body, and where the answer goes. It waits for nothing."""
-Take = Callable[[bytes], None]
-"""Takes a request's whole body."""
-AT_ONCE = 60_000
-"""Bytes of a body up to which a request needs no task that waits for it: `bot.server` has it in memory anyway."""
-
-
-class Gate:
-    """Before `endpoint`: the rate of its callers, the size of their bodies. An ASGI application.
-
-    For a small request `begin` does the same without a task, an event and two messages, a tenth of a delivery's time.
-    """
+class Limits:
+    """All endpoints' limits together. `rule`: see `Rates`; `trusted`: see `Proxies`."""
 
     def __init__(
-        self, endpoint: Endpoint, *, rates: Rates, proxies: Proxies, waiting: Waiting, max_body: int = MAX_BODY
+        self, rule: str, trusted: Iterable[str], *, max_body: int = MAX_BODY, max_waiting: int = MAX_WAITING
     ) -> None:
-        self.endpoint = endpoint
-        self.rates = rates if rates else None
-        self.proxies = proxies
-        self.waiting = waiting
+        self.rates = Rates(rule)
+        self.proxies = Proxies(trusted)
         self.max_body = max_body
-        self.at_once = min(AT_ONCE, max_body)
+        self.max_waiting = max_waiting
+        self.waiting = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            self._count(scope)
-            headers = Headers(scope)
-            self._check_length(headers)
-            body = await self._body(receive)
-        except _Refused as no:
-            await send_reply(send, no.tell)
-            return
-        if body is not None:  # else the sender went away, or took too long
-            await send_reply(send, partial(self.endpoint, headers, body))
+    async def count(self, request: Request) -> None:
+        """Count a request of its client. Raises `Refused` (429)."""
+        if wait := await self.rates.wait(_bucket(self.proxies.client(request.scope))):
+            raise Refused(429, "too many deliveries from this address", wait)
 
-    def begin(self, scope: Scope, answer: Answer) -> Take | None:
-        """What takes this request's body; None: its length is not known to be small, so it goes the other way."""
-        headers = Headers(scope)
-        declared = headers.raw(b"content-length")
-        if declared is None or len(declared) > 5 or not declared.isdigit() or int(declared) > self.at_once:
-            return None
-        reply = Reply(answer)
-        try:
-            self._count(scope)
-        except _Refused as no:
-            no.tell(reply)
-            return _drop
-        endpoint = self.endpoint
-        return lambda body: endpoint(headers, body, reply)
-
-    def _count(self, scope: Scope) -> None:
-        if self.rates is not None and (wait := self.rates.wait(_bucket(self.proxies.client(scope)))):
-            raise _Refused(429, "too many deliveries from this address", wait)
-
-    def _check_length(self, headers: Headers) -> None:
-        declared = headers.raw(b"content-length") or b"0"
-        if not declared.isdigit() or len(declared) > 15 or int(declared) > self.max_body:
+    @asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """The whole body, counted as in hand until the end. Raises `Refused` (413, 503), `ClientDisconnect`."""
+        declared = request.headers.get("content-length", "0")
+        if not (declared.isascii() and declared.isdigit()) or len(declared) > 15 or int(declared) > self.max_body:
             raise self._too_large()
-
-    def _too_large(self) -> _Refused:
-        return _Refused(413, f"the body is larger than {self.max_body} bytes")
-
-    async def _body(self, receive: Receive) -> bytes | None:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body: bytes = message.get("body", b"")
-        if message.get("more_body") or len(body) > self.max_body:
-            return await self._rest(bytearray(body), receive)
-        return body
-
-    async def _rest(self, body: bytearray, receive: Receive) -> bytes | None:
-        held, more = 0, True
+        body, held = bytearray(), 0
         try:
-            while True:
-                self.waiting.bytes += len(body) - held
-                held = len(body)
+            async for chunk in request.stream():
+                body += chunk
+                held += len(chunk)
+                self.waiting += len(chunk)
                 if held > self.max_body:
                     raise self._too_large()
-                if self.waiting.bytes > self.waiting.limit:
-                    raise _Refused(503, "too much is arriving at once", 5)
-                if not more:
-                    return bytes(body)
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                body += message.get("body", b"")
-                more = message.get("more_body", False)
+                if self.waiting > self.max_waiting:
+                    raise Refused(503, "too much is arriving at once", 5)
+            yield bytes(body)
         finally:
-            self.waiting.bytes -= held
+            self.waiting -= held
 
-
-def _drop(body: bytes) -> None:
-    """Takes the body of a request that was answered before."""
+    def _too_large(self) -> Refused:
+        return Refused(413, f"the body is larger than {self.max_body} bytes")

@@ -184,7 +184,7 @@ def configure(
     chosen = form or (settings.pmagent_log_format if settings else None) or ("text" if out.isatty() else "json")
     redactor = redactor_of(settings)
     own = redactor_of(settings, least=DISTINCT)
-    hide_own(own.known, own.cores)
+    hide_own(own.known)
 
     def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         inner = ("_record", "_from_structlog")

@@ -8,10 +8,9 @@ any string, never raise, and need time in proportion to its length.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
-from bot.any_of import any_of
-from bot.secret_kinds import KINDS, OWN, PRIVATE_KEY, REDACTED, Kind, hinted, look_for_own, possible
+from bot.secret_kinds import KINDS, REDACTED, Kind, suspected
 
 # --- characters -------------------------------------------------------------------------------------------------------
 
@@ -27,17 +26,7 @@ _INVISIBLE = re.compile(
     "\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
-# How those beyond ASCII begin in UTF-8: with two bytes where hardly any other character does, else all of them.
-_may_hide = any_of(
-    {chr(code).encode() for code in (*range(0x80, 0xA0), 0xAD, *range(0x200B, 0x2010), *range(0x2028, 0x202F))}
-    | {
-        char.encode()[:2]
-        for char in "\u034f\u061c\u115f\u17b4\u180b\u2060\u3164\ufdd0\ufe00\ufeff\uffa0\ufff0"
-        "\U0001bca0\U0001d173\U000e0000"
-    }
-)
-_SEEN = bytes([*b"\t\n", *range(0x20, 0x7F), *range(0x80, 0x100)])  # every byte but what goes from ASCII
-_LOWER = bytes(byte if byte in _SEEN else 0 for byte in range(256)).lower()
+_SEEN = bytes([*b"\t\n", *range(0x20, 0x7F)])
 
 _EMOJI = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
@@ -70,18 +59,9 @@ def clean(text: str) -> str:
     Line ends of every kind become `\\n`; tabs stay. Emoji keep their own selectors and joiners, and one joiner between
     two letters stays in scripts that spell with it. Cleaning twice changes nothing.
     """
-    text = _without_returns(text)
-    try:
-        raw = text.encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        raw = b"\0"
-    if not raw.translate(None, _SEEN) and (text.isascii() or not _may_hide(raw)):
-        return text  # what nearly every text is: nothing but what can be seen
+    if text.isascii() and not text.encode().translate(None, _SEEN):
+        return text  # what most texts are: nothing but what can be seen
     return _INVISIBLE.sub(_meant, _NEWLINES.sub("\n", text))
-
-
-def _without_returns(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
@@ -115,35 +95,28 @@ def _without_private_keys(text: str, *, part: bool = False) -> tuple[str, bool]:
 _own: Callable[[str], str] = str
 
 
-def hide_own(replace: Callable[[str], str] | None, cores: Collection[str] = ("",)) -> None:
+def hide_own(replace: Callable[[str], str] | None) -> None:
     """From now on `redact` also hides this process's own secrets, as `replace` does; None: no longer.
-
-    `cores`: one of these stands in every text that `replace` changes. They are looked for with all other hints.
 
     `bot.log.configure` calls it once at the start. It is the only state in here, and it is here on purpose: services
     echo credentials in their errors, people paste them into tickets, and all of that passes `redact` anyway.
     """
     global _own
     _own = replace or str
-    look_for_own(cores if replace else ())
 
 
 def _redact(text: str, *, part: bool = False) -> tuple[str, tuple[str, ...]]:
     """The text without secrets, and the kinds of those that were there."""
-    suspects = possible(text)
-    if not suspects:
-        return text, ()
     before, kinds = text, []
-    if OWN in suspects and (hidden := _own(text)) != text:
-        text = hidden
+    text = _own(text)
+    if text != before:
         kinds.append("secret of this program")
-    if PRIVATE_KEY in suspects:
-        text, keys = _without_private_keys(text, part=part)
-        kinds += ["private key"] if keys else []
+    text, keys = _without_private_keys(text, part=part)
+    kinds += ["private key"] if keys else []
+    suspects = suspected(text)
     for place, kind in enumerate(KINDS):
-        # A text that was changed is no longer the one in which the hints were looked for.
-        if place in suspects or text is not before:
-            text = _replaced(text, kind, kinds)
+        if place in suspects and (replaced := _replaced(text, kind, kinds)) != text:
+            text, suspects = replaced, suspected(replaced)
     return text, tuple(dict.fromkeys(kinds))
 
 
@@ -175,18 +148,6 @@ def secrets_in(text: str) -> tuple[str, ...]:
 def tidy_part(text: str) -> str:
     """As `tidy`, for a piece of a text that is tidied as a whole later: a private key may go on in the next piece."""
     return _redact(clean(text), part=True)[0]
-
-
-def unsuspected(text: str) -> str | None:
-    """`tidy(text)` where not even a hint of a secret is in it; else None."""
-    if text.isascii():
-        text = _without_returns(text)
-        raw = text.encode()
-        lower = raw.translate(_LOWER)  # one pass for two questions: what cannot be seen becomes zero
-        if 0 not in lower and not hinted(raw, lower):
-            return text
-    text = clean(text)
-    return None if possible(text) else text
 
 
 def tidy(text: str) -> str:

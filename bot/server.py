@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with four things changed.
+"""The HTTP server: uvicorn with three things changed.
 
 It owns no signals: uvicorn's `serve` catches SIGTERM, drains, and raises it again, so that a clean stop ends in exit
 143. Here `bot.app` owns them. It calls `stop_intake` at the signal, and sets `should_exit` when the work is done: in
@@ -10,58 +10,33 @@ drips. From the first byte (for a new connection: from its opening) to the last 
 
 And whoever is hung up on gets the reason first. Closing a socket on bytes that nobody read makes TCP reset it, and then
 the answer that was under way is lost too: so our side is closed, and theirs is read on for a moment (`_part`).
-
-And an application may take small requests without ASGI's task, events and messages (`Begin`), because a delivery is
-stored by somebody else while its door waits for nothing. What is large, chunked, asks for a 100 or stands behind
-another request of its connection is served by ASGI; so is everything while the program stops (`Draining`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-from asyncio import BaseTransport, Event, TimerHandle
-from collections.abc import Callable, Iterator, Sequence
+from asyncio import BaseTransport, TimerHandle
+from collections.abc import Iterator
 from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bot.errors import UserError
-from bot.limits import Answer, Take, send_reply
+from bot.limits import Refused
 
 SECONDS = 12.0
 """For a request to arrive whole. Slow senders are to be gone within 15."""
 LINGER = 1.0
 """Seconds in which a sender we hang up on may still read why."""
-RETRY_STOPPED = "15"
+RETRY_STOPPED = 15
 """Seconds: about what a restart takes. Jira waits for minutes of its own."""
 _CLOSE = (b"connection", b"close")
 _END = b"content-length: 0\r\nconnection: close\r\n\r\n"
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n" + _END
-_STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: " + RETRY_STOPPED.encode() + b"\r\n" + _END
-
-
-Begin = Callable[[bytes, bytes, Scope, Answer], Take | None]
-"""What an application may have beside ASGI, under the name `begin`. It is asked when a request's headers are here (its
-method and target as they came, its scope so far), and gives back what takes the body; None: the ordinary way."""
-
-
-class _Arriving:
-    """A request whose body goes to a `Take`: as much of uvicorn's `RequestResponseCycle` as a connection asks of it.
-
-    No task waits for it, and so it needs no event and no messages, which were a tenth of a delivery's time.
-    """
-
-    __slots__ = ("body", "disconnected", "keep_alive", "more_body", "response_complete", "response_started")
-    message_event = Event()  # of all of them: nobody waits for it
-
-    def __init__(self, keep_alive: bool) -> None:
-        self.body = b""
-        self.more_body = True
-        self.disconnected = self.response_started = self.response_complete = False
-        self.keep_alive = keep_alive
+_STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: %d\r\n" % RETRY_STOPPED + _END
 
 
 class Protocol(HttpToolsProtocol):
@@ -71,8 +46,6 @@ class Protocol(HttpToolsProtocol):
     _deadline: TimerHandle | None = None
     _aborting: TimerHandle | None = None
     _parting = False
-    _take: Take | None = None
-    _answering: _Arriving
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the type that asyncio declares
@@ -82,7 +55,6 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         if self._aborting:
             self._aborting.cancel()
-        self._take = None  # which knows this connection: nothing is to be left for the garbage collector
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -106,61 +78,12 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._disarm()
         super().on_message_complete()
-        cycle, take, self._take = self.cycle, self._take, None
-        if cycle is None:
-            return
-        if take is not None and not cycle.response_complete and not cycle.disconnected:
-            self._give(take)
-        elif cycle.response_complete and not self.pipeline:
+        if self.cycle is not None and self.cycle.response_complete and not self.pipeline:
             # We answered before the body was in (413, 429): uvicorn's idle timer was stopped by the bytes since.
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-
-    def on_headers_complete(self) -> None:
-        begin: Begin | None = getattr(self.app, "begin", None)
-        before, parser = self.cycle, self.parser
-        is_next = before is None or before.response_complete
-        if is_next and before is not None and self.transport.is_closing():
-            return  # after our last answer nothing counts any more
-        # Who does not read has to wait: ASGI's way does, and lets nothing come in meanwhile.
-        if begin is not None and is_next and not self.expect_100_continue and not self.flow.write_paused:
-            self._answering = _Arriving(parser.should_keep_alive() and parser.get_http_version() != "1.0")
-            self.cycle = self._answering  # type: ignore[assignment]  # it stands for uvicorn's
-            self._take = begin(parser.get_method(), self.url, cast(Scope, self.scope), self._answer)
-            if self._take is not None:
-                return
-            self.cycle = before
-        super().on_headers_complete()
-
-    def _give(self, take: Take) -> None:
-        """The body is here: give it to who takes it. What goes wrong there ends as in uvicorn's `run_asgi`."""
-        cycle = self._answering
-        try:
-            take(cycle.body)
-        except Exception:
-            self.logger.exception("Exception in the application")
-            if cycle.response_started:
-                self.transport.close()
-            else:
-                self._answer(500, [(b"content-type", b"text/plain; charset=utf-8"), _CLOSE], b"Internal Server Error")
-
-    def _answer(self, status: int, lines: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        """A whole answer in one write. `lines`: headers but the length."""
-        cycle = self._answering  # not `self.cycle`, which may be the one behind it by now
-        if cycle.response_started:
-            raise RuntimeError("this request was answered")
-        if cycle.disconnected:
-            return
-        if not cycle.keep_alive and _CLOSE not in lines:
-            lines = (*lines, _CLOSE)
-        head = b"".join([b"%b: %b\r\n" % line for line in (*self.server_state.default_headers, *lines)])
-        self.transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (STATUS_LINE[status], head, len(body), body))
-        cycle.response_started = cycle.response_complete = True
-        if _CLOSE in lines:
-            self.transport.close()
-        self.on_response_complete()
 
     def _arm(self) -> None:
         self._disarm()
@@ -214,9 +137,7 @@ class Draining:
             while (message := await receive()).get("more_body"):
                 pass  # who is answered before they have sent all may never read it
             if message["type"] != "http.disconnect":
-                content = {"status": "refused", "reason": "the program is stopping"}
-                headers = {"Retry-After": RETRY_STOPPED, "Connection": "close"}
-                await send_reply(send, lambda reply: reply(503, content, headers))
+                await Refused(503, "the program is stopping", RETRY_STOPPED).answer(close=True)(scope, receive, send)
             return
 
         async def last(message: Message) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.events import CommentArrived, DraftRequested, Event, IssueChanged, IssueCommented, IssueCreated
+from bot.events import DraftRequested, Event, IssueChanged, IssueCommented, IssueCreated
 from bot.issues import Person
 from bot.policy import asks_something
 from bot.store import Audit, Record
@@ -56,10 +56,8 @@ def _by_its_author(author: Person, own_account: str | None) -> Silence | None:
     return Silence("written by an app", f"{author.name} is a bot") if author.kind == "app" else None
 
 
-def at_the_door(event: Event | CommentArrived, own_account: str | None) -> Silence | None:
+def at_the_door(event: Event, own_account: str | None) -> Silence | None:
     """What can be stored as settled at once. Bitbucket's events cannot: they change `development` first."""
-    if isinstance(event, CommentArrived):  # it has words
-        return _by_its_author(event.author, own_account)
     if isinstance(event, IssueChanged | IssueCommented | IssueCreated):
         return by_its_words(event, own_account)
     return None

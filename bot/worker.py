@@ -10,7 +10,7 @@ In memory there is only *when*, in six lanes (`bot.lanes`)::
     messages     the notices in Slack
 
 So an event that deserves a card never waits behind those that a rule settles, a flood on one issue takes one place of
-`AT_ONCE`, and what people click has lanes of its own. While the door is saturated the lanes of events give way.
+`AT_ONCE`, and what people click has lanes of its own.
 """
 
 from __future__ import annotations
@@ -67,13 +67,9 @@ class Worker:
         self._waking: asyncio.Future[None] | None = None
         self._failed_in_a_row = 0
         self.outage = Outage(ctx)
-
-        def busy() -> bool:
-            return ctx.pressure.high
-
-        self._looks = Lane("look", LOOKS_AT_ONCE, self._trying(self._look), gives_way=busy)
-        self._notes = Lane("note", NOTES_AT_ONCE, self._trying(self._note_down), gives_way=busy)
-        self._answers = Lane("answer", AT_ONCE, self._trying(self._answer), gives_way=busy)
+        self._looks = Lane("look", LOOKS_AT_ONCE, self._trying(self._look))
+        self._notes = Lane("note", NOTES_AT_ONCE, self._trying(self._note_down))
+        self._answers = Lane("answer", AT_ONCE, self._trying(self._answer))
         self._drafts = Lane("draft", DRAFTS_AT_ONCE, self._trying(self._advance))
         self._cards = Lane("card", CARDS_AT_ONCE, self._trying(self._present))
         self._messages = Lane("message", CARDS_AT_ONCE, self._trying(self._deliver))

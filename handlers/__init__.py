@@ -18,10 +18,22 @@ a command               `erase` while we run          `bot.store.erase.serve_req
 ======================  ============================  ======================================================
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the worker and the schedule. Besides:
-`body` (strict JSON), `fields` (reading somebody else's JSON), `plain_comment` (the short way for what most deliveries
-are), `document` (the webhooks in the OpenAPI document), `interactions` (what Slack sends, in our own types), `telling`
-(what one person is told and nobody else).
-Each is thin: verify, parse into our own types (`bot.events`), call one function of the workflow, answer.
+`decoding` (strict JSON, and models of somebody else's), `document` (the webhooks in the OpenAPI document),
+`interactions` (what Slack sends, in our own types), `telling` (what one person is told and nobody else).
+Each is thin: verify, decode into our own types (`bot.events`), call one function of the workflow, answer.
+
+A delivery's way to its 202, for who reads along; one `await` follows the other:
+
+1. `bot/server.py`: a connection, with a deadline for each request
+2. `handlers/sidecar.py`: which endpoint
+3. `handlers/webhooks.py`: the checks in their order, and the answer
+4. `bot/limits.py`: how many, how large
+5. `handlers/decoding.py`: bytes become an object, the object a model
+6. `handlers/jira.py` (or `handlers/bitbucket.py`): the models, and what they are in our words
+7. `bot/events.py`, with 8. `bot/issues.py`: our words; texts pass `bot.markup` and `bot.safety`
+9. `bot/intake.py`: the record, once, and whom to wake
+10. `bot/silence.py`: what an event alone can settle
+11. `bot/store/__init__.py`: one commit, returned from when it is on stable storage
 """
 
 from handlers.sidecar import create_sidecar, openapi

@@ -1,5 +1,5 @@
-"""What Bitbucket Cloud tells us, in our own words. All of it is context for the issues that it names; nothing here
-is ever answered.
+"""What Bitbucket Cloud tells us: its payloads as models, and each as our own event. All of it is context for the issues
+that it names; nothing here is ever answered.
 
 Handled: pull request events, pushes of branches, commit statuses. Issue keys are looked for (`bot.issue_keys`) in the
 branch, the title and the commit messages. Everything else is ignored by its name. No clock, no I/O.
@@ -10,22 +10,223 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from bot.events import BranchPushed, BuildReported, Event, Ignored, Malformed, PullRequestChanged
 from bot.issue_keys import MAX_KEYS, find_keys
 from bot.issues import Person, PullRequest
-from handlers.fields import Fields, address, kind_of, one_line
+from handlers.decoding import AccountId, Identifier, Line, Moment, Name, Payload, decode, kind_of, one_line, wrong
 
 MAX_COMMITS = 10
 NO_KEY = "no issue key of a watched project in branch, title or commits"
-PULL_REQUEST_ACTIONS = frozenset({
-    "created", "updated", "approved", "unapproved", "changes_request_created", "changes_request_removed", "fulfilled",
-    "rejected", "comment_created", "comment_updated", "comment_deleted", "comment_resolved", "comment_reopened",
-})  # fmt: skip
 _REPOSITORY = re.compile(r"(?!\.\.?/)[A-Za-z0-9_.{}-]{1,128}/(?!\.\.?$)[A-Za-z0-9_.{}-]{1,128}")
 
 Keys = Callable[..., tuple[str, ...]]
+
+
+def _repository(name: str) -> str:
+    if not _REPOSITORY.fullmatch(name):
+        raise wrong("is not workspace/repository")
+    return name
+
+
+class Account(Payload):
+    """Somebody, or an app; which of the ids it has depends on the product."""
+
+    account_id: AccountId | None = None
+    uuid: AccountId | None = None
+    username: Name | None = None
+    nickname: Name | None = None
+    display_name: Name | None = None
+    type: str | None = None
+
+    @property
+    def id(self) -> str:
+        return self.account_id or self.uuid or self.username or self.nickname or ""
+
+    @property
+    def shown(self) -> str:
+        return self.display_name or self.nickname or self.username or "somebody"
+
+    @property
+    def key(self) -> str:
+        """What two mentions of the same person have in common."""
+        return self.id or self.shown
+
+    def person(self) -> Person:
+        return Person(
+            account_id=self.id, name=self.shown, kind="app" if self.type in ("app_user", "AppUser") else "atlassian"
+        )
+
+
+class Repository(Payload):
+    """A repository, by its name `workspace/repository`."""
+
+    full_name: Annotated[str, AfterValidator(_repository)]
+
+
+class BitbucketDelivery(Payload):
+    """What every webhook of a handled kind holds."""
+
+    repository: Repository
+    actor: Account | None = None
+
+    def by(self) -> Person | None:
+        return self.actor.person() if self.actor else None
+
+
+class Branch(Payload):
+    """A branch's name."""
+
+    name: str
+
+
+class Side(Payload):
+    """Where a pull request comes from, or goes to."""
+
+    branch: Branch
+
+
+class Participant(Payload):
+    """Somebody's opinion of a pull request."""
+
+    user: Account | None = None
+    approved: bool | None = None
+    state: str | None = None
+
+
+class Html(Payload):
+    """An address."""
+
+    href: str | None = None
+
+
+class Links(Payload):
+    """Where a thing is to be seen."""
+
+    html: Html | None = None
+
+
+class BitbucketPullRequest(Payload):
+    """A pull request, as far as it is read."""
+
+    id: Annotated[int, Field(gt=0, lt=2**53)]
+    title: Line
+    state: str
+    source: Side
+    destination: Side
+    updated_on: Moment
+    draft: bool | None = None
+    author: Account | None = None
+    reviewers: list[Account] | None = None
+    participants: list[Participant] | None = None
+    links: Links | None = None
+
+
+class Opinion(Payload):
+    """An approval, or a wish for changes."""
+
+    user: Account | None = None
+    date: Moment | None = None
+
+
+class Remark(Payload):
+    """A comment on a pull request."""
+
+    updated_on: Moment | None = None
+
+
+class PullRequestDelivery(BitbucketDelivery):
+    """`pullrequest:…`."""
+
+    pullrequest: BitbucketPullRequest
+    approval: Opinion | None = None
+    changes_request: Opinion | None = None
+    comment: Remark | None = None
+
+
+class ApprovalDelivery(PullRequestDelivery):
+    """`pullrequest:approved`, `pullrequest:unapproved`."""
+
+    approval: Opinion
+
+
+class ChangesRequestDelivery(PullRequestDelivery):
+    """`pullrequest:changes_request_created`, `pullrequest:changes_request_removed`."""
+
+    changes_request: Opinion
+
+
+class Commit(Payload):
+    """A commit in a push."""
+
+    message: str | None = None
+
+
+class Ref(Payload):
+    """A branch or a tag."""
+
+    type: str
+    name: str
+    target: Commit | None = None
+
+
+class RefChange(Payload):
+    """A branch or tag before and after a push: `new` is null where it was deleted, `old` where it was made."""
+
+    new: Ref | None = None
+    old: Ref | None = None
+    commits: list[Commit] | None = None
+
+
+class Push(Payload):
+    """What was pushed at one time."""
+
+    changes: list[RefChange]
+
+
+class PushDelivery(BitbucketDelivery):
+    """`repo:push`."""
+
+    push: Push
+
+
+class BuiltCommit(Commit):
+    """The commit that a status is about."""
+
+    hash: Identifier
+
+
+class CommitStatus(Payload):
+    """A build's state."""
+
+    commit: BuiltCommit
+    state: str
+    updated_on: Moment
+    name: Line | None = None
+    key: Line | None = None
+    refname: str | None = None
+    url: str | None = None
+
+
+class BuildDelivery(BitbucketDelivery):
+    """`repo:commit_status_created`, `repo:commit_status_updated`."""
+
+    commit_status: CommitStatus
+
+
+OPINIONS: dict[str, type[PullRequestDelivery]] = {
+    "approved": ApprovalDelivery,
+    "unapproved": ApprovalDelivery,
+    "changes_request_created": ChangesRequestDelivery,
+    "changes_request_removed": ChangesRequestDelivery,
+}
+PULL_REQUEST_ACTIONS = OPINIONS.keys() | {
+    "created", "updated", "fulfilled", "rejected", "comment_created", "comment_updated", "comment_deleted",
+    "comment_resolved", "comment_reopened",
+}  # fmt: skip
 
 
 def parse(
@@ -48,11 +249,11 @@ def parse(
 
     kind, _, action = event_key.partition(":")
     if kind == "pullrequest" and action in PULL_REQUEST_ACTIONS:
-        return _pull_request(action, Fields(payload), keys)
+        return _pull_request(action, decode(OPINIONS.get(action, PullRequestDelivery), payload), keys)
     if event_key == "repo:push":
-        return _push(Fields(payload), keys, received)
+        return _push(decode(PushDelivery, payload), keys, received)
     if event_key in ("repo:commit_status_created", "repo:commit_status_updated"):
-        return _build(event_key, Fields(payload), keys)
+        return _build(event_key, decode(BuildDelivery, payload), keys)
     named = kind_of(event_key)
     if named == "diagnostics:ping":
         return Ignored(reason="a test of the connection", kind=named)
@@ -61,87 +262,58 @@ def parse(
     return Ignored(reason=f"{named} is a kind of event that is not handled", kind=named)
 
 
-def _pull_request(action: str, root: Fields, keys: Keys) -> Event | Ignored:
-    found = root.object("pullrequest")
-    repository = _repository(root)
-    number = found.number("id")
-    title = found.line("title")
-    source, target = found.object("source").object("branch"), found.object("destination").object("branch")
-    branch = source.text("name")
-    author = found.maybe_object("author")
-    approved, objecting = _opinions(action, root, found)
-    issues = keys(branch, title)
+def _pull_request(action: str, delivery: PullRequestDelivery, keys: Keys) -> Event | Ignored:
+    found, repository = delivery.pullrequest, delivery.repository.full_name
+    branch = found.source.branch.name
+    issues = keys(branch, found.title)
+    if not issues:
+        return Ignored(reason=NO_KEY, kind=f"pullrequest:{action}")
+    approved, objecting = _opinions(action, delivery)
+    # An approval or a comment does not always move the pull request's own `updated_on`.
+    times = [part.date for part in (delivery.approval, delivery.changes_request) if part]
+    times.append(delivery.comment.updated_on if delivery.comment else None)
+    updated = max([found.updated_on, *(at for at in times if at)])
     pull_request = PullRequest(
-        id=f"{repository}#{number}",
+        id=f"{repository}#{found.id}",
         repository=repository,
-        number=number,
-        title=title,
-        url=_html(found),
-        state=found.text("state").upper()[:20],
-        draft=found.flag("draft", default=False),
-        author=_name(author) if author else "",
-        author_id=_id(author) if author else "",
-        reviewers=tuple(_name(user) for user in found.maybe_objects("reviewers")),
+        number=found.id,
+        title=found.title,
+        url=_address(found.links.html.href) if found.links and found.links.html else "",
+        state=found.state.upper()[:20],
+        draft=bool(found.draft),
+        author=found.author.shown if found.author else "",
+        author_id=found.author.id if found.author else "",
+        reviewers=tuple(user.shown for user in found.reviewers or ()),
         approved_by=approved,
         changes_requested_by=objecting,
         branch=one_line(branch, 250),
-        target=target.line("name", 250),
+        target=one_line(found.destination.branch.name, 250),
         keys=issues,
-        updated=_newest(root, found),
-        closed=found.time("updated_on") if action in ("fulfilled", "rejected") else None,
+        updated=updated,
+        closed=found.updated_on if action in ("fulfilled", "rejected") else None,
     )
-    by = root.maybe_object("actor")
-    actor = _person(by) if by else None
-    if not issues:
-        return Ignored(reason=NO_KEY, kind=f"pullrequest:{action}")
-    return PullRequestChanged(
-        issues=issues, action=action, pull_request=pull_request, by=actor, at=pull_request.updated
-    )
+    return PullRequestChanged(issues=issues, action=action, pull_request=pull_request, by=delivery.by(), at=updated)
 
 
-def _opinions(action: str, root: Fields, found: Fields) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _opinions(action: str, delivery: PullRequestDelivery) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Who approves, and who asks for changes: as the participants say, corrected by what just happened."""
-    approved: dict[str, str] = {}
-    objecting: dict[str, str] = {}
-    for participant in found.maybe_objects("participants"):
-        user = participant.maybe_object("user")
-        if user is None:
-            continue
-        if participant.flag("approved", default=False):
-            approved[_id(user)] = _name(user)
-        if participant.maybe_text("state") == "changes_requested":
-            objecting[_id(user)] = _name(user)
+    participants = delivery.pullrequest.participants or ()
+    approved = {user.key: user.shown for p in participants if p.approved and (user := p.user)}
+    objecting = {user.key: user.shown for p in participants if p.state == "changes_requested" and (user := p.user)}
+    opinion, mine, other = delivery.changes_request, objecting, approved
     if action in ("approved", "unapproved"):
-        user = root.object("approval").object("user")
-        approved.pop(_id(user), None)
-        if action == "approved":
-            approved[_id(user)] = _name(user)
-            objecting.pop(_id(user), None)
-    elif action in ("changes_request_created", "changes_request_removed"):
-        user = root.object("changes_request").object("user")
-        objecting.pop(_id(user), None)
-        if action == "changes_request_created":
-            objecting[_id(user)] = _name(user)
-            approved.pop(_id(user), None)
+        opinion, mine, other = delivery.approval, approved, objecting
+    if action in OPINIONS and opinion and opinion.user:
+        mine.pop(opinion.user.key, None)
+        if action in ("approved", "changes_request_created"):
+            mine[opinion.user.key] = opinion.user.shown
+            other.pop(opinion.user.key, None)
     return tuple(approved.values()), tuple(objecting.values())
 
 
-def _newest(root: Fields, found: Fields) -> datetime:
-    """When this happened. An approval or a comment does not always move the pull request's own `updated_on`."""
-    times = [found.time("updated_on")]
-    for name, field in (("approval", "date"), ("changes_request", "date"), ("comment", "updated_on")):
-        part = root.maybe_object(name)
-        if part is not None and part.data.get(field) is not None:
-            times.append(part.time(field))
-    return max(times)
-
-
-def _push(root: Fields, keys: Keys, received: datetime) -> Event | Ignored:
-    changes = root.object("push").objects("changes")
-    repository = _repository(root)
-    by = root.maybe_object("actor")
-    actor = _person(by) if by else None
-    branches = [change for change in (_branch_change(c) for c in changes) if change]
+def _push(delivery: PushDelivery, keys: Keys, received: datetime) -> Event | Ignored:
+    changes = delivery.push.changes
+    branches = [change for change in map(_branch_change, changes) if change]
     if not branches:
         return Ignored(reason="a push of tags only" if changes else "an empty push", kind="repo:push")
     hits = [(change, found) for change in branches if (found := keys(change[0], *change[1]))]
@@ -151,77 +323,52 @@ def _push(root: Fields, keys: Keys, received: datetime) -> Event | Ignored:
     (branch, messages, deleted), _ = hits[0]
     return BranchPushed(
         issues=tuple(dict.fromkeys(key for _, found in hits for key in found))[:MAX_KEYS],
-        repository=repository,
+        repository=delivery.repository.full_name,
         branch=one_line(branch, 250),
         commits=() if deleted else tuple(_first_line(m) for m in messages[:MAX_COMMITS]),
-        by=actor,
+        by=delivery.by(),
         deleted=deleted,
         at=received,
     )
 
 
-def _branch_change(change: Fields) -> tuple[str, list[str], bool] | None:
+def _branch_change(change: RefChange) -> tuple[str, list[str], bool] | None:
     """(branch, commit messages newest first, whether it was deleted); None for a tag."""
-    new, old = change.maybe_object("new"), change.maybe_object("old")
-    ref = new or old
+    ref = change.new or change.old
     if ref is None:
-        raise Malformed(f"{change.at('new')} and {change.at('old')} are both missing")
-    if ref.text("type") == "tag":
+        raise Malformed("push.changes.new and push.changes.old are both missing")
+    if ref.type == "tag":
         return None
-    messages = [commit.maybe_text("message") for commit in change.maybe_objects("commits")]
-    tip = ref.maybe_object("target") if new else None
-    if tip is not None and not messages:
-        messages = [tip.maybe_text("message")]
-    return ref.text("name"), [m for m in messages if m.strip()], new is None
+    messages = [commit.message or "" for commit in change.commits or ()]
+    if not messages and change.new and change.new.target:
+        messages = [change.new.target.message or ""]
+    return ref.name, [m for m in messages if m.strip()], change.new is None
 
 
-def _build(event_key: str, root: Fields, keys: Keys) -> Event | Ignored:
-    status = root.object("commit_status")
-    commit = status.object("commit")
-    branch, message = status.maybe_text("refname"), commit.maybe_text("message")
-    event = BuildReported(
-        issues=keys(branch, message),
-        repository=_repository(root),
+def _build(event_key: str, delivery: BuildDelivery, keys: Keys) -> Event | Ignored:
+    status = delivery.commit_status
+    name = status.name or status.key
+    if not name:
+        raise Malformed("commit_status.key is missing")
+    branch = status.refname or ""
+    issues = keys(branch, status.commit.message or "")
+    if not issues:
+        return Ignored(reason=NO_KEY, kind=event_key)
+    return BuildReported(
+        issues=issues,
+        repository=delivery.repository.full_name,
         branch=one_line(branch, 250),
-        commit=commit.identifier("hash"),
-        name=status.maybe_line("name") or status.line("key"),
-        state=status.text("state").upper()[:20],
-        url=address(status.maybe_text("url")),
-        at=status.time("updated_on"),
-    )
-    return event if event.issues else Ignored(reason=NO_KEY, kind=event_key)
-
-
-def _repository(root: Fields) -> str:
-    name = root.object("repository").text("full_name")
-    if not _REPOSITORY.fullmatch(name):
-        raise Malformed("repository.full_name is not workspace/repository")
-    return name
-
-
-def _html(found: Fields) -> str:
-    links = found.maybe_object("links")
-    html = links.maybe_object("html") if links else None
-    return address(html.maybe_text("href")) if html else ""
-
-
-def _id(user: Fields) -> str:
-    account = next((n for n in ("account_id", "uuid", "username", "nickname") if user.data.get(n) is not None), "uuid")
-    return user.account(account)
-
-
-def _name(user: Fields) -> str:
-    return (
-        user.maybe_line("display_name", 100)
-        or user.maybe_line("nickname", 100)
-        or user.maybe_line("username", 100)
-        or "somebody"
+        commit=status.commit.hash,
+        name=name,
+        state=status.state.upper()[:20],
+        url=_address(status.url),
+        at=status.updated_on,
     )
 
 
-def _person(user: Fields) -> Person:
-    kind = "app" if user.maybe_text("type") in ("app_user", "AppUser") else "atlassian"
-    return Person(account_id=_id(user), name=_name(user), kind=kind)
+def _address(value: str | None) -> str:
+    """An http(s) address without blanks, at most 2,000 characters; else empty."""
+    return value if value and re.fullmatch(r"https?://[^\s<>\"]{1,1990}", value) else ""
 
 
 def _first_line(message: str) -> str:

@@ -1,259 +1,366 @@
-"""What Jira tells us, in our own words: a webhook's JSON becomes an event, a named silence, or `Malformed`.
+"""What Jira tells us: its payloads as models, and each as our own event, a named silence, or `Malformed`.
 
 Handled: `comment_created`, `comment_updated`, `jira:issue_created`, `jira:issue_updated`. A comment may also arrive as
 `jira:issue_updated` (with the comment in it): it becomes the same event, and intake knows it by id and time of
 change. Everything else is ignored by its name. Users come in two shapes: today's (`accountId`, `accountType`) and
-that of 2019 and of Data Center (`name`, `key`). No clock, no I/O; who watches what is handed in.
+that of 2019 and of Data Center (`name`, `key`); one who is not there is somebody. No clock, no I/O; who watches what
+is handed in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
-from bot.events import (
-    CommentArrived,
-    DraftRequested,
-    Event,
-    FieldChange,
-    Ignored,
-    IssueChanged,
-    IssueCommented,
-    IssueCreated,
-    Malformed,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from bot.events import DraftRequested, Event, FieldChange, Ignored, IssueChanged, IssueCommented, IssueCreated
 from bot.issues import Comment, Person, Visibility
-from bot.markup import from_body, postponed
-from handlers.fields import ACCOUNT, ISSUE_KEY, Fields, kind_of, one_line
+from bot.markup import from_body
+from handlers.decoding import (
+    AccountId,
+    Identifier,
+    IssueKey,
+    Line,
+    Milliseconds,
+    Moment,
+    Name,
+    Payload,
+    decode,
+    first,
+    kind_of,
+    text_at,
+    wrong,
+)
 
 MAX_CHANGES = 50
-_SHORT = 400  # characters
-NOT_A_COMMENT = "issue_comment_deleted"
+COMMENT_DELETED = "issue_comment_deleted"
+SOMEBODY = Person(account_id="", name="somebody")
+
+
+class JiraPayload(Payload):
+    """Jira's own names are in camel case."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+def _words(value: object) -> object:
+    if not isinstance(value, str | dict):
+        raise wrong("is missing" if value is None else "is neither a text nor a document")
+    return value
+
+
+Words = Annotated[Any, BeforeValidator(_words), WithJsonSchema({"type": ["string", "object"]})]
+"""Wiki markup, or a document in the Atlassian Document Format; converted later, because that is the dearest part."""
+
+
+class JiraUser(JiraPayload):
+    """An account. Which of its ids it has depends on the product and the year; an anonymous one has none."""
+
+    account_id: AccountId | None = None
+    key: AccountId | None = None
+    name: Name | None = None
+    display_name: Name | None = None
+    account_type: str | None = Field(None, examples=["atlassian", "app", "customer"])
+
+
+class JiraVisibility(JiraPayload):
+    """The role or group that alone may see a comment."""
+
+    type: str
+    value: str
+    identifier: str | None = None
+
+
+class JiraComment(JiraPayload):
+    """A comment. `author` and `updateAuthor` are absent where nobody was logged in."""
+
+    id: Identifier
+    author: JiraUser | None = None
+    update_author: JiraUser | None = None
+    body: Words
+    created: Moment
+    updated: Moment | None = None
+    jsd_public: bool | None = None
+    visibility: JiraVisibility | None = None
+
+
+class JiraFields(JiraPayload):
+    """The fields of an issue that every event has."""
+
+    summary: Line
+
+
+class CreatedFields(JiraFields):
+    """Those of an issue that is new."""
+
+    description: Words | None = None
+    reporter: JiraUser | None = None
+    creator: JiraUser | None = None
+
+
+class JiraIssue(JiraPayload):
+    """The issue that an event is about."""
+
+    key: IssueKey
+    fields: JiraFields
+
+
+class CreatedIssue(JiraIssue):
+    """An issue that is new."""
+
+    fields: CreatedFields
+
+
+class ChangedField(JiraPayload):
+    """One item of a changelog, as it was displayed."""
+
+    field: Name
+    from_string: Line | None = None
+    to_string: Line | None = None
+
+
+class Changelog(JiraPayload):
+    """What was changed, at one time."""
+
+    items: Annotated[list[ChangedField], first(MAX_CHANGES)]
+
+
+class JiraDelivery(JiraPayload):
+    """What every webhook of a handled kind holds."""
+
+    webhook_event: str
+    timestamp: Milliseconds
+    issue: JiraIssue
+
+
+class CommentDelivery(JiraDelivery):
+    """`comment_created`, `comment_updated`, and a `jira:issue_updated` with a comment in it."""
+
+    comment: JiraComment
+    how: str | None = Field(None, alias="issue_event_type_name")
+
+
+class CreatedDelivery(JiraDelivery):
+    """`jira:issue_created`."""
+
+    issue: CreatedIssue
+    user: JiraUser | None = None
+
+
+class UpdatedDelivery(JiraDelivery):
+    """`jira:issue_updated`: fields were changed."""
+
+    user: JiraUser | None = None
+    changelog: Changelog | None = None
+    how: str | None = Field(None, alias="issue_event_type_name")
+
+
+class Announced(JiraPayload):
+    """What every webhook names."""
+
+    webhook_event: str
+
+
+class Ours(NamedTuple):
+    """What is ours. `watches`: whether a project's key is; `own_account`: our account's id, once it is known."""
+
+    watches: Callable[[str], bool]
+    own_account: str | None
+
+    def leaves_alone(self, delivery: JiraDelivery, what: str, *people: JiraUser | None) -> Ignored | None:
+        """Why this is none of our business: it is our own doing, or another project's. None: it is ours."""
+        if self.own_account and any(_person(p).account_id == self.own_account for p in people):
+            return _silence(delivery, f"our own {what}")
+        return _unwatched(delivery.issue.key, delivery.webhook_event, self.watches)
 
 
 def parse(payload: dict[str, Any], *, watches: Callable[[str], bool], own_account: str | None) -> Event | Ignored:
-    """As `arrival`, with every comment as it is when it has been stored and is read back."""
-    found = arrival(payload, watches=watches, own_account=own_account)
-    return found.read() if isinstance(found, CommentArrived) else found
+    """The event in a webhook's JSON object. Raises `Malformed` when a handled kind lacks a field that it needs.
 
-
-def arrival(
-    payload: dict[str, Any], *, watches: Callable[[str], bool], own_account: str | None
-) -> Event | CommentArrived | Ignored:
-    """The event in a webhook's JSON object.
-
-    `watches` tells whether a project's key is ours to handle; `own_account` is our account id, once it is known.
-    Raises `Malformed` when a handled kind lacks a field that it needs. The order: fields, our own doing, project.
+    The order: fields, our own doing, project. See `Ours`.
     """
-    kind = Fields(payload).text("webhookEvent")
-    handler = _HANDLED.get(kind)
-    if handler is None:
-        named = kind_of(kind)
-        return Ignored(reason=f"{named} is a kind of event that is not handled", kind=named, issues=_keys(payload))
-    return handler(_Delivery(Fields(payload), kind, watches, own_account))
+    ours = Ours(watches, own_account)
+    match decode(Announced, payload).webhook_event:
+        case "comment_created" | "comment_updated":
+            return _commented(decode(CommentDelivery, payload), ours)
+        case "jira:issue_updated" if payload.get("comment") is not None and (
+            payload.get("issue_event_type_name") != COMMENT_DELETED
+        ):
+            # A comment, or a transition with one: the words matter more, and the fields are read from Jira anyway.
+            return _commented(decode(CommentDelivery, payload), ours)
+        case "jira:issue_created":
+            return _created(decode(CreatedDelivery, payload), ours)
+        case "jira:issue_updated":
+            return _updated(decode(UpdatedDelivery, payload), ours)
+        case other:
+            kind = kind_of(other)
+            return Ignored(reason=f"{kind} is a kind of event that is not handled", kind=kind, issues=named(payload))
+
+
+def named(payload: dict[str, Any]) -> tuple[str, ...]:
+    """The key of the issue that a payload names, whatever else is wrong with it."""
+    issue = payload.get("issue")
+    key = issue if isinstance(issue, str) else text_at(issue, "key") or text_at(payload, "key")
+    try:
+        return (decode(_Keyed, {"key": key}).key,)
+    except ValueError:
+        return ()
+
+
+class _Keyed(Payload):
+    key: IssueKey
+
+
+def _commented(delivery: CommentDelivery, ours: Ours) -> IssueCommented | Ignored:
+    comment = delivery.comment
+    updated = comment.updated or comment.created
+    left_alone = ours.leaves_alone(delivery, "comment", comment.author, comment.update_author)
+    if left_alone:
+        return left_alone
+    edited = {"comment_created": False, "comment_updated": True}.get(delivery.webhook_event)
+    if edited is None:
+        edited = {"issue_commented": False, "issue_comment_edited": True}.get(delivery.how or "")
+    return IssueCommented(
+        issues=(delivery.issue.key,),
+        project=_project(delivery.issue.key),
+        summary=delivery.issue.fields.summary,
+        comment=Comment(
+            id=comment.id,
+            author=_person(comment.author),
+            text=from_body(comment.body),
+            created=comment.created,
+            updated=updated,
+            public=comment.jsd_public is not False,
+            visibility=Visibility(**comment.visibility.model_dump()) if comment.visibility else None,
+        ),
+        edited=updated > comment.created if edited is None else edited,
+        at=delivery.timestamp,
+    )
+
+
+def _created(delivery: CreatedDelivery, ours: Ours) -> IssueCreated | Ignored:
+    fields = delivery.issue.fields
+    reporter = fields.reporter or fields.creator or delivery.user
+    left_alone = ours.leaves_alone(delivery, "issue", reporter, delivery.user)
+    if left_alone:
+        return left_alone
+    return IssueCreated(
+        issues=(delivery.issue.key,),
+        project=_project(delivery.issue.key),
+        summary=fields.summary,
+        text=f"{fields.summary}\n\n{from_body(fields.description)}".strip(),
+        reporter=_person(reporter) if reporter else None,
+        at=delivery.timestamp,
+    )
+
+
+def _updated(delivery: UpdatedDelivery, ours: Ours) -> IssueChanged | Ignored:
+    if delivery.how == COMMENT_DELETED:
+        return _silence(delivery, f"{delivery.how} is a kind of event that is not handled")
+    left_alone = ours.leaves_alone(delivery, "change", delivery.user)
+    if left_alone:
+        return left_alone
+    items = delivery.changelog.items if delivery.changelog else []
+    if not items:
+        return _silence(delivery, "an update that names neither a change nor a comment")
+    return IssueChanged(
+        issues=(delivery.issue.key,),
+        project=_project(delivery.issue.key),
+        summary=delivery.issue.fields.summary,
+        changes=tuple(
+            FieldChange(field=item.field, before=item.from_string or "", after=item.to_string or "") for item in items
+        ),
+        by=_person(delivery.user) if delivery.user else None,
+        at=delivery.timestamp,
+    )
+
+
+# Jira Automation
+
+
+def _request_id(value: object) -> object:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not text.strip() or len(text) > 200:
+        raise wrong("is not a text of 1 to 200 characters")
+    return text
+
+
+class AutomationRequest(Payload):
+    """What a rule sends with custom data. `id` is different for each request, `comment` the one to be answered."""
+
+    id: Annotated[str, BeforeValidator(_request_id)]
+    issue: IssueKey
+    comment: Annotated[Identifier | None, BeforeValidator(lambda given: None if given == "" else given)] = None
+
+
+class IssueData(Payload):
+    """What a rule sends with "Issue data (Automation format)": the issue, as Jira's REST API describes it."""
+
+    key: IssueKey
+    fields: dict[str, Any]
+
+
+class AskedComment(Payload):
+    """The comment that a rule is about."""
+
+    id: Identifier
+
+
+class JiraFormat(Payload):
+    """What a rule sends with "Issue data (Jira format)"."""
+
+    issue: IssueData
+    comment: AskedComment | None = None
 
 
 def parse_automation(payload: dict[str, Any], *, watches: Callable[[str], bool], at: datetime) -> Event | Ignored:
-    """What a Jira Automation rule asks for: `{"issue": "ECD-1", "comment": "10019" or absent, "id": unique}`.
+    """The draft that a Jira Automation rule asks for, with whichever body it was set up. Raises `Malformed`.
 
     An empty `comment` counts as absent: that is what `{{comment.id}}` becomes in a rule that has no comment.
-    Raises `Malformed`. The delivery's id is read by `automation_id`.
     """
-    root = Fields(payload)
-    automation_id(payload)
-    key = root.issue_key("issue")
-    comment = None if root.data.get("comment") in (None, "") else root.identifier("comment")
+    key, comment = _asked(payload)
     event = DraftRequested(issues=(key,), comment_id=comment, by="jira:automation", at=at)
     return _unwatched(key, event.kind, watches) or event
 
 
-def automation_id(payload: dict[str, Any]) -> str:
-    """The `id` that a rule gave its request. Raises `Malformed`."""
-    value = payload.get("id")
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not text.strip() or len(text) > 200:
-        raise Malformed("id is missing" if "id" not in payload else "id is not a text of 1 to 200 characters")
-    return text
+def _asked(payload: dict[str, Any]) -> tuple[str, str | None]:
+    """The issue, and the comment if one is named."""
+    if isinstance(payload.get("issue"), dict):
+        found = decode(JiraFormat, payload)
+        return found.issue.key, found.comment.id if found.comment else None
+    if _is_issue(payload):
+        return decode(IssueData, payload).key, None
+    request = decode(AutomationRequest, payload)
+    return request.issue, request.comment
 
 
-class _Delivery:
-    """A delivery of a handled kind, with what every kind needs already read."""
-
-    def __init__(self, root: Fields, kind: str, watches: Callable[[str], bool], own_account: str | None) -> None:
-        self.root = root
-        self.kind = kind
-        self.watches = watches
-        self.own_account = own_account
-        self.at = root.milliseconds("timestamp")
-        issue = root.object("issue")
-        self.key = issue.issue_key("key")
-        self.fields = issue.object("fields")
-        self.summary = self.fields.line("summary")
-        user = root.maybe_object("user")
-        self.user = _person(user) if user else None
-
-    def silence(self, reason: str) -> Ignored:
-        return Ignored(reason=reason, kind=self.kind, issues=(self.key,))
-
-    def left_alone(self, what: str, *people: Person | None) -> Ignored | None:
-        """Why this delivery is none of our business: it is our own doing, or another project's. None: it is ours."""
-        if self.own_account and any(p and p.account_id == self.own_account for p in people):
-            return self.silence(f"our own {what}")
-        return _unwatched(self.key, self.kind, self.watches)
+def _is_issue(payload: dict[str, Any]) -> bool:
+    return "issue" not in payload and "key" in payload and "fields" in payload
 
 
-def _comment_event(delivery: _Delivery) -> IssueCommented | CommentArrived | Ignored:
-    return _commented(delivery, edited=delivery.kind == "comment_updated")
+def automation_id(payload: dict[str, Any]) -> str | None:
+    """The id that a rule gave its request. None: it gave none, or sent issue data, where `id` is the issue's own.
+
+    Then the body alone tells two requests apart; an issue's holds the time of its last change.
+    """
+    given = payload.get("id")
+    return None if _is_issue(payload) or isinstance(given, bool) or not isinstance(given, str | int) else str(given)
 
 
-def _commented(delivery: _Delivery, *, edited: bool | None) -> IssueCommented | CommentArrived | Ignored:
-    comment = delivery.root.object("comment")
-    body = comment.data.get("body")
-    if not isinstance(body, str | dict):
-        raise Malformed("comment.body is missing" if body is None else "comment.body is neither a text nor a document")
-    author = _person(comment.object("author"))
-    editor = comment.maybe_object("updateAuthor")
-    created = comment.time("created")
-    unchanged = comment.data.get("updated") in (None, comment.data["created"])
-    updated = created if unchanged else comment.time("updated")
-    comment_id, public = comment.identifier("id"), comment.flag("jsdPublic", default=True)
-    visibility = _visibility(comment)
-    left_alone = delivery.left_alone("comment", author, _person(editor) if editor else None)
-    if left_alone:
-        return left_alone
-    edited = updated > created if edited is None else edited
-    if isinstance(body, str) and (waits := postponed(body)) is not None:
-        first = created.isoformat()
-        return CommentArrived(
-            issues=(delivery.key,),
-            project=_project(delivery.key),
-            summary=delivery.summary,
-            comment_id=comment_id,
-            author=author,
-            body=waits[0],
-            says=waits[1],
-            created=first,
-            updated=first if unchanged else updated.isoformat(),
-            public=public,
-            visibility=visibility,
-            edited=edited,
-            at=delivery.at,
-        )
-    found = Comment(
-        id=comment_id,
-        author=author,
-        text=from_body(body),  # last: the dearest part
-        created=created,
-        updated=updated,
-        public=public,
-        visibility=visibility,
-    )
-    return IssueCommented(
-        issues=(delivery.key,),
-        project=_project(delivery.key),
-        summary=delivery.summary,
-        comment=found,
-        edited=edited,
-        at=delivery.at,
-    )
+def _silence(delivery: JiraDelivery, reason: str) -> Ignored:
+    return Ignored(reason=reason, kind=delivery.webhook_event, issues=(delivery.issue.key,))
 
 
-def _created(delivery: _Delivery) -> Event | Ignored:
-    description = delivery.fields.data.get("description")
-    if description is not None and not isinstance(description, str | dict):
-        raise Malformed("issue.fields.description is neither a text nor a document")
-    reported = delivery.fields.maybe_object("reporter") or delivery.fields.maybe_object("creator")
-    reporter = _person(reported) if reported else delivery.user
-    left_alone = delivery.left_alone("issue", reporter, delivery.user)
-    if left_alone:
-        return left_alone
-    return IssueCreated(
-        issues=(delivery.key,),
-        project=_project(delivery.key),
-        summary=delivery.summary,
-        text=f"{delivery.summary}\n\n{from_body(description)}".strip(),
-        reporter=reporter,
-        at=delivery.at,
-    )
-
-
-def _updated(delivery: _Delivery) -> Event | CommentArrived | Ignored:
-    how = delivery.root.maybe_text("issue_event_type_name")
-    if how == NOT_A_COMMENT:
-        return delivery.silence(f"{how} is a kind of event that is not handled")
-    if delivery.root.data.get("comment") is not None:
-        # A comment, or a transition with one: the words matter more, and the fields are read from Jira anyway.
-        return _commented(delivery, edited={"issue_commented": False, "issue_comment_edited": True}.get(how))
-    changelog = delivery.root.maybe_object("changelog")
-    changes = tuple(_change(item) for item in changelog.objects("items")[:MAX_CHANGES]) if changelog else ()
-    left_alone = delivery.left_alone("change", delivery.user)
-    if left_alone:
-        return left_alone
-    if not changes:
-        return delivery.silence("an update that names neither a change nor a comment")
-    return IssueChanged(
-        issues=(delivery.key,),
-        project=_project(delivery.key),
-        summary=delivery.summary,
-        changes=changes,
-        by=delivery.user,
-        at=delivery.at,
-    )
-
-
-_HANDLED: dict[str, Callable[[_Delivery], Event | CommentArrived | Ignored]] = {
-    "comment_created": _comment_event,
-    "comment_updated": _comment_event,
-    "jira:issue_created": _created,
-    "jira:issue_updated": _updated,
-}
-
-
-def _change(item: Fields) -> FieldChange:
-    # "toString" is Jira's own name for the new value as it is displayed.
-    return FieldChange(
-        field=item.line("field", 100), before=item.maybe_line("fromString"), after=item.maybe_line("toString")
-    )
-
-
-def _person(user: Fields) -> Person:
-    get = user.data.get
-    account_id, name, kind = get("accountId"), get("displayName"), get("accountType")
-    known = None
-    if isinstance(account_id, str) and isinstance(name, str) and isinstance(kind, str | None) and get("name") is None:
-        known = known_person(account_id, name, kind)
-    return known or _described(user)
-
-
-def _described(user: Fields) -> Person:
-    get = user.data.get
-    account = next((n for n in ("accountId", "key", "name") if get(n) is not None), "accountId")
-    account_id = user.account(account)
-    name = user.maybe_line("displayName", 100) or user.maybe_line("name", 100) or "somebody"
-    return Person(account_id=account_id, name=name, kind=kind_of(user.maybe_text("accountType") or "atlassian"))
-
-
-def known_person(account_id: str, name: str, kind: str | None) -> Person | None:
-    """The person of an account as Jira Cloud describes it (`accountType`: `kind`); None for one that is not plain."""
-    # The same few people write most of what arrives. What is longer than people's names is not remembered.
-    return _people(account_id, name, kind) if len(account_id) + len(name) < _SHORT else None
-
-
-@lru_cache(maxsize=2048)
-def _people(account_id: str, name: str, kind: str | None) -> Person | None:
-    if not ACCOUNT.fullmatch(account_id) or len(kind or "") > _SHORT:
-        return None
-    return Person(account_id=account_id, name=one_line(name, 100) or "somebody", kind=kind_of(kind or "atlassian"))
-
-
-def _visibility(comment: Fields) -> Visibility | None:
-    found = comment.maybe_object("visibility")
-    if found is None:
-        return None
-    return Visibility(
-        type=found.text("type"), value=found.text("value"), identifier=found.maybe_text("identifier") or None
+def _person(user: JiraUser | None) -> Person:
+    if user is None:
+        return SOMEBODY
+    return Person(
+        account_id=user.account_id or user.key or user.name or "",
+        name=user.display_name or user.name or SOMEBODY.name,
+        kind=kind_of(user.account_type or "atlassian"),
     )
 
 
@@ -266,10 +373,3 @@ def _unwatched(key: str, kind: str, watches: Callable[[str], bool]) -> Ignored |
     if watches(project):
         return None
     return Ignored(reason=f"project {project} is not among those that are watched", kind=kind, issues=(key,))
-
-
-def _keys(payload: dict[str, Any]) -> tuple[str, ...]:
-    """The issue's key in an event that is not handled, where it is where it always is."""
-    issue = payload.get("issue")
-    key = issue.get("key") if isinstance(issue, dict) else None
-    return (key,) if isinstance(key, str) and ISSUE_KEY.fullmatch(key) else ()

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.store import Audit
-from bot.store.audit import GENESIS, Unreadable, blank, digest, seal, spans, verify
+from bot.store.audit import GENESIS, Unreadable, blank, check, digest, seal, spans, verify
 from bot.store.encoding import canonical, to_json
-from bot.store.sealing import Sealable
 
 AT = "2026-01-05T09:30:00.000Z"
 Chain = list[dict[str, Any]]
@@ -303,7 +302,7 @@ NAMES = TEXTS | st.sampled_from(["source", "kind", "delivery_id", "body_sha256"]
 
 
 @given(TEXTS, TEXTS, st.none() | TEXTS, st.dictionaries(NAMES, VALUES, max_size=6))
-def test_what_is_sealed_quickly_has_the_hash_that_verify_computes(
+def test_what_is_sealed_has_the_hash_that_verify_computes_when_it_is_read_back(
     actor: str, action: str, issue: str | None, details: dict[str, Any]
 ) -> None:
     record = seal(Audit(actor, action, "e", None, issue, details), seq=7, at=AT, prev="a" * 64)
@@ -318,4 +317,4 @@ def test_what_is_no_json_is_refused_before_it_is_sealed(bad: Any, where: str) ->
     about = {where: bad} if where in ("actor", "issue") else {}
     entry = Audit(**{"actor": "system", "action": "x", **about}, details={bad: 1} if where == "name" else {"a": bad})
     with pytest.raises((ValueError, TypeError)):
-        Sealable(entry)
+        check(entry)

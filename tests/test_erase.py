@@ -14,7 +14,7 @@ import pytest
 
 from bot.drafts import Card, Decision, Draft, DraftState, Revision
 from bot.errors import UserError
-from bot.events import EVENT, CommentArrived, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
+from bot.events import EVENT, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
 from bot.events import FieldChange as Changed
 from bot.issues import Change, Comment, Issue, Person, PullRequest
 from bot.store import Audit, Expect, Put
@@ -145,14 +145,15 @@ def test_a_jira_account_leaves_nothing_behind(store: TinyStore) -> None:
     assert len(last) == 1
 
 
-def test_comments_that_are_stored_as_they_came(tmp_path: Path) -> None:
+def test_comments_that_an_earlier_version_stored_in_jiras_notation(tmp_path: Path) -> None:
     def arrived(name: str, author: Person, body: str) -> Put:
-        about: Any = {"issues": ("ECD-1",), "project": "ECD", "summary": "Export fails", "edited": False, "at": AT}
-        found = CommentArrived(
-            comment_id=name, author=author, body=body, says=body, created=AT.isoformat(), updated=AT.isoformat(),
-            public=True, visibility=None, **about,
-        )  # fmt: skip
-        return Put("webhook_events", {**received(name, found.read()).record, "event": found.stored()})
+        found = IssueCommented(
+            issues=("ECD-1",), project="ECD", summary="Export fails", comment=said(name, author, ""), at=AT
+        )
+        event = found.model_dump(mode="json")
+        del event["comment"]["text"]
+        event["comment"] |= {"body": body, "notation": "wiki"}
+        return Put("webhook_events", {**received(name, found).record, "event": event})
 
     store = TinyStore.open(tmp_path)
     store.commit_now(

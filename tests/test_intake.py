@@ -8,9 +8,8 @@ from hashlib import sha256
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.events import CommentArrived
-from bot.intake import Delivery, _base32, _record, _version_key, new_event_id
-from bot.issues import Person
+from bot.intake import _base32, _said, new_event_id
+from bot.issues import Comment, Person
 from bot.policy import words
 
 DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -40,23 +39,8 @@ def test_an_ids_second_half_is_all_chance() -> None:
 @given(ANY_TEXT, ANY_TEXT | st.text(st.characters(max_codepoint=127)))
 def test_a_comments_key_is_the_hash_of_its_author_and_words(author: str, text: str) -> None:
     said = sha256(f"{author} {''.join(words(text))}".encode("utf-8", "replace")).hexdigest()
-    person = Person.model_construct(account_id=author, name="Ana")
-    assert _version_key("jira", "7", "now", person, text) == f"jira:comment:7:now:{said[:32]}"
-
-
-def holds_a_float(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(map(holds_a_float, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(holds_a_float, value))
-    return isinstance(value, float)
-
-
-@given(ANY_TEXT, st.none() | st.text(max_size=10), st.datetimes(timezones=st.just(UTC)))
-def test_what_is_said_to_hold_no_float_holds_none(text: str, delivery_id: str | None, at: datetime) -> None:
-    person = Person.model_construct(account_id="712020:ana", name=text, kind="atlassian")
-    event = CommentArrived(
-        ("ECD-1",), "ECD", text, "7", person, text, text, at.isoformat(), at.isoformat(), True, None, False, at
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    comment = Comment.model_construct(
+        id="7", author=Person.model_construct(account_id=author, name="Ana"), text=text, updated=at
     )
-    record = _record(Delivery("jira", delivery_id, "0" * 64, at), event, None)
-    assert not holds_a_float(record)
+    assert _said(comment) == f"7:{at.isoformat()}:{said[:32]}"

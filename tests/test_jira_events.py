@@ -212,7 +212,8 @@ class TestMalformed:
             ("comment.id", 1.5, "comment.id is not an id"),
             ("comment.body", 7, "comment.body is neither a text nor a document"),
             ("comment.body", None, "comment.body is missing"),
-            ("comment.author", None, "comment.author is not an object"),
+            ("comment.author", "ben", "comment.author is not an object"),
+            ("comment.updateAuthor", [], "comment.updateAuthor is not an object"),
             ("comment.author.accountId", "x]evil", "comment.author.accountId is not an account id"),
             ("comment.created", "yesterday", "comment.created is not a time with its zone"),
             ("comment.created", "2026-11-22T09:10:00", "comment.created is not a time with its zone"),
@@ -232,7 +233,7 @@ class TestMalformed:
         with pytest.raises(Malformed, match=f"^{sentence}$"):
             parse(payload)
 
-    @pytest.mark.parametrize("path", ["timestamp", "issue", "comment", "comment.author", "comment.id", "issue.fields"])
+    @pytest.mark.parametrize("path", ["timestamp", "issue", "comment", "comment.id", "comment.created", "issue.fields"])
     def test_names_what_is_missing(self, path: str) -> None:
         payload = load("comment_created__question")
         *parents, last = path.split(".")

@@ -19,8 +19,7 @@ import pytest
 from bot.errors import UserError
 from bot.store import Audit, Expect, Put, StoreUnavailable
 from bot.store.audit import verify
-from bot.store.engine import QUICK
-from bot.store.journal import SLOW, Damaged, paced, seal
+from bot.store.journal import Damaged, seal
 from bot.store.tiny import TinyStore
 
 
@@ -304,18 +303,3 @@ async def test_cancelled_callers_do_not_disturb_the_writer(tmp_path: Path) -> No
     await store.close()
     with pytest.raises(StoreUnavailable):
         store.commit_now(Put("keys", {"id": "x"}))
-
-
-def test_a_disks_pace() -> None:
-    """Seconds, against the millisecond up to which an event loop waits for a sync."""
-
-    def after(pace: float, took: float, syncs: int) -> float:
-        for _ in range(syncs):
-            pace = paced(pace, took)
-        return pace
-
-    assert after(SLOW, 0.0003, 4) < QUICK, "a quick disk is known as one soon"
-    assert after(0.0003, 0.005, 1) < QUICK, "one hiccup does not count"
-    assert after(0.0003, 2.0, 1) > QUICK, "a stall does, at once"
-    assert after(after(0.0003, 2.0, 1), 0.0003, 9) < QUICK, "and is forgotten"
-    assert after(0.0003, 0.002, 4) > QUICK, "a slow disk is known as one soon"

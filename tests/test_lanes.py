@@ -150,20 +150,6 @@ async def test_a_hold_ends_by_itself() -> None:
     assert work.tried == ["a", "a"]
 
 
-async def test_a_lane_that_gives_way_starts_one_and_goes_on_when_it_may() -> None:
-    busy = True
-    work = Work()
-    work.gate.set()
-    lane = Lane("x", 8, work, gives_way=lambda: busy)
-    for number in range(50):
-        lane.wake(str(number))
-    await some_turns()
-    assert len(work.tried) == 1
-    busy = False
-    await until(lambda: lane.idle)
-    assert len(work.tried) == 50
-
-
 async def test_a_stopped_lane_starts_nothing_and_names_what_runs() -> None:
     work = Work(outcomes={"a": [0.0]})
     lane = Lane("x", 1, work)

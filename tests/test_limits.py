@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect, Request
 
-from bot.limits import Gate, Proxies, Rates, Waiting
+from bot.limits import MANY_CLIENTS, Limits, Proxies, Rates, Refused
 from tests.sidecar_harness import (
     payload,
     running,
 )
 
 QUESTION = "comment_created__question"
+SCOPE = {"type": "http", "client": ("127.0.0.1", 1), "headers": []}
 CLOSED = 15.0
 """Seconds within which slow senders are to be gone (row 15). Here their deadline is shorter."""
 
@@ -54,12 +56,20 @@ class TestRate:
             assert (await sidecar.jira(numbered(1), X_Forwarded_For="203.0.113.1")).status == 202
             assert (await sidecar.jira(numbered(2), X_Forwarded_For="203.0.113.2")).status == 429
 
-    def test_windows(self) -> None:
+    async def test_windows(self) -> None:
         rates = Rates("2/second;3/minute")
-        assert [rates.wait("a") for _ in range(3)] == [0, 0, 1]
-        assert rates.wait("b") == 0
-        time.sleep(1.1)
-        assert 55 <= rates.wait("a") <= 60, "the refused one counted too: three in this minute"
+        assert [await rates.wait("a") for _ in range(3)] == [0, 0, 1]
+        assert await rates.wait("b") == 0
+        await asyncio.sleep(1.1)
+        assert 55 <= await rates.wait("a") <= 60, "the refused one counted too: three in this minute"
+
+    async def test_a_flood_of_addresses_shares_a_window_and_takes_nobodys(self) -> None:
+        rates = Rates("3/minute")
+        assert await rates.wait("jira") == 0
+        waits = [await rates.wait(str(number)) for number in range(MANY_CLIENTS + 10)]
+        assert waits[: MANY_CLIENTS - 1] == [0] * (MANY_CLIENTS - 1)
+        assert all(wait > 0 for wait in waits[-5:]), "those that came last share one"
+        assert [await rates.wait("jira") for _ in range(3)][:2] == [0, 0], "who was known is counted alone"
 
     @pytest.mark.parametrize(
         ("peer", "forwarded", "client"),
@@ -94,7 +104,7 @@ class TestRate:
 
 
 class TestMemory:
-    async def test_the_gate_stops_reading_at_the_limit(self) -> None:
+    async def test_reading_stops_at_the_limit(self) -> None:
         read = 0
 
         async def receive() -> dict[str, Any]:
@@ -102,21 +112,28 @@ class TestMemory:
             read += 1
             return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
 
-        status, waiting = await self._through(receive, max_body=10_000)
-        assert status == 413
+        limits = Limits("", [], max_body=10_000)
+        assert await self._read(limits, receive) == 413
         assert read == 11
-        assert waiting.bytes == 0
+        assert limits.waiting == 0
 
     async def test_too_much_at_once(self) -> None:
-        waiting = Waiting(limit=5000)
-        waiting.bytes = 4500
-
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
 
-        status, _ = await self._through(receive, max_body=10_000, waiting=waiting)
-        assert status == 503
-        assert waiting.bytes == 4500
+        limits = Limits("", [], max_waiting=5000)
+        limits.waiting = 4500
+        assert await self._read(limits, receive) == 503
+        assert limits.waiting == 4500
+
+    async def test_a_body_is_in_hand_until_its_answer(self) -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": False}
+
+        limits = Limits("", [])
+        async with limits.body(Request(SCOPE, receive)) as body:
+            assert (len(body), limits.waiting) == (1000, 1000)
+        assert limits.waiting == 0
 
     async def test_a_sender_who_goes_away(self) -> None:
         first: dict[str, Any] = {"type": "http.request", "body": b"x", "more_body": True}
@@ -125,25 +142,16 @@ class TestMemory:
         async def receive() -> dict[str, Any]:
             return next(messages)
 
-        status, waiting = await self._through(receive, max_body=10_000)
-        assert status is None
-        assert waiting.bytes == 0
+        limits = Limits("", [])
+        with pytest.raises(ClientDisconnect):
+            await self._read(limits, receive)
+        assert limits.waiting == 0
 
-    async def _through(
-        self, receive: Any, *, max_body: int, waiting: Waiting | None = None
-    ) -> tuple[int | None, Waiting]:
-        async def app(*_: Any) -> None:
-            raise AssertionError("nothing may come through")
-
-        sent: list[dict[str, Any]] = []
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        waiting = waiting or Waiting()
-        gate = Gate(app, rates=Rates(""), proxies=Proxies([]), waiting=waiting, max_body=max_body)
-        await gate({"type": "http", "client": ("127.0.0.1", 1), "headers": []}, receive, send)
-        return (sent[0]["status"] if sent else None), waiting
+    async def _read(self, limits: Limits, receive: Any) -> int:
+        with pytest.raises(Refused) as refused:
+            async with limits.body(Request(SCOPE, receive)):
+                raise AssertionError("nothing may come through")
+        return refused.value.status
 
 
 class TestSlowSenders:

@@ -18,14 +18,10 @@ from bot.markup import (
     from_adf,
     from_body,
     from_wiki,
-    postponed,
     render,
     wiki,
     wiki_inline,
-    written_out,
 )
-from bot.markup.postponed import _lines, _only_mentions
-from bot.policy import letters
 from bot.safety import REDACTED
 
 FIXTURES = Path(__file__).parents[2] / "shared" / "fixtures" / "jira"
@@ -409,119 +405,3 @@ def test_a_private_key_over_several_nodes_is_one_secret() -> None:
     for body in (document, apart):
         assert "MIIEow" not in from_body(body)
         assert REDACTED in from_body(body)
-
-
-# --- what may wait ----------------------------------------------------------------------------------------------------
-
-TOKEN = "sk-ant-api03-abcdefghijkl"
-WAITS = (
-    "h3. Status?\nHi [~accountid:712020:1111], is it *due*?\n{code:python}x = 1{code}\n* one - two_three\n----",
-    "{quote}\nbq. When?\n{quote}\n||Name||Day||\n|Ana|Monday|\nSee {{a_b}} & {noformat}c | d{noformat}, ok?! Yes!",
-    "Straße, naïve: 100% of #123?",
-)
-NOTATIONS = [
-    *(
-        "a",
-        "Ana",
-        "é",
-        " ",
-        "  ",
-        "\n",
-        "h1. ",
-        "\nh3. ",
-        "bq. ",
-        "\nbq. ",
-        "* ",
-        "\n- ",
-        "\n# ",
-        "#",
-        "*",
-        "_",
-        "-",
-        "+",
-    ),
-    *(
-        "~",
-        "^",
-        "??",
-        "!",
-        "|",
-        "||",
-        "\n|",
-        "|\n",
-        "[~accountid:1]",
-        "[",
-        "]",
-        "{",
-        "}",
-        "{code}",
-        "{code:java}",
-        "\\",
-    ),
-    *(
-        "{noformat}",
-        "{quote}",
-        "{{",
-        "}}",
-        "{{x}}",
-        "{color:red}",
-        "&nbsp;",
-        "&",
-        "\u200b",
-        "`",
-        "----",
-        "1. ",
-        "www.x.y",
-    ),
-    *("sk", "-ant-", "sk-ant-", "abcdefgh12", "ghp_", "AKIA", "ABCDEFGHIJKLMNOP", "password", ": hunter2!", "=", "@"),
-    *("://", "https://u:p", "-----BEGIN ", "RSA PRIVATE KEY-----"),
-]
-
-
-@pytest.mark.parametrize("body", WAITS)
-def test_most_comments_can_wait(body: str) -> None:
-    assert postponed(body) is not None
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        f"the key {TOKEN}", "the key +sk+-ant-api03-abcdefghijkl", "s{color:red}k{color}-ant-api03-abcdefghijkl",
-        "the key s\\k-ant-api03-abcdefghijkl", "password:&nbsp;hunter2!", "the key [sk|#a]-ant-api03-abcdefghijkl",
-        '{adf}{"type": "text", "text": "a"}{adf}', "_Ana_ Ruiz", "^Ana^ Ruiz", "~Ana~ Ruiz", "[a|https://x.y]",
-        "!a.png!", "# one", "{code:title=a}b{code}", "{code}a", "", " \n", "{quote}{quote}", "{code} {code}", "* *",
-        "?!",
-    ],
-)  # fmt: skip
-def test_what_must_be_converted_at_once(body: str) -> None:
-    """A secret or a name that only conversion makes whole; letters that only conversion adds or drops; no words."""
-    assert postponed(body) is None
-
-
-@given(st.lists(st.sampled_from(NOTATIONS), max_size=14).map("".join))
-@settings(max_examples=600)
-def test_what_waits_hides_nothing(body: str) -> None:
-    found = postponed(body)
-    if found is not None:
-        stored, says = found
-        markdown = from_body(body)
-        assert written_out(stored) == from_wiki(stored) == markdown, "no secret appears that the stored text hid"
-        assert letters(says) == letters(markdown)
-        assert markdown.strip()
-
-
-@given(st.text(st.sampled_from("[~a ]\n"), max_size=14))
-def test_mentions_are_told_from_what_else_has_their_marks(text: str) -> None:
-    left = text.replace("[~", "")
-    assert _only_mentions(text) == ("[" not in left and "~" not in left)
-
-
-OPENINGS = ["h1.", "h6.", "h7.", "bq.", "h1", ".", " ", "\t", "\u00a0", "\u2003", "\n", "\n", "*", "#", "é", "a" * 40]
-
-
-@given(st.lists(st.sampled_from(OPENINGS), max_size=12).map("".join))
-@settings(max_examples=400)
-def test_openings_of_lines_are_found_wherever_they_stand(text: str) -> None:
-    numbered = re.search(r"^[^\S\n]*\**#", text, re.MULTILINE)
-    opened = re.sub(r"\n[^\S\n]*(?:h[1-6]|bq)\.[^\S\n]+", "\n", f"\n{text}")
-    assert _lines(text) == (None if numbered else opened)

@@ -4,7 +4,6 @@ Pure. In, for texts from outside::
 
     from_body(body)       a wiki string or an ADF object, whichever Jira sent → tidy Markdown
     from_wiki, from_adf   the same one by one, not tidied
-    postponed(body)       wiki text that may be stored as it is and converted when it is read (`written_out`)
     addresses_in(text)    what may be linked to in an answer to this text
 
 Out, for texts that a person decides about::
@@ -19,15 +18,13 @@ Read next: `parse.py` (Markdown → tree), `address.py` (what may be a link), `a
 from collections.abc import Mapping
 
 from bot.markup.from_adf import from_adf
-from bot.markup.postponed import postponed, written_out
 from bot.markup.rendering import Known, Rendered, addresses_in, render
 from bot.markup.schema import check_adf
 from bot.markup.wiki import from_wiki
 from bot.safety import tidy, tidy_part
 
 __all__ = [
-    "Known", "Rendered", "addresses_in", "check_adf", "from_adf", "from_body", "from_wiki", "postponed", "render",
-    "written_out",
+    "Known", "Rendered", "addresses_in", "check_adf", "from_adf", "from_body", "from_wiki", "render",
 ]  # fmt: skip
 
 

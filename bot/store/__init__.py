@@ -11,7 +11,7 @@ once, such as a run of the schedule), `state` (mode, pause, spend, and the like)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -43,11 +43,10 @@ REMEMBERED = timedelta(hours=72)
 
 
 class Put(NamedTuple):
-    """Insert or replace a record. `record["id"]` is its key. `finite`: it holds no float, so nobody looks for NaN."""
+    """Insert or replace a record. `record["id"]` is its key."""
 
     table: Table
     record: Mapping[str, Any]
-    finite: bool = False
 
 
 class Delete(NamedTuple):
@@ -91,10 +90,6 @@ class Audit(NamedTuple):
     draft_id: str | None = None
     issue: str | None = None
     details: Mapping[str, Any] = MappingProxyType({})
-
-
-Told = Callable[[Exception | None], None]
-"""What is called when a commit has come to its end: with None, or with what it ended in."""
 
 
 @dataclass(frozen=True)
@@ -142,20 +137,6 @@ class Store(Protocol):
         self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
     ) -> None:
         """Raises `Conflict` (nothing written) or `StoreUnavailable` (nothing written)."""
-        ...
-
-    def commit_soon(
-        self,
-        changes: Sequence[Put | Delete],
-        then: Told,
-        *,
-        expect: Sequence[Condition] = (),
-        audit: Sequence[Audit] = (),
-    ) -> None:
-        """As `commit`, for who has something else to do: `then` is called in the end, on the event loop that runs.
-
-        Raises `StoreUnavailable` when closed; then `then` is not called.
-        """
         ...
 
     async def get(self, table: Table, record_id: str) -> Record | None:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from bot.store import TABLES, Condition, Delete, Put, Record, Table, Told, Unseen
+from bot.store import TABLES, Audit, Condition, Delete, Put, Record, Table, Unseen
 from bot.store.encoding import to_json
 from bot.store.entries import SHAPES, Entry, seconds
 from bot.store.reading import Reading
-from bot.store.sealing import Sealable
-
-log = logging.getLogger("pmagent.store")
 
 Changed = tuple[Table, str]
 """A record that a commit writes: its table and id."""
@@ -32,16 +26,15 @@ _PUT = {table: b'["%s",%%s]' % table.encode() for table in TABLES if table != "a
 
 @dataclass(slots=True)
 class Commit:
-    """One caller's commit on its way through the writer. `told` is called in the end, on `loop` or the writer's thread.
+    """One caller's commit on its way through the writer, with the future that has its end.
 
     `archive`: the record of the archive that it lists, if it moves records to one.
     """
 
     changes: dict[Changed, Ready]
     expect: Sequence[Condition]
-    audit: Sequence[Sealable]
-    told: Told = lambda _: None
-    loop: asyncio.AbstractEventLoop | None = None
+    audit: Sequence[Audit]
+    done: Future[None] = field(default_factory=Future)
     archive: Mapping[str, Any] | None = None
 
 
@@ -68,47 +61,18 @@ def ready(changes: Sequence[Put | Delete]) -> dict[Changed, Ready]:
         record_id = record.get("id")
         if not isinstance(record_id, str) or not record_id:
             raise ValueError(f"a record of {table} has no id")
-        found[table, record_id] = _PUT[table] % to_json(record, finite=change.finite), SHAPES[table].entry(record)
+        found[table, record_id] = _PUT[table] % to_json(record), SHAPES[table].entry(record)
     return found
 
 
-def answer(
-    group: Sequence[Commit], errors: Mapping[int, Exception], here: asyncio.AbstractEventLoop | None = None
-) -> None:
-    """Tell every caller of a group how it went. An event loop is woken once for all that wait in it.
-
-    `here`: the loop that runs, which need not be woken. Its callers are not told at once either, but after those of a
-    group that was written before.
-    """
-    loops: dict[asyncio.AbstractEventLoop | None, list[tuple[Told, Exception | None]]] = {}
+def answer(group: Sequence[Commit], errors: Mapping[int, Exception]) -> None:
+    """Tell every caller of a group how it went."""
     for position, commit in enumerate(group):
-        loops.setdefault(commit.loop, []).append((commit.told, errors.get(position) if errors else None))
-    for loop, answers in loops.items():
-        if loop is None:
-            _tell(answers)
-        elif loop is here:
-            loop.call_soon(_tell, answers)
+        error = errors.get(position)
+        if error is None:
+            commit.done.set_result(None)
         else:
-            with suppress(RuntimeError):  # the loop was closed, and its callers with it
-                loop.call_soon_threadsafe(_tell, answers)
-
-
-def _tell(answers: Sequence[tuple[Told, Exception | None]]) -> None:
-    for told, error in answers:
-        try:
-            told(error)
-        except Exception:  # the fault of one caller is not the others'
-            log.exception("who was told of a commit's end failed")
-
-
-def settle(future: Future[None] | asyncio.Future[None], error: Exception | None) -> None:
-    """What tells a future."""
-    if future.done():
-        return  # who waited was cancelled
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
+            commit.done.set_exception(error)
 
 
 class Group:

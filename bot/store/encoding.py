@@ -18,9 +18,9 @@ _exact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 _sorted = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
-def to_json(value: Any, *, finite: bool = False) -> bytes:
-    """Compact UTF-8 JSON. Raises ValueError (NaN, a lone surrogate) or TypeError (not JSON). `finite`: as in `Put`."""
-    if finite or _finite(value):
+def to_json(value: Any) -> bytes:
+    """Compact UTF-8 JSON. Raises ValueError (NaN, a lone surrogate) or TypeError (not JSON)."""
+    if _finite(value):
         try:
             return orjson.dumps(value, None, _OPTIONS)
         except TypeError:

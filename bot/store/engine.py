@@ -1,7 +1,7 @@
-"""The store's heart: one writer at a time that turns commits into synced journal lines, and readers beside it.
+"""The store's heart: one writer that turns commits into synced journal lines, and readers beside it.
 
 A commit is made ready by its caller (turned into JSON there, so that a record that is no JSON fails there) and queued.
-The writer (a thread, or in a flood the event loop itself: `inbox`) takes all that arrived during the last sync as one
+The writer, a thread, takes all that arrived during the last sync as one
 group: it evaluates each commit's `expect`s in order, against what is durable and the commits before it in the group,
 writes and syncs the group once, shows it to readers, and only then answers. When the write fails, the whole group is
 answered `StoreUnavailable`, and nobody has seen it.
@@ -10,7 +10,6 @@ answered `StoreUnavailable`, and nobody has seen it.
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,25 +19,24 @@ from pathlib import Path
 import orjson
 
 from bot.clock import Clock
-from bot.store import TABLES, Audit, Conflict, Put, StoreUnavailable, Table, Unseen
+from bot.store import TABLES, Audit, Conflict, Put, Record, StoreUnavailable, Table, Unseen
 from bot.store.archive.listing import PREFIX, Listed, listed
+from bot.store.audit import seal
 from bot.store.commits import DELETED, Changed, Commit, Group, Ready, Task, answer, ready
 from bot.store.compaction import Compaction, Transform, worth_it
+from bot.store.encoding import to_json
 from bot.store.entries import NEVER, SEEN
 from bot.store.inbox import Inbox
 from bot.store.index import Index, moment
 from bot.store.journal import Journal, Line, Place, Spot
 from bot.store.loading import Loading
 from bot.store.reading import Picked, Reading
-from bot.store.sealing import Sealable
 from bot.store.tally import Tally
 
 __all__ = ["Engine", "Picked"]
 
 MAX_GROUP = 2000
 """Commits in one write, at most."""
-QUICK = 0.001
-"""Seconds of a sync, on average, up to which an event loop waits for it in a flood."""
 RETRY_COMPACTION = 300.0
 """Seconds after a compaction that failed."""
 _SHOWN_AT_ONCE = 100  # commits for which readers wait, at most
@@ -55,13 +53,11 @@ class Engine(Inbox, Reading):
         clock: Clock,
         read_only: bool,
         only: Collection[Table] = TABLES,
-        quick: float = QUICK,
     ) -> None:
         """Raises `Damaged`. `journal` None: an empty store (only with `read_only`). `only`: see `Loading`."""
         Reading.__init__(self)
         Inbox.__init__(self, read_only=read_only)
         self.clock = clock
-        self._quick = quick
         self.compacting = False
         self._compact_not_before = 0.0
         self.kept_aside: Path | None = None
@@ -128,7 +124,7 @@ class Engine(Inbox, Reading):
         try:
             puts, audit = ending()
             compaction.add([(put.table, dict(put.record)) for put in puts])
-            sealed = [json.loads(put)[1] for put in self._sealed([Sealable(entry) for entry in audit], self._now())]
+            sealed = self._sealed(audit, self._now())
             compaction.add([("audit", record) for record in sealed])
             self._adopt(*compaction.finish())
             for record in sealed:
@@ -153,7 +149,7 @@ class Engine(Inbox, Reading):
                 if any(self.index.tables[table].spot(record_id) != place for table, record_id, place in places):
                     return False
             gone = {(table, record_id): DELETED for table, record_id, _ in places}
-            commit = Commit({**ready([put] if put else ()), **gone}, (), [Sealable(entry) for entry in audit])
+            commit = Commit({**ready([put] if put else ()), **gone}, (), audit)
             commit.archive = put.record if put else None
             for error in self._write([commit]).values():
                 raise error
@@ -170,26 +166,20 @@ class Engine(Inbox, Reading):
     def _write_forever(self) -> None:
         while True:
             group: list[Commit] = []
-            taken = 1
             item = self._queue.get()
-            while isinstance(item, Commit | list):
-                group += item if isinstance(item, list) else [item]
+            while isinstance(item, Commit):
+                group.append(item)
                 if len(group) >= MAX_GROUP or self._queue.empty():
                     break
                 item = self._queue.get()
-                taken += 1
-            with self._pen:
-                errors = self._write(group) if group else {}
-            answer(group, errors)
+            if group:
+                answer(group, self._write(group))
             if isinstance(item, Task):
-                with self._pen:
-                    self._do(item)
+                self._do(item)
             elif item is None:
                 return
-            with self._pen:
-                if self._compaction_is_due():
-                    self.begin_compaction()
-            self._done(taken)
+            if self._compaction_is_due():
+                self.begin_compaction()
 
     @staticmethod
     def _do(task: Task) -> None:
@@ -197,11 +187,6 @@ class Engine(Inbox, Reading):
             task.future.set_result(task.run())
         except BaseException as error:  # handed to whoever waits for it
             task.future.set_exception(error)
-
-    # With the pen
-
-    def _is_quick(self) -> bool:
-        return self.journal.pace < self._quick
 
     def _write(self, commits: list[Commit]) -> dict[int, Exception]:
         before = self.seq, self.head
@@ -214,7 +199,7 @@ class Engine(Inbox, Reading):
                 if conflict:
                     errors[position] = conflict
                 else:
-                    group.take(commit, self._sealed(commit.audit, at))
+                    group.take(commit, [to_json(["audit", record]) for record in self._sealed(commit.audit, at)])
             if group.bodies:
                 self._show(group, self.journal.append(group.bodies), before[0], at)
         except BaseException as error:  # every caller of the group gets it; the writer lives on
@@ -228,14 +213,13 @@ class Engine(Inbox, Reading):
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _sealed(self, entries: Sequence[Sealable], at: str) -> list[bytes]:
-        """The next audit records, as they are put into the journal."""
-        puts: list[bytes] = []
+    def _sealed(self, entries: Sequence[Audit], at: str) -> list[Record]:
+        """The next records of the audit trail."""
+        records: list[Record] = []
         for entry in entries:
-            put, self.head = entry.seal(self.seq + 1, at, self.head)
-            self.seq += 1
-            puts.append(put)
-        return puts
+            records.append(seal(entry, seq=self.seq + 1, at=at, prev=self.head))
+            self.seq, self.head = self.seq + 1, records[-1]["hash"]
+        return records
 
     def _conflict(self, commit: Commit, group: Group) -> Conflict | None:
         for expect in commit.expect:

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from time import perf_counter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -37,7 +36,6 @@ VERSION = 1
 _TAIL = 256 * 1024
 _SUM = b',"sum":"%08x"}\n'
 _ENDING = len(_SUM % 0)
-SLOW = 0.01
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 log = logging.getLogger("pmagent.store")
 
@@ -86,15 +84,6 @@ class Handle:
         return os.pread(self.fd, spot[1], spot[0])
 
 
-def paced(pace: float, took: float) -> float:
-    """The moving average of how long a sync takes, with one more.
-
-    It takes on an eighth of what is slower, so that one hiccup among quick syncs does not count, and half of what is
-    quicker, so that a stall is soon forgotten.
-    """
-    return pace + (took - pace) / (8 if took > pace else 2)
-
-
 def seal(text: bytes) -> bytes:
     """The line for a JSON object's text that still lacks its closing brace."""
     return text + _SUM % crc32(text)
@@ -136,7 +125,7 @@ class Journal:
     """An open journal file. One thread appends; any thread reads through `handle`.
 
     `end`: bytes that are whole and durable. `count`: the number of the last line. `name_pending`: the file was
-    renamed and the folder not yet synced. `pace`: seconds of a sync, a moving average that begins with `SLOW`.
+    renamed and the folder not yet synced.
     """
 
     def __init__(self, path: Path, handle: Handle, *, end: int = 0, count: int = 0) -> None:
@@ -145,7 +134,6 @@ class Journal:
         self.end = end
         self.count = count
         self.name_pending = False
-        self.pace = SLOW
         self._dirty = False
 
     @classmethod
@@ -274,9 +262,7 @@ class Journal:
                 view, offset = view[done:], offset + done
             failpoint("store.before_sync")
             if sync:
-                begun = perf_counter()
                 _sync(fd)
-                self.pace = paced(self.pace, perf_counter() - begun)
             failpoint("store.after_sync")
         except OSError as error:
             self._dirty = True

@@ -15,20 +15,18 @@ import asyncio
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
-from bot.store import INDEXED, TABLES, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Told, Totals
+from bot.store import INDEXED, TABLES, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Totals
 from bot.store.archive.format import ArchiveMissing
 from bot.store.archive.listing import refuse_orphans
 from bot.store.archive.reading import records as everywhere
-from bot.store.commits import settle
 from bot.store.compaction import remove_leftovers
-from bot.store.engine import QUICK, Engine
+from bot.store.engine import Engine
 from bot.store.journal import NAME, Damaged, Journal, sync_folder
 from bot.store.lock import DataFolderLocked, FolderLock
 from bot.store.tables import Database, JournalStorage
@@ -63,11 +61,8 @@ class TinyStore:
         read_only: bool = False,
         clock: Clock | None = None,
         only: Collection[Table] = TABLES,
-        quick: float = QUICK,
     ) -> Self:
         """Open the store in `folder`; a new folder is made.
-
-        `quick`: seconds of a sync up to which an event loop waits for it in a flood, instead of a thread.
 
         `read_only`: no lock, nothing is changed, what was durable at this moment is seen; works while another process
         has the folder. `only` then are the tables that can be read; the others cost little time.
@@ -76,12 +71,12 @@ class TinyStore:
         """
         clock = clock or SystemClock()
         try:
-            return cls._open_reading(folder, clock, only) if read_only else cls._open_writing(folder, clock, quick)
+            return cls._open_reading(folder, clock, only) if read_only else cls._open_writing(folder, clock)
         except (OSError, StoreUnavailable) as error:
             raise UserError(f"Cannot open the store in {folder}: {error}.") from error
 
     @classmethod
-    def _open_writing(cls, folder: Path, clock: Clock, quick: float) -> Self:
+    def _open_writing(cls, folder: Path, clock: Clock) -> Self:
         lock = FolderLock(folder)
         try:
             remove_leftovers(folder)
@@ -91,7 +86,7 @@ class TinyStore:
                 _create(path)
             journal = Journal.open(path)
             path.chmod(0o600)
-            engine = Engine(journal, clock=clock, read_only=False, quick=quick)
+            engine = Engine(journal, clock=clock, read_only=False)
             return cls(folder, engine, lock, engine.kept_aside)
         except BaseException:
             lock.release()
@@ -116,22 +111,7 @@ class TinyStore:
         self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
     ) -> None:
         """Raises `Conflict` or `StoreUnavailable` (nothing written); ValueError, TypeError for what is no record."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.engine.commit_soon(changes, expect, audit, partial(settle, done))
-        try:
-            await done
-        finally:
-            del done  # an error's traceback holds this frame, and the future holds the error
-
-    def commit_soon(
-        self,
-        changes: Sequence[Put | Delete],
-        then: Told,
-        *,
-        expect: Sequence[Condition] = (),
-        audit: Sequence[Audit] = (),
-    ) -> None:
-        self.engine.commit_soon(changes, expect, audit, then)
+        await asyncio.wrap_future(self.engine.submit(changes, expect, audit))
 
     async def get(self, table: Table, record_id: str) -> Record | None:
         return self.engine.get(table, record_id)

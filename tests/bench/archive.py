@@ -18,13 +18,11 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bot.reports.metrics import counters, figures
 from bot.store import Audit, Put
-from bot.store.commits import settle
 from bot.store.tiny import TinyStore
 from tests.bench.report import Row, table
 from tests.old_records import NOW, Clock, cycle, story
@@ -49,10 +47,7 @@ def fill(folder: Path, events: int) -> None:
         event = {"id": event_id, "at": at, "state": "done", "issue": f"ECD-{number % 500}", "event": {"text": text}}
         ended = {**cycle(str(number), at, "silence", None), "reasoning": text[:200]}
         audit = [Audit("jira:712020:ana", "event.accepted", event_id), Audit("system", "cycle.silence", event_id)]
-        waiting.append(Future())
-        store.engine.submit(
-            [Put("webhook_events", event), Put("agent_cycles", ended)], (), audit, partial(settle, waiting[-1])
-        )
+        waiting.append(store.engine.submit([Put("webhook_events", event), Put("agent_cycles", ended)], (), audit))
         if len(waiting) == 500:
             for future in waiting:
                 future.result()
