@@ -20,7 +20,7 @@ NO_STYLE: Style = frozenset()
 BOLD: Style = frozenset({"bold"})
 MARK = "⚠ "
 _STYLES = {"strong": "bold", "em": "italic", "strike": "strike", "code": "code"}
-_ADDRESS = re.compile(r"https?://[\w-]+(?:\.[\w-]+)+")
+_ADDRESS = re.compile(r"https?://[\w-]+(?:\.[\w-]+)+[^\s()\[\]<>⚠]*")
 # Every key that a node may have, with the attributes: one that is not read here would reach Jira unseen.
 _ATTRIBUTES = {
     "heading": {"level"}, "orderedList": {"order"}, "codeBlock": {"language"}, "mention": {"id", "text"},

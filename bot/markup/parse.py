@@ -49,15 +49,19 @@ _LANGUAGE = re.compile(r"[A-Za-z0-9+#._-]{1,40}")
 
 def tree(markdown: str, rules: Rules) -> Tree:
     """The tree of `markdown` (already cleaned). Never raises; what cannot be parsed safely becomes plain paragraphs."""
+    found = formatted(markdown, rules)
+    return plain_tree(markdown, rules) if found is None else found
+
+
+def formatted(markdown: str, rules: Rules) -> Tree | None:
+    """The same; None for what cannot be parsed safely: too long, nested too deeply, or a parser's bug."""
     if len(markdown) > MAX_PARSED:
-        return plain_tree(markdown, rules)
+        return None
     try:
         tokens = _tokens(markdown)
-        if tokens is None:
-            return plain_tree(markdown, rules)
-        return tuple(_Blocks(tokens, rules).until(None))
-    except (ValueError, IndexError, KeyError, RecursionError):  # a parser's bug must cost the formatting, not the draft
-        return plain_tree(markdown, rules)
+        return None if tokens is None else tuple(_Blocks(tokens, rules).until(None))
+    except (ValueError, IndexError, KeyError, RecursionError):
+        return None
 
 
 def plain_tree(text: str, rules: Rules) -> Tree:

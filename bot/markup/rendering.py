@@ -7,11 +7,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bot.markup import address, adf, slack
 from bot.markup.inlines import Rules
-from bot.markup.parse import addresses, tree
+from bot.markup.parse import addresses, formatted, plain_tree
 from bot.markup.schema import check_adf
 from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain, walk
 from bot.safety import clean, secrets_in
@@ -57,13 +58,22 @@ class Known:
 class Rendered:
     """One text, rendered from one tree. `warnings` are sentences for the card, without a full stop.
 
-    `problem`: why it may be neither approved nor posted, as the end of a sentence that begins with "the reply"; "" when
-    it may.
+    `unformatted`: it could not be parsed, so the tree is its Markdown in plain paragraphs.
     """
 
     tree: Tree
     warnings: tuple[str, ...] = ()
-    problem: str = ""
+    unformatted: bool = False
+
+    @cached_property
+    def problem(self) -> str:
+        """Why it may be neither approved nor posted, as the end of a sentence that begins with "the reply"; or ""."""
+        if self.unformatted or slack.too_deep(self.tree):
+            return "cannot be shown whole in one Slack message: it is nested too deeply"
+        if slack.size(self.slack()) > ROOM:
+            parts = "items, cells, links, formatted words"
+            return f"cannot be shown whole in one Slack message: it has too many parts ({parts})"
+        return "cannot be put into Jira's format" if check_adf(self.adf()) else ""
 
     def adf(self) -> dict[str, Any]:
         """A whole ADF document, valid under `check_adf` and under Atlassian's schema unless there is a `problem`."""
@@ -92,17 +102,9 @@ def render(markdown: str, known: Known) -> Rendered:
     """Renders any text; never raises."""
     markdown = clean(markdown)
     rules = known.rules()
-    made = tree(markdown, rules)
-    return Rendered(made, tuple(_warnings(made, markdown, rules)), _problem(made))
-
-
-def _problem(made: Tree) -> str:
-    if slack.too_deep(made):
-        return "cannot be shown whole in one Slack message: its lists are nested too deeply"
-    if slack.size(slack.elements(made)) > ROOM:
-        parts = "items, cells, links, formatted words"
-        return f"cannot be shown whole in one Slack message: it has too many parts ({parts})"
-    return "cannot be put into Jira's format" if check_adf(adf.document(made)) else ""
+    found = formatted(markdown, rules)
+    made = plain_tree(markdown, rules) if found is None else found
+    return Rendered(made, tuple(_warnings(made, markdown, rules)), unformatted=found is None)
 
 
 def addresses_in(markdown: str) -> frozenset[str]:
