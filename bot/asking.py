@@ -1,7 +1,8 @@
 """Asking Claude until there is a decision: triage by the cheap model, words by the strong one, twice at most each.
 
-A refusal, a cut-off answer, an invalid one, or a reply over 3,000 characters never becomes a draft and is never cut to
-fit. It is asked for once more, with a note of what was wrong, and then given up with its reason (`Unanswerable`).
+A refusal, a cut-off answer, an invalid one, a reply over 3,000 characters or one that the card cannot show whole never
+becomes a draft and is never cut to fit. It is asked for once more, with a note of what was wrong, and then given up
+with its reason (`Unanswerable`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Protocol, TypeVar
 from bot.budget import BudgetHeld, BudgetReached
 from bot.clients.claude import Answer, CallRecord
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
+from bot.markup import Known, render
 from bot.prompting import (
     Decision,
     InvalidAnswer,
     Material,
     Prompts,
     Request,
+    TooComplex,
     reply_request,
     single_call,
     triage_request,
@@ -61,23 +64,31 @@ class Asked:
         return sum(call.cost_usd for call in self.calls)
 
 
-async def decide(claude: Asks, settings: Settings, prompts: Prompts, material: Material) -> Asked:
+async def decide(claude: Asks, settings: Settings, prompts: Prompts, material: Material, known: Known) -> Asked:
     """The whole question: is an answer due, and if so which.
 
-    One call when both models are equal, or when a draft was asked for. Raises as `ask_for`; what was already spent is
-    in the error's `calls`.
+    `known`: what the reply's links and mentions are held against; it is rendered, to see that it can be shown. One call
+    when both models are equal, or when a draft was asked for. Raises as `ask_for`; what was already spent is in the
+    error's `calls`.
     """
     if material.asked_for or single_call(settings):
-        return await decide_with(claude, reply_request(prompts, settings, material))
-    triage = await decide_with(claude, triage_request(prompts, settings, material))
+        return await decide_with(claude, reply_request(prompts, settings, material), known)
+    triage = await decide_with(claude, triage_request(prompts, settings, material), known)
     if not triage.decision.should_respond:
         return triage
-    return await decide_with(claude, reply_request(prompts, settings, material), before=triage.calls)
+    return await decide_with(claude, reply_request(prompts, settings, material), known, before=triage.calls)
 
 
-async def decide_with(claude: Asks, request: Request, *, before: tuple[CallRecord, ...] = ()) -> Asked:
+async def decide_with(claude: Asks, request: Request, known: Known, *, before: tuple[CallRecord, ...] = ()) -> Asked:
     """The decision on one request. `before`: earlier calls of the same cycle; they come first in `calls`."""
-    decision, calls = await ask_for(claude, request, request.read, before=before)
+
+    def read(text: str) -> Decision:
+        decision = request.read(text)
+        if problem := render(decision.response_text, known).problem:
+            raise TooComplex(problem)
+        return decision
+
+    decision, calls = await ask_for(claude, request, read, before=before)
     return Asked(decision, calls, request)
 
 

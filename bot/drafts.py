@@ -10,7 +10,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ fresh, in simulation ────────────────────→ simulated
               ─ the issue changed, or who will see it ───→ held
               ─ what the reply says is not so ───────────→ held
-              ─ Jira unreadable, or the mode changed ────→ waiting
+              ─ Jira unreadable, or mode or card changed → waiting
               ─ an earlier POST was found ───────────────→ posted
               ─ the issue is gone, Jira takes nothing ───→ failed
     held      ─ Post anyway ─────────────────────────────→ approved
@@ -151,10 +151,12 @@ class Draft(Frozen):
     `answered` is the comment's id, None when the issue itself is answered. `audience`: `public` is everybody who
     sees the issue, `internal` a service desk note, `restricted` the same role or group as the answered comment.
     `customer`: the reply will be seen by a service desk customer. `links`: addresses that stood in the issue
-    or its pull requests when it was drafted. `note`: a sentence about what stands in the way, shown on the card.
-    `attempts`: POSTs tried. `changes`: sentences about what holds it, as shown on the card (state `held`): what changed
-    in the issue, and what the reply says that is not so. `claims`: the latter as `bot.claims.Contradiction.key`, so
-    that "Post anyway" counts for exactly them. `unchecked`: sentences about what could not be checked at Approve.
+    or its pull requests when it was drafted. `rendering`: the digest of the present wording as it was rendered for the
+    card (`bot.markup.Rendered.digest`): only what still comes out the same is posted. `note`: a sentence about what
+    stands in the way, shown on the card. `attempts`: POSTs tried. `changes`: sentences about what holds it, as shown on
+    the card (state `held`): what changed in the issue, and what the reply says that is not so. `claims`: the latter as
+    `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences about what
+    could not be checked at Approve.
     """
 
     id: str
@@ -176,6 +178,7 @@ class Draft(Frozen):
     confidence: float = 0.0
     sources: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    rendering: str = ""
     model: str
     prompt: str
     created: datetime

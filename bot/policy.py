@@ -16,7 +16,7 @@ from bot.issues import Change, Comment, Frozen, Issue, Visibility
 
 if TYPE_CHECKING:
     from bot.drafts import Draft
-    from bot.markup import Known
+    from bot.markup import Known, Rendered
     from bot.settings import Settings
 
 
@@ -185,12 +185,19 @@ def _about_links(change: Change) -> bool:
 # What stands in a text
 
 
-def known(draft: Draft, site: str) -> Known:
-    """What the draft's links and mentions are held against: the site's host, the issue's addresses and people."""
+def known(issue: Issue, links: Iterable[str], site: str) -> Known:
+    """What a reply's links and mentions are held against: the site's host, the issue's addresses and people."""
     from bot.markup import Known
 
     host = urlsplit(site).netloc.rpartition("@")[2]
-    return Known(site_host=host, addresses=frozenset(draft.links), people=draft.issue.people())
+    return Known(site_host=host, addresses=frozenset(links), people=issue.people())
+
+
+def rendered(draft: Draft, site: str) -> Rendered:
+    """The draft's present wording: the one rendering that the card shows and that Jira gets."""
+    from bot.markup import render
+
+    return render(draft.text, known(draft.issue, draft.links, site))
 
 
 def words_changed(before: str, after: str) -> bool:

@@ -20,6 +20,7 @@ from bot.clock import SystemClock
 from bot.demo.claude import Special
 from bot.demo.wire import Fault
 from bot.errors import RetryLater
+from bot.markup import Known
 from bot.prompting import Request, load_prompts, reply_request, triage_request
 from bot.store.tiny import TinyStore
 from tests.asking_material import Line, line, material, settings
@@ -27,6 +28,7 @@ from tests.asking_material import Line, line, material, settings
 PROMPTS = load_prompts()
 YES = {"should_respond": True, "reasoning": "asked", "response_text": "Ana has it.", "confidence": 0.9}
 NO = {**YES, "should_respond": False, "response_text": ""}
+NOBODY = Known(site_host="", addresses=frozenset())
 
 
 def reply(on: Line) -> Request:
@@ -159,7 +161,7 @@ async def test_a_request_that_is_not_accepted_is_not_repeated(tmp_path: Path, st
     async with line(tmp_path) as on:
         on.standin.script(error(status, "invalid_request_error", "prompt is too long"))
         with pytest.raises(Unanswerable) as caught:
-            await decide_with(on.claude, reply(on))
+            await decide_with(on.claude, reply(on), NOBODY)
         assert str(status) in caught.value.reason
         assert len(on.standin.requests) == 1
 
@@ -256,23 +258,23 @@ async def test_the_key_is_in_no_error(tmp_path: Path) -> None:
 
 async def test_triage_then_reply(tmp_path: Path) -> None:
     async with line(tmp_path) as on:
-        asked = await decide(on.claude, on.settings, PROMPTS, material())
+        asked = await decide(on.claude, on.settings, PROMPTS, material(), NOBODY)
         assert [c.purpose for c in asked.calls] == ["triage", "reply"]
         assert [b["model"] for b in on.standin.requests] == ["claude-haiku-5-5", "claude-sonnet-5-5"]
         assert "PR #12" in asked.decision.response_text
         assert "PR acme/app#12" in asked.decision.sources
         on.standin.script(NO)
-        silent = await decide(on.claude, on.settings, PROMPTS, material())
+        silent = await decide(on.claude, on.settings, PROMPTS, material(), NOBODY)
         assert [c.purpose for c in silent.calls] == ["triage"]
         assert not silent.decision.should_respond
 
 
 async def test_one_model_is_one_call(tmp_path: Path) -> None:
     async with line(tmp_path, PMAGENT_TRIAGE_MODEL="claude-sonnet-5-5") as on:
-        asked = await decide(on.claude, on.settings, PROMPTS, material())
+        asked = await decide(on.claude, on.settings, PROMPTS, material(), NOBODY)
         assert [c.purpose for c in asked.calls] == ["reply"]
     async with line(tmp_path / "b") as on:
-        asked = await decide(on.claude, on.settings, PROMPTS, material(asked_for=True))
+        asked = await decide(on.claude, on.settings, PROMPTS, material(asked_for=True), NOBODY)
         assert [c.purpose for c in asked.calls] == ["reply"]
 
 
@@ -283,6 +285,7 @@ BAD = [
     (Special("end_turn", ""), "was empty"),
     (Special("end_turn", "Sure, here is the reply!"), "not valid JSON"),
     ({**YES, "response_text": "x" * 3001}, "3,001 characters"),
+    ({**YES, "response_text": "- x\n" * 700}, "cannot be shown whole in one Slack message"),
     ({**YES, "response_text": ""}, "response_text is empty"),
     ({"should_respond": True}, "reasoning is missing"),
 ]
@@ -292,7 +295,7 @@ BAD = [
 async def test_a_bad_answer_is_asked_for_once_more(tmp_path: Path, item: Any, reason: str) -> None:
     async with line(tmp_path) as on:
         on.standin.script(item, YES)
-        asked = await decide_with(on.claude, reply(on))
+        asked = await decide_with(on.claude, reply(on), NOBODY)
         assert asked.decision.response_text == "Ana has it."
         assert len(asked.calls) == 2
         first, second = (b["messages"][0]["content"] for b in on.standin.requests)
@@ -300,7 +303,7 @@ async def test_a_bad_answer_is_asked_for_once_more(tmp_path: Path, item: Any, re
         assert len(second) > len(first)
         on.standin.script(item, item, YES)
         with pytest.raises(Unanswerable) as caught:
-            await decide_with(on.claude, reply(on))
+            await decide_with(on.claude, reply(on), NOBODY)
         assert reason in caught.value.reason
         assert len(caught.value.calls) == 2
         assert sum(c.cost_usd for c in caught.value.calls) > 0
@@ -311,7 +314,7 @@ async def test_what_was_spent_before_an_outage_is_known(tmp_path: Path) -> None:
     async with line(tmp_path) as on:
         on.standin.script("not json", error(529))
         with pytest.raises(ClaudeDown) as caught:
-            await decide_with(on.claude, reply(on))
+            await decide_with(on.claude, reply(on), NOBODY)
         assert [c.purpose for c in caught.value.calls] == ["reply"]
 
 

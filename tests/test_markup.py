@@ -153,12 +153,12 @@ def test_the_card_shows_lists_quotes_and_code_as_jira_does() -> None:
     ]
 
 
-def test_paragraphs_are_kept_apart_and_headings_are_bold() -> None:
-    assert render("# Now\n\none\n\ntwo", NOBODY).slack() == [
+def test_paragraphs_are_kept_apart_and_headings_show_their_level() -> None:
+    assert render("## No**w**\n\none\n\ntwo", NOBODY).slack() == [
         {
             "type": "rich_text_section",
             "elements": [
-                {"type": "text", "text": "Now", "style": {"bold": True}},
+                {"type": "text", "text": "## Now", "style": {"bold": True}},
                 {"type": "text", "text": "\n\none\n\ntwo"},
             ],
         }
@@ -172,28 +172,35 @@ def test_slack_markup_stays_text() -> None:
     assert "<!channel> <!here> <@U123> <#C1> <!subteam^S1> @here :tada:" in slack_text(made.slack())
 
 
-def test_the_longest_draft_fits_into_one_message() -> None:
-    for piece in (
-        "word ",
-        "- a\n",
-        "[a](https://b.cd) ",
-        "**a** ",
-        "[~accountid:9]",
-        "# a\n",
-        "`a` ",
-        "www.a.b ",
-        "|a",
-    ):
-        made = render((piece * 3000)[:3000], KNOWN)
-        shown = sum(len(n.get("text", "")) + len(n.get("url", "")) for n in walk(made.slack()))
-        assert shown <= 9_000, piece
+def test_a_table_and_code_show_what_slack_has_no_elements_for() -> None:
+    shown = slack_text(render("| **a** | b |\n|---|---|\n| 1 | |\n\n```py\nx\n```\n\n0. one", NOBODY).slack())
+    assert shown == "| a | b |\n| 1 |  |pyxone"
+    assert render("0. one\n1. two", NOBODY).adf()["content"][0]["attrs"] == {"order": 1}, "Slack cannot count from 0"
 
 
-def test_an_address_repeated_by_reference_cannot_blow_up_the_message() -> None:
-    made = render("[a]: https://ci.example.net/build/12?" + "z" * 1500 + "\n\n" + "[a] " * 300, KNOWN)
-    assert made.warnings[0].startswith("the formatting of this text cannot be shown")
-    assert len(slack_text(made.slack())) < 4_000
-    assert not check_adf(made.adf())
+@pytest.mark.parametrize(
+    ("markdown", "problem"),
+    [
+        ("- a\n" * 700, "too many parts"),
+        ("| `a` | **b** |\n|---|---|\n" + "| `a` | **b** |\n" * 90, "too many parts"),
+        ("[a]: https://ci.example.net/build/12?" + "z" * 1500 + "\n\n" + "[a] " * 300, "too many parts"),
+        ("\n".join("  " * level + "- a" for level in range(10)), "nested too deeply"),
+        ("> " + "\n> ".join("  " * level + "- a" for level in range(10)), "nested too deeply"),
+        (">" * 300 + " deep", "nested too deeply"),
+    ],
+    ids=["items", "cells", "an address repeated by reference", "lists", "lists in a quotation", "quotations"],
+)
+def test_what_slack_cannot_show_whole_says_so(markdown: str, problem: str) -> None:
+    made = render(markdown, KNOWN)
+    assert made.problem.startswith("cannot be shown whole in one Slack message: it ")
+    assert problem in made.problem
+
+
+@pytest.mark.parametrize(
+    "piece", ["word ", "- an item of a list of ordinary length\n", "**two words** of many in bold, "]
+)
+def test_an_ordinary_draft_of_3_000_characters_can_be_shown(piece: str) -> None:
+    assert render((piece * 3000)[:3000], KNOWN).problem == ""
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
@@ -293,11 +300,62 @@ def test_what_is_posted_is_the_spelling_that_was_compared(address: str, href: st
 
 def test_a_label_that_is_another_address_hides_nothing() -> None:
     made = render(f"[https://evil.example/]({CI})", KNOWN)
-    assert slack_text(made.slack()) == "https://evil.example/ (ci.example.net)"
+    assert slack_text(made.slack()) == "https://evil.example/ (ci.example.net/build/12)"
+    assert made.warnings == ("one link is not what its words say: “https://evil.example/” leads to ci.example.net",)
     assert adf_links(made.adf()) == [CI]
     other = render(f"[{CI}](https://evil.example/)", KNOWN)
     assert slack_text(other.slack()) == f"⚠ {CI} (https://evil.example/)"
     assert adf_links(other.adf()) == []
+
+
+BROWSE = "https://example.atlassian.net/browse"
+
+
+@pytest.mark.parametrize(
+    ("label", "target", "shown"),
+    [
+        ("ECD-1", f"{BROWSE}/ECD-1", "ECD-1"),
+        (f"{BROWSE}/ECD-1", f"{BROWSE}/ECD-1", f"{BROWSE}/ECD-1"),
+        ("see ECD-1", f"{BROWSE}/ECD-1", "see ECD-1 (example.atlassian.net)"),
+        ("ECD-1", f"{BROWSE}/ECD-1?x=1", "ECD-1 (example.atlassian.net/browse/ECD-1?x=1)"),
+        ("ECD-1", f"{BROWSE}/ECD-2", "ECD-1 (example.atlassian.net/browse/ECD-2)"),
+        ("ECD‑1", f"{BROWSE}/ECD-2", "ECD‑1 (example.atlassian.net/browse/ECD-2)"),
+        ("ECD-1", CI, "ECD-1 (ci.example.net/build/12)"),
+        ("ECD-1", "https://ci.example.net/browse/ECD-1", "ECD-1 (ci.example.net/browse/ECD-1)"),
+        (f"{BROWSE}/ECD-1", f"{BROWSE}/ECD-2", f"{BROWSE}/ECD-1 (example.atlassian.net/browse/ECD-2)"),
+        ("example.atlassian.net/browse/ECD-1", CI, "example.atlassian.net/browse/ECD-1 (ci.example.net/build/12)"),
+        ("https://CI.example.net/BUILD/12", CI, "https://CI.example.net/BUILD/12 (ci.example.net/build/12)"),
+        ("a" + " " * 300 + "b", CI, "a b (ci.example.net)"),
+        ("\u2800\u2003", CI, CI),
+        ("&#8203;", CI, CI),
+    ],
+)
+def test_a_link_shows_where_it_leads_unless_its_words_say_it(label: str, target: str, shown: str) -> None:
+    known = Known("example.atlassian.net", frozenset({CI, "https://ci.example.net/browse/ECD-1"}), {})
+    made = render(f"[{label}](<{target}>)", known)
+    assert slack_text(made.slack()) == shown
+    assert adf_links(made.adf()) == slack_links(made.slack()) == [target]
+
+
+def test_a_long_host_is_shown_whole() -> None:
+    address = f"https://example.atlassian.net.{'a' * 60}.{'b' * 60}.evil.example/"
+    made = render(f"[here]({address})", Known("example.atlassian.net", frozenset({address}), {}))
+    assert slack_text(made.slack()).endswith(f"{'b' * 60}.evil.example)")
+    (warning,) = render(f"[here]({address})", NOBODY).warnings
+    assert "bbb.evil.example (will" in warning, "cut at its beginning: its end says whose it is"
+
+
+def test_two_people_of_one_name_are_told_apart() -> None:
+    made = render(
+        "[~accountid:1] [~accountid:2] [~accountid:3]", Known("", frozenset(), {"1": "Ana", "2": "ana ", "3": "B"})
+    )
+    assert slack_text(made.slack()) == "@Ana (1) @ana (2) @B"
+    assert [n["attrs"] for n in walk(made.adf()) if n.get("type") == "mention"] == [
+        {"id": "1", "text": "@Ana (1)"},
+        {"id": "2", "text": "@ana (2)"},
+        {"id": "3", "text": "@B"},
+    ]
+    assert made.notified == ("Ana (1)", "ana (2)", "B")
 
 
 def test_a_site_with_a_port_is_that_port() -> None:

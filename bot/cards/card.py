@@ -1,7 +1,8 @@
 """A draft's message, in every state of its life: what is answered, the reply, why, and what a person can do now.
 
-The draft is rendered from the same tree as what goes to Jira, so what is seen is what is posted. It is never cut. The
-quoted comment is (a link leads to the rest), the more so where a long draft leaves little room.
+The draft is rendered once, for the card and for Jira (`bot.policy.rendered`), so what is seen is what is posted. It is
+never cut. The quoted comment is (a link leads to the rest), and then everything else, where a long draft leaves little
+room. What cannot be shown whole (only what an older version drafted) is shown as it was written; nobody can approve it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bot.cards.actions import APPROVE, POST_AGAIN, POST_ANYWAY, RETRY
 from bot.cards.outcomes import notification, outcome
 from bot.cards.parts import (
     DIVIDER,
@@ -33,7 +35,7 @@ from bot.cards.parts import (
 )
 from bot.drafts import Draft, DraftState
 from bot.markup import Rendered, render
-from bot.policy import known
+from bot.policy import known, rendered
 
 S = DraftState
 EVENT_TYPE = "pmagent_draft"
@@ -42,7 +44,9 @@ QUOTE = 1000
 CLOSED = frozenset({S.SUPERSEDED, S.EXPIRED})
 """States in which the card shrinks to the issue and one sentence."""
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
-MAX_WARNINGS = 8
+APPROVALS = frozenset({APPROVE, RETRY, POST_ANYWAY, POST_AGAIN})
+REPLY = "draft"
+"""The id of the block that shows the reply."""
 
 
 def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None = None) -> Message:
@@ -56,11 +60,14 @@ def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, ne
     if draft.state in CLOSED:
         blocks = [_issue(draft, site), *end]
     else:
-        rendered = render(draft.text, known(draft, site))
-        for quote_length, plain in ((QUOTE, False), (300, False), (0, False), (300, True), (0, True)):
-            blocks = _open_card(draft, rendered, end, site, now, timezone, quote_length=quote_length, plain=plain)
+        reply = rendered(draft, site)
+        for quote_length in (QUOTE, 300, 0):
+            blocks = _open_card(draft, reply, end, site, now, timezone, quote_length)
             if size(blocks) <= MAX_MESSAGE:
                 break
+        for length in (250, 120, 60, 30):
+            if size(blocks) > MAX_MESSAGE:
+                blocks = [b if b.get("block_id") == REPLY else _squeezed(b, length) for b in blocks]
     metadata: dict[str, Any] = {
         "event_type": EVENT_TYPE,
         "event_payload": {"draft_id": draft.id, "issue": key_of(draft.issue.key), "state": str(draft.state)},
@@ -69,32 +76,41 @@ def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, ne
 
 
 def _open_card(
-    draft: Draft,
-    rendered: Rendered,
-    end: list[Block],
-    site: str,
-    now: datetime,
-    timezone: ZoneInfo,
-    *,
-    quote_length: int,
-    plain: bool,
+    draft: Draft, reply: Rendered, end: list[Block], site: str, now: datetime, timezone: ZoneInfo, quote_length: int
 ) -> list[Block]:
     blocks = [_issue(draft, site), *_answered(draft, site, now, timezone, quote_length), DIVIDER]
     edited = " · edited" if draft.edited else ""
     title = "Draft reply" if draft.state in UNDECIDED or draft.state is S.SKIPPED else "Reply"
     blocks.append(paragraph(text(title, bold=True), f"{edited} · {audience_words(draft)} · posts as PM Agent"))
-    elements = rendered.slack()
-    if plain or not elements:
-        # A draft of hundreds of tiny list items: its structure alone is more than Slack takes in one message.
-        elements = [section(rendered.plain() or " ")]
-    blocks.append(rich(*elements, block_id="draft"))
-    if plain:
-        blocks.append(context("Shown without formatting: it has too many parts for one Slack message."))
-    blocks.append(DIVIDER)
+    warnings = reply.warnings
+    if reply.problem:
+        source = {"type": "rich_text_preformatted", "elements": [text(draft.text or " ")]}
+        warnings = (f"this is the reply's Markdown; it cannot be approved, because it {reply.problem}",)
+        end = [kept for block in end if (kept := _without_approval(block))]
+        blocks += [rich(source, block_id=REPLY), DIVIDER]
+    else:
+        blocks += [rich(*reply.slack(), block_id=REPLY), DIVIDER]
     if draft.state in UNDECIDED:
-        blocks += _warnings(rendered.warnings)
+        blocks += _notified(reply) + _warnings(warnings)
     blocks.append(_why(draft))
     return [*blocks, *end]
+
+
+def _without_approval(block: Block) -> Block | None:
+    """A row of buttons without those that lead to Jira; None where no other is in it."""
+    if block["type"] != "actions":
+        return block
+    left = [b for b in block["elements"] if b["action_id"] not in APPROVALS]
+    return {**block, "elements": left} if left else None
+
+
+def _squeezed(value: Any, length: int) -> Any:
+    """A block whose texts are at most `length` characters each."""
+    if isinstance(value, list):
+        return [_squeezed(inner, length) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: cut(v, length) if k == "text" and isinstance(v, str) else _squeezed(v, length) for k, v in value.items()}
 
 
 def _issue(draft: Draft, site: str) -> Block:
@@ -119,7 +135,7 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
     when = f" {clock(draft.answered_at, now, timezone)}" if draft.answered_at else ""
     head = f"{who} wrote{when}" if draft.answered else f"{who} opened this issue{when}"
     blocks = [context(head)]
-    words = render(draft.answered_text, known(draft, site)).plain().strip() if draft.answered_text else ""
+    words = render(draft.answered_text, known(draft.issue, draft.links, site)).plain().strip()
     if words:
         shown = cut(words, length) if length else ""
         elements = [quoted(shown)] if shown else []
@@ -129,13 +145,18 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
     return blocks
 
 
+def _notified(reply: Rendered) -> list[Block]:
+    """Whom Jira will notify: bold words can look like a mention."""
+    if reply.problem or not reply.notified:
+        return []
+    return [context(cut(f"Jira notifies {', '.join(one_line(name, 80) for name in reply.notified)}", 500))]
+
+
 def _warnings(warnings: tuple[str, ...]) -> list[Block]:
     if not warnings:
         return []
-    lines = [f"⚠ {one_line(warning, 200)}" for warning in warnings[:MAX_WARNINGS]]
-    if len(warnings) > MAX_WARNINGS:
-        lines.append(f"⚠ and {len(warnings) - MAX_WARNINGS} more; each is marked in the text")
-    return [paragraph("\n".join(lines))]
+    lines = [f"⚠ {one_line(warning, 350)}" for warning in warnings]
+    return [rich(*(section(line) for line in lines))]
 
 
 def _why(draft: Draft) -> Block:

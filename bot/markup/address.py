@@ -61,14 +61,14 @@ def canonical(address: str) -> str | None:
 
 
 def host(address: str) -> str:
-    """What to show of an address so that a person can judge it: its real host, or its beginning where it has none."""
+    """What to show of an address so that a person can judge it: its real host, whole, or its beginning without one."""
     parts = None if _AMBIGUOUS.search(address) else _split(address)
     if parts is not None and parts.scheme == "mailto":
-        return parts.path[:80]
+        return parts.path
     if parts is not None and parts.hostname and parts.scheme in ("http", "https", "ftp"):
         name = _ascii_host(parts.hostname) or parts.hostname
         port = "" if parts.port in (None, _DEFAULT_PORT.get(parts.scheme)) else f":{parts.port}"
-        return f"{name}{port}"[:80]
+        return f"{name}{port}"
     return address if len(address) <= 60 else f"{address[:59]}…"
 
 
@@ -78,6 +78,12 @@ def site(site_host: str, href: str) -> bool:
     if scheme not in _DEFAULT_PORT or not site_host:
         return False
     return urlsplit(href).netloc == site_host.strip().lower().removesuffix(f":{_DEFAULT_PORT[scheme]}")
+
+
+def issue(site_host: str, href: str) -> str:
+    """The key of the issue whose page on our own site the canonical `href` is, or ""."""
+    page = re.fullmatch(r"https?://[^/]+/browse/([A-Z][A-Z0-9_]+-\d+)", href)
+    return page[1] if page and site(site_host, href) else ""
 
 
 def trim(address: str) -> str:

@@ -75,7 +75,7 @@ def _inline(node: Inline) -> list[Node]:
             return [_text(node)]
         case Break():
             return [{"type": "hardBreak"}]
-        case Link(href, _, label):
+        case Link(href, label):
             return [_text(text, href) for text in label]
         case Foreign():
             return [_text(text) for text in node.texts()]

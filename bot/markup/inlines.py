@@ -13,6 +13,9 @@ from bot.markup.tree import PLAIN, Break, Foreign, Inline, Inlines, Link, Mark, 
 from bot.safety import clean
 
 _LINE_ENDS = re.compile(r"\s*\n\s*")
+_BLANKS = re.compile(r"[\s\u2800]{2,}")
+_INK = re.compile(r"[^\s\u2800]")
+"""Something to see: U+2800 is a Braille pattern without dots."""
 _CODE: Marks = frozenset({"code"})
 _OPENS: dict[str, Mark] = {"strong_open": "strong", "em_open": "em", "s_open": "strike"}
 _CLOSES: dict[str, Mark] = {"strong_close": "strong", "em_close": "em", "s_close": "strike"}
@@ -20,10 +23,17 @@ _CLOSES: dict[str, Mark] = {"strong_close": "strong", "em_close": "em", "s_close
 
 @dataclass(frozen=True)
 class Rules:
-    """What the tree may hold: `href` gives an allowed link's canonical address, `name` a person's name; or None."""
+    """What the tree may hold: `href` gives an allowed link's canonical address, `name` a person's name; or None.
+
+    `issue` gives the key of the issue whose page a canonical address is, or "".
+    """
 
     href: Callable[[str], str | None]
     name: Callable[[str], str | None]
+    issue: Callable[[str], str]
+
+    def link(self, href: str, label: tuple[Text, ...]) -> Link:
+        return Link(href, label, self.issue(href))
 
 
 def leaf(text: str, marks: Marks = PLAIN) -> Text:
@@ -90,13 +100,16 @@ def _label(href: str, label: list[Inline], rules: Rules, marks: set[Mark]) -> It
 
 def _link(raw: str, label: list[Text], rules: Rules, marks: set[Mark]) -> Link | Foreign | Text:
     raw = clean(raw).strip()
-    label = _merged([t for t in label if t.text])
+    # Blanks could push what stands behind the label out of sight.
+    label = _merged([Text(_BLANKS.sub(" ", t.text), t.marks) for t in label if t.text])
     shown = "".join(t.text for t in label)
+    if not _INK.search(shown):
+        label, shown = [], ""
     if not raw:
         return Text(shown or "link", frozenset(marks))
     href = rules.href(raw)
     if href is not None:
-        return Link(href, address.host(href), tuple(label) or (Text(raw, frozenset(marks)),))
+        return rules.link(href, tuple(label) or (Text(raw, frozenset(marks)),))
     same = shown in (raw, raw.removeprefix("mailto:"))
     raw = _LINE_ENDS.sub(" ", raw)
     return Foreign(shown if same else raw, () if same else tuple(label), frozenset(marks))
@@ -137,9 +150,7 @@ def _with_addresses(text: Text, rules: Rules) -> Iterator[Inline]:
             yield Text(text.text[done:start], text.marks)
         raw = text.text[start:end]
         href = rules.href(address.of(raw))
-        yield (
-            Foreign(raw, (), text.marks) if href is None else Link(href, address.host(href), (Text(raw, text.marks),))
-        )
+        yield Foreign(raw, (), text.marks) if href is None else rules.link(href, (Text(raw, text.marks),))
         done = end
     if done < len(text.text):
         yield Text(text.text[done:], text.marks)

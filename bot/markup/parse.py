@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
@@ -23,10 +24,12 @@ from bot.markup.tree import (
     Block,
     Break,
     CodeBlock,
+    Foreign,
     Heading,
     Inline,
     Inlines,
     Items,
+    Link,
     Paragraph,
     Quote,
     Rule,
@@ -46,15 +49,19 @@ _LANGUAGE = re.compile(r"[A-Za-z0-9+#._-]{1,40}")
 
 def tree(markdown: str, rules: Rules) -> Tree:
     """The tree of `markdown` (already cleaned). Never raises; what cannot be parsed safely becomes plain paragraphs."""
+    found = formatted(markdown, rules)
+    return plain_tree(markdown, rules) if found is None else found
+
+
+def formatted(markdown: str, rules: Rules) -> Tree | None:
+    """The same; None for what cannot be parsed safely: too long, nested too deeply, or a parser's bug."""
     if len(markdown) > MAX_PARSED:
-        return plain_tree(markdown, rules)
+        return None
     try:
         tokens = _tokens(markdown)
-        if tokens is None:
-            return plain_tree(markdown, rules)
-        return tuple(_Blocks(tokens, rules).until(None))
-    except (ValueError, IndexError, KeyError, RecursionError):  # a parser's bug must cost the formatting, not the draft
-        return plain_tree(markdown, rules)
+        return None if tokens is None else tuple(_Blocks(tokens, rules).until(None))
+    except (ValueError, IndexError, KeyError, RecursionError):
+        return None
 
 
 def plain_tree(text: str, rules: Rules) -> Tree:
@@ -175,7 +182,7 @@ class _Blocks:
                         yield Paragraph(content)
                 case "heading_open":
                     level = int(token.tag[1:])
-                    yield Heading(level, self._line() or (Text(token.markup[:6]),))
+                    yield Heading(level, _unbold(self._line()) or (Text(token.markup[:6]),))
                 case "fence" | "code_block":
                     yield from self._code(token)
                 case "hr":
@@ -210,7 +217,7 @@ class _Blocks:
 
     def _list(self, opening: Token) -> Iterator[Block]:
         ordered = opening.type == "ordered_list_open"
-        start = int(str(opening.attrs.get("start", 1))) if ordered else 1
+        start = max(1, int(str(opening.attrs.get("start", 1)))) if ordered else 1  # Slack counts from 1
         items: list[tuple[Block, ...]] = []
         markers: list[str] = []
         for token in self._tokens:
@@ -228,7 +235,9 @@ class _Blocks:
         rows: list[tuple[Inlines, ...]] = []
         cells: list[Inlines] = []
         for token in self._tokens:
-            if token.type in ("th_open", "td_open"):
+            if token.type == "th_open":
+                cells.append(_unbold(self._line()))
+            elif token.type == "td_open":
                 cells.append(self._line())
             elif token.type == "tr_close":
                 rows.append(tuple(cells))
@@ -260,6 +269,25 @@ def flat(blocks: Iterator[Block]) -> Iterator[Block]:
                         yield Paragraph(content)
             case _:
                 yield block
+
+
+def _unbold(content: Inlines) -> Inlines:
+    """The words of a heading or a table's header, which are bold anyway: bold among them could not be told apart."""
+
+    def thin(text: Text) -> Text:
+        return Text(text.text, text.marks - {"strong"})
+
+    found: list[Inline] = []
+    for node in content:
+        match node:
+            case Text():
+                node = thin(node)
+            case Link():
+                node = replace(node, label=tuple(thin(text) for text in node.label))
+            case Foreign():
+                node = replace(node, label=tuple(thin(text) for text in node.label), marks=node.marks - {"strong"})
+        found.append(node)
+    return tuple(found)
 
 
 def _bold(node: Inline) -> Inline:

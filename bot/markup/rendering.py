@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bot.markup import address, adf, slack
 from bot.markup.inlines import Rules
-from bot.markup.parse import addresses, plain_tree, tree
+from bot.markup.parse import addresses, formatted, plain_tree
 from bot.markup.schema import check_adf
-from bot.markup.tree import CodeBlock, Foreign, Stranger, Text, Tree, plain, walk
+from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain, walk
 from bot.safety import clean, secrets_in
 
-_ROOM = 9_000
-"""Characters that a rendered draft may take on the card. A message has about 13,200; the card needs some itself."""
+ROOM = 9_000
+"""Characters of JSON that a rendered draft may take on the card. A message has about 13,200; the card needs some."""
+_NAME = 60
+"""Characters of a host, a person or a label that is named in a warning."""
 
 
 @dataclass(frozen=True)
@@ -37,45 +43,68 @@ class Known:
             found = address.canonical(raw)
             return found if found is not None and (found in known or address.site(self.site_host, found)) else None
 
-        def name(account_id: str) -> str | None:
-            if account_id not in self.people:
-                return None
-            return " ".join(clean(self.people[account_id]).split()) or account_id
+        shown = {account: " ".join(clean(name).split()) or account for account, name in self.people.items()}
+        times = Counter(name.casefold() for name in shown.values())
 
-        return Rules(href, name)
+        def name(account_id: str) -> str | None:
+            found = shown.get(account_id)
+            # Two people of one name are told apart, so that nobody is notified in another's name.
+            return f"{found} ({account_id})" if found and times[found.casefold()] > 1 else found
+
+        return Rules(href, name, lambda found: address.issue(self.site_host, found))
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """One text, rendered from one tree. `warnings` are sentences for the card, without a full stop."""
+    """One text, rendered from one tree. `warnings` are sentences for the card, without a full stop.
+
+    `unformatted`: it could not be parsed, so the tree is its Markdown in plain paragraphs.
+    """
 
     tree: Tree
     warnings: tuple[str, ...] = ()
+    unformatted: bool = False
+
+    @cached_property
+    def problem(self) -> str:
+        """Why it may be neither approved nor posted, as the end of a sentence that begins with "the reply"; or ""."""
+        if self.unformatted or slack.too_deep(self.tree):
+            return "cannot be shown whole in one Slack message: it is nested too deeply"
+        if slack.size(self.slack()) > ROOM:
+            parts = "items, cells, links, formatted words"
+            return f"cannot be shown whole in one Slack message: it has too many parts ({parts})"
+        return "cannot be put into Jira's format" if check_adf(self.adf()) else ""
 
     def adf(self) -> dict[str, Any]:
-        """A whole ADF document, valid under `check_adf` and under Atlassian's schema."""
+        """A whole ADF document, valid under `check_adf` and under Atlassian's schema unless there is a `problem`."""
         return adf.document(self.tree)
 
     def slack(self) -> list[dict[str, Any]]:
-        """The `elements` of one `rich_text` block."""
+        """The `elements` of one `rich_text` block; all of what `adf` holds unless there is a `problem`."""
         return slack.elements(self.tree)
 
     def plain(self) -> str:
         """The words alone, as Jira will show them."""
         return plain(self.tree)
 
+    @property
+    def notified(self) -> tuple[str, ...]:
+        """The names of everybody whom Jira will notify, each once."""
+        return tuple(dict.fromkeys(node.name for node in walk(self.tree) if isinstance(node, Mention)))
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of what is shown and what is posted: equal where both are."""
+        return hashlib.sha256(json.dumps([self.adf(), self.slack()]).encode()).hexdigest()
+
 
 def render(markdown: str, known: Known) -> Rendered:
-    """Renders any text; never raises. What cannot be shown faithfully with its formatting loses the formatting."""
+    """Renders any text; never raises."""
     markdown = clean(markdown)
     rules = known.rules()
-    made = tree(markdown, rules)
-    warnings: list[str] = []
-    if check_adf(adf.document(made)) or slack.size(slack.elements(made)) > max(_ROOM, 3 * len(markdown)):
-        made = plain_tree(markdown, rules)
-        warnings.append("the formatting of this text cannot be shown in Jira (will be posted as plain paragraphs)")
-    warnings += _warnings(made, markdown, rules)
-    return Rendered(made, tuple(warnings))
+    found = formatted(markdown, rules)
+    made = plain_tree(markdown, rules) if found is None else found
+    return Rendered(made, tuple(_warnings(made, markdown, rules)), unformatted=found is None)
 
 
 def addresses_in(markdown: str) -> frozenset[str]:
@@ -87,20 +116,30 @@ def addresses_in(markdown: str) -> frozenset[str]:
 def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
     foreign: dict[str, str] = {}
     strangers: dict[str, None] = {}
+    misleading: dict[str, None] = {}
     for node in walk(made):
         if isinstance(node, Foreign):
             raw = address.of(node.address)
-            foreign[raw] = address.host(raw)
+            foreign[raw] = _short(address.host(raw))
         elif isinstance(node, Stranger):
-            strangers[node.account_id] = None
+            strangers[_short(node.account_id)] = None
+        elif isinstance(node, Link):
+            if node.misleads:
+                misleading[f"“{_short(node.words)}” leads to {_short(address.host(node.href))}"] = None
         elif isinstance(node, CodeBlock) or (isinstance(node, Text) and "code" in node.marks):
             for start, end in address.bare(node.text):
                 raw = address.of(node.text[start:end])
                 if rules.href(raw) is None:
-                    foreign[raw] = address.host(raw)
+                    foreign[raw] = _short(address.host(raw))
     if foreign:
         count = "one link is" if len(foreign) == 1 else f"{len(foreign)} links are"
         yield f"{count} not from the issue: {_some(foreign.values())} (will be posted as plain text)"
+    if misleading:
+        many = len(misleading) > 1
+        count = (
+            f"{len(misleading)} links are not what their words say" if many else "one link is not what its words say"
+        )
+        yield f"{count}: {_some(misleading)}"
     if strangers:
         count = "one mention is" if len(strangers) == 1 else f"{len(strangers)} mentions are"
         yield f"{count} of somebody who is not in the issue: {_some(strangers)} (will be posted as plain text)"
@@ -109,6 +148,11 @@ def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
 
 
 def _some(names: Iterable[str]) -> str:
-    distinct = [name if len(name) <= 80 else f"{name[:79]}…" for name in dict.fromkeys(names)]
+    distinct = list(dict.fromkeys(names))
     more = f" and {len(distinct) - 3} more" if len(distinct) > 3 else ""
     return ", ".join(distinct[:3]) + more
+
+
+def _short(name: str) -> str:
+    """Its end: that is what a host belongs to."""
+    return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"

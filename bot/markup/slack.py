@@ -1,12 +1,14 @@
 """The tree → elements of one Slack `rich_text` block: how the card shows what Jira will show. Pure.
 
 Only `text` and `link` elements are made: nothing from Jira or Claude can become a mention, a channel or an emoji, and
-Slack reads no markup in them. Allowed links show their host, other addresses carry a ⚠. Slack has no headings, rules
-and tables inside rich text: a heading is bold, a rule a dash, a table row a line.
+Slack reads no markup in them. Allowed links show where they lead, other addresses carry a ⚠. Slack has no headings,
+rules, tables and languages of code inside rich text: a heading is bold behind its `##`, a rule a dash, a table row a
+line with bars between its cells, and a language a line in italics above its code.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,12 +50,18 @@ def elements(tree: Tree) -> list[Element]:
 
 
 def size(made: list[Element]) -> int:
-    """Characters in all texts and addresses: what counts against Slack's bound for a message."""
-    return sum(
-        len(value) if key in ("text", "url") else size(value) if isinstance(value, list) else 0
-        for element in made
-        for key, value in element.items()
-    )
+    """Characters of the elements' JSON: what counts against Slack's bound for a message."""
+    return len(json.dumps(made, ensure_ascii=False, separators=(",", ":")))
+
+
+def too_deep(blocks: tuple[Block, ...], level: int = 0) -> bool:
+    """Whether a list is nested deeper than Slack can indent it."""
+    for block in blocks:
+        if isinstance(block, Items) and (level > MAX_INDENT or any(too_deep(item, level + 1) for item in block.items)):
+            return True
+        if isinstance(block, Quote) and too_deep(block.content):
+            return True
+    return False
 
 
 def _blocks(blocks: tuple[Block, ...], *, quoted: bool = False) -> Iterator[Element]:
@@ -65,8 +73,10 @@ def _blocks(blocks: tuple[Block, ...], *, quoted: bool = False) -> Iterator[Elem
                 yield _section(lines, quoted=quoted)
                 lines = []
             match block:
-                case CodeBlock():
-                    yield _code(block, quoted=quoted)
+                case CodeBlock(text, language):
+                    if language:
+                        yield _section([_text(language) | {"style": {"italic": True}}], quoted=quoted)
+                    yield {"type": "rich_text_preformatted", "border": int(quoted), "elements": [_text(text)]}
                 case Items():
                     yield from _items(block, 0, quoted=quoted)
                 case Quote():
@@ -82,20 +92,22 @@ def _lines(block: Paragraph | Heading | Rule | Table) -> list[Element]:
     match block:
         case Paragraph(content):
             return _line(content) or [_text(" ")]
-        case Heading(_, content):
-            return [
-                e | {"style": e.get("style", {}) | {"bold": True}} if e["text"].strip() else e for e in _line(content)
-            ]
+        case Heading(level, content):
+            return _bold([_text("#" * level + " "), *_line(content)])
         case Rule():
             return [_text(_RULE)]
         case Table(rows):
             made: list[Element] = []
             for number, row in enumerate(rows):
                 made += [_text("\n")] if number else []
-                for column, cell in enumerate(row):
-                    made += [_text(" | ")] if column else []
-                    made += _line(cell) if number else _lines(Heading(1, cell))
-            return made or [_text(" ")]
+                for cell in row:
+                    made += [_text("| "), *(_line(cell) if number else _bold(_line(cell))), _text(" ")]
+                made.append(_text("|"))
+            return made
+
+
+def _bold(made: list[Element]) -> list[Element]:
+    return [e | {"style": e.get("style", {}) | {"bold": True}} if e["text"].strip() else e for e in made]
 
 
 def _items(block: Items, indent: int, *, quoted: bool) -> Iterator[Element]:
@@ -105,7 +117,7 @@ def _items(block: Items, indent: int, *, quoted: bool) -> Iterator[Element]:
         made: Element = {
             "type": "rich_text_list",
             "style": "ordered" if block.ordered else "bullet",
-            "indent": min(indent, MAX_INDENT),
+            "indent": min(indent, MAX_INDENT),  # what is deeper is not shown whole: `too_deep`
             "border": int(quoted),
             "elements": sections,
         }
@@ -119,7 +131,7 @@ def _items(block: Items, indent: int, *, quoted: bool) -> Iterator[Element]:
         words: list[Element] = []
         rest = list(item)
         while rest and isinstance(rest[0], Paragraph):
-            words += ([_text("\n")] if words else []) + _lines(rest.pop(0))  # type: ignore[arg-type]  # it is a Paragraph
+            words += ([_text("\n\n")] if words else []) + _lines(rest.pop(0))  # type: ignore[arg-type]  # it is a Paragraph
         waiting.append(_section(words or [_text(" ")]))
         for part in rest:
             if waiting:
@@ -144,10 +156,6 @@ def _section(made: list[Element], *, quoted: bool = False) -> Element:
     return {"type": "rich_text_quote" if quoted else "rich_text_section", "elements": merged}
 
 
-def _code(block: CodeBlock, *, quoted: bool) -> Element:
-    return {"type": "rich_text_preformatted", "border": int(quoted), "elements": [_text(block.text)]}
-
-
 def _line(content: Inlines) -> list[Element]:
     return [element for node in content for element in _inline(node)]
 
@@ -158,9 +166,9 @@ def _inline(node: Inline) -> list[Element]:
             return [_styled(node)]
         case Break():
             return [_text("\n")]
-        case Link(href, host, label):
+        case Link(href, label):
             made = [_styled(text) | {"type": "link", "url": href} for text in label]
-            return made if node.bare else [*made, _text(f" ({host})")]
+            return [*made, _text(f" ({node.leads_to})")] if node.leads_to else made
         case Foreign():
             return [_text(FOREIGN), *(_styled(text) for text in node.texts())]
         case Mention():

@@ -13,13 +13,20 @@ Inside `Items` and `Quote` there are only paragraphs, code blocks and `Items`: t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.markup import address
+
 Mark = Literal["strong", "em", "strike", "code"]
 Marks = frozenset[Mark]
 PLAIN: Marks = frozenset()
+_KEY = re.compile(r"\w+[-\u2010-\u2015\u2212]\d+")
+"""What a reader takes for an issue's key, also with another hyphen or in other letters."""
+_PAGE = re.compile(r"(?<![\w./@-])[\w-]+(?:\.[\w-]+)+(?::\d+)?/\S*")
+"""What a reader takes for an address without its scheme."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +44,40 @@ class Break:
 
 @dataclass(frozen=True)
 class Link:
-    """An address that may be a link. `href` is canonical, `host` is shown in Slack unless the label is the address."""
+    """An address that may be a link. `href` is canonical. `issue`: the key of the issue whose page it is, or ""."""
 
     href: str
-    host: str
     label: tuple[Text, ...]
+    issue: str = ""
 
     @property
-    def bare(self) -> bool:
-        """The label is the address itself: there is nothing to reveal."""
-        label = "".join(t.text for t in self.label).lower().rstrip("/")
-        return label in (self.href.lower().rstrip("/"), self.href.lower().partition("://")[2].rstrip("/"))
+    def words(self) -> str:
+        return "".join(t.text for t in self.label)
+
+    @property
+    def leads_to(self) -> str:
+        """What the card shows beside the label: the host, "" where the label is the address itself or the issue's key.
+
+        Where the label names something else than the target, it is the whole address, without its scheme.
+        """
+        rest = _without_scheme(self.href)
+        if self.words and self.words.rstrip("/") in (self.href.rstrip("/"), rest.rstrip("/"), self.issue):
+            return ""
+        return rest if self.misleads else address.host(self.href)
+
+    @property
+    def misleads(self) -> bool:
+        """Whether the label is the key of another issue, or holds an address that is not the target."""
+        if _KEY.fullmatch(self.words):
+            return self.words != self.issue
+        found = [address.of(self.words[start:end]) for start, end in address.bare(self.words)]
+        found += [f"https://{address.trim(page[0])}" for page in _PAGE.finditer(self.words)]
+        target = _without_scheme(self.href)
+        return any(_without_scheme(address.canonical(one) or "") != target for one in found)
+
+
+def _without_scheme(href: str) -> str:
+    return href.partition(":")[2].removeprefix("//")
 
 
 @dataclass(frozen=True)

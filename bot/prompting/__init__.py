@@ -11,7 +11,7 @@ The instructions are the project's own prompt files and stand in the system part
 in the user part, as JSON inside one delimited block (`untrusted`).
 """
 
-from bot.prompting.answers import Decision, InvalidAnswer, TooLong, read_decision
+from bot.prompting.answers import Decision, InvalidAnswer, TooComplex, TooLong, read_decision
 from bot.prompting.files import PROMPTS, Prompts, load_prompts
 from bot.prompting.material import Material, refs_of
 from bot.prompting.requests import Request, reply_request, single_call, triage_request
@@ -19,7 +19,8 @@ from bot.prompting.standup import Sentence, read_standup, standup_request
 from bot.prompting.untrusted import block, read_block
 
 __all__ = [
-    "PROMPTS", "Decision", "InvalidAnswer", "Material", "Prompts", "Request", "Sentence", "TooLong", "block",
+    "PROMPTS", "Decision", "InvalidAnswer", "Material", "Prompts", "Request", "Sentence", "TooComplex",
+    "TooLong", "block",
     "load_prompts", "read_block", "read_decision", "read_standup", "refs_of", "reply_request", "single_call",
     "standup_request", "triage_request",
 ]  # fmt: skip

@@ -36,6 +36,17 @@ class TooLong(InvalidAnswer):
         )
 
 
+class TooComplex(InvalidAnswer):
+    """A reply that the card cannot show whole, or Jira not take: `problem` says why. It is asked for again, simpler."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"the reply {problem}",
+            f"Your previous reply was not used: it {problem}. Write it again, simpler: short paragraphs, at most one "
+            "flat list of a few items, no table, hardly any formatting.",
+        )
+
+
 class Decision(Frozen):
     """What Claude decided. `response_text`: Markdown, empty when not responding; `sources`: refs that were given."""
 

@@ -20,7 +20,8 @@ from bot.events import EVENT, DraftRequested, Event, IssueCommented
 from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
 from bot.log import get_logger
-from bot.policy import audience, for_customer, visible_to
+from bot.markup import addresses_in
+from bot.policy import audience, for_customer, known, rendered, visible_to
 from bot.prompting import Material
 from bot.silence import Silence, cycle
 from bot.store import Conflict, Expect, Put, Record
@@ -73,6 +74,7 @@ class Subject:
     material: Material
     audience: Any
     asked_for: bool
+    links: tuple[str, ...]
 
 
 async def _read(ctx: Context, event: Event) -> Subject:
@@ -106,7 +108,9 @@ async def _read(ctx: Context, event: Event) -> Subject:
         now=ctx.clock.now(),
         timezone=ctx.settings.pmagent_timezone,
     )
-    return Subject(event, issue, answered, material, seen_by, asked_for)
+    texts = [shown.description, *(c.text for c in shown.comments)]
+    links = {address for text in texts for address in addresses_in(text)} | {p.url for p in requests}
+    return Subject(event, issue, answered, material, seen_by, asked_for, tuple(sorted(links)))
 
 
 async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
@@ -128,21 +132,17 @@ async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
 async def _ask(ctx: Context, subject: Subject) -> Asked:
     """Is an answer due, and which? Raises `Silence`, `Unanswerable` or `RetryLater`."""
     ctx.worker.outage.turn()
-    asked = await decide(ctx.claude, ctx.settings, ctx.prompts, subject.material)
+    allowed = known(subject.issue, subject.links, ctx.settings.site)
+    asked = await decide(ctx.claude, ctx.settings, ctx.prompts, subject.material, allowed)
     await ctx.worker.outage.up()
     return asked
 
 
 async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, started: datetime) -> None:
     """The draft, its cycle, the event's end and the retirement of older drafts, in one write."""
-    from bot.markup import addresses_in
-
     now = ctx.clock.now()
     suffix = str(record["id"]).removeprefix("evt_")
     issue = subject.issue
-    material = subject.material
-    texts = [material.issue.description, *(c.text for c in material.issue.comments)]
-    links = {address for text in texts for address in addresses_in(text)} | {p.url for p in material.pull_requests}
     answered, decision = subject.answered, asked.decision
     draft = Draft(
         id=f"drf_{suffix}{record['attempts'] or ''}",
@@ -161,13 +161,14 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         why=decision.reasoning,
         confidence=decision.confidence,
         sources=decision.sources,
-        links=tuple(sorted(links)),
+        links=subject.links,
         model=asked.request.model,
         prompt=asked.request.prompt,
         created=now,
         expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
         card=Card(channel=ctx.settings.slack_channel_approvals),
     )
+    draft = draft.model_copy(update={"rendering": rendered(draft, ctx.settings.site).digest})
     told = cycle(
         record, "draft", "", decision.reasoning, started=started, ended=now, confidence=decision.confidence,
         draft_id=draft.id, **spent(asked.calls),

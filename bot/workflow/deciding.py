@@ -13,6 +13,7 @@ from bot.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Re
 from bot.errors import UserError
 from bot.events import DraftRequested
 from bot.failpoints import failpoint
+from bot.policy import rendered
 from bot.store import REMEMBERED, Audit, Conflict
 from bot.workflow.controls import expire, mode
 from bot.workflow.records import audit, load_draft, save_draft
@@ -97,7 +98,7 @@ async def decide(
             if revision is None:
                 action_name = "draft.approved"
             else:
-                changes["revisions"] = (*draft.revisions, revision)
+                changes |= _reworded(draft, revision, ctx)
         if action == "draft_anew":
             changes["note"] = f"{by.name} asked for a new draft; it will replace this one."
         after = draft.moved(target, **changes)
@@ -151,6 +152,15 @@ def _revision(draft: Draft, text: str | None, by: Actor, ctx: Context) -> Revisi
     if len(wanted) > MAX_TEXT:
         raise UserError(f"The reply has {len(wanted):,} characters; at most {MAX_TEXT:,} fit. Please shorten it.")
     return None if wanted == draft.text else Revision(text=wanted, by=by.account, at=ctx.clock.now())
+
+
+def _reworded(draft: Draft, revision: Revision, ctx: Context) -> dict[str, Any]:
+    """The draft's fields with this wording. Raises `UserError` when the card could not show it whole."""
+    changes: dict[str, Any] = {"revisions": (*draft.revisions, revision)}
+    reply = rendered(draft.model_copy(update=changes), ctx.settings.site)
+    if reply.problem:
+        raise UserError(f"The reply {reply.problem}. Please write it simpler.")
+    return changes | {"rendering": reply.digest}
 
 
 def _when(ctx: Context, decision: Decision) -> str:

@@ -3,7 +3,7 @@
 ::
 
     sent before, perhaps → the marker is looked for: found → posted
-    the mode was switched → waiting
+    the mode was switched, or it would be posted otherwise than its card showed it → waiting
     read the issue again ─ changed, or who will see it → held · unreadable → waiting · gone → failed
     check what the reply states ─ it is not so → held
     simulation → simulated
@@ -30,8 +30,7 @@ from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.issues import Issue
 from bot.log import get_logger
-from bot.markup import check_adf, render
-from bot.policy import Audience, audience, freshness, known
+from bot.policy import Audience, audience, freshness, rendered
 from bot.store import Conflict
 from bot.workflow.claiming import check_claims
 from bot.workflow.controls import mode
@@ -52,6 +51,10 @@ LOOK_AFTER = (0.5, 2.5, 2.5)
 """Seconds before each look for the marker: three looks over at least 5 s, counting only what Jira answered."""
 LOOKING_ENDS = timedelta(minutes=2)
 """When Jira cannot even be asked for so long, a person decides."""
+ANOTHER_RENDERING = (
+    "Nothing was posted: PM Agent or its JIRA_URL changed since this card was drawn, and the reply would not look as "
+    "it did there. Please look at it again."
+)
 REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
@@ -102,6 +105,10 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         if (await mode(ctx)).mode != draft.mode:
             await _back_to_waiting(ctx, draft, "The mode was switched after the click, so nothing was posted.")
             return
+        reply = rendered(draft, ctx.settings.site)
+        if reply.problem or reply.digest != draft.rendering:
+            await _back_to_waiting(ctx, draft, ANOTHER_RENDERING)
+            return
         issue = await ctx.jira.issue(draft.issue.key)
         examined = await check_claims(ctx, draft, issue)
     except RetryLater as error:
@@ -127,11 +134,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
 
 async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...]) -> None:
     """Intent, POST, outcome. The draft is `approved`, fresh, and in production."""
-    body = render(draft.text, known(draft, ctx.settings.site)).adf()
-    problems = check_adf(body)
-    if problems:
-        await _move(ctx, draft, S.FAILED, "draft.failed", note="The reply cannot be put into Jira's format.")
-        return
+    body = rendered(draft, ctx.settings.site).adf()
     failpoint("publish.before_intent")
     sending = await _move(
         ctx,
@@ -285,6 +288,7 @@ async def _hold(
         words = audience_words(draft.model_copy(update=shown))
         changes = (f"Who will see the reply changed. Now: {words}.", *changes)
     untrue = examined.contradictions
+    shown["rendering"] = rendered(draft.model_copy(update={"issue": issue}), ctx.settings.site).digest
     await _move(
         ctx, draft, S.HELD, "draft.held", changed=len(changes), contradicted=len(untrue), issue=issue, note="",
         changes=(*changes, *(c.sentence for c in untrue)), claims=tuple(c.key for c in untrue),
@@ -313,7 +317,10 @@ def _seen_by(ctx: Context, draft: Draft, issue: Issue) -> Audience:
 async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:
     current = (await mode(ctx)).mode
     # Its card does not show what was held against it any more, so that has to be shown again.
-    await _move(ctx, draft, S.WAITING, "draft.waiting", mode=current, note=note, due=None, claims=(), unchecked=())
+    await _move(
+        ctx, draft, S.WAITING, "draft.waiting", mode=current, note=note, due=None, claims=(), unchecked=(),
+        rendering=rendered(draft, ctx.settings.site).digest,
+    )  # fmt: skip
 
 
 async def _undo(ctx: Context, draft: Draft) -> None:
