@@ -290,7 +290,7 @@ class JiraRest:
     def _issue(self, request: web.Request) -> JiraIssue:
         key = request.match_info["key"]
         for issue in self.jira.issues.values():
-            if key in (issue.key, issue.id):
+            if key in (issue.key, issue.id, *issue.former_keys):
                 return issue
         raise Refusal(404, MISSING)
 

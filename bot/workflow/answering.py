@@ -20,7 +20,7 @@ from bot.events import EVENT, DraftRequested, Event, IssueCommented
 from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
 from bot.log import get_logger
-from bot.policy import audience, for_customer, visible_to
+from bot.policy import audience, for_customer, visible_to, watched
 from bot.prompting import Material
 from bot.silence import Silence, cycle
 from bot.store import Conflict, Expect, Put, Record
@@ -45,7 +45,7 @@ async def answer(ctx: Context, event_id: str) -> None:
     calls: list[CallRecord] = []
     try:
         await settle_by_rule(ctx, event, record)
-        ctx.worker.outage.hold()
+        ctx.worker.claude.hold()
         subject = await _read(ctx, event)
         asked = await _ask(ctx, subject)
         calls += asked.calls
@@ -57,7 +57,7 @@ async def answer(ctx: Context, event_id: str) -> None:
         await end_in_silence(ctx, record, silence, calls, started=started)
     except Unanswerable as error:
         # Claude cannot answer this one: recorded, shown in the channel with Retry, and nothing else waits for it.
-        await ctx.worker.outage.up()
+        await ctx.worker.claude.up()
         await fail_event(ctx, record, started, error.reason, [*calls, *error.calls])
     except Permanent as error:
         await fail_event(ctx, record, started, error.reason, calls)
@@ -76,12 +76,19 @@ class Subject:
 
 
 async def _read(ctx: Context, event: Event) -> Subject:
-    """The issue's real state now. Raises `Silence` when it or the comment is gone or not to be answered."""
+    """The issue's real state now. Raises `Silence` when it or the comment is gone or not to be answered.
+
+    An issue that was moved has a new key, and is answered under it.
+    """
     key = event.issues[0]
     try:
         issue = await ctx.jira.issue(key)
     except Gone as error:
+        await ctx.worker.jira_answered()
         raise Silence("the issue is gone or forbidden", error.reason) from None
+    await ctx.worker.jira_answered()
+    if not watched(issue, ctx.settings):
+        raise Silence("moved to another project", f"{key} is in a project now that is not among JIRA_PROJECTS")
     comment_id = event.comment.id if isinstance(event, IssueCommented) else None
     if isinstance(event, DraftRequested):
         people = [c.id for c in issue.comments if not c.by_us and c.author.kind != "app"]
@@ -94,7 +101,7 @@ async def _read(ctx: Context, event: Event) -> Subject:
     if seen_by.customer:
         shown = for_customer(shown)
     else:
-        requests = await pull_requests(ctx, key)
+        requests = await pull_requests(ctx, key, issue.key)
     material = Material(
         issue=shown,
         kind=event.kind,
@@ -127,9 +134,9 @@ async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
 
 async def _ask(ctx: Context, subject: Subject) -> Asked:
     """Is an answer due, and which? Raises `Silence`, `Unanswerable` or `RetryLater`."""
-    ctx.worker.outage.turn()
+    ctx.worker.claude.turn()
     asked = await decide(ctx.claude, ctx.settings, ctx.prompts, subject.material)
-    await ctx.worker.outage.up()
+    await ctx.worker.claude.up()
     return asked
 
 
@@ -140,6 +147,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
     now = ctx.clock.now()
     suffix = str(record["id"]).removeprefix("evt_")
     issue = subject.issue
+    keys = dict.fromkeys((issue.key, subject.event.issues[0]))  # two where the issue was moved
     material = subject.material
     texts = [material.issue.description, *(c.text for c in material.issue.comments)]
     links = {address for text in texts for address in addresses_in(text)} | {p.url for p in material.pull_requests}
@@ -177,8 +185,9 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         draft = draft.model_copy(update={"mode": stored_mode["mode"] if stored_mode else ctx.settings.pmagent_mode})
         older = [
             read_draft(r)
+            for key in keys
             for state in RETIRABLE
-            for r in await ctx.store.find("drafts", issue_key=issue.key, state=str(state))
+            for r in await ctx.store.find("drafts", issue_key=key, state=str(state))
         ]
         retired = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
         expect = [
@@ -212,6 +221,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
     log.info("draft.created", event_id=record["id"], draft_id=draft.id, issue=issue.key)
     ctx.worker.wake_draft(draft.id)
     # The retired ones, and one that came back to be decided while this was being stored: it gives way when it is woken.
-    for open_one in await ctx.store.find("drafts", issue_key=issue.key, open=True):
-        if open_one["id"] != draft.id:
-            ctx.worker.wake_draft(open_one["id"])
+    for key in keys:
+        for open_one in await ctx.store.find("drafts", issue_key=key, open=True):
+            if open_one["id"] != draft.id:
+                ctx.worker.wake_draft(open_one["id"])

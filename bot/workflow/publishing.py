@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 from bot import __version__
 from bot.cards.parts import audience_words
 from bot.drafts import RETIRABLE, UNDO_FOR, Draft, DraftState, Posted
-from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.issues import Issue
 from bot.log import get_logger
 from bot.markup import check_adf, render
-from bot.policy import Audience, audience, freshness, known
+from bot.policy import Audience, audience, freshness, known, watched
 from bot.store import Conflict
 from bot.workflow.claiming import check_claims
 from bot.workflow.controls import mode
@@ -52,6 +52,7 @@ LOOK_AFTER = (0.5, 2.5, 2.5)
 """Seconds before each look for the marker: three looks over at least 5 s, counting only what Jira answered."""
 LOOKING_ENDS = timedelta(minutes=2)
 """When Jira cannot even be asked for so long, a person decides."""
+MOVED_AWAY = "The issue was moved to a project that this bot does not look after (JIRA_PROJECTS)."
 REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
@@ -103,8 +104,14 @@ async def _publish(ctx: Context, draft: Draft) -> None:
             await _back_to_waiting(ctx, draft, "The mode was switched after the click, so nothing was posted.")
             return
         issue = await ctx.jira.issue(draft.issue.key)
+        if not watched(issue, ctx.settings):
+            # Its card shrinks to what it showed before: what the issue has become is nobody's here.
+            await _move(ctx, draft, S.EXPIRED, "draft.expired", note=MOVED_AWAY, due=None)
+            return
         examined = await check_claims(ctx, draft, issue)
     except RetryLater as error:
+        if isinstance(error, Down):  # a click may be the first to notice
+            await ctx.worker.jira.down(error)
         if draft.intent_at:
             await _again_later(ctx, draft, error)
             return
@@ -114,6 +121,8 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
         return
     changes, seen_by = freshness(draft.issue, issue), _seen_by(ctx, draft, issue)
+    if issue.key != draft.issue.key:
+        changes = (f"The issue was moved: {draft.issue.key} is {issue.key} now.", *changes)
     # What a person posted anyway (only that leads from a held draft with claims to here) does not hold it again.
     untrue = [c for c in examined.contradictions if c.key not in draft.claims]
     if changes or untrue or seen_by != _shown(draft):
@@ -370,4 +379,6 @@ async def _move(ctx: Context, draft: Draft, to: DraftState, action: str, **value
             current = newer  # only the card was redrawn meanwhile
             continue
         ctx.worker.wake_card(draft.id, settling=to == S.POSTING)
+        if to in (S.FAILED, S.UNKNOWN):
+            log.warning(action, draft_id=draft.id, event_id=draft.event_id, issue=after.issue.key, reason=after.note)
         return after
