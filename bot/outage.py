@@ -113,7 +113,9 @@ class Outage:
         await self.remind()
         if self._since is None or not self._told_by_probe:
             return
-        if self._ctx.worker.nothing_to_ask or await paused(self._ctx):
+        worker = self._ctx.worker
+        # While another service is away too, no event comes as far as this one.
+        if worker.nothing_to_ask or len(worker.away) > 1 or await paused(self._ctx):
             with suppress(RetryLater, Permanent):
                 await self._probe()
                 await self.up()

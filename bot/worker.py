@@ -174,7 +174,7 @@ class Worker:
         return {name: said for name, said in found.items() if said}
 
     async def jira_answered(self) -> None:
-        """An event's issue was read: whatever was wrong with Jira is over."""
+        """An event's issue was read, or is gone by Jira's own words: whatever was wrong with Jira is over."""
         self._failed_in_a_row = 0
         await self.jira.up()
 
@@ -246,7 +246,8 @@ class Worker:
                 if self._lane(job) is self._answers:
                     self._failed_in_a_row += 1
                     if self._failed_in_a_row >= IN_A_ROW:
-                        return self._rest(job, error, max(wait, await self.jira.down(error)))
+                        await self.jira.down(error)
+                        return self._rest(job, error, wait)
                 self._note(job, error.reason)
                 return wait
             case StoreUnavailable():
@@ -262,7 +263,7 @@ class Worker:
         """A service is away: the lane of answers rests. Another event is tried next, if there is one: should it be away
         for this event alone after all, the others go on."""
         job.reason = error.reason
-        self._answers.hold(Hold(seconds, error.reason))
+        self._answers.hold(Hold(min(seconds, LONGEST_WAIT), error.reason))
         return seconds + BEHIND
 
     def _hold(self, job: Job, seconds: float, reason: str) -> Hold:

@@ -76,6 +76,17 @@ class Subject:
 
 
 async def _read(ctx: Context, event: Event) -> Subject:
+    """What is to be answered, as it is now. Whatever Jira says of it, in its own words, ends an outage of Jira's."""
+    try:
+        subject = await _subject(ctx, event)
+    except Silence:
+        await ctx.worker.jira_answered()
+        raise
+    await ctx.worker.jira_answered()
+    return subject
+
+
+async def _subject(ctx: Context, event: Event) -> Subject:
     """The issue's real state now. Raises `Silence` when it or the comment is gone or not to be answered.
 
     An issue that was moved has a new key, and is answered under it.
@@ -84,9 +95,7 @@ async def _read(ctx: Context, event: Event) -> Subject:
     try:
         issue = await ctx.jira.issue(key)
     except Gone as error:
-        await ctx.worker.jira_answered()
         raise Silence("the issue is gone or forbidden", error.reason) from None
-    await ctx.worker.jira_answered()
     if not watched(issue, ctx.settings):
         raise Silence("moved to another project", f"{key} is in a project now that is not among JIRA_PROJECTS")
     comment_id = event.comment.id if isinstance(event, IssueCommented) else None
