@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bot import __version__
 from bot.clock import Clock, SystemClock
 from bot.context import Context
-from bot.errors import Permanent, PMAgentError
+from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.log import configure, get_logger
 from bot.settings import Settings
 from bot.store import Put
@@ -184,7 +184,11 @@ async def _recall_account(ctx: Context) -> None:
 
 
 async def _learn_account(ctx: Context) -> None:
-    me = await ctx.jira.myself()
+    try:
+        me = await ctx.jira.myself()
+    except RetryLater as error:
+        await ctx.worker.jira.down(error)
+        raise
     ctx.introduced.set()
     await ctx.store.commit(Put("state", {"id": "me", "at": ctx.clock.now().isoformat(), "account_id": me.account_id}))
 
@@ -193,12 +197,14 @@ def _keep_trying(name: str, attempt: Callable[[], Awaitable[object]]) -> asyncio
     """Try until it works, with pauses of 1 to 60 s: a home server may be up before its network."""
 
     async def trying() -> None:
-        pause = 1.0
+        pause, said = 1.0, ""
         while True:
             try:
                 await attempt()
             except PMAgentError as error:
-                log.warning("start.waits", part=name, reason=str(error), next_try_in=pause)
+                if str(error) != said:  # once for each change, however often it is tried
+                    said = str(error)
+                    log.warning("start.waits", part=name, reason=said, next_try_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 60.0)
             else:

@@ -13,6 +13,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ Jira unreadable, or mode or card changed → waiting
               ─ an earlier POST was found ───────────────→ posted
               ─ the issue is gone, Jira takes nothing ───→ failed
+              ─ moved to a project that is not watched ──→ expired
     held      ─ Post anyway ─────────────────────────────→ approved
               ─ Discard ─────────────────────────────────→ skipped
               ─ a newer draft, as by Draft anew ─────────→ superseded
@@ -79,7 +80,7 @@ class DraftState(StrEnum):
 S = DraftState
 TRANSITIONS: dict[DraftState, frozenset[DraftState]] = {
     S.WAITING: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
-    S.APPROVED: frozenset({S.POSTING, S.SIMULATED, S.HELD, S.WAITING, S.POSTED, S.FAILED}),
+    S.APPROVED: frozenset({S.POSTING, S.SIMULATED, S.HELD, S.WAITING, S.POSTED, S.FAILED, S.EXPIRED}),
     S.HELD: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
     S.POSTING: frozenset({S.POSTED, S.FAILED, S.UNKNOWN, S.APPROVED}),
     S.FAILED: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED}),

@@ -5,8 +5,9 @@
     PMAgentError
     ├── UserError       a person has to do something: the text is a sentence for them, with the next step
     ├── RetryLater      nothing was done; the same call may succeed later (`after` seconds, if the other side said when)
+    │   └── Down        the service is away as a whole: every other call would fare the same
     ├── Permanent       the same call will fail again; `reason` is a sentence for a person, `status` the HTTP status
-    │   └── Gone        what was asked about does not exist for us any more (404, 403)
+    │   └── Gone        what was asked about does not exist for us any more (404, 403, in the service's own words)
     ├── OutcomeUnknown  a write was sent and its answer lost: it may or may not have happened
     └── Illegal         a state change that the state machine does not have (a bug, never a user's fault)
 
@@ -37,6 +38,26 @@ class RetryLater(PMAgentError):
         self.nothing_sent = nothing_sent
 
 
+class Down(RetryLater):
+    """A service is away as a whole: unreachable, it does not know our account, or what answers is not the service.
+
+    `service`: its name. `status`: the HTTP status, where there was one.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        reason: str,
+        *,
+        status: int | None = None,
+        after: float | None = None,
+        nothing_sent: bool = True,
+    ) -> None:
+        super().__init__(reason, after=after, nothing_sent=nothing_sent)
+        self.service = service
+        self.status = status
+
+
 class Permanent(PMAgentError):
     """Trying again without a change would fail again. `status` is the HTTP status, where there was one."""
 
@@ -47,7 +68,7 @@ class Permanent(PMAgentError):
 
 
 class Gone(Permanent):
-    """404 or 403: the thing does not exist for our account."""
+    """404 or 403 by the service itself: the thing does not exist for our account."""
 
 
 class OutcomeUnknown(PMAgentError):

@@ -1,25 +1,29 @@
-"""When Claude is down: nobody calls before its time, one notice after 15 minutes, and everything goes on by itself.
+"""When Claude or Jira is away: one notice after 15 minutes, and everything goes on by itself when it is back.
 
-One event at a time is the probe. It tries when the time has come, while all others wait for what it finds out. When
-none is left that waits, a free look at the models finds out instead, where that tells anything.
+Events wait meanwhile. One at a time is tried when the time has come, and finds out for all others. When none is left
+that could, a look of the program's own finds out, where that tells anything. What the outage is and when it is tried
+again stands in the log, once for each change, in `/ready` and in `/pmagent health`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.cards import Message, outage_notice
-from bot.clients.claude import ClaudeBusy, ClaudeDown, Unanswerable
-from bot.errors import RetryLater
+from bot.errors import Permanent, RetryLater
+from bot.log import get_logger
 from bot.store import Put
-from bot.workflow.controls import HealthLine
+from bot.workflow.controls import paused
 from bot.workflow.messages import announce, revise
 
 if TYPE_CHECKING:
     from bot.context import Context
+
+log = get_logger(__name__)
 
 
 class Held(RetryLater):
@@ -27,107 +31,135 @@ class Held(RetryLater):
 
 
 NOTICE_AFTER = timedelta(minutes=15)
-FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
-"""Seconds between probes: doubling from the first to the longest, unless Claude named a time."""
+LONGEST_WAIT = 60.0
+"""Seconds between two attempts at most; the waits double up to here."""
 TOLD_BY_MODELS = frozenset({"unreachable", "timeout", "server", "key", "model"})
-"""Kinds of outage whose end a look at the models tells. It is answered in the midst of the others (overload, billing,
-the spend limit): their notice stays until the next event is answered."""
+"""Kinds of Claude's outages whose end a look at the models tells. It is answered in the midst of the others (overload,
+billing, the usage limit): their notice stays until the next event is answered."""
 
 
 class Outage:
-    """What is known about Claude's being away. In memory, with its beginning on stable storage."""
+    """What is known about one service's being away. In memory, with its beginning on stable storage.
 
-    def __init__(self, ctx: Context) -> None:
+    `probe`: raises while the service is away. `key`: the name of its record and of its notices. `first_wait`: seconds
+    until the first new attempt.
+    """
+
+    def __init__(
+        self, ctx: Context, service: str, probe: Callable[[], Awaitable[object]], *, key: str, first_wait: float
+    ) -> None:
         self._ctx = ctx
+        self._service = service
+        self._probe = probe
+        self._name = key
+        self._first_wait = first_wait
         self._since: datetime | None = None
-        self._cause = self._kind = ""
-        self._announced = False
-        self._wait = FIRST_WAIT
-        self._next_probe = 0.0
+        self._cause = ""
+        self._told_by_probe = self._announced = False
+        self._seen_first = 0.0
+        self._next_attempt = 0.0
         self._telling = asyncio.Lock()  # an outage does not end while its notice is being stored
 
     async def load(self) -> None:
         """Take up an outage that began before a restart."""
-        record = await self._ctx.store.get("state", "outage")
+        record = await self._ctx.store.get("state", self._name)
         if record and record["since"]:
             self._since, self._cause = datetime.fromisoformat(record["since"]), record["cause"]
-            self._announced, self._kind = record["announced"], record.get("kind", "")
+            self._announced, self._told_by_probe = record["announced"], record.get("told_by_probe", False)
+            self._seen_first = self._ctx.clock.monotonic()
 
     def hold(self) -> None:
-        """Raise `Held` while nobody is to call Claude: before anything else is done for a call."""
-        left = self._next_probe - self._ctx.clock.monotonic()
+        """Raise `Held` while nobody is to call the service: before anything else is done for a call."""
+        left = self._next_attempt - self._ctx.clock.monotonic()
         if self._since is not None and left > 0:
-            raise Held(f"Claude cannot be reached: {self._cause}", after=left + 0.05)
+            raise Held(f"{self._service} cannot be reached: {self._cause}", after=left + 0.05)
 
     def turn(self) -> None:
-        """Return when a call to Claude may be made now; raise `Held` when somebody else is the probe."""
+        """Return when a call may be made now; raise `Held` when somebody else is finding out."""
         self.hold()
-        self._next_probe = self._ctx.clock.monotonic() + self._wait  # in an outage, this caller is the probe
+        self._next_attempt = self._ctx.clock.monotonic() + self._wait  # in an outage, this caller finds out
 
-    async def down(self, error: ClaudeDown) -> float:
-        """A call found Claude down. Returns the seconds until the next probe."""
-        now = self._ctx.clock.now()
+    async def down(self, error: RetryLater, *, told_by_probe: bool = True) -> float:
+        """A call found the service away. Returns the seconds until the next attempt."""
         first = self._since is None
-        self._since = self._since or now
+        if first:
+            self._since, self._seen_first = self._ctx.clock.now(), self._ctx.clock.monotonic()
         changed = first or self._cause != error.reason
-        self._cause, self._kind = error.reason, error.kind
+        self._cause, self._told_by_probe = error.reason, told_by_probe
         wait = max(error.after or 0.0, self._wait)  # a `retry-after` of nothing is no reason to hurry
-        self._wait = min(self._wait * 2, LONGEST_WAIT)
-        self._next_probe = self._ctx.clock.monotonic() + wait
+        self._next_attempt = self._ctx.clock.monotonic() + wait
         if changed:
+            next_try = self._ctx.clock.now() + timedelta(seconds=wait)
+            log.warning(
+                "outage.began" if first else "outage.goes_on", service=self._service, reason=error.reason,
+                next_try=next_try.isoformat(timespec="seconds"),
+            )  # fmt: skip
             await self._save()
         await self.remind()
         return wait
 
     async def remind(self) -> None:
-        """Post the one notice once the outage is old enough. The schedule calls it too: probes may be far apart."""
+        """Post the one notice once the outage is old enough. The schedule calls it too: attempts may be far apart."""
         async with self._telling:
             if self._since is None or self._announced or self._ctx.clock.now() - self._since < NOTICE_AFTER:
                 return
             # Its key keeps it to one; until it is stored, it is tried again.
-            await announce(self._ctx, self._key, self._notice())
+            await announce(self._ctx, self._notice_key, self._notice())
             self._announced = True
             await self._save()
 
     async def look(self) -> None:
-        """For the schedule: remind, and find out whether Claude is back when no event is there to do it."""
+        """For the schedule: remind, and find out whether the service is back when no event is there to do it."""
         await self.remind()
-        if self._since is None or self._kind not in TOLD_BY_MODELS or not self._ctx.worker.nothing_to_ask:
+        if self._since is None or not self._told_by_probe:
             return
-        with suppress(ClaudeDown, ClaudeBusy, Unanswerable):
-            await self._ctx.claude.probe()
-            await self.up()
+        worker = self._ctx.worker
+        # While another service is away too, no event comes as far as this one.
+        if worker.nothing_to_ask or len(worker.away) > 1 or await paused(self._ctx):
+            with suppress(RetryLater, Permanent):
+                await self._probe()
+                await self.up()
 
     async def up(self) -> None:
         """A call was answered: an outage is over, its notice says so, and everything that waits goes on."""
         async with self._telling:
             if self._since is None:
                 return
+            now = self._ctx.clock.now()
             # Whether it was announced or not: a kill may have come between the notice and the note of it.
-            await revise(self._ctx, self._key, self._notice(ended=self._ctx.clock.now()))
-            self._since, self._cause, self._kind, self._announced, self._wait = None, "", "", False, FIRST_WAIT
+            await revise(self._ctx, self._notice_key, self._notice(ended=now))
+            log.info("outage.over", service=self._service, seconds=round((now - self._since).total_seconds(), 1))
+            self._since, self._cause, self._told_by_probe, self._announced = None, "", False, False
             await self._save()
         self._ctx.worker.wake_all_events()
 
-    def health(self) -> HealthLine:
-        """For `/pmagent health`."""
+    def said(self) -> str | None:
+        """Since when it is away, and why; None: it is not."""
         if self._since is None:
-            return HealthLine("claude", True, "answering")
+            return None
         local = self._since.astimezone(self._ctx.settings.timezone)
-        return HealthLine("claude", False, f"down since {local:%H:%M}: {self._cause}")
+        return f"away since {local:%Y-%m-%d %H:%M}: {self._cause}"
+
+    @property
+    def _wait(self) -> float:
+        """As long as it has been away, within limits: so each wait is about twice the one before."""
+        if self._since is None:
+            return self._first_wait
+        age = self._ctx.clock.monotonic() - self._seen_first
+        return min(max(self._first_wait, age), LONGEST_WAIT)
 
     def _notice(self, ended: datetime | None = None) -> Message:
         since = self._since or self._ctx.clock.now()
-        return outage_notice(since, self._cause, ended, timezone=self._ctx.settings.timezone)
+        return outage_notice(since, self._cause, ended, service=self._service, timezone=self._ctx.settings.timezone)
 
     @property
-    def _key(self) -> str:
-        return f"outage:{self._since.isoformat() if self._since else ''}"
+    def _notice_key(self) -> str:
+        return f"{self._name}:{self._since.isoformat() if self._since else ''}"
 
     async def _save(self) -> None:
         since = self._since.isoformat() if self._since else None
         record = {
-            "id": "outage", "at": self._ctx.clock.now().isoformat(), "since": since, "cause": self._cause,
-            "kind": self._kind, "announced": self._announced,
+            "id": self._name, "at": self._ctx.clock.now().isoformat(), "since": since, "cause": self._cause,
+            "told_by_probe": self._told_by_probe, "announced": self._announced,
         }  # fmt: skip
         await self._ctx.store.commit(Put("state", record))

@@ -58,6 +58,17 @@ def may_decide(user: SlackUser, home_team: str, members: frozenset[str]) -> str 
     return None
 
 
+# Is it ours
+
+
+def watched(issue: Issue, settings: Settings) -> bool:
+    """Whether the issue, as it was just read, is in a project that is looked after.
+
+    Asked after every read: an issue that was moved is still served under its old key.
+    """
+    return settings.watches(issue.project) and settings.watches(issue.key.rpartition("-")[0])
+
+
 # Is it still fresh
 
 MAX_SENTENCES = 8

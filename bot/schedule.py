@@ -193,14 +193,15 @@ async def _begin(ctx: Context, name: str, rule: At) -> None:
 
 
 async def _keep(ctx: Context, entry: Entry) -> None:
-    tries = 0
+    tries, said = 0, ""
     while True:
+        reason = ""
         try:
             with bound(schedule=entry.name):
                 wait = await tick(ctx, entry)
             tries = 0
         except RetryLater as error:
-            log.warning("schedule.waits", name=entry.name, reason=error.reason)
+            reason = error.reason
             tries += 1
             wait = (
                 min(max(error.after, 1.0), LONGEST_WAIT)
@@ -208,12 +209,15 @@ async def _keep(ctx: Context, entry: Entry) -> None:
                 else min(2.0 ** min(tries, 10), LOOK)
             )
         except StoreUnavailable:
-            log.warning("schedule.waits", name=entry.name, reason="the store does not take writes")
+            reason = "the store does not take writes"
             wait = LOOK
         except Exception:
             # One entry's bug must not stop the others, nor this one's next day.
             log.exception("schedule.failed", name=entry.name)
             wait = LOOK
+        if reason and reason != said:  # once for each change, however often it is tried
+            log.warning("schedule.waits", name=entry.name, reason=reason, next_try_in=round(wait, 1))
+        said = reason
         await _sleep(ctx, wait)
 
 
@@ -253,7 +257,8 @@ def entries() -> tuple[Entry, ...]:
         await expire(ctx)
 
     async def look_at_outage(ctx: Context, _: Run | None) -> None:
-        await ctx.worker.outage.look()
+        await ctx.worker.claude.look()
+        await ctx.worker.jira.look()
 
     return (
         Entry("standup", _standup_rule, standup_due),

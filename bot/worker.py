@@ -23,10 +23,10 @@ from bot.budget import BudgetHeld
 from bot.cards import budget_notice
 from bot.clients.claude import BudgetReached, ClaudeDown
 from bot.clients.claude_errors import ClaudeBusy
-from bot.errors import RetryLater
+from bot.errors import Down, RetryLater
 from bot.lanes import Attempt, Hold, Job, Lane
 from bot.log import get_logger
-from bot.outage import Held, Outage
+from bot.outage import TOLD_BY_MODELS, Held, Outage
 from bot.store import StoreUnavailable
 from bot.workflow.answering import answer
 from bot.workflow.controls import HealthLine, paused
@@ -54,6 +54,8 @@ LOOK_AT_BUDGET = 300.0
 """Seconds between two looks whether the day's budget was raised: one event finds out for all."""
 IN_A_ROW = 3
 """Attempts that fail one after another before all wait: then it is Jira that is away, and not one issue of it."""
+BEHIND = 0.05
+"""Seconds by which the event that found a service away comes after the others when that is tried again."""
 UNEXPECTED_TRIES = 5
 """After so many unexpected errors an event becomes a failure that a person can retry."""
 
@@ -66,7 +68,9 @@ class Worker:
         self._started = self._stopping = False
         self._waking: asyncio.Future[None] | None = None
         self._failed_in_a_row = 0
-        self.outage = Outage(ctx)
+        self.claude = Outage(ctx, "Claude", ctx.claude.probe, key="outage", first_wait=5.0)
+        self.jira = Outage(ctx, "Jira", ctx.jira.probe, key="outage:jira", first_wait=1.0)
+        self._waits_said: dict[Lane, str] = {}
         self._looks = Lane("look", LOOKS_AT_ONCE, self._trying(self._look))
         self._notes = Lane("note", NOTES_AT_ONCE, self._trying(self._note_down))
         self._answers = Lane("answer", AT_ONCE, self._trying(self._answer))
@@ -117,7 +121,8 @@ class Worker:
 
     async def start(self) -> None:
         """Take up everything that the store says is unfinished."""
-        await self.outage.load()
+        for outage in (self.claude, self.jira):
+            await outage.load()
         self._started = True
         await self._wake_received()
         for draft_id in await self._ctx.store.ids("drafts", open=True):
@@ -155,8 +160,19 @@ class Worker:
 
     @property
     def nothing_to_ask(self) -> bool:
-        """Whether no event waits for an answer: nobody would find out that Claude is back."""
+        """Whether no event waits for an answer: nobody would find out that Claude or Jira is back."""
         return self._answers.idle
+
+    @property
+    def away(self) -> dict[str, str]:
+        """The services that events wait for, by name, and since when and why."""
+        found = {"claude": self.claude.said(), "jira": self.jira.said()}
+        return {name: said for name, said in found.items() if said}
+
+    async def jira_answered(self) -> None:
+        """An event's issue was read, or is gone by Jira's own words: whatever was wrong with Jira is over."""
+        self._failed_in_a_row = 0
+        await self.jira.up()
 
     def waits_for(self, event_id: str) -> str | None:
         """Why this event waits, in words; None when it does not, or for its turn only."""
@@ -193,6 +209,7 @@ class Worker:
                     log.exception("worker.not_noted", job=job.id)
                     return _backoff(job.tries)
             job.reason = ""
+            self._waits_said.pop(self._lane(job), None)
             return outcome
 
         return trying
@@ -204,21 +221,31 @@ class Worker:
                 await self._announce_budget(error)
                 # A look now and then, for a budget that was raised.
                 left = (error.until - self._ctx.clock.now()).total_seconds()
-                return self._hold(min(max(left, 1.0), LOOK_AT_BUDGET), error.reason)
+                return self._hold(job, min(max(left, 1.0), LOOK_AT_BUDGET), error.reason)
             case BudgetReached():  # a long one: others may be cheap enough
                 await self._announce_budget(error)
-                return self._alone(job, error, LOOK_AT_BUDGET)
+                self._note(job, error.reason)
+                return LOOK_AT_BUDGET
             case ClaudeDown():
-                return self._hold(await self.outage.down(error), error.reason)
+                wait = await self.claude.down(error, told_by_probe=error.kind in TOLD_BY_MODELS)
+                return self._rest(job, error, wait)
+            case Down() if self._lane(job) is self._answers:
+                return self._rest(job, error, await self.jira.down(error))
             case Held() | ClaudeBusy() | BudgetHeld():
-                return self._hold(max(error.after or 0.0, 0.05), error.reason)
+                return self._hold(job, max(error.after or 0.0, 0.05), error.reason)
             case Refused():
                 self._note(job, error.reason)
                 return _growing(job.tries)
             case RetryLater():
                 # Never at once: a `Retry-After` of nothing is no reason to hurry.
                 wait = max(error.after, 1.0) if error.after is not None else _backoff(job.tries)
-                return self._alone(job, error, wait)
+                if self._lane(job) is self._answers:
+                    self._failed_in_a_row += 1
+                    if self._failed_in_a_row >= IN_A_ROW:
+                        await self.jira.down(error)
+                        return self._rest(job, error, wait)
+                self._note(job, error.reason)
+                return wait
             case StoreUnavailable():
                 log.error("worker.store_unavailable", job=job.id)
                 return _backoff(job.tries)
@@ -228,24 +255,27 @@ class Worker:
             return None
         return _backoff(job.tries)
 
-    def _alone(self, job: Job, error: RetryLater, seconds: float) -> float:
-        """This one waits by itself; when it was one of several in a row, the lane of answers rests with it."""
-        self._note(job, error.reason)
-        if self._answers.job(job.id) is job:
-            self._failed_in_a_row += 1
-            if self._failed_in_a_row >= IN_A_ROW:
-                self._answers.hold(Hold(_backoff(self._failed_in_a_row - IN_A_ROW + 1), error.reason))
-        return seconds
+    def _rest(self, job: Job, error: RetryLater, seconds: float) -> float:
+        """A service is away: the lane of answers rests. Another event is tried next, if there is one: should it be away
+        for this event alone after all, the others go on."""
+        job.reason = error.reason
+        self._answers.hold(Hold(min(seconds, LONGEST_WAIT), error.reason))
+        return seconds + BEHIND
 
-    def _hold(self, seconds: float, reason: str) -> Hold:
-        if self._answers.held != reason:
-            log.info("worker.holds", reason=reason, seconds=round(seconds, 1))
+    def _hold(self, job: Job, seconds: float, reason: str) -> Hold:
+        self._note(job, reason)
         return Hold(seconds, reason)
 
     def _note(self, job: Job, reason: str) -> None:
-        if job.reason != reason:
-            log.info("worker.waits", job=job.id, reason=reason)
+        """Why a job waits. The log has it once for all jobs of a lane that wait for the same."""
         job.reason = reason
+        lane = self._lane(job)
+        if self._waits_said.get(lane) != reason:
+            self._waits_said[lane] = reason
+            log.info("worker.waits", job=job.id, reason=reason)
+
+    def _lane(self, job: Job) -> Lane:
+        return next(lane for lane in self._lanes if lane.job(job.id) is job)
 
     # What is done
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
@@ -86,12 +87,33 @@ class Client(SocketModeClient):
             log.warning("slack.not_acknowledged", reason=type(error).__name__)
 
 
+class Trouble(logging.Filter):
+    """Keeps the SDK's reports of a connection that failed out of the log: it tells each attempt, with a traceback.
+
+    `reason`: the last one, in words, for the one line that `Socket` writes when the connection is lost.
+    """
+
+    reason = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is worth a line of its own. The SDK reports within its `except`, with the error at hand or not."""
+        from slack_sdk.errors import SlackApiError
+
+        error = (record.exc_info[1] if record.exc_info else None) or sys.exc_info()[1]
+        if isinstance(error, SlackApiError):
+            self.reason = f"Slack does not open a connection ({error.response.get('error') or 'no reason given'})"
+        elif isinstance(error, OSError | TimeoutError | ClientError):
+            self.reason = f"no connection ({type(error).__name__})"
+        return not isinstance(error, SlackApiError | OSError | TimeoutError | ClientError)
+
+
 class Socket:
     """The running Socket Mode connection. It comes back by itself, whatever happens to it."""
 
-    def __init__(self, client: Client, drain: Drain) -> None:
+    def __init__(self, client: Client, drain: Drain, trouble: Trouble) -> None:
         self._client = client
         self._drain = drain
+        self._trouble = trouble
         self._tasks = (asyncio.create_task(self._connect()), asyncio.create_task(self._watch()))
 
     @property
@@ -123,13 +145,19 @@ class Socket:
 
     async def _watch(self) -> None:
         """Have a fresh address asked for when connecting fails: the SDK would go on with the old one, whose ticket
-        serves once."""
-        client, down = self._client, 0
+        serves once. And say so in the log when the connection is lost, and when it is there again."""
+        client, down, lost = self._client, 0, False
         while True:
             await asyncio.sleep(PING_SECONDS)
             down = 0 if self.connected else down + 1
             if down >= 2:
                 client.wss_uri = None
+                if not lost:
+                    lost = True
+                    log.warning("slack.disconnected", reason=self._trouble.reason or "closed", next_try_in=PING_SECONDS)
+            elif lost and not down:
+                lost = False
+                log.info("slack.connected")
 
 
 class Door:
@@ -156,10 +184,11 @@ def open_socket(
 
     `know_app` is told the app's id at each connection.
     """
-    logger = logging.getLogger("slack_sdk")
+    logger, trouble = logging.getLogger("slack_sdk.socket"), Trouble()
+    logger.filters[:] = [trouble]
     client = Client(admit, know_app, app_token=app_token, web_client=web, ping_interval=PING_SECONDS, logger=logger)
     client.proxy = web.proxy  # the SDK would take it from the environment, without NO_PROXY
-    return Socket(client, drain)
+    return Socket(client, drain, trouble)
 
 
 async def _typed(call: Callable[..., Awaitable[None]]) -> None:

@@ -40,10 +40,15 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """`parts`: each part's name and `ok`, or what is wrong with it."""
+    """`parts`: each part's name and `ok`, or what is wrong with it.
+
+    `away`: `jira` and `claude`, where it is away: since when and why. Deliveries and clicks are taken all the same, and
+    events wait; so it is no reason to keep traffic from the sidecar.
+    """
 
     status: Literal["ready", "not ready"]
     parts: dict[str, str]
+    away: dict[str, str] | None = None
 
 
 def routes(ctx: Context | None) -> APIRouter:
@@ -66,12 +71,18 @@ def routes(ctx: Context | None) -> APIRouter:
         now = ctx.clock.now().astimezone(UTC)
         return Health(status="healthy", timestamp=now, version=__version__, mode=await _mode(ctx))
 
-    @router.get("/ready", summary="Whether work is taken", responses={503: {"model": Ready}})
+    @router.get(
+        "/ready",
+        summary="Whether work is taken, and which service it waits for",
+        responses={503: {"model": Ready}},
+        response_model_exclude_none=True,
+    )
     async def ready(response: Response) -> Ready:
-        parts = await readiness(given())
+        ctx = given()
+        parts = await readiness(ctx)
         wrong = any(text != "ok" for text in parts.values())
         response.status_code = 503 if wrong else 200
-        return Ready(status="not ready" if wrong else "ready", parts=parts)
+        return Ready(status="not ready" if wrong else "ready", parts=parts, away=ctx.worker.away or None)
 
     @router.get(
         "/metrics",

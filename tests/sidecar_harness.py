@@ -59,6 +59,8 @@ class Worker:
     def wake_event(self, event_id: str) -> None:
         self.woken.append(event_id)
 
+    away: dict[str, str] = field(default_factory=dict)
+
     def ready(self) -> str | None:
         return None
 

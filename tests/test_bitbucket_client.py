@@ -10,7 +10,7 @@ import pytest
 from bot.clients.bitbucket import Bitbucket, refreshed
 from bot.demo.bitbucket import BitbucketPullRequest, BitbucketStandIn
 from bot.demo.wire import Fault, Server
-from bot.errors import Gone, Permanent, PMAgentError, RetryLater
+from bot.errors import Down, Gone, Permanent, PMAgentError, RetryLater
 from bot.issues import PullRequest
 from bot.settings import Settings, load
 
@@ -41,6 +41,9 @@ def known(found: BitbucketPullRequest) -> PullRequest:
         id=found.id, repository=found.repository, number=found.number, title="old", url="https://b.example/1",
         state="OPEN", keys=("ECD-1",), builds={"CI": "FAILED"}, updated=LONG_AGO,
     )  # fmt: skip
+
+
+REFUSED = {"type": "error", "error": {"message": "Refused"}}
 
 
 @pytest.fixture
@@ -109,28 +112,33 @@ async def test_a_netrc_login_does_not_replace_the_token(
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        (Fault("answer", 401), RetryLater),
-        (Fault("answer", 403), Gone),
-        (Fault("answer", 404, body={"error": {"message": "Resource not found"}}), Gone),
-        (Fault("answer", 400), Permanent),
+        (Fault("answer", 401), Down),
+        (Fault("answer", 403, body=REFUSED), Gone),
+        (Fault("answer", 404, body=REFUSED), Gone),
+        (Fault("answer", 400, body=REFUSED), Permanent),
+        (Fault("answer", 403, body="<html>Blocked</html>"), Down),
+        (Fault("answer", 404, body="<html>Page unavailable</html>"), Down),
+        (Fault("answer", 404, body={"status": 404, "message": "No route"}), Down),
+        (Fault("answer", 302, {"Location": "https://login.example.net/"}), Down),
         (Fault("answer", 429, {"Retry-After": "3"}), RetryLater),
         (Fault("answer", 500), RetryLater),
-        (Fault("answer", 200, body="<html>"), None),
+        (Fault("answer", 200, body="<html>"), Down),
+        (Fault("answer", 200, body={"status": "maintenance"}), Down),
         (Fault("drop"), RetryLater),
         (Fault("hang", seconds=10), RetryLater),
     ],
 )
 async def test_what_an_answer_means(
-    standin: BitbucketStandIn, bitbucket: Bitbucket, fault: Fault, expected: type[PMAgentError] | None
+    standin: BitbucketStandIn, bitbucket: Bitbucket, fault: Fault, expected: type[PMAgentError]
 ) -> None:
     there = known(standin.pull_request())
     standin.fail("pullrequests", fault)
-    if expected is None:
-        assert await bitbucket.pull_request(there) == there
-        return
     with pytest.raises(expected) as caught:
         await bitbucket.pull_request(there)
     assert type(caught.value) is expected
+    standin.fail("pullrequests", fault)
+    with pytest.raises(expected):
+        await bitbucket.open_pull_requests(there.repository)
     assert standin.token not in str(caught.value)
 
 

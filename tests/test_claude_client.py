@@ -35,6 +35,9 @@ def reply(on: Line) -> Request:
     return reply_request(PROMPTS, on.settings, material())
 
 
+USAGE_LIMIT = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
+
+
 def error(status: int, kind: str = "api_error", message: str = "no", code: str = "", **headers: str) -> Fault:
     details = {"details": {"error_code": code}} if code else {}
     body = {"type": "error", "error": {"type": kind, "message": message, **details}}
@@ -110,6 +113,24 @@ def test_importing_the_port_does_not_import_the_sdk() -> None:
         (error(400, "invalid_request_error", "Your credit balance is too low"), "billing", "Billing"),
         (error(404, "not_found_error", "model: claude-sonnet-5-5"), "model", "retired or misspelt"),
         (error(429, "rate_limit_error", code="enforced_spend_limit_reached"), "spend_limit", "spend limit"),
+        (error(400, "invalid_request_error", USAGE_LIMIT), "spend_limit", "again on 2026-12-01 at 00:00 UTC"),
+        (error(403, "permission_error", USAGE_LIMIT), "spend_limit", "raise it in the Console"),
+        (error(429, "rate_limit_error", USAGE_LIMIT), "spend_limit", "usage or spend limit"),
+        (error(500, "api_error", USAGE_LIMIT), "spend_limit", "usage or spend limit"),
+        (error(400, "invalid_request_error", code="contract_spend_limit_reached"), "spend_limit", "spend limit"),
+        (error(400, "budget_exceeded", "Budget has been exceeded! Current cost: 11.2"), "spend_limit", "spend limit"),
+        (error(400, "invalid_request_error", "This organization has been disabled."), "account", "has been disabled"),
+        (error(403, "permission_error", "Your account is suspended."), "account", "is suspended"),
+        (error(400, "invalid_request_error", "This workspace was archived."), "account", "was archived"),
+        (error(400, "invalid_request_error", code="organization_on_hold"), "account", "this account"),
+        (error(403, "permission_error", code="cmek_key_disabled"), "account", "this account"),
+        (error(403, "permission_error", code="linked_organization_billing_unavailable"), "billing", "Billing"),
+        (error(400, "invalid_request_error", "The model claude-x has been retired."), "model", "PMAGENT_MODEL"),
+        (error(400, "authentication_error", "invalid x-api-key"), "key", "check ANTHROPIC_API_KEY"),
+        (error(400, "overloaded_error"), "overloaded", "overloaded (400)"),
+        (Fault("answer", 404, body="<html>nothing here</html>"), "server", "ANTHROPIC_BASE_URL"),
+        (Fault("answer", 403, body="<html>blocked</html>"), "server", "is not Claude"),
+        (Fault("answer", 400, body={"status": "no"}), "server", "is not Claude"),
     ],
 )
 async def test_an_outage_has_its_cause_in_words(tmp_path: Path, fault: Fault, kind: str, words: str) -> None:
@@ -154,6 +175,23 @@ async def test_a_pause_that_is_over_already_is_none(tmp_path: Path) -> None:
             await on.claude.ask(reply(on))
         assert caught.value.after == 0
         assert (await on.claude.ask(reply(on))).stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        error(400, "invalid_request_error", "messages.0.content: at least one message is required"),
+        error(400, "invalid_request_error", "prompt is too long: 1000001 tokens > 1000000 maximum"),
+        error(400, "invalid_request_error", code="request_body_encoding_invalid"),
+        error(413, "request_too_large", "Request exceeds the maximum size"),
+        Fault("answer", 413, body="<html>too large</html>"),
+    ],
+)
+async def test_what_is_wrong_with_one_request_is_no_outage(tmp_path: Path, fault: Fault) -> None:
+    async with line(tmp_path) as on:
+        on.standin.script(fault)
+        with pytest.raises(Unanswerable):
+            await on.claude.ask(reply(on))
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])

@@ -19,7 +19,7 @@ from bot.clients.answers import own_words, retry_after
 from bot.clients.jira import Jira
 from bot.demo.jira import JiraStandIn
 from bot.demo.wire import Fault, Server
-from bot.errors import Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
+from bot.errors import Down, Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
 from bot.issues import Visibility
 from bot.settings import Settings, load
 
@@ -375,7 +375,7 @@ async def delete(jira: Jira) -> None:
 ANSWERS: list[tuple[int, dict[str, str], type[PMAgentError], type[PMAgentError]]] = [
     # status, headers, reading, writing
     (400, {}, Permanent, Permanent),
-    (401, {}, RetryLater, Permanent),
+    (401, {}, Down, Permanent),
     (403, {}, Gone, Permanent),
     (404, {}, Gone, Permanent),
     (413, {}, Permanent, Permanent),
@@ -387,7 +387,37 @@ ANSWERS: list[tuple[int, dict[str, str], type[PMAgentError], type[PMAgentError]]
     (500, {}, RetryLater, OutcomeUnknown),
     (502, {}, RetryLater, OutcomeUnknown),
     (504, {"Retry-After": "7"}, RetryLater, OutcomeUnknown),
-    (302, {"Location": "https://elsewhere.example.net/"}, Permanent, Permanent),
+    (302, {"Location": "https://elsewhere.example.net/"}, Down, Permanent),
+]
+PAGE = "<html>Page unavailable</html>"
+FOREIGN: list[tuple[int, dict[str, str], Any]] = [
+    (404, {}, PAGE),
+    (403, {}, PAGE),
+    (400, {}, PAGE),
+    (410, {}, PAGE),
+    (451, {}, {"message": "not here"}),
+    (404, {}, {"code": 404, "message": "No message available"}),
+    (404, {}, {"errorMessages": "x"}),
+    (404, {}, {}),
+    (403, {}, ["errorMessages"]),
+    (200, {}, PAGE),
+    (200, {}, {"status": "maintenance"}),
+    (200, {}, None),
+]
+READS: list[tuple[str, str, Callable[[Jira], Awaitable[Any]]]] = [
+    ("an issue", r"issue/ECD-1\?", lambda jira: jira.issue("ECD-1")),
+    ("its fields", r"issue/ECD-1\?", lambda jira: jira.fields("ECD-1")),
+    ("its comments", r"ECD-1/comment\?", lambda jira: jira.issue("ECD-1")),
+    ("its changes", r"ECD-1/changelog", lambda jira: jira.issue("ECD-1")),
+    ("a comment", r"ECD-1/comment/1", lambda jira: jira.comment("ECD-1", "1")),
+    ("comments since", r"ECD-1/comment", lambda jira: jira.comments_since("ECD-1", LONG_AGO)),
+    ("a marked comment", r"ECD-1/comment", lambda jira: jira.find_marked("ECD-1", "drf_1", LONG_AGO)),
+    ("markers", r"comment/list", lambda jira: jira.marked(["1"])),
+    ("a project", r"/project/", lambda jira: jira.project("ECD")),
+    ("permissions", r"/mypermissions", lambda jira: jira.permissions("ECD", ("ADD_COMMENTS",))),
+    ("a search", r"/search/jql", lambda jira: jira.search("updated >= -1d")),
+    ("changes", r"/search/jql", lambda jira: jira.changed("updated >= -1d", LONG_AGO)),
+    ("who we are", r"/myself", lambda jira: jira.myself()),
 ]
 
 
@@ -416,6 +446,70 @@ async def test_what_an_answer_means(
             assert caught.value.nothing_sent
     assert len(standin.calls("/comment")) == 2, "nothing is sent again by itself"
     assert standin.posted() == []
+
+
+@pytest.mark.parametrize(("path", "verb"), [read[1:] for read in READS], ids=[read[0] for read in READS])
+async def test_what_somebody_else_answers_says_nothing_about_what_was_asked_for(
+    standin: JiraStandIn, jira: Jira, path: str, verb: Verb
+) -> None:
+    """A gateway's, a proxy's or a login page's answer: Jira is away, whatever its status says."""
+    standin.write("ECD-1", "agent", "something")
+    await jira.issue("ECD-1")
+    await jira.marked(["1"])
+    for status, headers, body in FOREIGN:
+        fault = Fault("answer", status, headers, body)
+        standin.fail(path, *[fault] * 3)
+        with pytest.raises(Down) as caught:
+            await verb(jira)
+        assert caught.value.service == "Jira", fault
+        standin.mend()
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_gone_needs_a_jira_that_knows_us(standin: JiraStandIn, jira: Jira, status: int) -> None:
+    """In Jira's own words, and still not so while `/myself` does not answer: a wrong cloud id, a dead account."""
+    await jira.issue("ECD-1")
+    words = {"errorMessages": ["Issue does not exist or you do not have permission to see it."], "errors": {}}
+    for answer in (Fault("answer", 404, body=words), Fault("answer", 403, body=words), Fault("answer", 401)):
+        standin.fail("/issue/", *[Fault("answer", status, body=words)] * 3)
+        standin.fail("/myself", *[answer] * 3)
+        with pytest.raises(Down):
+            await jira.issue("ECD-1")
+        standin.mend()
+    standin.fail("/issue/", *[Fault("answer", status, body=words)] * 3)
+    with pytest.raises(Gone):
+        await jira.issue("ECD-1")
+
+
+@pytest.mark.parametrize("body", [PAGE, {"code": 404}])
+async def test_a_comment_is_deleted_only_when_jira_says_so(standin: JiraStandIn, jira: Jira, body: Any) -> None:
+    reply = await jira.post_comment("ECD-1", ADF, marker())
+    standin.fail("DELETE", Fault("answer", 404, body=body))
+    with pytest.raises(Permanent, match="a gateway, a proxy or a login page"):
+        await jira.delete_comment("ECD-1", reply.comment_id)
+    standin.fail("/comment/", *[Fault("answer", 404, body=body)] * 2)
+    with pytest.raises(Down):
+        await jira.delete_comment("ECD-1", reply.comment_id)
+    assert len(standin.posted()) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_write_that_a_gateway_refused_says_so(standin: JiraStandIn, jira: Jira, status: int) -> None:
+    standin.fail("POST", Fault("answer", status, body=PAGE))
+    with pytest.raises(Permanent) as caught:
+        await write(jira)
+    assert caught.value.status == status
+    assert ("gateway" in caught.value.reason) == (status != 401)
+
+
+async def test_links_to_projects_that_are_not_watched_are_not_read(standin: JiraStandIn) -> None:
+    standin.issue("SUP-1", "A secret project")
+    standin.issue("ECD-8", "Another")
+    standin.issue("ECD-9", links=[("is blocked by", "SUP-1"), ("relates to", "ECD-8")])
+    jira = Jira(settings_for(standin.base, standin, JIRA_PROJECTS="ECD"))
+    for issue in (await jira.issue("ECD-9"), await jira.fields("ECD-9"), *(await jira.search("key = ECD-9"))):
+        assert [link.key for link in issue.links] == ["ECD-8"]
+    await jira.close()
 
 
 async def test_retry_after_may_be_a_date(standin: JiraStandIn, jira: Jira) -> None:

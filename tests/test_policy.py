@@ -21,6 +21,7 @@ from bot.policy import (
     may_decide,
     standing,
     visible_to,
+    watched,
     words,
     words_changed,
 )
@@ -80,6 +81,16 @@ def test_only_full_living_members_of_the_home_workspace(change: dict[str, Any], 
 def test_a_member_decides_only_when_named() -> None:
     assert may_decide(user(), HOME, frozenset({"U1"})) is None
     assert "approvers" in str(may_decide(user(), HOME, frozenset()))
+
+
+def test_an_issue_is_ours_by_the_project_that_it_is_in_now() -> None:
+    ours = settings(JIRA_PROJECTS="ECD,NEW")
+    assert watched(issue(), ours)
+    assert watched(issue(key="NEW-7", project="NEW"), ours)
+    assert not watched(issue(key="SUP-77", project="SUP"), ours)
+    assert not watched(issue(key="SUP-77"), ours), "by its key, whatever its project's field says"
+    assert not watched(issue(project="SUP"), ours)
+    assert watched(issue(key="SUP-77", project="SUP"), settings()), "all projects, unless some are named"
 
 
 def test_an_unchanged_issue_is_fresh_whatever_the_bot_wrote() -> None:

@@ -53,18 +53,22 @@ def mode_notice(mode: Mode, by_name: str, waiting: int) -> Message:
     )
 
 
-def outage_notice(since: datetime, reason: str, ended: datetime | None = None, *, timezone: ZoneInfo = UTC) -> Message:
-    """Claude cannot be asked since then, or (`ended`) could not be; one message for each outage, updated at its end."""
+def outage_notice(
+    since: datetime, reason: str, ended: datetime | None = None, *, service: str = "Claude", timezone: ZoneInfo = UTC
+) -> Message:
+    """A service cannot be asked since then, or (`ended`) could not be: one message for each outage."""
     start = _stamp(since, timezone)
     if ended:
         sentence = f" It was unavailable from {start} to {_stamp(ended, timezone)}. What waited is being worked on."
-        return Message([paragraph(text("✓ Claude answers again.", bold=True), sentence)], "Claude answers again.")
+        return Message(
+            [paragraph(text(f"✓ {service} answers again.", bold=True), sentence)], f"{service} answers again."
+        )
     return Message(
         [
-            paragraph(text("⚠ Claude cannot be asked", bold=True), f" since {start}: {one_line(reason, 300)}"),
-            context("Nothing is lost: events wait, and drafting goes on by itself when Claude answers."),
+            paragraph(text(f"⚠ {service} cannot be asked", bold=True), f" since {start}: {one_line(reason, 300)}"),
+            context(f"Nothing is lost: events wait, and drafting goes on by itself when {service} answers."),
         ],
-        "Claude cannot be asked at the moment. Nothing is lost: drafting goes on by itself.",
+        f"{service} cannot be asked at the moment. Nothing is lost: drafting goes on by itself.",
     )
 
 

@@ -212,11 +212,13 @@ class _Ending:
         return [self._said(*parts)]
 
     def expired(self) -> list[Block]:
-        cause = self.draft.note or f"{clock(self.draft.expires, self.now, self.timezone)}: nobody decided."
+        if self.draft.note:  # its texts were erased, or the issue is not looked after any more
+            return [self._said(text("Expired.", bold=True), f" {cut(self.draft.note, 300)} {self._nothing}")]
         return [
             self._said(
                 text("Expired", bold=True),
-                f" {cut(cause, 300)} {self._nothing} For a new draft: ",
+                f" {clock(self.draft.expires, self.now, self.timezone)}: nobody decided. {self._nothing} ",
+                "For a new draft: ",
                 text(f"/pmagent draft {self.draft.issue.key}", code=True),
             )
         ]

@@ -2,17 +2,22 @@
 
 Reading and writing differ. A read that failed may simply be done again. A write whose answer was lost may have
 happened: only where it is certain that it did not (no connection, 429, 503 with `Retry-After`) is it `RetryLater`.
+
+A gateway, a proxy or a login page answers with any status at all. Only a refusal in the service's own shape says
+something about what was asked for; any other is the service's being away (`Down`), and nothing is concluded from it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
+from bot.errors import Down, Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
 from bot.safety import tidy
 
 if TYPE_CHECKING:
@@ -21,6 +26,24 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 86_400.0
 """Seconds: a `Retry-After` beyond a day is taken for a mistake of the other side and cut to a day."""
 LONGEST_REASON = 300
+
+
+@dataclass(frozen=True)
+class Service:
+    """An Atlassian service. `own`: whether an error's body (an object) is of its own shape. `settings`: the names of
+    those that its address is made of."""
+
+    name: str
+    own: Callable[[dict[str, Any]], bool]
+    settings: str
+
+
+JIRA = Service(
+    "Jira",
+    lambda body: isinstance(body.get("errorMessages"), list) and isinstance(body.get("errors", {}), dict),
+    "JIRA_URL and ATLASSIAN_CLOUD_ID",
+)
+BITBUCKET = Service("Bitbucket", lambda body: isinstance(body.get("error"), dict), "BITBUCKET_URL")
 
 
 def hush(library: str) -> None:
@@ -50,12 +73,7 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
 
 def own_words(text: str) -> str:
     """The other side's own explanation, out of any of Atlassian's error bodies; "" where there is none. Redacted."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return ""  # an HTML page of some proxy says nothing to a person
-    if not isinstance(body, dict):
-        return ""
+    body = _object(text)  # an HTML page of some proxy says nothing to a person
     found: list[str] = [m for m in _list(body.get("errorMessages")) if isinstance(m, str)]
     errors = body.get("errors")
     if isinstance(errors, dict):
@@ -68,6 +86,14 @@ def own_words(text: str) -> str:
             found.append(body[name])
     said: str = tidy(" ".join(part.strip() for part in found if part.strip()))
     return said if len(said) <= LONGEST_REASON else said[: LONGEST_REASON - 1] + "…"
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _list(value: Any) -> list[Any]:
@@ -92,14 +118,26 @@ _MEANINGS = {
 }
 
 
-def sentence(service: str, what: str, status: int, text: str) -> str:
+def sentence(service: Service, what: str, status: int, text: str) -> str:
     """A sentence for a person about a refused request, with the service's own words where it gave some."""
-    meaning = _MEANINGS.get(status, "{service} answered with an error").format(service=service, what=what)
+    meaning = _MEANINGS.get(status, "{service} answered with an error").format(service=service.name, what=what)
+    if _foreign(service, status, text):
+        meaning = f"{not_the_service(service)}; if it stays so, check {service.settings}"
     said = own_words(text)
     return f"{meaning} (HTTP {status})" + (f": {said}" if said else "")
 
 
-def refused(response: Response, service: str, what: str, *, write: bool) -> PMAgentError | None:
+def not_the_service(service: Service) -> str:
+    """What is said of an answer that the service did not make."""
+    return f"what answers at {service.name}'s address is not {service.name} but a gateway, a proxy or a login page"
+
+
+def _foreign(service: Service, status: int, text: str) -> bool:
+    """Whether somebody else than the service refused. Its failures (5xx) and 401, 429 mean the same by anybody."""
+    return status < 500 and status not in (401, 408, 429) and not service.own(_object(text))
+
+
+def refused(response: Response, service: Service, what: str, *, write: bool) -> PMAgentError | None:
     """The error that this answer stands for, or None when it is a success (2xx)."""
     status = status_of(response)
     if 200 <= status < 300:
@@ -111,27 +149,31 @@ def refused(response: Response, service: str, what: str, *, write: bool) -> PMAg
     if write:
         # 408: the server gave up waiting for the request, which may have been read in full.
         return OutcomeUnknown(reason) if status >= 500 or status == 408 else Permanent(reason, status=status)
+    if status == 401 or _foreign(service, status, response.text):
+        return Down(service.name, reason, status=status, after=after)
     if status in (403, 404):
         return Gone(reason, status=status)
-    if status >= 500 or status in (401, 408):
+    if status >= 500 or status == 408:
         return RetryLater(reason, after=after)
     return Permanent(reason, status=status)
 
 
-def failed(error: Exception, service: str, *, write: bool) -> PMAgentError:
+def failed(error: Exception, service: Service, *, write: bool) -> PMAgentError:
     """The error that an exception of requests stands for. Its own text is not passed on: it holds addresses."""
     import requests
 
+    name = service.name
     if isinstance(error, requests.TooManyRedirects):  # our sessions follow none, see `jira_wire`
-        return Permanent(f"{service} answered with a redirect: its address in the settings is not quite right")
+        reason = f"{name} answered with a redirect: a login page, or {service.settings} is not quite right"
+        return Permanent(reason) if write else Down(name, reason)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, UnicodeError)):
-        return Permanent(f"the address or the credentials of {service} in the settings are not usable")
+        reason = f"the address or the credentials of {name} in the settings are not usable"
+        return Permanent(reason) if write else Down(name, reason)
     if isinstance(error, requests.RequestException):
         if _never_connected(error):
-            return RetryLater(f"{service} cannot be reached ({_short(error)})")
-        if write:
-            return OutcomeUnknown(f"the connection to {service} broke before its answer arrived")
-        return RetryLater(f"the connection to {service} broke before its answer arrived", nothing_sent=False)
+            return Down(name, f"{name} cannot be reached ({_short(error)})")
+        reason = f"the connection to {name} broke before its answer arrived"
+        return OutcomeUnknown(reason) if write else RetryLater(reason, nothing_sent=False)
     raise error  # a mistake of ours must be seen as one
 
 

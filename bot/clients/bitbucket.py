@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bot.clients import sockets
-from bot.clients.answers import failed, hush, refused
+from bot.clients.answers import BITBUCKET, failed, hush, not_the_service, refused
 from bot.clients.jira_read import listing, mapping, moment, words
 from bot.clients.threads import OutOfTime, Threads
-from bot.errors import Permanent, RetryLater
+from bot.errors import Down, Permanent, RetryLater
 from bot.issues import PullRequest
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ class Bitbucket:
     async def pull_request(self, known: PullRequest) -> PullRequest:
         """The pull request as it is now; `known` itself without a token. Builds and keys stay as they were known.
 
-        Raises `RetryLater`, or `Gone` when it is not there for us (any more).
+        Raises `RetryLater`, or `Gone` when by Bitbucket's own words it is not there for us (any more).
         """
         if not self.configured:
             return known
         workspace, _, repository = known.repository.partition("/")
         path = f"repositories/{quote(workspace, safe='')}/{quote(repository, safe='')}/pullrequests/{known.number}"
-        return refreshed(known, mapping(await self._get(path, "pull request")))
+        return refreshed(known, await self._get(path, "pull request", has="id"))
 
     async def open_pull_requests(self, repository: str) -> tuple[PullRequest, ...]:
         """The open pull requests of `workspace/repository`, with reviewers and approvals, without builds and keys.
@@ -61,7 +61,7 @@ class Bitbucket:
         path = f"repositories/{quote(workspace, safe='')}/{quote(name, safe='')}/pullrequests"
         found: list[PullRequest] = []
         for page in range(1, MOST_PAGES + 1):
-            answer = mapping(await self._get(f"{path}?{OPEN_ONES}&page={page}", "repository"))
+            answer = await self._get(f"{path}?{OPEN_ONES}&page={page}", "repository", has="values")
             found += [one for raw in listing(answer.get("values")) if (one := listed(raw, repository)) is not None]
             if not answer.get("next"):
                 break
@@ -72,7 +72,7 @@ class Bitbucket:
         if not self.configured:
             return ""
         try:
-            user = mapping(await self._get("user", "account"))
+            user = await self._get("user", "account")
         except Permanent as refusal:
             if refusal.status != 403:
                 raise
@@ -80,7 +80,8 @@ class Bitbucket:
             return "a token that belongs to a repository, project or workspace"
         return words(user.get("display_name")) or words(user.get("username")) or "an account without a name"
 
-    async def _get(self, path: str, what: str) -> Any:
+    async def _get(self, path: str, what: str, *, has: str = "") -> dict[str, Any]:
+        """The object that Bitbucket answers. `has`: a name in it; a gateway's 200 has none, and is no empty list."""
         url = f"{self._settings.bitbucket_url.rstrip('/')}/{path}"
 
         def on_thread(session: Any, left: float) -> Response:
@@ -93,14 +94,17 @@ class Bitbucket:
             reason = f"Bitbucket did not answer within {self._deadline:g} seconds"
             raise RetryLater(reason, nothing_sent=not late.started) from None
         except Exception as error:
-            raise failed(error, "Bitbucket", write=False) from None
-        refusal = refused(answer, "Bitbucket", what, write=False)
+            raise failed(error, BITBUCKET, write=False) from None
+        refusal = refused(answer, BITBUCKET, what, write=False)
         if refusal is not None:
             raise refusal
         try:
-            return answer.json()
+            found = mapping(answer.json())
         except (ValueError, RecursionError):
-            raise RetryLater("Bitbucket answered with something that is not JSON") from None
+            raise Down(BITBUCKET.name, f"{not_the_service(BITBUCKET)}: it sent no JSON") from None
+        if has and has not in found:
+            raise Down(BITBUCKET.name, f"{not_the_service(BITBUCKET)}: it knows nothing of {has}")
+        return found
 
     def _client(self) -> Any:
         # Plain requests: of atlassian-python-api's Bitbucket client we would use one GET.

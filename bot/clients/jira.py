@@ -3,28 +3,31 @@
 How a request is made is in `jira_wire`; what the shapes of Jira's answers mean is in `jira_read`, their statuses in
 `answers`.
 
-Errors: reads raise `RetryLater`, `Gone` (404, 403) or `Permanent`; writes raise `RetryLater` only where certainly
-nothing was sent or done, `OutcomeUnknown` where the answer was lost, `Permanent` with the status where Jira refused.
+Errors: reads raise `RetryLater`, `Down` where Jira is away as a whole, `Gone` (404, 403 in Jira's own words, while it
+knows our account) or `Permanent`; writes raise `RetryLater` only where certainly nothing was sent or done,
+`OutcomeUnknown` where the answer was lost, `Permanent` with the status where the request was refused.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from bot.clients import jira_changes as changes
 from bot.clients import jira_read as read
 from bot.clients.jira_changes import ChangedPage
 from bot.clients.jira_wire import DEADLINE, Call, Wire
-from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.errors import Down, Gone, OutcomeUnknown, Permanent
 from bot.issues import Change, Comment, Frozen, Issue, Person, Visibility
 
 if TYPE_CHECKING:
     from bot.settings import Settings
 
+T = TypeVar("T")
 MARKER = "pm-agent"
 """The key of the comment property by which our comments are known."""
 NEWEST_COMMENTS = 50
@@ -33,6 +36,7 @@ CLOCKS_APART = timedelta(minutes=10)
 MOST_SINGLE_READS = 50
 """Issues of one search that are read one by one because the search gave too few of their comments."""
 NOT_OFFERED = (404, 405)
+CHANGELOG = ("values", "histories")
 MOST_AT_ONCE = 1000
 """Comments whose properties Jira gives in one answer."""
 
@@ -59,6 +63,7 @@ class Jira:
         self.account_id: str | None = None
         self._settings = settings
         self._wire = Wire(settings, deadline)
+        self._offered: set[str] = set()
 
     async def close(self) -> None:
         """Close idle connections; calls that hang are left to themselves."""
@@ -72,41 +77,44 @@ class Jira:
 
     async def myself(self) -> Person:
         """The service account, by `GET /myself`; sets `account_id`."""
-        found = read.person(await self._wire.read(lambda c: c.get_current_user(), "account"))
-        if found is None or not found.account_id:
-            raise RetryLater("Jira did not say who the service account is")
+        found = await self._wire.myself()
         self.account_id = found.account_id
         return found
+
+    async def probe(self) -> None:
+        """A look whether Jira answers: who we are, and a search. Raises `RetryLater` while it does not."""
+        await self.myself()
+        body = {"jql": "updated >= -1d ORDER BY updated DESC", "maxResults": 1, "fields": ["summary"]}
+        with contextlib.suppress(Permanent):  # refused in its own words: it is there
+            await self._wire.read(_searching(body), "search", has=("issues",))
 
     async def issue(self, key: str) -> Issue:
         """The issue with its newest comments (oldest first), newest changes and links."""
         path = quote(key, safe="")
-        main = asyncio.create_task(self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS))))
+        main = asyncio.create_task(
+            self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)), has=("key",))
+        )
         own = asyncio.create_task(self._own_account())
         comments = asyncio.create_task(self._newest_comments(path))
         history = asyncio.create_task(self._history(path))
         # All are waited for, so that the error raised is always the first in this order: what the issue itself says.
         await asyncio.gather(main, own, comments, history, return_exceptions=True)
         raw, _ = main.result(), own.result()
-        try:
-            return self._issue(raw, comments.result(), history.result())
-        except ValueError:
-            raise RetryLater(f"Jira's answer about {key} is not an issue") from None
+        return self._issue(raw, comments.result(), history.result())
 
     async def fields(self, key: str) -> Issue:
         """The issue without its comments and changes, in one request."""
         path = quote(key, safe="")
-        raw = await self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)))
-        try:
-            return self._issue(raw, {}, ())
-        except ValueError:
-            raise RetryLater(f"Jira's answer about {key} is not an issue") from None
+        raw = await self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)), has=("key",))
+        return self._issue(raw, {}, ())
 
     async def comment(self, key: str, comment_id: str) -> Comment:
         """One comment. Raises `Gone` when it was deleted or is hidden from us."""
         await self._own_account()
         path, number = quote(key, safe=""), quote(comment_id, safe="")
-        return read.comment(await self._wire.read(lambda c: c.get_comment(path, number), "comment"), self.account_id)
+        return read.comment(
+            await self._wire.read(lambda c: c.get_comment(path, number), "comment", has=("id",)), self.account_id
+        )
 
     async def has_marker(self, comment_id: str) -> bool:
         """Whether the comment carries our property (anybody can set one: no proof that the comment is ours)."""
@@ -151,7 +159,7 @@ class Jira:
             }
             if token:
                 body["nextPageToken"] = token
-            page = read.mapping(await self._wire.read(_searching(body), "search"))
+            page = read.mapping(await self._wire.read(_searching(body), "search", has=("issues",)))
             issues = [i for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str)]
             found += issues
             following = page.get("nextPageToken")
@@ -178,7 +186,7 @@ class Jira:
     async def project(self, key: str) -> Project:
         """A project's name and whether it is a service desk."""
         path = quote(key, safe="")
-        found = read.mapping(await self._wire.read(lambda c: c.get_project(path), "project"))
+        found = read.mapping(await self._wire.read(lambda c: c.get_project(path), "project", has=("key",)))
         return Project(
             key=found["key"] if isinstance(found.get("key"), str) else key,
             name=read.words(found.get("name")) or key,
@@ -187,7 +195,9 @@ class Jira:
 
     async def permissions(self, project: str | None, names: tuple[str, ...]) -> dict[str, bool]:
         """Which of these permissions (`ADD_COMMENTS`, …) the service account has, in one project or at all."""
-        asked = await self._wire.read(lambda c: c.get_my_permissions(project_key=project, permissions=",".join(names)))
+        asked = await self._wire.read(
+            lambda c: c.get_my_permissions(project_key=project, permissions=",".join(names)), has=("permissions",)
+        )
         given = read.mapping(read.mapping(asked).get("permissions"))
         return {name: read.mapping(given.get(name)).get("havePermission") is True for name in names}
 
@@ -211,40 +221,52 @@ class Jira:
         return Reply(comment_id=str(posted["id"]), public=_public(posted))
 
     async def delete_comment(self, key: str, comment_id: str) -> None:
-        """Delete a comment of ours; one that is gone already is fine."""
+        """Delete a comment of ours; one that is gone already is fine. Raises `Down` as well."""
         path, number = quote(key, safe=""), quote(comment_id, safe="")
         try:
             await self._wire.exchange(lambda c: c.delete_comment(path, number), "comment", write=True)
         except Permanent as refusal:
             if refusal.status not in (404, 410):
                 raise
+            try:  # a gateway says 404 too, and then the comment is still there
+                await self.comment(key, comment_id)
+            except Gone:
+                return
+            raise
 
     # How
 
     async def _own_account(self) -> str | None:
-        """Our account id, asked for once. A Jira without `/myself` leaves it None: then no comment counts as ours."""
-        if self.account_id is None:
-            try:
-                await self.myself()
-            except Permanent as refusal:
-                if refusal.status not in NOT_OFFERED:
-                    raise
-        return self.account_id
+        """Our account id, asked for once."""
+        return self.account_id or (await self.myself()).account_id
+
+    async def _where_offered(self, name: str, reading: Awaitable[T]) -> T | None:
+        """What is read; None where this Jira has no such endpoint: it says 404 or 405, and never answered it before.
+
+        Of an endpoint that has answered, 404 is what the issue's going or a gateway looks like, and is raised.
+        """
+        try:
+            found = await reading
+        except (Permanent, Down) as refusal:
+            if refusal.status in NOT_OFFERED and name not in self._offered:
+                return None
+            raise
+        self._offered.add(name)
+        return found
 
     async def _comment_page(self, path: str, start: int, most: int) -> dict[str, Any]:
         first = None if start == 0 else start
         return read.mapping(
-            await self._wire.read(lambda c: c.get_comments(path, start_at=first, max_results=most, order_by="-created"))
+            await self._wire.read(
+                lambda c: c.get_comments(path, start_at=first, max_results=most, order_by="-created"), has=("comments",)
+            )
         )
 
     async def _newest_comments(self, path: str) -> dict[str, Any] | None:
         """The newest comments as Jira gave them; None where Jira offers no list of them."""
-        try:
-            page = await self._comment_page(path, 0, NEWEST_COMMENTS)
-        except Permanent as refusal:
-            if refusal.status in NOT_OFFERED:
-                return None
-            raise
+        page = await self._where_offered("comments", self._comment_page(path, 0, NEWEST_COMMENTS))
+        if page is None:
+            return None
         raw, total = read.listing(page.get("comments")), read.number(page.get("total"), 0)
         times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
         if total > len(raw) > 0 and times[0] < times[-1]:  # oldest first, whatever was asked: the newest are at the end
@@ -252,30 +274,34 @@ class Jira:
         return page
 
     async def _history(self, path: str) -> tuple[Change, ...]:
-        try:
-            page = read.mapping(await self._wire.read(lambda c: c.get_change_logs(path, max_results=100)))
-            values, total = read.listing(page.get("values")), read.number(page.get("total"), 0)
-            if total > len(values) > 0:  # oldest first: the newest are on the last page
-                start = max(total - read.NEWEST_CHANGES, 1)
-                last = await self._wire.read(lambda c: c.get_change_logs(path, start_at=start, max_results=100))
-                values = read.listing(read.mapping(last).get("values"))
-        except Permanent as refusal:
-            if refusal.status in NOT_OFFERED:
-                return ()
-            raise
+        first = self._wire.read(lambda c: c.get_change_logs(path, max_results=100), has=CHANGELOG)
+        page = read.mapping(await self._where_offered("changelog", first))
+        values, total = read.listing(page.get("values")), read.number(page.get("total"), 0)
+        if total > len(values) > 0:  # oldest first: the newest are on the last page
+            start = max(total - read.NEWEST_CHANGES, 1)
+            last = await self._wire.read(
+                lambda c: c.get_change_logs(path, start_at=start, max_results=100), has=CHANGELOG
+            )
+            values = read.listing(read.mapping(last).get("values"))
         return read.changes(values or page.get("histories"))
 
     def _issue(self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...]) -> Issue:
         fields = read.mapping(read.mapping(raw).get("fields"))
         page = read.mapping(fields.get("comment")) if comments is None else comments
         found = [read.comment(item, self.account_id) for item in read.listing(page.get("comments"))]
-        return read.issue(
-            raw,
-            site=self._settings.site,
-            comments=read.in_order(found)[-NEWEST_COMMENTS:],
-            total=read.number(page.get("total"), len(found)),
-            history=history,
-        )
+        try:
+            issue = read.issue(
+                raw,
+                site=self._settings.site,
+                comments=read.in_order(found)[-NEWEST_COMMENTS:],
+                total=read.number(page.get("total"), len(found)),
+                history=history,
+            )
+        except ValueError:
+            raise Down("Jira", "Jira's answer about an issue has no key") from None
+        # What is said of issues in projects that are not watched is nobody's here.
+        links = tuple(link for link in issue.links if self._settings.watches(link.key.rpartition("-")[0]))
+        return issue.model_copy(update={"links": links})
 
     async def _whole(self, raw: list[dict[str, Any]]) -> tuple[Issue, ...]:
         """Issues of a search; those whose comments or changes the search left out are read singly, a few at a time."""
@@ -321,23 +347,20 @@ class Jira:
         wanted = [int(i) for i in ids if i.isdecimal()]
         if not wanted:
             return {}
-        try:
-            page = await self._wire.read(lambda c: c.get_comments_by_ids(expand="properties", data={"ids": wanted}))
-        except Permanent as refusal:
-            if refusal.status in NOT_OFFERED:
-                return {}
-            raise
-        listed = read.listing(read.mapping(page).get("values"))
+        asked = self._wire.read(
+            lambda c: c.get_comments_by_ids(expand="properties", data={"ids": wanted}), has=("values",)
+        )
+        listed = read.listing(read.mapping(await self._where_offered("comments by id", asked)).get("values"))
         return {str(i.get("id")): i["properties"] for i in listed if isinstance(i.get("properties"), list)}
 
     async def _property(self, comment_id: str) -> list[Any]:
         number = quote(comment_id, safe="")
+        asked = self._wire.read(lambda c: c.get_comment_property(number, MARKER), has=("value",))
         try:
-            return [read.mapping(await self._wire.read(lambda c: c.get_comment_property(number, MARKER))).get("value")]
-        except Permanent as refusal:
-            if refusal.status in NOT_OFFERED:
-                return []
-            raise
+            found = await self._where_offered("comment properties", asked)
+        except Gone:  # the comment has no such property
+            return []
+        return [] if found is None else [read.mapping(found).get("value")]
 
 
 def _searching(body: dict[str, Any]) -> Call:

@@ -54,7 +54,7 @@ async def changed(
     body: dict[str, Any] = {"jql": jql, "maxResults": PAGE, "fields": list(FIELDS)}
     if token:
         body["nextPageToken"] = token
-    page = read.mapping(await wire.read(search(body), "search"))
+    page = read.mapping(await wire.read(search(body), "search", has=("issues",)))
     found = tuple(_issue(i, since, own) for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str))
     following = page.get("nextPageToken")
     last = not found or page.get("isLast") is True or not isinstance(following, str) or following == token
@@ -66,7 +66,7 @@ async def comments_since(wire: Wire, path: str, since: datetime, own: str | None
     found: dict[str, Comment] = {}
     start = 0
     while True:
-        page = read.mapping(await wire.read(_page(path, start)))
+        page = read.mapping(await wire.read(_page(path, start), has=("comments",)))
         raw = read.listing(page.get("comments"))
         found |= {comment.id: comment for comment in _since(raw, since, own)}
         start += len(raw)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bot.clients import sockets
-from bot.clients.answers import failed, hush, refused
+from bot.clients import jira_read, sockets
+from bot.clients.answers import JIRA, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
-from bot.errors import OutcomeUnknown, RetryLater
+from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.issues import Person
 
 if TYPE_CHECKING:
     from requests import Response
@@ -40,13 +41,37 @@ class Wire:
         """Close idle connections; calls that hang are left to themselves."""
         await self._threads.close()
 
-    async def read(self, call: Call, what: str = "issue") -> Any:
-        """The JSON of a successful answer. `what`: what is asked for, for the sentence of an error."""
+    async def read(self, call: Call, what: str = "issue", *, has: tuple[str, ...] = ()) -> Any:
+        """The JSON of a successful answer. `what`: what is asked for, for an error's sentence. `has`: names, of which
+        Jira's answer has one; a gateway's 200 has none, and is no empty list.
+
+        Raises `Gone` only while Jira knows who we are: to a stranger everything is gone.
+        """
+        try:
+            found = await self._json(call, what)
+        except Gone:
+            await self.myself()
+            raise
+        if has and not any(name in jira_read.mapping(found) for name in has):
+            raise Down(JIRA.name, f"{not_the_service(JIRA)}: it knows nothing of {has[0]}")
+        return found
+
+    async def myself(self) -> Person:
+        """The service account, by `GET /myself`. Raises `RetryLater`, mostly `Down`, while Jira does not say."""
+        try:
+            found = jira_read.person(await self._json(lambda c: c.get_current_user(), "account"))
+        except Permanent as refusal:
+            raise Down(JIRA.name, refusal.reason, status=refusal.status) from None
+        if found is None or not found.account_id:
+            raise Down(JIRA.name, "Jira did not say who the service account is")
+        return found
+
+    async def _json(self, call: Call, what: str) -> Any:
         answer = await self.exchange(call, what, write=False)
         try:
             return answer.json()
         except (ValueError, RecursionError):
-            raise RetryLater("Jira answered with something that is not JSON: a login page, or a proxy's") from None
+            raise Down(JIRA.name, f"{not_the_service(JIRA)}: it sent no JSON", status=answer.status_code) from None
 
     async def exchange(self, call: Call, what: str, *, write: bool) -> Response:
         """One request and its answer, which is a success (2xx); everything else is one of our errors."""
@@ -71,8 +96,8 @@ class Wire:
                 raise OutcomeUnknown(reason) from None
             raise RetryLater(reason, nothing_sent=not late.started) from None
         except Exception as error:
-            raise failed(error, "Jira", write=write) from None
-        refusal = refused(answer, "Jira", what, write=write)
+            raise failed(error, JIRA, write=write) from None
+        refusal = refused(answer, JIRA, what, write=write)
         if refusal is not None:
             raise refusal
         return answer

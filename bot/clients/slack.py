@@ -139,7 +139,7 @@ class Slack:
             self.home = self.home.model_copy(update={"app": app})
 
     async def _own_app(self) -> str | None:
-        """Our app's id. `auth.test` does not name it; None where Slack does not say, as it then is for the signature."""
+        """Our app's id, which `auth.test` does not name; None where Slack does not say."""
         try:
             answer = await self._read("bots.info", lambda: self._reads.bots_info(bot=self.bot_id))
         except PMAgentError as error:

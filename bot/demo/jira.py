@@ -113,6 +113,14 @@ class JiraStandIn(StandIn):
         """A comment that is simply there; no webhook. `text`: wiki markup."""
         return self.add(self.issues[key], self.account(author), text, adf.from_wiki(text), public, visibility, at=at)
 
+    def change_project(self, key: str, to: str) -> JiraIssue:
+        """Move an issue to another project, under another key; it is still served under the old one. No webhook."""
+        issue = self.issues[to] = self.issues.pop(key)
+        prefix = to.rpartition("-")[0]
+        issue.former_keys.append(key)
+        issue.key, issue.project = to, self.projects.get(prefix) or self.project(prefix, prefix.title())
+        return issue
+
     def account(self, who: str) -> Account:
         """By handle, account id or name. KeyError for a stranger."""
         for account in self.people.values():

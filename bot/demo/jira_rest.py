@@ -34,6 +34,19 @@ WRITES = ((20, 2.0), (100, 30.0))
 """So many writes to one issue in so many seconds; more get 429."""
 
 
+GATEWAYS = {
+    "timestamp": "2026-11-22T10:00:00.000Z",
+    "status": 404,
+    "error": "Not Found",
+    "message": "No message available",
+}
+"""What Atlassian's gateway says of a cloud id that it does not know: not in Jira's shape."""
+
+
+class NotOurs(Exception):
+    """The request is for another site."""
+
+
 class JiraRest:
     """The routes over one `JiraStandIn`."""
 
@@ -75,6 +88,8 @@ class JiraRest:
             try:
                 self._authenticate(request)
                 return await handler(request)
+            except NotOurs:
+                return web.json_response(GATEWAYS | {"path": request.path}, status=404)
             except Refusal as refusal:
                 return web.json_response(refusal.body, status=refusal.status, headers=refusal.headers)
 
@@ -83,7 +98,7 @@ class JiraRest:
     def _authenticate(self, request: web.Request) -> None:
         cloud = request.match_info.get("cloud")
         if cloud is not None and cloud != self.jira.cloud_id:
-            raise Refusal(404, "No message available")
+            raise NotOurs
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         try:
             decoded = base64.b64decode(given, validate=True).decode() if scheme == "Basic" else ""
@@ -275,7 +290,7 @@ class JiraRest:
     def _issue(self, request: web.Request) -> JiraIssue:
         key = request.match_info["key"]
         for issue in self.jira.issues.values():
-            if key in (issue.key, issue.id):
+            if key in (issue.key, issue.id, *issue.former_keys):
                 return issue
         raise Refusal(404, MISSING)
 

@@ -116,6 +116,7 @@ class JiraIssue:
     labels: list[str] = field(default_factory=list)
     due: str | None = None
     links: list[tuple[str, JiraIssue]] = field(default_factory=list)
+    former_keys: list[str] = field(default_factory=list)
     comments: list[JiraComment] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
 

@@ -21,7 +21,7 @@ from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
 from bot.log import get_logger
 from bot.markup import addresses_in
-from bot.policy import audience, for_customer, known, rendered, visible_to
+from bot.policy import audience, for_customer, known, rendered, visible_to, watched
 from bot.prompting import Material
 from bot.silence import Silence, cycle
 from bot.store import Conflict, Expect, Put, Record
@@ -46,7 +46,7 @@ async def answer(ctx: Context, event_id: str) -> None:
     calls: list[CallRecord] = []
     try:
         await settle_by_rule(ctx, event, record)
-        ctx.worker.outage.hold()
+        ctx.worker.claude.hold()
         subject = await _read(ctx, event)
         asked = await _ask(ctx, subject)
         calls += asked.calls
@@ -58,7 +58,7 @@ async def answer(ctx: Context, event_id: str) -> None:
         await end_in_silence(ctx, record, silence, calls, started=started)
     except Unanswerable as error:
         # Claude cannot answer this one: recorded, shown in the channel with Retry, and nothing else waits for it.
-        await ctx.worker.outage.up()
+        await ctx.worker.claude.up()
         await fail_event(ctx, record, started, error.reason, [*calls, *error.calls])
     except Permanent as error:
         await fail_event(ctx, record, started, error.reason, calls)
@@ -78,12 +78,28 @@ class Subject:
 
 
 async def _read(ctx: Context, event: Event) -> Subject:
-    """The issue's real state now. Raises `Silence` when it or the comment is gone or not to be answered."""
+    """What is to be answered, as it is now. Whatever Jira says of it, in its own words, ends an outage of Jira's."""
+    try:
+        subject = await _subject(ctx, event)
+    except Silence:
+        await ctx.worker.jira_answered()
+        raise
+    await ctx.worker.jira_answered()
+    return subject
+
+
+async def _subject(ctx: Context, event: Event) -> Subject:
+    """The issue's real state now. Raises `Silence` when it or the comment is gone or not to be answered.
+
+    An issue that was moved has a new key, and is answered under it.
+    """
     key = event.issues[0]
     try:
         issue = await ctx.jira.issue(key)
     except Gone as error:
         raise Silence("the issue is gone or forbidden", error.reason) from None
+    if not watched(issue, ctx.settings):
+        raise Silence("moved to another project", f"{key} is in a project now that is not among JIRA_PROJECTS")
     comment_id = event.comment.id if isinstance(event, IssueCommented) else None
     if isinstance(event, DraftRequested):
         people = [c.id for c in issue.comments if not c.by_us and c.author.kind != "app"]
@@ -96,7 +112,7 @@ async def _read(ctx: Context, event: Event) -> Subject:
     if seen_by.customer:
         shown = for_customer(shown)
     else:
-        requests = await pull_requests(ctx, key)
+        requests = await pull_requests(ctx, key, issue.key)
     material = Material(
         issue=shown,
         kind=event.kind,
@@ -131,10 +147,10 @@ async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
 
 async def _ask(ctx: Context, subject: Subject) -> Asked:
     """Is an answer due, and which? Raises `Silence`, `Unanswerable` or `RetryLater`."""
-    ctx.worker.outage.turn()
+    ctx.worker.claude.turn()
     allowed = known(subject.issue, subject.links, ctx.settings.site)
     asked = await decide(ctx.claude, ctx.settings, ctx.prompts, subject.material, allowed)
-    await ctx.worker.outage.up()
+    await ctx.worker.claude.up()
     return asked
 
 
@@ -143,6 +159,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
     now = ctx.clock.now()
     suffix = str(record["id"]).removeprefix("evt_")
     issue = subject.issue
+    keys = dict.fromkeys((issue.key, subject.event.issues[0]))  # two where the issue was moved
     answered, decision = subject.answered, asked.decision
     draft = Draft(
         id=f"drf_{suffix}{record['attempts'] or ''}",
@@ -178,8 +195,9 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         draft = draft.model_copy(update={"mode": stored_mode["mode"] if stored_mode else ctx.settings.pmagent_mode})
         older = [
             read_draft(r)
+            for key in keys
             for state in RETIRABLE
-            for r in await ctx.store.find("drafts", issue_key=issue.key, state=str(state))
+            for r in await ctx.store.find("drafts", issue_key=key, state=str(state))
         ]
         retired = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
         expect = [
@@ -213,6 +231,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
     log.info("draft.created", event_id=record["id"], draft_id=draft.id, issue=issue.key)
     ctx.worker.wake_draft(draft.id)
     # The retired ones, and one that came back to be decided while this was being stored: it gives way when it is woken.
-    for open_one in await ctx.store.find("drafts", issue_key=issue.key, open=True):
-        if open_one["id"] != draft.id:
-            ctx.worker.wake_draft(open_one["id"])
+    for key in keys:
+        for open_one in await ctx.store.find("drafts", issue_key=key, open=True):
+            if open_one["id"] != draft.id:
+                ctx.worker.wake_draft(open_one["id"])

@@ -15,6 +15,7 @@ from bot.claims import Claim, Examined, Facts, Pull, Ticket, claims_in, examine
 from bot.drafts import Draft
 from bot.errors import Permanent, RetryLater
 from bot.issues import Issue, PullRequest
+from bot.policy import watched
 from bot.workflow.development import known_pull_requests, read_again
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_READ = 5
 """Pull requests, and issues, that are read for one reply."""
+NOT_OURS = "{key} is not among JIRA_PROJECTS"
 PATIENCE = 8.0
 """Seconds for all pull requests together: nobody waits longer for a state that webhooks mostly tell."""
 
@@ -64,15 +66,19 @@ def _keys(claims: tuple[Claim, ...], own: str) -> list[str]:
 async def _issues(ctx: Context, keys: list[str], unread: dict[str, str]) -> dict[str, Issue]:
     """The issues of these keys, at most five. Why one is not read stands in `unread`."""
     wanted = [key for key in keys if ctx.settings.watches(key.rpartition("-")[0])]
-    unread |= {key: f"{key} is not among JIRA_PROJECTS" for key in keys if key not in wanted}
+    unread |= {key: NOT_OURS.format(key=key) for key in keys if key not in wanted}
     unread |= dict.fromkeys(wanted[MOST_READ:], "too many issues are named")
 
     async def read(key: str) -> Issue | None:
         try:
-            return await ctx.jira.fields(key)
+            issue = await ctx.jira.fields(key)
         except Permanent as error:
             unread[key] = error.reason.rstrip(".")
             return None
+        if watched(issue, ctx.settings):
+            return issue
+        unread[key] = NOT_OURS.format(key=key)
+        return None
 
     found = await asyncio.gather(*(read(key) for key in wanted[:MOST_READ]))
     return {key: issue for key, issue in zip(wanted, found, strict=False) if issue}

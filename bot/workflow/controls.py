@@ -13,6 +13,7 @@ from bot.errors import Gone, PMAgentError, RetryLater, UserError
 from bot.events import DraftRequested
 from bot.failpoints import failpoint
 from bot.origin import Spot
+from bot.policy import watched
 from bot.store import Audit, Conflict, Expect, Put
 from bot.workflow.messages import is_message, message_record, revise
 from bot.workflow.reconciled import reconciled
@@ -154,11 +155,13 @@ async def request_draft(ctx: Context, key: str, by: Actor) -> str:
     from bot.intake import Delivery, notice
 
     try:
-        issue = await ctx.jira.issue(key)
+        issue = await ctx.jira.fields(key)
     except Gone:
         raise UserError(f"Jira has no issue {key} that the bot's account can see.") from None
     except RetryLater as error:
         raise UserError(f"Jira cannot be asked right now ({error.reason}). Please try again in a moment.") from None
+    if not watched(issue, ctx.settings):
+        raise UserError(f"{key} was moved to a project that this bot does not look after (JIRA_PROJECTS).")
     now = ctx.clock.now()
     event = DraftRequested(issues=(issue.key,), by=by.account, at=now)
     await notice(ctx, Delivery("slack", f"draft:{by.id}:{now.isoformat()}", None, now), event)
@@ -242,12 +245,13 @@ async def health(ctx: Context) -> list[HealthLine]:
     count, head = await ctx.store.audit_head()
     lines.append(HealthLine("store", True, f"{count} audit records, head {head[:12] or 'none'}"))
     lines += ctx.worker.health()
+    away = ctx.worker.away
     try:
         me = await ctx.jira.myself()
-        lines.append(HealthLine("jira", True, f"signed in as {me.name}"))
+        lines.append(HealthLine("jira", "jira" not in away, away.get("jira", f"signed in as {me.name}")))
     except PMAgentError as error:
-        lines.append(HealthLine("jira", False, str(error)))
-    lines.append(ctx.worker.outage.health())
+        lines.append(HealthLine("jira", False, away.get("jira", str(error))))
+    lines.append(HealthLine("claude", "claude" not in away, away.get("claude", "answering")))
     lines += [HealthLine(*line) for line in await reconciled(ctx)]
     waiting = await _open_drafts(ctx)
     lines.append(HealthLine("drafts", True, f"{len(waiting)} wait for a decision"))

@@ -174,9 +174,7 @@ def who_was_first(ctx: Context, draft: Draft, by: str) -> str:
     if draft.state == S.SUPERSEDED:
         return "A newer draft on this issue has taken this one's place. Please decide on that one."
     if draft.state == S.EXPIRED:
-        return f"This draft has expired. {draft.note} For a new one: /pmagent draft {draft.issue.key}".replace(
-            "  ", " "
-        )
+        return f"This draft has expired. {draft.note or f'For a new one: /pmagent draft {draft.issue.key}'}"
     last = next(iter(draft.decided[::-1]), None)
     approval = next((d for d in draft.decided[::-1] if d.action in _APPROVING), None)
     # Who looked for the comment, or failed to withdraw it, came later; whose text it is approved it.

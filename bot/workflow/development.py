@@ -57,9 +57,10 @@ async def learn(ctx: Context, event: Event) -> Learned:
     return Learned()
 
 
-async def pull_requests(ctx: Context, key: str) -> tuple[PullRequest, ...]:
-    """The pull requests known for this issue, newest first; open ones read from Bitbucket anew, given a token."""
-    known = sorted((await known_pull_requests(ctx, [key])).values(), key=lambda p: p.updated, reverse=True)
+async def pull_requests(ctx: Context, *keys: str) -> tuple[PullRequest, ...]:
+    """The pull requests known for an issue, by the key or keys that it has had, newest first; open ones read from
+    Bitbucket anew, given a token."""
+    known = sorted((await known_pull_requests(ctx, keys)).values(), key=lambda p: p.updated, reverse=True)
     if not ctx.bitbucket.configured:
         return tuple(known)
     return (*await asyncio.gather(*(_refreshed(ctx, one) for one in known[:REFRESHED])), *known[REFRESHED:])

@@ -79,4 +79,5 @@ async def fail_event(ctx: Context, record: Record, started: datetime, reason: st
     except Conflict:
         return
     failpoint("answer.after_failure")
+    log.warning("event.failed", event_id=record["id"], issue=record["issue"], reason=reason)
     ctx.worker.wake_message(key)

@@ -132,9 +132,12 @@ def _address(ctx: Context, draft: Draft) -> str | None:
 
 async def _wake_retired(ctx: Context, draft: Draft) -> None:
     """The cards that this one replaced can link to it now."""
-    for record in await ctx.store.find("drafts", issue_key=draft.issue.key, open=True):
-        if record["state"] == DraftState.SUPERSEDED:
-            ctx.worker.wake_draft(record["id"])
+    event = await ctx.store.get("webhook_events", draft.event_id)
+    keys = {draft.issue.key, event["issue"] if event else draft.issue.key}  # two where the issue was moved
+    for key in keys:
+        for record in await ctx.store.find("drafts", issue_key=key, open=True):
+            if record["state"] == DraftState.SUPERSEDED:
+                ctx.worker.wake_draft(record["id"])
 
 
 async def close_undo(ctx: Context, draft_id: str) -> None:

@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any
 from bot import __version__
 from bot.cards.parts import audience_words
 from bot.drafts import RETIRABLE, UNDO_FOR, Draft, DraftState, Posted
-from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.issues import Issue
 from bot.log import get_logger
-from bot.policy import Audience, audience, freshness, rendered
+from bot.policy import Audience, audience, freshness, rendered, watched
 from bot.store import Conflict
 from bot.workflow.claiming import check_claims
 from bot.workflow.controls import mode
@@ -55,6 +55,7 @@ ANOTHER_RENDERING = (
     "Nothing was posted: PM Agent or its JIRA_URL changed since this card was drawn, and the reply would not look as "
     "it did there. Please look at it again."
 )
+MOVED_AWAY = "The issue was moved to a project that this bot does not look after (JIRA_PROJECTS)."
 REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
@@ -110,8 +111,14 @@ async def _publish(ctx: Context, draft: Draft) -> None:
             await _back_to_waiting(ctx, draft, ANOTHER_RENDERING)
             return
         issue = await ctx.jira.issue(draft.issue.key)
+        if not watched(issue, ctx.settings):
+            # Its card shrinks to what it showed before: what the issue has become is nobody's here.
+            await _move(ctx, draft, S.EXPIRED, "draft.expired", note=MOVED_AWAY, due=None)
+            return
         examined = await check_claims(ctx, draft, issue)
     except RetryLater as error:
+        if isinstance(error, Down):  # a click may be the first to notice
+            await ctx.worker.jira.down(error)
         if draft.intent_at:
             await _again_later(ctx, draft, error)
             return
@@ -121,6 +128,8 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
         return
     changes, seen_by = freshness(draft.issue, issue), _seen_by(ctx, draft, issue)
+    if issue.key != draft.issue.key:
+        changes = (f"The issue was moved: {draft.issue.key} is {issue.key} now.", *changes)
     # What a person posted anyway (only that leads from a held draft with claims to here) does not hold it again.
     untrue = [c for c in examined.contradictions if c.key not in draft.claims]
     if changes or untrue or seen_by != _shown(draft):
@@ -377,4 +386,6 @@ async def _move(ctx: Context, draft: Draft, to: DraftState, action: str, **value
             current = newer  # only the card was redrawn meanwhile
             continue
         ctx.worker.wake_card(draft.id, settling=to == S.POSTING)
+        if to in (S.FAILED, S.UNKNOWN):
+            log.warning(action, draft_id=draft.id, event_id=draft.event_id, issue=after.issue.key, reason=after.note)
         return after

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from bot.cards import missed_notice
 from bot.clients.jira_changes import ChangedIssue
-from bot.errors import Gone, Permanent, RetryLater
+from bot.errors import Down, Gone, Permanent, RetryLater
 from bot.events import EVENT, IssueCommented, IssueCreated
 from bot.failpoints import failpoint
 from bot.intake import Delivery, Ended, notice
@@ -83,6 +83,9 @@ async def _read(ctx: Context, sighting: Sighting) -> Sighting:
     while True:
         try:
             page = await ctx.jira.changed(search, since, token)
+        except RetryLater as error:
+            await ctx.worker.jira.down(error)
+            raise
         except Permanent as error:
             visible = await _visible(ctx, projects) if error.status == 400 and not trouble else projects
             if not visible or visible == projects:
@@ -122,6 +125,9 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
             comments = await ctx.jira.comments_since(issue.key, since)
         except (Permanent, RetryLater) as error:
             # It went away, or is not for us; or it alone does not answer, and must not keep all others waiting.
+            if isinstance(error, Down):
+                await ctx.worker.jira.down(error)
+                raise
             now = ctx.clock.now()
             if isinstance(error, RetryLater):
                 sighting = sighting.kept_up(issue.key, now)

@@ -39,8 +39,9 @@ async def reconcile_development(ctx: Context, _run: object = None) -> None:
     try:
         counts = await _read_all(ctx)
     except (RetryLater, Permanent) as error:
-        await _note(ctx, trouble=error.reason)
-        log.warning("reconcile.waits", service="bitbucket", reason=error.reason)
+        if (await last_run(ctx))["trouble"] != error.reason:
+            await _note(ctx, trouble=error.reason)
+            log.warning("reconcile.waits", service="bitbucket", reason=error.reason)
         if isinstance(error, RetryLater):
             raise
         return  # refused for good: again in an hour, and `health` says why

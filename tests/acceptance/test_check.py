@@ -15,6 +15,8 @@ from bot.commands.check import unforeseen
 from bot.demo.stage import ROOT, Stage
 from bot.demo.wire import Fault
 
+NO_PROJECT = {"errorMessages": ["No project could be found with that key."], "errors": {}}
+
 
 async def checked(stage: Stage, **changes: str) -> tuple[bool, dict[str, dict[str, Any]]]:
     """Run `check --json`: whether all is well, and the lines by name. The exit code must agree."""
@@ -141,7 +143,7 @@ def test_what_nobody_foresaw_is_told_with_its_place_and_without_its_words() -> N
 @pytest.mark.parametrize("issues", [[], [{"key": "OTHER-1", "fields": {"project": {"key": "OTHER"}}}]])
 async def test_a_jira_that_searches_for_anything_proves_no_project(stage: Stage, issues: list[Any]) -> None:
     """Its project endpoint says 404, and a search for a project that is not there is no error to it."""
-    stage.jira.fail(r"GET .*/project/XYZ", Fault("answer", 404))
+    stage.jira.fail(r"GET .*/project/XYZ", Fault("answer", 404, body=NO_PROJECT))
     stage.jira.fail(r"POST .*/search/jql", Fault("answer", 200, body={"issues": issues, "isLast": True}))
     ok, lines = await checked(stage, JIRA_PROJECTS="XYZ")
     assert not ok
@@ -151,7 +153,7 @@ async def test_a_jira_that_searches_for_anything_proves_no_project(stage: Stage,
 
 async def test_a_project_whose_details_are_closed_is_known_by_its_issues(stage: Stage) -> None:
     stage.jira.issue("ECD-1")
-    stage.jira.fail(r"GET .*/project/ECD", Fault("answer", 404))
+    stage.jira.fail(r"GET .*/project/ECD", Fault("answer", 404, body=NO_PROJECT))
     ok, lines = await checked(stage, JIRA_PROJECTS="ECD")
     assert ok, lines
 

@@ -154,7 +154,11 @@ async def test_a_change_of_the_issue_and_a_claim_are_shown_together(stage: Stage
     await held(stage, card, "the issue changed", "The status went from In Progress to Done.", "it was merged")
 
 
-@pytest.mark.parametrize("fault", [Fault("answer", 503), Fault("answer", 404)], ids=["down", "gone"])
+GONE = Fault("answer", 404, body={"type": "error", "error": {"message": "Resource not found"}})
+GATEWAY = Fault("answer", 404, body="<html>Page unavailable</html>")
+
+
+@pytest.mark.parametrize("fault", [Fault("answer", 503), GATEWAY, GONE], ids=["down", "a gateway", "gone"])
 async def test_bitbucket_that_cannot_be_read_does_not_hold_and_is_said(stage: Stage, fault: Fault) -> None:
     await stage.start_bot(BITBUCKET_TOKEN=stage.bitbucket.token)
     await reviewed(stage)

@@ -433,7 +433,8 @@ async def test_one_issue_that_cannot_be_read_does_not_keep_the_others_waiting_fo
     two_long_threads(stage, issues=4)
     await away(stage, hours=72)
     gone, silent = (r"GET .*/issue/ECD-1/comment\?", r"GET .*/issue/ECD-2/comment\?")
-    stage.jira.fail(gone, *(Fault("answer", 404) for _ in range(9)))
+    words = {"errorMessages": ["Issue does not exist or you do not have permission to see it."], "errors": {}}
+    stage.jira.fail(gone, *(Fault("answer", 404, body=words) for _ in range(9)))
     stage.jira.fail(silent, *(Fault("answer", 500) for _ in range(9)))
     async with running(stage) as program:
         await fails(program, times=2, every=timedelta(minutes=40))

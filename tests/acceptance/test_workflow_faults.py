@@ -579,7 +579,7 @@ async def test_44_who_waits_for_claude_leaves_jira_alone(program: Program) -> No
 
 
 async def down(program: Program) -> bool:
-    return not program.ctx.worker.outage.health().ok
+    return program.ctx.worker.claude.said() is not None
 
 
 async def test_48_what_failed_while_it_was_noted_is_tried_again(program: Program) -> None:
@@ -610,15 +610,15 @@ async def test_44_a_notice_that_could_not_be_stored_comes_later(program: Program
     program.clock.ahead = timedelta(minutes=16)
     program.store.before_commit = full
     with pytest.raises(StoreUnavailable):
-        await program.ctx.worker.outage.remind()
+        await program.ctx.worker.claude.remind()
     program.store.before_commit = None
-    await program.ctx.worker.outage.remind()
+    await program.ctx.worker.claude.remind()
     await program.stage.slack.notice("Claude cannot be asked")
 
 
 async def test_44_an_outage_that_ends_while_its_notice_is_being_stored(program: Program) -> None:
     """The notice says that it is over, and the next outage gets one of its own."""
-    outage, ending = program.ctx.worker.outage, set[asyncio.Task[None]]()
+    outage, ending = program.ctx.worker.claude, set[asyncio.Task[None]]()
 
     async def over(changes: Sequence[Put | Delete]) -> None:
         if not ending and any(c.table == "messages" for c in changes):
@@ -643,14 +643,14 @@ async def test_44_killed_right_after_the_notice_was_stored(program: Program) -> 
         if any(c.table == "state" and isinstance(c, Put) and c.record.get("announced") for c in changes):
             raise StoreUnavailable("as good as killed")
 
-    await program.ctx.worker.outage.down(ClaudeDown("server", "Claude is overloaded"))
+    await program.ctx.worker.claude.down(ClaudeDown("server", "Claude is overloaded"))
     program.clock.ahead = timedelta(minutes=16)
     program.store.before_commit = full
     with pytest.raises(StoreUnavailable):
-        await program.ctx.worker.outage.remind()
+        await program.ctx.worker.claude.remind()
     program.store.before_commit = None
     notice = await program.stage.slack.notice("Claude cannot be asked")
-    after_the_restart = Outage(program.ctx)
+    after_the_restart = Outage(program.ctx, "Claude", program.ctx.claude.probe, key="outage", first_wait=5.0)
     await after_the_restart.load()
     await after_the_restart.up()
     await program.stage.slack.changes(notice, "answers again")
@@ -662,7 +662,7 @@ async def test_44_an_outage_that_nobody_waits_for_any_more_is_found_to_be_over(p
     asked = await program.asked()
     await program.until(lambda: down(program), 30.0)
     program.clock.ahead = timedelta(minutes=16)
-    await program.ctx.worker.outage.look()  # while an event waits it only reminds
+    await program.ctx.worker.claude.look()  # while an event waits it only reminds
     notice = await program.stage.slack.notice("Claude cannot be asked")
     assert not program.stage.claude.calls("GET /v1/models")
     program.stage.jira.issues["ECD-1"].comments.clear()  # what was to be answered is gone
@@ -670,9 +670,9 @@ async def test_44_an_outage_that_nobody_waits_for_any_more_is_found_to_be_over(p
     await program.until(lambda: is_done(program, asked), 30.0)
     await program.until(lambda: nothing_to_ask(program), 30.0)
     program.stage.claude.fail("GET .*/models", Fault("answer", 500))
-    await program.ctx.worker.outage.look()
+    await program.ctx.worker.claude.look()
     assert await down(program)
-    await program.ctx.worker.outage.look()
+    await program.ctx.worker.claude.look()
     await program.stage.slack.changes(notice, "answers again")
     assert not await down(program)
 
