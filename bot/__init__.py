@@ -15,7 +15,7 @@ The story, as data flows through the tree::
                 bot/workflow/                 bot/reports/
                 notice → triage → draft → present → decide → publish (→ undo)
                        │ when:  bot/worker.py                  (what is due, after a crash too)
-                       │ rules: bot/drafts.py, bot/policy.py   (pure)
+                       │ rules: bot/drafts.py, bot/policy.py, bot/freshness.py   (pure)
                        │ cards: bot/cards/                     (pure)
                        │ words: prompts/*.md                   (text; bot/prompting/ makes a request of them)
                        ▼

@@ -6,6 +6,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ Skip ────────────────────────────────────→ skipped
               ─ a newer draft on the issue ──────────────→ superseded
               ─ nobody decided in PMAGENT_DRAFT_DAYS ────→ expired
+              ─ its issue is not for the channel now ────→ expired
     approved  ─ fresh, in production: the intent ────────→ posting
               ─ fresh, in simulation ────────────────────→ simulated
               ─ the issue changed, or who will see it ───→ held
@@ -13,11 +14,11 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ Jira unreadable, or mode or card changed → waiting
               ─ an earlier POST was found ───────────────→ posted
               ─ the issue is gone, Jira takes nothing ───→ failed
-              ─ moved to a project that is not watched ──→ expired
+              ─ its issue is not for the channel now ────→ expired
     held      ─ Post anyway ─────────────────────────────→ approved
               ─ Discard ─────────────────────────────────→ skipped
               ─ a newer draft, as by Draft anew ─────────→ superseded
-              ─ nobody decided ──────────────────────────→ expired
+              ─ nobody decided, or not for the channel ──→ expired
     posting   ─ Jira took it ────────────────────────────→ posted
               ─ Jira refused it ─────────────────────────→ failed
               ─ Jira's answer was lost ──────────────────→ unknown
@@ -25,6 +26,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
     failed    ─ Retry ───────────────────────────────────→ approved
               ─ Discard ─────────────────────────────────→ skipped
               ─ a newer draft ───────────────────────────→ superseded
+              ─ its issue is not for the channel now ────→ expired
     unknown   ─ Look again ──────────────────────────────→ looking
               ─ Post again ──────────────────────────────→ approved
     looking   ─ found ───────────────────────────────────→ posted
@@ -83,7 +85,7 @@ TRANSITIONS: dict[DraftState, frozenset[DraftState]] = {
     S.APPROVED: frozenset({S.POSTING, S.SIMULATED, S.HELD, S.WAITING, S.POSTED, S.FAILED, S.EXPIRED}),
     S.HELD: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
     S.POSTING: frozenset({S.POSTED, S.FAILED, S.UNKNOWN, S.APPROVED}),
-    S.FAILED: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED}),
+    S.FAILED: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
     S.UNKNOWN: frozenset({S.LOOKING, S.APPROVED}),
     S.LOOKING: frozenset({S.POSTED, S.UNKNOWN, S.FAILED}),
     S.POSTED: frozenset({S.UNDOING}),
@@ -157,7 +159,8 @@ class Draft(Frozen):
     stands in the way, shown on the card. `attempts`: POSTs tried. `changes`: sentences about what holds it, as shown on
     the card (state `held`): what changed in the issue, and what the reply says that is not so. `claims`: the latter as
     `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences about what
-    could not be checked at Approve.
+    could not be checked at Approve. `withheld`: the issue is not for the channel any more, so the card shows its key
+    and no content.
     """
 
     id: str
@@ -196,6 +199,7 @@ class Draft(Frozen):
     claims: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     superseded_by: str | None = None
+    withheld: bool = False
 
     @property
     def revision(self) -> int:

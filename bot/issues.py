@@ -6,6 +6,7 @@ All texts in here are Markdown made by `bot.markup`, already cleaned of invisibl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -34,7 +35,10 @@ class Visibility(Frozen):
 
 
 class Comment(Frozen):
-    """One comment. `public` is False for a service desk's internal notes. `by_us`: written by our service account."""
+    """One comment. `by_us`: written by our service account.
+
+    `public` is False for a service desk's internal notes, and there for whatever Jira does not call public.
+    """
 
     id: str
     author: Person
@@ -44,6 +48,16 @@ class Comment(Frozen):
     public: bool = True
     visibility: Visibility | None = None
     by_us: bool = False
+
+    @property
+    def for_everybody(self) -> bool:
+        """Whether everybody who sees the issue may read it."""
+        return self.public and self.visibility is None
+
+
+def in_order(comments: Iterable[Comment]) -> tuple[Comment, ...]:
+    """Oldest first; comments of the same instant by their number."""
+    return tuple(sorted(comments, key=lambda c: (c.created, int(c.id) if c.id.isdecimal() else 0, c.id)))
 
 
 class Change(Frozen):
@@ -92,7 +106,11 @@ class PullRequest(Frozen):
 
 
 class Issue(Frozen):
-    """What Claude, the card and the freshness check are given. `comments` are the newest, oldest first."""
+    """What Claude, the card and the freshness check are given.
+
+    `comments`: the newest, oldest first, and older ones that were asked for by themselves. `comments_from`: from this
+    time on they are complete; None: there are no others. `links`: only to issues that may be told of.
+    """
 
     key: str
     project: str
@@ -112,8 +130,15 @@ class Issue(Frozen):
     links: tuple[Link, ...] = ()
     comments: tuple[Comment, ...] = ()
     comment_total: int = 0
+    comments_from: datetime | None = None
     changes: tuple[Change, ...] = ()
     service_desk: bool = False
+    has_security_level: bool = False
+
+    def with_comments(self, *more: Comment) -> Issue:
+        """With these among its comments; they take the place of what was read of them before."""
+        found = {comment.id: comment for comment in (*self.comments, *more)}
+        return self.model_copy(update={"comments": in_order(found.values())})
 
     def people(self) -> dict[str, str]:
         """Account id → name of everybody whose id stands in the issue: the only people a reply may mention."""

@@ -1,6 +1,8 @@
-"""The rules: who may decide, is it still fresh, who will see it, what may Claude know. Pure: facts in, verdict out.
+"""The rules: who may decide, what is for the channel, who will see a reply, what may Claude know. Pure: facts in,
+verdict out.
 
-The look-ups that feed these rules are in `bot.people` (Slack) and `bot.clients.jira`; nothing in here waits.
+The look-ups that feed these rules are in `bot.people` (Slack) and `bot.clients.jira`; nothing in here waits. Whether a
+draft is still fresh is in `bot.freshness`.
 """
 
 from __future__ import annotations
@@ -8,8 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from bot.issues import Change, Comment, Frozen, Issue, Visibility
@@ -58,80 +59,48 @@ def may_decide(user: SlackUser, home_team: str, members: frozenset[str]) -> str 
     return None
 
 
-# Is it ours
+# What is for the channel
 
 
-def watched(issue: Issue, settings: Settings) -> bool:
-    """Whether the issue, as it was just read, is in a project that is looked after.
+class Beyond(NamedTuple):
+    """Why an issue is not for the channel. `reason`: the silence's. `says`: follows its key in a sentence."""
 
-    Asked after every read: an issue that was moved is still served under its old key.
+    reason: str
+    says: str
+
+
+class Read(Protocol):
+    """What of an issue that was read says whom it is for."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def has_security_level(self) -> bool: ...
+
+
+LEVEL = Beyond("the issue has a security level", "has a security level, so nothing of it is shown here")
+MOVED = Beyond("moved to another project", "was moved to a project that this bot does not look after (JIRA_PROJECTS)")
+
+
+def out_of_bounds(issue: Read, settings: Settings) -> Beyond | None:
+    """Why nothing of this issue may be drafted, posted, reported or shown; None when it may be.
+
+    Asked after every read: an issue that was moved is still served under its old key, and who may see one changes.
     """
-    return settings.watches(issue.project) and settings.watches(issue.key.rpartition("-")[0])
+    if not (settings.watches(issue.project) and settings.watches(issue.key.rpartition("-")[0])):
+        return MOVED
+    # A level says who may see it, and no setting names a channel whose members are among them.
+    return LEVEL if issue.has_security_level else None
 
 
-# Is it still fresh
+def is_confidential(comment: Comment, issue: Issue) -> bool:
+    """Whether the channel's members may not read this comment: it is for a role or group, and they need not be in it.
 
-MAX_SENTENCES = 8
-"""Changes named on a card; the rest is counted."""
-
-
-def freshness(shown: Issue, now: Issue) -> tuple[str, ...]:
-    """Sentences about what changed between the issue as shown and as it is now; () when it is fresh.
-
-    What counts: the status, the assignee, and other people's comments added, edited or deleted. Our own comments do
-    not, and neither do comments that merely slid into or out of the window of the newest ones that was read.
+    The internal notes of a service desk are for the team, and so for its channel.
     """
-    found: list[str] = []
-    if shown.status != now.status:
-        found.append(f"The status went from {shown.status} to {now.status}.")
-    before, after = _name(shown), _name(now)
-    if _account(shown) != _account(now):
-        found.append(f"The assignee changed from {before} to {after}.")
-    found += _comment_changes(shown, now)
-    if len(found) > MAX_SENTENCES:
-        rest = len(found) - MAX_SENTENCES
-        found = [*found[:MAX_SENTENCES], f"And {rest} more {'change' if rest == 1 else 'changes'}."]
-    return tuple(found)
-
-
-def _comment_changes(shown: Issue, now: Issue) -> list[str]:
-    old = {c.id: c for c in shown.comments if not c.by_us}
-    new = {c.id: c for c in now.comments if not c.by_us}
-    old_start, new_start = _window_start(shown), _window_start(now)
-    found = []
-    for comment in new.values():
-        known = old.get(comment.id)
-        if known is None:
-            if old_start is None or comment.created >= old_start:
-                found.append(f"{comment.author.name} commented: {_excerpt(comment.text)}")
-        elif known.text != comment.text:
-            found.append(f"{comment.author.name} edited a comment: {_excerpt(comment.text)}")
-        elif (known.public, known.visibility) != (comment.public, comment.visibility):
-            found.append(f"It changed who may see a comment by {comment.author.name}.")
-    for comment in old.values():
-        if comment.id not in new and (new_start is None or comment.created >= new_start):
-            found.append(f"A comment by {comment.author.name} was deleted.")
-    return found
-
-
-def _window_start(issue: Issue) -> datetime | None:
-    """The time from which on `issue.comments` is complete; None: it is complete."""
-    if not issue.comments or issue.comment_total <= len(issue.comments):
-        return None
-    return min(c.created for c in issue.comments)
-
-
-def _excerpt(text: str, length: int = 140) -> str:
-    line = " ".join(text.split())
-    return f"“{line if len(line) <= length else line[: length - 1].rstrip() + '…'}”"
-
-
-def _account(issue: Issue) -> str | None:
-    return issue.assignee.account_id if issue.assignee else None
-
-
-def _name(issue: Issue) -> str:
-    return issue.assignee.name if issue.assignee else "nobody"
+    return comment.visibility is not None or not (comment.public or issue.service_desk)
 
 
 # Who will see it
@@ -154,7 +123,7 @@ def audience(issue: Issue, answered: Comment | None, settings: Settings) -> Audi
     """
     visibility = answered.visibility if answered else None
     if issue.service_desk:
-        public = answered is None or (answered.public and visibility is None)
+        public = answered is None or answered.for_everybody
         if public and issue.project.upper() in settings.jira_public_replies:
             return Audience(audience="public", customer=True)
         # A role does not hide a comment from the portal, so it stays an internal note as well.
@@ -164,18 +133,28 @@ def audience(issue: Issue, answered: Comment | None, settings: Settings) -> Audi
     return Audience(audience="public")
 
 
-def visible_to(audience: Audience, comments: Iterable[Comment]) -> tuple[Comment, ...]:
-    """The comments that Claude may be given for a reply to this audience: nothing that some reader of it cannot see.
+def audience_now(shown: Audience, issue: Issue, answered: str | None, settings: Settings) -> Audience:
+    """Who may see a reply that was written for `shown`, by the issue and the settings as they are now.
 
-    Public, and so for customers: public and unrestricted ones. Internal: internal notes too. Under a restriction:
-    those with exactly the same one as well.
+    Never more people than it was written for, nor than see what it answers: an issue can be moved to a service desk, a
+    project can leave JIRA_PUBLIC_REPLIES, and the comment `answered` can be restricted or taken away.
     """
-    return tuple(
-        c
-        for c in comments
-        if (c.visibility is None or c.visibility == audience.visibility)
-        and (c.public or (audience.audience == "internal"))
-    )
+    found = next((c for c in issue.comments if c.id == answered), None)
+    now = audience(issue, found, settings)
+    visibility = now.visibility or shown.visibility
+    unknown = answered is not None and found is None  # deleted, or hidden from us: not known to be public
+    if now.customer and (unknown or visibility or not shown.customer):  # Claude knew what customers may not know
+        return Audience(audience="internal", visibility=visibility)
+    if now.audience == "public" and visibility:
+        return Audience(audience="restricted", visibility=visibility)
+    return now.model_copy(update={"visibility": visibility})
+
+
+def visible_to(audience: Audience, comments: Iterable[Comment]) -> tuple[Comment, ...]:
+    """The comments that Claude may be given for a reply to this audience: nothing that some reader of the reply, or of
+    its card, cannot see. Public, and so for customers: public and unrestricted ones. Internal: internal notes too.
+    """
+    return tuple(c for c in comments if c.visibility is None and (c.public or audience.audience == "internal"))
 
 
 def for_customer(issue: Issue) -> Issue:
@@ -183,7 +162,7 @@ def for_customer(issue: Issue) -> Issue:
     return issue.model_copy(
         update={
             "links": (),
-            "comments": tuple(c for c in issue.comments if c.public and c.visibility is None),
+            "comments": tuple(c for c in issue.comments if c.for_everybody),
             "changes": tuple(c for c in issue.changes if not _about_links(c)),
         }
     )

@@ -28,6 +28,11 @@ class Silence(Exception):
         self.detail = detail
 
 
+def sets_security_level(event: Event) -> bool:
+    """Whether an issue got a security level, or another one: what waits on it has to end."""
+    return isinstance(event, IssueChanged) and any(c.field.casefold() == "security" and c.after for c in event.changes)
+
+
 def may_lead_to_draft(event: Event) -> bool:
     """Whether this kind of event can be answered at all; the others are context."""
     return isinstance(event, IssueCommented | IssueCreated | DraftRequested)
@@ -57,8 +62,9 @@ def _by_its_author(author: Person, own_account: str | None) -> Silence | None:
 
 
 def at_the_door(event: Event, own_account: str | None) -> Silence | None:
-    """What can be stored as settled at once. Bitbucket's events cannot: they change `development` first."""
-    if isinstance(event, IssueChanged | IssueCommented | IssueCreated):
+    """What can be stored as settled at once. Bitbucket's events cannot: they change `development` first. Nor can a new
+    security level, which changes drafts."""
+    if isinstance(event, IssueChanged | IssueCommented | IssueCreated) and not sets_security_level(event):
         return by_its_words(event, own_account)
     return None
 

@@ -87,10 +87,17 @@ class JiraComment(JiraPayload):
     visibility: JiraVisibility | None = None
 
 
+class JiraProject(JiraPayload):
+    """The project that an issue is in."""
+
+    project_type_key: str | None = Field(None, examples=["software", "service_desk"])
+
+
 class JiraFields(JiraPayload):
     """The fields of an issue that every event has."""
 
     summary: Line
+    project: JiraProject | None = None
 
 
 class CreatedFields(JiraFields):
@@ -233,12 +240,18 @@ def _commented(delivery: CommentDelivery, ours: Ours) -> IssueCommented | Ignore
             text=from_body(comment.body),
             created=comment.created,
             updated=updated,
-            public=comment.jsd_public is not False,
+            public=comment.jsd_public is True if _is_desk(delivery) else comment.jsd_public is not False,
             visibility=Visibility(**comment.visibility.model_dump()) if comment.visibility else None,
         ),
         edited=updated > comment.created if edited is None else edited,
         at=delivery.timestamp,
     )
+
+
+def _is_desk(delivery: JiraDelivery) -> bool:
+    """Whether it is a service desk's: there, what is not known to be public is internal."""
+    project = delivery.issue.fields.project
+    return project is not None and project.project_type_key == "service_desk"
 
 
 def _created(delivery: CreatedDelivery, ours: Ours) -> IssueCreated | Ignored:

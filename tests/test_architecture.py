@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("bot.errors", "bot.clock", "bot.failpoints", "bot.environment", "bot.issues", "bot.issue_keys", "bot.events",
      "bot.drafts", "bot.settings", "bot.safety", "bot.secret_kinds", "bot.markup", "bot.claims", "bot.policy",
-     "bot.cards", "bot.prompting", "bot.prices", "bot.log", "bot.standup_time", "bot.origin"),
+     "bot.freshness", "bot.cards", "bot.prompting", "bot.prices", "bot.log", "bot.standup_time", "bot.origin"),
     ("bot.store", "bot.clients", "bot.people", "bot.budget", "bot.context"),
     ("bot.workflow", "bot.reports", "bot.asking", "bot.intake", "bot.worker", "bot.lanes", "bot.schedule", "bot.outage",
      "bot.silence"),

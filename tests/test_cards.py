@@ -347,13 +347,13 @@ def test_notices() -> None:
         ),
         (cards.outage_notice(NOW, "x", NOW), "Claude answers again."),
         (cards.budget_notice(10.004, 10, NOW), "10.00 of 10.00 USD"),
-        (cards.failed_event("evt_1", "ECD-1", PINGS, SITE, "Claude refused twice."), "Claude refused twice."),
-        (cards.failed_event("evt_1", "<!here>", "s", SITE, "r", retried="Dana"), "Dana asked for another try."),
+        (cards.failed_event("evt_1", "ECD-1", SITE, "Claude refused twice."), "Claude refused twice."),
+        (cards.failed_event("evt_1", "<!here>", SITE, "r", retried="Dana"), "Dana asked for another try."),
     ):
         check(message)
         assert says in read(message)
         assert "<" not in message.text
-    assert labels(cards.failed_event("evt_1", "ECD-1", "s", SITE, "r")) == ["Retry"]
+    assert labels(cards.failed_event("evt_1", "ECD-1", SITE, "r")) == ["Retry"]
 
 
 def test_the_home_tab() -> None:

@@ -1,4 +1,4 @@
-"""The rules: who may decide, freshness, audience, what Claude may know, what counts as a question."""
+"""The rules: who may decide, what is for the channel, audience, what Claude may know, what counts as a question."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from hypothesis import strategies as st
 
 from bot.issues import Change, Comment, Issue, Link, Person, Visibility
 from bot.policy import (
+    LEVEL,
+    MOVED,
     Audience,
     SlackUser,
     asks_something,
     audience,
+    audience_now,
     for_customer,
-    freshness,
+    is_confidential,
     letters,
     may_decide,
+    out_of_bounds,
     standing,
     visible_to,
-    watched,
     words,
     words_changed,
 )
@@ -85,52 +88,12 @@ def test_a_member_decides_only_when_named() -> None:
 
 def test_an_issue_is_ours_by_the_project_that_it_is_in_now() -> None:
     ours = settings(JIRA_PROJECTS="ECD,NEW")
-    assert watched(issue(), ours)
-    assert watched(issue(key="NEW-7", project="NEW"), ours)
-    assert not watched(issue(key="SUP-77", project="SUP"), ours)
-    assert not watched(issue(key="SUP-77"), ours), "by its key, whatever its project's field says"
-    assert not watched(issue(project="SUP"), ours)
-    assert watched(issue(key="SUP-77", project="SUP"), settings()), "all projects, unless some are named"
-
-
-def test_an_unchanged_issue_is_fresh_whatever_the_bot_wrote() -> None:
-    before = issue(comment(1))
-    assert freshness(before, before) == ()
-    assert freshness(before, issue(comment(1), comment(2, by_us=True), labels=("x",), priority="High")) == ()
-
-
-def test_what_makes_a_draft_stale() -> None:
-    before = issue(comment(1), comment(2, "Old words"))
-    now = issue(comment(2, "New words"), comment(3, "I found it"), status="Done", assignee=None)
-    assert freshness(before, now) == (
-        "The status went from Open to Done.",
-        "The assignee changed from Ana Ruiz to nobody.",
-        "Ben Okafor edited a comment: “New words”",
-        "Ben Okafor commented: “I found it”",
-        "A comment by Ben Okafor was deleted.",
-    )
-
-
-def test_a_comment_whose_readers_changed_is_a_change() -> None:
-    assert "who may see" in freshness(issue(comment(1)), issue(comment(1, public=False)))[0]
-
-
-def test_comments_that_slid_out_of_the_window_were_not_deleted() -> None:
-    before = issue(*(comment(n) for n in range(50)), comment_total=50)
-    now = issue(*(comment(n) for n in range(1, 51)), comment_total=51)
-    assert freshness(before, now) == ("Ben Okafor commented: “Hello”",)
-
-
-def test_comments_that_slid_into_the_window_were_not_added() -> None:
-    before = issue(*(comment(n) for n in range(10, 60)), comment_total=60)
-    now = issue(*(comment(n) for n in range(9, 59)), comment_total=59)
-    assert freshness(before, now) == ("A comment by Ben Okafor was deleted.",)
-
-
-def test_many_changes_are_counted() -> None:
-    found = freshness(issue(), issue(*(comment(n) for n in range(20))))
-    assert len(found) == 9
-    assert found[-1] == "And 12 more changes."
+    assert out_of_bounds(issue(), ours) is None
+    assert out_of_bounds(issue(key="NEW-7", project="NEW"), ours) is None
+    assert out_of_bounds(issue(key="SUP-77", project="SUP"), ours) == MOVED
+    assert out_of_bounds(issue(key="SUP-77"), ours) == MOVED, "by its key, whatever its project's field says"
+    assert out_of_bounds(issue(project="SUP"), ours) == MOVED
+    assert out_of_bounds(issue(key="SUP-77", project="SUP"), settings()) is None, "all projects, unless some are named"
 
 
 def test_audience_is_never_wider_than_what_is_answered() -> None:
@@ -147,6 +110,46 @@ def test_audience_is_never_wider_than_what_is_answered() -> None:
     assert audience(desk, comment(1, visibility=ROLE), opened) == Audience(audience="internal", visibility=ROLE)
 
 
+INTERNAL, PUBLIC = Audience(audience="internal"), Audience(audience="public")
+CUSTOMER, STAFF = Audience(audience="public", customer=True), Audience(audience="restricted", visibility=ROLE)
+
+
+@pytest.mark.parametrize(
+    ("shown", "desk", "answered", "now"),
+    [
+        (PUBLIC, False, comment(1), PUBLIC),
+        (PUBLIC, False, comment(1, visibility=ROLE), STAFF),
+        (PUBLIC, False, None, PUBLIC),
+        (STAFF, False, comment(1), STAFF),
+        (PUBLIC, True, comment(1), INTERNAL),
+        (CUSTOMER, True, comment(1), CUSTOMER),
+        (CUSTOMER, True, comment(1, public=False), INTERNAL),
+        (CUSTOMER, True, comment(1, visibility=ROLE), Audience(audience="internal", visibility=ROLE)),
+        (CUSTOMER, True, None, INTERNAL),
+        (INTERNAL, True, comment(1), INTERNAL),
+        (INTERNAL, True, comment(1, visibility=ROLE), Audience(audience="internal", visibility=ROLE)),
+        (STAFF, True, comment(1), Audience(audience="internal", visibility=ROLE)),
+        (INTERNAL, False, comment(1), PUBLIC),
+    ],
+    ids=str,
+)
+def test_a_reply_is_never_for_more_people_than_it_was_written_for_or_than_see_what_it_answers(
+    shown: Audience, desk: bool, answered: Comment | None, now: Audience
+) -> None:
+    """An issue that left the service desk has no internal notes any more: the card says so before anything is sent."""
+    read = issue(*([answered] if answered else []), service_desk=desk)
+    assert audience_now(shown, read, "1", settings(JIRA_PUBLIC_REPLIES="ECD")) == now
+
+
+def test_what_is_not_for_the_channel() -> None:
+    assert out_of_bounds(issue(), settings()) is None
+    assert out_of_bounds(issue(has_security_level=True), settings()) == LEVEL
+    assert not is_confidential(comment(1), issue())
+    assert is_confidential(comment(1, visibility=ROLE), issue(service_desk=True))
+    assert not is_confidential(comment(1, public=False), issue(service_desk=True))
+    assert is_confidential(comment(1, public=False), issue())
+
+
 def test_claude_is_given_only_what_every_reader_of_the_reply_sees() -> None:
     public, note = comment(1), comment(2, public=False)
     restricted = comment(3, visibility=ROLE)
@@ -155,7 +158,7 @@ def test_claude_is_given_only_what_every_reader_of_the_reply_sees() -> None:
     assert visible_to(Audience(audience="public", customer=True), everything) == (public,)
     assert visible_to(Audience(audience="public"), everything) == (public,)
     assert visible_to(Audience(audience="internal"), everything) == (public, note)
-    assert visible_to(Audience(audience="restricted", visibility=ROLE), everything) == (public, restricted)
+    assert visible_to(Audience(audience="restricted", visibility=ROLE), everything) == (public,)
 
 
 def test_a_customer_hears_nothing_of_linked_issues() -> None:

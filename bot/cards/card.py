@@ -57,7 +57,7 @@ def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, ne
     """
     site = site.rstrip("/")
     end = outcome(draft, site=site, now=now, timezone=timezone, newer_url=newer_url)
-    if draft.state in CLOSED:
+    if draft.state in CLOSED or draft.withheld:
         blocks = [_issue(draft, site), *end]
     else:
         reply = rendered(draft, site)
@@ -115,6 +115,8 @@ def _squeezed(value: Any, length: int) -> Any:
 
 def _issue(draft: Draft, site: str) -> Block:
     issue = draft.issue
+    if draft.withheld:
+        return rich(section(link(issue_url(site, issue.key), issue.key, bold=True)))
     facts = [one_line(issue.status, 60), one_line(issue.assignee.name, 80) if issue.assignee else "nobody assigned"]
     if issue.priority:
         facts.append(f"{one_line(issue.priority, 40)} priority")

@@ -89,15 +89,15 @@ def budget_notice(spent: float, limit: float, until: datetime, *, timezone: Zone
     )
 
 
-def failed_event(
-    event_id: str, issue_key: str, summary: str, site: str, reason: str, *, retried: str | None = None
-) -> Message:
-    """An event that Claude itself could not answer, with `Retry`; without it once `retried` (who asked for it)."""
+def failed_event(event_id: str, issue_key: str, site: str, reason: str, *, retried: str | None = None) -> Message:
+    """An event that could not be answered, with `Retry`; without it once `retried` (who asked for it).
+
+    The issue by its key alone: where it could not be read, it is not known whether it is for the channel.
+    """
     key = key_of(issue_key)
     head = link(issue_url(site, issue_key), issue_key, bold=True) if key == issue_key else text(issue_key, bold=True)
     blocks = [
-        paragraph(head, f"  {one_line(summary, 300)}"),
-        paragraph(text("No draft could be made", bold=True), f": {cut(reason, 500)}"),
+        paragraph(head, text("  No draft could be made", bold=True), f": {cut(reason, 500)}"),
     ]
     if retried:
         blocks.append(context(f"{one_line(retried, 80)} asked for another try."))
@@ -132,6 +132,9 @@ def _missed_row(
     if isinstance(event, IssueCommented):
         comment, words = event.comment.id, event.comment.text
         who = event.comment.author.name
+        if not event.comment.for_everybody:
+            said = f"  {clock(event.at, now, timezone)}: a comment that not everybody may see"
+            return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), said)
     else:
         comment, words = None, event.text
         who = event.reporter.name if event.reporter else "somebody"

@@ -1,7 +1,7 @@
 """Jira Cloud: read an issue, post a comment that carries our marker, find it again, delete it, search.
 
 How a request is made is in `jira_wire`; what the shapes of Jira's answers mean is in `jira_read`, their statuses in
-`answers`.
+`answers`; how a long thread or history is read is in `jira_thread`.
 
 Errors: reads raise `RetryLater`, `Down` where Jira is away as a whole, `Gone` (404, 403 in Jira's own words, while it
 knows our account) or `Permanent`; writes raise `RetryLater` only where certainly nothing was sent or done,
@@ -12,31 +12,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from bot.clients import jira_changes as changes
 from bot.clients import jira_read as read
+from bot.clients import jira_thread as thread
 from bot.clients.jira_changes import ChangedPage
 from bot.clients.jira_wire import DEADLINE, Call, Wire
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent
-from bot.issues import Change, Comment, Frozen, Issue, Person, Visibility
+from bot.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 
 if TYPE_CHECKING:
     from bot.settings import Settings
 
-T = TypeVar("T")
 MARKER = "pm-agent"
 """The key of the comment property by which our comments are known."""
-NEWEST_COMMENTS = 50
 CLOCKS_APART = timedelta(minutes=10)
 """Our clock and Jira's may differ by this much when a comment is looked for by time."""
 MOST_SINGLE_READS = 50
 """Issues of one search that are read one by one because the search gave too few of their comments."""
-NOT_OFFERED = (404, 405)
-CHANGELOG = ("values", "histories")
+MOST_AT_A_TIME = 100
+"""Issues that are asked about in one search."""
 MOST_AT_ONCE = 1000
 """Comments whose properties Jira gives in one answer."""
 
@@ -63,7 +62,6 @@ class Jira:
         self.account_id: str | None = None
         self._settings = settings
         self._wire = Wire(settings, deadline)
-        self._offered: set[str] = set()
 
     async def close(self) -> None:
         """Close idle connections; calls that hang are left to themselves."""
@@ -88,33 +86,70 @@ class Jira:
         with contextlib.suppress(Permanent):  # refused in its own words: it is there
             await self._wire.read(_searching(body), "search", has=("issues",))
 
-    async def issue(self, key: str) -> Issue:
-        """The issue with its newest comments (oldest first), newest changes and links."""
+    async def issue(self, key: str, *, since: datetime | None = None) -> Issue:
+        """The issue with its newest comments (oldest first), newest changes and links.
+
+        `since`: all changes since then, too, however many.
+        """
         path = quote(key, safe="")
-        main = asyncio.create_task(
-            self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)), has=("key",))
-        )
+        main = asyncio.create_task(self._fields(path))
         own = asyncio.create_task(self._own_account())
-        comments = asyncio.create_task(self._newest_comments(path))
-        history = asyncio.create_task(self._history(path))
+        comments = asyncio.create_task(thread.newest_comments(self._wire, path))
+        history = asyncio.create_task(thread.history(self._wire, path, since))
         # All are waited for, so that the error raised is always the first in this order: what the issue itself says.
         await asyncio.gather(main, own, comments, history, return_exceptions=True)
-        raw, _ = main.result(), own.result()
-        return self._issue(raw, comments.result(), history.result())
+        (raw, told), _ = main.result(), own.result()
+        return self._issue(raw, comments.result(), history.result(), told)
+
+    async def again(self, shown: Issue, answered: str | None) -> Issue:
+        """The issue as it is now, with everything in view that may have changed since `shown` was read.
+
+        That is the comment that is `answered`, by its own id and as the last thing read, what was written or edited
+        since in a thread that is longer than what is read of it, and the whole history since.
+        """
+        since = max((change.at for change in shown.changes), default=shown.updated)
+        issue = await self.issue(shown.key, since=since)
+        if issue.comments_from is not None:
+            edited = await self.comments_since(issue.key, shown.updated or read.EPOCH, desk=issue.service_desk)
+            issue = issue.with_comments(*edited)
+        if answered is None:
+            return issue
+        try:
+            return issue.with_comments(await self.comment(issue.key, answered, desk=issue.service_desk))
+        except Gone:
+            return issue.model_copy(update={"comments": tuple(c for c in issue.comments if c.id != answered)})
 
     async def fields(self, key: str) -> Issue:
-        """The issue without its comments and changes, in one request."""
-        path = quote(key, safe="")
-        raw = await self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)), has=("key",))
-        return self._issue(raw, {}, ())
+        """The issue without its comments and changes."""
+        raw, told = await self._fields(quote(key, safe=""))
+        return self._issue(raw, {}, (), told)
 
-    async def comment(self, key: str, comment_id: str) -> Comment:
-        """One comment. Raises `Gone` when it was deleted or is hidden from us."""
+    async def comment(self, key: str, comment_id: str, *, desk: bool = True) -> Comment:
+        """One comment. `desk`: its issue is a service desk's, or that is not known. Raises `Gone` when it was deleted
+        or is hidden from us."""
         await self._own_account()
         path, number = quote(key, safe=""), quote(comment_id, safe="")
-        return read.comment(
-            await self._wire.read(lambda c: c.get_comment(path, number), "comment", has=("id",)), self.account_id
-        )
+        found = await self._wire.read(lambda c: c.get_comment(path, number), "comment", has=("id",))
+        return read.comment(found, self.account_id, desk=desk)
+
+    async def to_be_told(self, keys: Iterable[str]) -> frozenset[str]:
+        """Those of these issues that are in watched projects and have no security level.
+
+        An issue tells the summary and status of those it is linked with, and not whom they are for. Where Jira refuses
+        the search, because one of them is not there any more, none of those asked for with it is known to be for all.
+        """
+        wanted = sorted(key for key in set(keys) if self._settings.watches(key.rpartition("-")[0]))
+        found: set[str] = set()
+        for start in range(0, len(wanted), MOST_AT_A_TIME):
+            some = wanted[start : start + MOST_AT_A_TIME]
+            names = ", ".join(f'"{key}"' for key in some)
+            body = {"jql": f"key in ({names})", "maxResults": len(some), "fields": ["security"]}
+            try:
+                page = read.mapping(await self._wire.read(_searching(body), "search", has=("issues",)))
+            except Permanent:
+                continue
+            found |= {str(i.get("key")) for i in read.listing(page.get("issues")) if not read.has_security_level(i)}
+        return frozenset(found.intersection(wanted))
 
     async def has_marker(self, comment_id: str) -> bool:
         """Whether the comment carries our property (anybody can set one: no proof that the comment is ours)."""
@@ -129,11 +164,11 @@ class Jira:
         own = await self._own_account()
         path, earliest, start = quote(key, safe=""), since - CLOCKS_APART, 0
         while True:
-            page = await self._comment_page(path, start, 100)
+            page = await thread.comment_page(self._wire, path, start, 100)
             raw = read.listing(page.get("comments"))
             mine = {}
             for item in raw:
-                found = read.comment({**item, "body": None}, own)
+                found = read.comment({**item, "body": None}, own, desk=False)
                 if found.by_us and found.created >= earliest:
                     mine[found.id] = Reply(comment_id=found.id, public=_public(item))
             for comment_id, value in (await self._markers(list(mine), raw)).items():
@@ -172,9 +207,10 @@ class Jira:
         """One page of the issues that a bounded JQL finds, with what was written in them since then."""
         return await changes.changed(self._wire, _searching, jql, since, await self._own_account(), token)
 
-    async def comments_since(self, key: str, since: datetime) -> tuple[Comment, ...]:
+    async def comments_since(self, key: str, since: datetime, *, desk: bool = True) -> tuple[Comment, ...]:
         """The comments of an issue that were written or edited since then, however long the thread is."""
-        return await changes.comments_since(self._wire, quote(key, safe=""), since, await self._own_account())
+        own = await self._own_account()
+        return await changes.comments_since(self._wire, quote(key, safe=""), since, own, desk)
 
     async def marked(self, comment_ids: Sequence[str]) -> frozenset[str]:
         """Those of these comments that carry our property (see `has_marker`)."""
@@ -240,72 +276,34 @@ class Jira:
         """Our account id, asked for once."""
         return self.account_id or (await self.myself()).account_id
 
-    async def _where_offered(self, name: str, reading: Awaitable[T]) -> T | None:
-        """What is read; None where this Jira has no such endpoint: it says 404 or 405, and never answered it before.
+    async def _fields(self, path: str) -> tuple[Any, frozenset[str]]:
+        """An issue's fields as Jira gave them, and which of its linked issues may be told of."""
+        raw = await self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)), has=("key",))
+        return raw, await self.to_be_told(read.linked(raw))
 
-        Of an endpoint that has answered, 404 is what the issue's going or a gateway looks like, and is raised.
-        """
-        try:
-            found = await reading
-        except (Permanent, Down) as refusal:
-            if refusal.status in NOT_OFFERED and name not in self._offered:
-                return None
-            raise
-        self._offered.add(name)
-        return found
-
-    async def _comment_page(self, path: str, start: int, most: int) -> dict[str, Any]:
-        first = None if start == 0 else start
-        return read.mapping(
-            await self._wire.read(
-                lambda c: c.get_comments(path, start_at=first, max_results=most, order_by="-created"), has=("comments",)
-            )
-        )
-
-    async def _newest_comments(self, path: str) -> dict[str, Any] | None:
-        """The newest comments as Jira gave them; None where Jira offers no list of them."""
-        page = await self._where_offered("comments", self._comment_page(path, 0, NEWEST_COMMENTS))
-        if page is None:
-            return None
-        raw, total = read.listing(page.get("comments")), read.number(page.get("total"), 0)
-        times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
-        if total > len(raw) > 0 and times[0] < times[-1]:  # oldest first, whatever was asked: the newest are at the end
-            page = await self._comment_page(path, max(total - NEWEST_COMMENTS, 1), NEWEST_COMMENTS)
-        return page
-
-    async def _history(self, path: str) -> tuple[Change, ...]:
-        first = self._wire.read(lambda c: c.get_change_logs(path, max_results=100), has=CHANGELOG)
-        page = read.mapping(await self._where_offered("changelog", first))
-        values, total = read.listing(page.get("values")), read.number(page.get("total"), 0)
-        if total > len(values) > 0:  # oldest first: the newest are on the last page
-            start = max(total - read.NEWEST_CHANGES, 1)
-            last = await self._wire.read(
-                lambda c: c.get_change_logs(path, start_at=start, max_results=100), has=CHANGELOG
-            )
-            values = read.listing(read.mapping(last).get("values"))
-        return read.changes(values or page.get("histories"))
-
-    def _issue(self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...]) -> Issue:
+    def _issue(
+        self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...], told: frozenset[str]
+    ) -> Issue:
         fields = read.mapping(read.mapping(raw).get("fields"))
         page = read.mapping(fields.get("comment")) if comments is None else comments
-        found = [read.comment(item, self.account_id) for item in read.listing(page.get("comments"))]
+        desk = read.is_desk(raw)
+        found = [read.comment(item, self.account_id, desk=desk) for item in read.listing(page.get("comments"))]
         try:
-            issue = read.issue(
+            return read.issue(
                 raw,
                 site=self._settings.site,
-                comments=read.in_order(found)[-NEWEST_COMMENTS:],
+                comments=in_order(found)[-thread.NEWEST_COMMENTS :],
                 total=read.number(page.get("total"), len(found)),
                 history=history,
+                told=told,
             )
         except ValueError:
             raise Down("Jira", "Jira's answer about an issue has no key") from None
-        # What is said of issues in projects that are not watched is nobody's here.
-        links = tuple(link for link in issue.links if self._settings.watches(link.key.rpartition("-")[0]))
-        return issue.model_copy(update={"links": links})
 
     async def _whole(self, raw: list[dict[str, Any]]) -> tuple[Issue, ...]:
         """Issues of a search; those whose comments or changes the search left out are read singly, a few at a time."""
         gate, singly = asyncio.Semaphore(4), [MOST_SINGLE_READS]
+        told = await self.to_be_told(key for item in raw for key in read.linked(item))
 
         async def one(item: dict[str, Any]) -> Issue:
             page = read.mapping(read.mapping(item.get("fields")).get("comment"))
@@ -319,11 +317,11 @@ class Jira:
                 path = quote(item["key"], safe="")
                 async with gate:
                     try:
-                        comments = await self._newest_comments(path)
-                        history = history if isinstance(log, dict) else await self._history(path)
+                        comments = await thread.newest_comments(self._wire, path)
+                        history = history if isinstance(log, dict) else await thread.history(self._wire, path)
                     except Gone:
                         pass  # it went away since the search: what the search gave is all there is
-            return self._issue(item, comments, history)
+            return self._issue(item, comments, history, told)
 
         return tuple(await asyncio.gather(*(one(item) for item in raw)))
 
@@ -350,14 +348,14 @@ class Jira:
         asked = self._wire.read(
             lambda c: c.get_comments_by_ids(expand="properties", data={"ids": wanted}), has=("values",)
         )
-        listed = read.listing(read.mapping(await self._where_offered("comments by id", asked)).get("values"))
+        listed = read.listing(read.mapping(await self._wire.where_offered("comments by id", asked)).get("values"))
         return {str(i.get("id")): i["properties"] for i in listed if isinstance(i.get("properties"), list)}
 
     async def _property(self, comment_id: str) -> list[Any]:
         number = quote(comment_id, safe="")
         asked = self._wire.read(lambda c: c.get_comment_property(number, MARKER), has=("value",))
         try:
-            found = await self._where_offered("comment properties", asked)
+            found = await self._wire.where_offered("comment properties", asked)
         except Gone:  # the comment has no such property
             return []
         return [] if found is None else [read.mapping(found).get("value")]

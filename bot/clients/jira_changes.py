@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.clients import jira_read as read
+from bot.clients.jira_thread import comment_page
 from bot.clients.jira_wire import Call, Wire
 from bot.issues import Comment, Frozen, Person
 from bot.markup import from_body
@@ -21,7 +22,9 @@ PAGE = 50
 COMMENT_PAGE = 100
 EDITED_WITHIN = 1000
 """Edits are noticed among so many newest comments of an issue."""
-FIELDS = ("summary", "description", "project", "created", "updated", "reporter", "creator", "comment")
+FIELDS = (
+    "summary", "description", "project", "created", "updated", "reporter", "creator", "security", "comment",
+)  # fmt: skip
 
 
 class ChangedIssue(Frozen):
@@ -37,6 +40,8 @@ class ChangedIssue(Frozen):
     created: datetime
     updated: datetime
     reporter: Person | None = None
+    service_desk: bool = False
+    has_security_level: bool = False
     comments: tuple[Comment, ...] | None = None
 
 
@@ -61,25 +66,20 @@ async def changed(
     return ChangedPage(issues=found, following=None if last else following)
 
 
-async def comments_since(wire: Wire, path: str, since: datetime, own: str | None) -> tuple[Comment, ...]:
+async def comments_since(wire: Wire, path: str, since: datetime, own: str | None, desk: bool) -> tuple[Comment, ...]:
     """The comments of an issue that were written or edited since then. `path`: its key, ready for an address."""
     found: dict[str, Comment] = {}
     start = 0
     while True:
-        page = read.mapping(await wire.read(_page(path, start), has=("comments",)))
+        page = await comment_page(wire, path, start, COMMENT_PAGE)
         raw = read.listing(page.get("comments"))
-        found |= {comment.id: comment for comment in _since(raw, since, own)}
+        found |= {comment.id: comment for comment in _since(raw, since, own, desk)}
         start += len(raw)
         times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
         newest_first = bool(times) and times[0] >= times[-1]
         past = newest_first and times[-1] < since and start >= EDITED_WITHIN
         if not raw or past or start >= read.number(page.get("total"), 0):
             return tuple(found.values())
-
-
-def _page(path: str, start: int) -> Call:
-    first = start or None
-    return lambda c: c.get_comments(path, start_at=first, max_results=COMMENT_PAGE, order_by="-created")
 
 
 def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIssue:
@@ -99,15 +99,17 @@ def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIss
         created=created,
         updated=read.moment(fields.get("updated")) or created,
         reporter=read.person(fields.get("reporter")) or read.person(fields.get("creator")),
-        comments=tuple(_since(raw, since, own)) if whole else None,
+        service_desk=read.is_desk(item),
+        has_security_level=read.has_security_level(item),
+        comments=tuple(_since(raw, since, own, read.is_desk(item))) if whole else None,
     )
 
 
-def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None) -> list[Comment]:
+def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None, desk: bool) -> list[Comment]:
     """Those of Jira's comments that were written or edited since then. One whose times cannot be read counts."""
     wanted = []
     for item in raw:
         at = read.moment(item.get("updated")) or read.moment(item.get("created"))
         if at is None or at >= since:
-            wanted.append(read.comment(item, own))
+            wanted.append(read.comment(item, own, desk=desk))
     return wanted

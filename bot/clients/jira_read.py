@@ -7,6 +7,7 @@ Texts come as ADF (REST v3) or wiki markup and leave as tidy Markdown; names and
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ LONGEST_CHANGE = 200
 
 FIELDS = (
     "summary", "status", "description", "issuetype", "project", "assignee", "reporter", "priority", "labels",
-    "duedate", "created", "updated", "issuelinks",
+    "duedate", "created", "updated", "issuelinks", "security",
 )  # fmt: skip
 """The fields that are asked for; `comment` is asked for in searches alone."""
 
@@ -81,8 +82,12 @@ def visibility(value: Any) -> Visibility | None:
     return Visibility(type=kind, value=name, identifier=identifier if isinstance(identifier, str) else None)
 
 
-def comment(value: Any, own_account: str | None) -> Comment:
-    """One comment. `own_account`: our service account's id, for `by_us`."""
+def comment(value: Any, own_account: str | None, *, desk: bool) -> Comment:
+    """One comment. `own_account`: our service account's id, for `by_us`.
+
+    `desk`: it is a service desk's, where only what Jira calls public is. Elsewhere everybody who sees the issue sees
+    its comments, and Jira need not say so.
+    """
     found = mapping(value)
     author = person(found.get("author")) or Person(account_id="", name="somebody")
     created = moment(found.get("created")) or EPOCH
@@ -92,42 +97,56 @@ def comment(value: Any, own_account: str | None) -> Comment:
         text=from_body(body(found.get("body"))),
         created=created,
         updated=moment(found.get("updated")) or created,
-        public=found.get("jsdPublic") is not False,
+        public=found.get("jsdPublic") is True if desk else found.get("jsdPublic") is not False,
         visibility=visibility(found.get("visibility")),
         by_us=bool(own_account) and author.account_id == own_account,
     )
 
 
-def in_order(comments: list[Comment]) -> tuple[Comment, ...]:
-    """Oldest first; comments of the same instant by their number."""
-    return tuple(sorted(comments, key=lambda c: (c.created, int(c.id) if c.id.isdecimal() else 0, c.id)))
+def changes(histories: Any, since: datetime | None = None) -> tuple[Change, ...]:
+    """The newest changes, and all `since` then, oldest first, of a list of histories in any order.
 
-
-def changes(histories: Any) -> tuple[Change, ...]:
-    """The newest changes, oldest first, of a list of histories in any order."""
+    Jira keeps the words of an edited or deleted comment as a change, and not who might see it: they are left out.
+    """
     found: list[Change] = []
     for history in sorted(listing(histories), key=lambda h: moment(h.get("created")) or EPOCH):
         by = person(history.get("author"))
-        found += [
-            Change(
-                field=words(item.get("field")),
-                before=words(item.get("fromString"), LONGEST_CHANGE),
-                after=words(item.get("toString"), LONGEST_CHANGE),
-                at=moment(history.get("created")) or EPOCH,
-                by=by.name if by else "",
+        for item in listing(history.get("items")):
+            field = words(item.get("field"))
+            told = field.casefold() != "comment"
+            found.append(
+                Change(
+                    field=field,
+                    before=words(item.get("fromString"), LONGEST_CHANGE) if told else "",
+                    after=words(item.get("toString"), LONGEST_CHANGE) if told else "",
+                    at=moment(history.get("created")) or EPOCH,
+                    by=by.name if by else "",
+                )
             )
-            for item in listing(history.get("items"))
-        ]
-    return tuple(found[-NEWEST_CHANGES:])
+    start = max(len(found) - NEWEST_CHANGES, 0)
+    while since is not None and start and found[start - 1].at >= since:
+        start -= 1
+    return tuple(found[start:])
 
 
-def links(value: Any) -> tuple[Link, ...]:
-    """The linked issues, each with the relation as it is worded from this issue's side."""
+def linked(value: Any) -> frozenset[str]:
+    """The keys of the issues that an issue of Jira's answers is linked with."""
+    fields = mapping(mapping(value).get("fields"))
+    return frozenset(
+        key
+        for item in listing(fields.get("issuelinks"))
+        for side in ("inwardIssue", "outwardIssue")
+        if isinstance(key := mapping(item.get(side)).get("key"), str)
+    )
+
+
+def links(value: Any, told: Container[str]) -> tuple[Link, ...]:
+    """The linked issues of these keys, each with the relation as it is worded from this issue's side."""
     found: list[Link] = []
     for item in listing(value):
         for side, wording in (("inwardIssue", "inward"), ("outwardIssue", "outward")):
             other = mapping(item.get(side))
-            if isinstance(other.get("key"), str):
+            if isinstance(other.get("key"), str) and other["key"] in told:
                 fields = mapping(other.get("fields"))
                 found.append(
                     Link(
@@ -140,10 +159,23 @@ def links(value: Any) -> tuple[Link, ...]:
     return tuple(found)
 
 
-def issue(value: Any, *, site: str, comments: tuple[Comment, ...], total: int, history: tuple[Change, ...]) -> Issue:
-    """An issue of `GET /issue/{key}` or of a search, with its comments and changes read beside it.
+def is_desk(value: Any) -> bool:
+    """Whether an issue of Jira's answers is a service desk's."""
+    return mapping(mapping(mapping(value).get("fields")).get("project")).get("projectTypeKey") == "service_desk"
 
-    Raises ValueError when it has no key.
+
+def has_security_level(value: Any) -> bool:
+    """Whether an issue of Jira's answers has a security level, whatever it looks like."""
+    return mapping(mapping(value).get("fields")).get("security") is not None
+
+
+def issue(
+    value: Any, *, site: str, comments: tuple[Comment, ...], total: int, history: tuple[Change, ...],
+    told: Container[str],
+) -> Issue:  # fmt: skip
+    """An issue of `GET /issue/{key}` or of a search, with its newest comments and changes read beside it.
+
+    `told`: keys of linked issues that may be told of. Raises ValueError when it has no key.
     """
     found = mapping(value)
     key, fields = found.get("key"), mapping(found.get("fields"))
@@ -168,11 +200,13 @@ def issue(value: Any, *, site: str, comments: tuple[Comment, ...], total: int, h
         due=_day(fields.get("duedate")),
         created=moment(fields.get("created")),
         updated=moment(fields.get("updated")),
-        links=links(fields.get("issuelinks")),
+        links=links(fields.get("issuelinks"), told),
         comments=comments,
         comment_total=max(total, len(comments)),
+        comments_from=comments[0].created if total > len(comments) > 0 else None,
         changes=history,
-        service_desk=project.get("projectTypeKey") == "service_desk",
+        service_desk=is_desk(value),
+        has_security_level=has_security_level(value),
     )
 
 

@@ -6,8 +6,8 @@ answers on (its exceptions drop the gateway's reason). It blocks, so every call 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.clients import jira_read, sockets
 from bot.clients.answers import JIRA, failed, hush, not_the_service, refused
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from bot.settings import Settings
 
+T = TypeVar("T")
 Call = Callable[[Any], Any]
 """A call on a `JiraCloud`; its methods have no types, hence `Any`."""
 
+NOT_OFFERED = (404, 405)
 DEADLINE = 15.0
 """Seconds for one call, whatever the other side does with its bytes."""
 CONNECT = 5.0
@@ -35,6 +37,7 @@ class Wire:
     def __init__(self, settings: Settings, deadline: float = DEADLINE) -> None:
         self._settings = settings
         self._deadline = deadline
+        self._offered: set[str] = set()
         self._threads: Threads[Any] = Threads("jira", self._client, lambda client: client.close())
 
     async def close(self) -> None:
@@ -54,6 +57,20 @@ class Wire:
             raise
         if has and not any(name in jira_read.mapping(found) for name in has):
             raise Down(JIRA.name, f"{not_the_service(JIRA)}: it knows nothing of {has[0]}")
+        return found
+
+    async def where_offered(self, name: str, reading: Awaitable[T]) -> T | None:
+        """What is read; None where this Jira has no such endpoint: it says 404 or 405, and never answered it before.
+
+        Of an endpoint that has answered, 404 is what the issue's going or a gateway looks like, and is raised.
+        """
+        try:
+            found = await reading
+        except (Permanent, Down) as refusal:
+            if refusal.status in NOT_OFFERED and name not in self._offered:
+                return None
+            raise
+        self._offered.add(name)
         return found
 
     async def myself(self) -> Person:

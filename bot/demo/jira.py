@@ -90,6 +90,7 @@ class JiraStandIn(StandIn):
         issue_type: str = "Story",
         labels: Iterable[str] = (),
         due: str | None = None,
+        security: str | None = None,
         links: Iterable[tuple[str, str]] = (),
         at: datetime | None = None,
     ) -> JiraIssue:
@@ -100,14 +101,14 @@ class JiraStandIn(StandIn):
             id=self.next_id(), key=key, project=self.projects.get(prefix) or self.project(prefix, prefix.title()),
             summary=summary, description=description, status=status, priority=priority, issue_type=issue_type,
             assignee=self.account(assignee) if assignee else None, reporter=self.account(reporter),
-            labels=list(labels), due=due, created=created, updated=created,
+            labels=list(labels), due=due, security=security, created=created, updated=created,
             links=[(relation, self.issues[other]) for relation, other in links],
         )  # fmt: skip
         self.issues[key] = found
         return found
 
     def write(
-        self, key: str, author: str, text: str, *, public: bool = True, at: datetime | None = None,
+        self, key: str, author: str, text: str, *, public: bool | None = True, at: datetime | None = None,
         visibility: dict[str, Any] | None = None,
     ) -> JiraComment:  # fmt: skip
         """A comment that is simply there; no webhook. `text`: wiki markup."""
@@ -146,7 +147,7 @@ class JiraStandIn(StandIn):
         return found
 
     async def comment(
-        self, key: str, author: str, text: str, *, public: bool = True, visibility: dict[str, Any] | None = None,
+        self, key: str, author: str, text: str, *, public: bool | None = True, visibility: dict[str, Any] | None = None,
         at: datetime | None = None, retries: int = 5, duplicates: int = 0, old_style: bool = False,
     ) -> JiraComment:  # fmt: skip
         """Write a comment (wiki markup) and deliver its webhook; the answers are in `.deliveries` of what is returned.
@@ -186,7 +187,7 @@ class JiraStandIn(StandIn):
     async def change(
         self, key: str, name: str, value: Any, *, by: str = "ana", announce: bool = True, at: datetime | None = None
     ) -> None:
-        """Change a field (`status`, `assignee`, `summary`, `description`, `priority`, `duedate`, `labels`)."""
+        """Change a field (`status`, `assignee`, `summary`, `description`, `priority`, `duedate`, `labels`, …)."""
         issue, attribute = self.issues[key], {"duedate": "due"}.get(name, name)
         before = getattr(issue, attribute)
         setattr(issue, attribute, self.account(value) if name == "assignee" and value else value)
@@ -293,7 +294,7 @@ class JiraStandIn(StandIn):
         return str(next(self._ids))
 
     def add(
-        self, issue: JiraIssue, author: Account, text: str, body: dict[str, Any], public: bool,
+        self, issue: JiraIssue, author: Account, text: str, body: dict[str, Any], public: bool | None,
         visibility: dict[str, Any] | None, *, at: datetime | None = None,
     ) -> JiraComment:  # fmt: skip
         """Put a comment into an issue."""

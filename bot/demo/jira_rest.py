@@ -179,6 +179,7 @@ class JiraRest:
                 now=jira_world.now(),
                 own_account=self.jira.account_id,
                 projects=self.jira.projects,
+                keys=self.jira.issues,
             )
             found = run([i for key, i in self.jira.issues.items() if key not in self.jira.unindexed])
             most, start = int(asked.get("maxResults", 50)), int(asked.get("nextPageToken") or 0)

@@ -13,7 +13,7 @@ _CATEGORY_NAMES = {"new": "To Do", "indeterminate": "In Progress", "done": "Done
 _ZONE = timezone(timedelta(hours=1))
 FIELDS = (
     "summary", "issuetype", "project", "assignee", "reporter", "priority", "status", "labels", "description", "duedate",
-    "created", "updated", "issuelinks", "comment",
+    "created", "updated", "issuelinks", "security", "comment",
 )  # fmt: skip
 ABBREVIATED = ("summary", "issuetype", "project", "assignee", "priority", "status")
 """All that a comment's webhook says about its issue."""
@@ -64,7 +64,7 @@ class JiraProject:
 class JiraComment:
     """`text` is wiki markup as webhooks carry it, `body` the ADF that REST answers. `properties`: key → value.
 
-    `deliveries`: the webhooks about it so far, as `bot.demo.jira.Delivery`.
+    `public` None: Jira says nothing about it. `deliveries`: the webhooks so far, as `bot.demo.jira.Delivery`.
     """
 
     id: str
@@ -73,7 +73,7 @@ class JiraComment:
     body: dict[str, Any]
     created: datetime
     updated: datetime
-    public: bool = True
+    public: bool | None = True
     visibility: dict[str, Any] | None = None
     properties: dict[str, Any] = field(default_factory=dict)
     deliveries: list[Any] = field(default_factory=list)
@@ -88,8 +88,9 @@ class JiraComment:
             "updateAuthor": self.author.shape(base),
             "created": stamp(self.created),
             "updated": stamp(self.updated),
-            "jsdPublic": self.public,
         }
+        if self.public is not None:
+            found["jsdPublic"] = self.public
         if self.visibility:
             found["visibility"] = self.visibility
         if properties:
@@ -99,7 +100,7 @@ class JiraComment:
 
 @dataclass
 class JiraIssue:
-    """An issue. `history`: oldest first, as the changelog endpoint has it."""
+    """An issue. `history`: oldest first, as the changelog endpoint has it. `security`: its security level's name."""
 
     id: str
     key: str
@@ -115,6 +116,7 @@ class JiraIssue:
     issue_type: str = "Story"
     labels: list[str] = field(default_factory=list)
     due: str | None = None
+    security: str | None = None
     links: list[tuple[str, JiraIssue]] = field(default_factory=list)
     former_keys: list[str] = field(default_factory=list)
     comments: list[JiraComment] = field(default_factory=list)
@@ -140,10 +142,16 @@ class JiraIssue:
             "created": stamp(self.created),
             "updated": stamp(self.updated),
             "issuelinks": [self._link(number, *link) for number, link in enumerate(self.links)],
+            "security": self._security(base),
         }
 
     def _description(self) -> dict[str, Any] | None:
         return adf.from_wiki(self.description) if self.description else None
+
+    def _security(self, base: str) -> dict[str, Any] | None:
+        if self.security is None:
+            return None
+        return {"self": f"{base}/rest/api/3/securitylevel/10021", "id": "10021", "name": self.security}
 
     @staticmethod
     def _status(issue: JiraIssue) -> dict[str, Any]:

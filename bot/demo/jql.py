@@ -36,6 +36,7 @@ _FIELDS: dict[str, Callable[[JiraIssue], Any]] = {
     "issuetype": lambda i: (i.issue_type,),
     "type": lambda i: (i.issue_type,),
     "labels": lambda i: tuple(i.labels),
+    "level": lambda i: (i.security,) if i.security else (),
     "resolution": lambda i: ("Done",) if i.category == "done" else (),
     "sprint": lambda i: ("openSprints()",) if i.category != "new" else (),
     "summary": lambda i: (i.summary,),
@@ -54,23 +55,30 @@ class JqlError(ValueError):
 
 
 def compile_jql(
-    text: str, *, now: datetime, own_account: str, projects: Collection[str] | None = None
+    text: str,
+    *,
+    now: datetime,
+    own_account: str,
+    projects: Collection[str] | None = None,
+    keys: Collection[str] | None = None,
 ) -> Callable[[list[JiraIssue]], list[JiraIssue]]:
     """A function that filters and orders issues. Relative times count from `now`; `own_account` is `currentUser()`.
 
-    `projects`: the keys that there are, where naming another is to be refused as Jira refuses it.
+    `projects`, `keys` (of issues): those that there are, where naming another is to be refused as Jira refuses it.
     """
     parts = re.split(r"\border\s+by\b", text, maxsplit=1, flags=re.IGNORECASE)
     if not parts[0].strip():
         raise JqlError("Unbounded JQL queries are not allowed here. Please add a search restriction to your query.")
-    test = _Parser(parts[0], now, own_account, projects).whole()
+    test = _Parser(parts[0], now, own_account, projects, keys).whole()
     order = parts[1] if len(parts) > 1 else ""
     return lambda issues: _ordered([issue for issue in issues if test(issue)], order)
 
 
 class _Parser:
-    def __init__(self, text: str, now: datetime, own_account: str, projects: Collection[str] | None) -> None:
-        self._projects = projects
+    def __init__(
+        self, text: str, now: datetime, own_account: str, projects: Collection[str] | None, keys: Collection[str] | None
+    ) -> None:
+        self._there = {"project": projects, "key": keys, "issuekey": keys, "issue": keys}
         self._now = now
         self._own = own_account
         self._tokens: list[str] = []
@@ -151,10 +159,11 @@ class _Parser:
             return lambda issue: any(part in str(v).lower() for v in read(issue)) != negated
         else:
             raise JqlError(f"The operator '{operator}' is not supported by this field.")
-        if name.lower() == "project" and self._projects is not None:
-            for value in values:
-                if value not in self._projects:
-                    raise JqlError(f"The value '{value}' does not exist for the field 'project'.")
+        there = self._there.get(name.lower())
+        for value in values if there is not None else ():
+            if value not in (there or ()):
+                what = "The value" if name.lower() == "project" else "An issue with key"
+                raise JqlError(f"{what} '{value}' does not exist for the field '{name}'.")
         wanted = {value.lower() for value in values}
         return lambda issue: bool(wanted & {str(v).lower() for v in read(issue)}) != negated
 

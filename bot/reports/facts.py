@@ -116,7 +116,7 @@ def moved(issue: Issue, since: datetime) -> Iterator[Fact]:
             done.append(words)
     for author, comments in _by_author(c for c in issue.comments if c.created >= since).items():
         count = "commented" if len(comments) == 1 else f"wrote {len(comments)} comments"
-        quotable = [c for c in comments if c.public and c.visibility is None and c.text.strip()]
+        quotable = [c for c in comments if c.for_everybody and c.text.strip()]
         quote = f": “{_short(quotable[-1].text, QUOTE)}”" if quotable and quotable[-1] is comments[-1] else ""
         _of(did, author).append(count + quote)
     for person, words_done in did.items():
@@ -135,7 +135,7 @@ def waits(issue: Issue, now: datetime) -> Iterator[Fact]:
         named = [name for account, name in issue.people().items() if f"[~accountid:{account}]" in last.text]
         others = [name for name in (*named, assignee) if name and name != last.author.name]
         whom = others[0] if others else "somebody (nobody is assigned)" if not assignee else "an answer"
-        if last.public and last.visibility is None:
+        if last.for_everybody:
             text = f"{title}: {last.author.name} asked “{_short(last.text, QUOTE)}”"
         else:
             text = f"{title}: {last.author.name} asked something in a comment that not everybody may see"

@@ -10,6 +10,7 @@ the next process: it looks in Slack for the date before it posts, and does not p
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.issues import Issue, PullRequest
 from bot.log import get_logger
+from bot.policy import Beyond, out_of_bounds
 from bot.prompting import read_standup, standup_request
 from bot.reports import facts as rules
 from bot.reports.facts import Fact, StandupFacts
@@ -27,6 +29,7 @@ from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
 from bot.schedule import Run, claim, settled
 from bot.store import Audit, Delete, Put
 from bot.workflow.records import read_draft
+from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 MOST_ISSUES = 200
 """Issues read from Jira for one standup, newest change first: more than a message could show."""
+MOST_KEYS = 100
+"""Issues that are read because a pull request names them."""
 WRITTEN = "standup:written"
 
 
@@ -42,17 +47,25 @@ async def gather(ctx: Context, now: datetime) -> StandupFacts:
     zone = ctx.settings.timezone
     time = ctx.settings.standup_time
     since = rules.looks_back_to(now, zone, time.days if time else None)
-    issues, upcoming, notes = await _from_jira(ctx)
+    issues, upcoming, notes, hidden = await _from_jira(ctx)
     found: list[Fact] = []
     for issue in issues:
         found += [*rules.moved(issue, since), *rules.waits(issue, now)]
     for issue in sorted(upcoming, key=lambda i: (i.due is None, i.due, i.key)):
         found += rules.due(issue, now.astimezone(zone).date())
-    for project, pr in await _pull_requests(ctx):
-        found += rules.pull_request(pr, project, since, now)
+    recent = [pair for pair in await _pull_requests(ctx) if any(rules.pull_request(pair[1], pair[0], since, now))]
+    named = {key for _, pr in recent for key in pr.keys}
+    hidden |= await _hidden(ctx, named - {i.key for i in issues} - hidden.keys())
+    for project, pr in recent:
+        if hidden.keys().isdisjoint(pr.keys):
+            found += rules.pull_request(pr, project, since, now)
     for state in sorted(OPEN):
         for record in await ctx.store.find("drafts", state=str(state)):
-            found.append(rules.draft(read_draft(record), zone))
+            draft = read_draft(record)
+            if beyond := hidden.get(draft.issue.key):
+                await withhold(ctx, draft.issue.key, beyond)
+            elif not draft.withheld:
+                found.append(rules.draft(draft, zone))
     projects = tuple(sorted({fact.project for fact in found} | set(ctx.settings.jira_projects)))
     return StandupFacts(
         now=now, since=since, timezone=ctx.settings.pmagent_timezone, projects=projects, facts=tuple(found), notes=notes
@@ -172,8 +185,8 @@ def _details(report: Report, ts: str | None = None, kind: str | None = None) -> 
     return {k: v for k, v in found.items() if v is not None}
 
 
-async def _from_jira(ctx: Context) -> tuple[tuple[Issue, ...], tuple[Issue, ...], tuple[str, ...]]:
-    """The issues changed lately, the issues due soon, and what could not be read."""
+async def _from_jira(ctx: Context) -> tuple[tuple[Issue, ...], tuple[Issue, ...], tuple[str, ...], dict[str, Beyond]]:
+    """The issues changed lately, those due soon, what could not be read, and why which others are not shown."""
     keys = ctx.settings.jira_projects
     names = ", ".join(f'"{key}"' for key in keys)  # quoted: a key may be a word of JQL, such as IN
     scope = f"project in ({names}) AND " if keys else ""
@@ -181,15 +194,39 @@ async def _from_jira(ctx: Context) -> tuple[tuple[Issue, ...], tuple[Issue, ...]
     changed = f"{scope}updated >= -{rules.WAITING_DAYS}d ORDER BY updated DESC"
     soon = f"{scope}due <= {rules.DUE_DAYS}d AND statusCategory != Done ORDER BY due ASC"
     try:
-        issues = await ctx.jira.search(changed, limit=MOST_ISSUES)
-        upcoming = await ctx.jira.search(soon, limit=MOST_ISSUES)
-        # Asked for by JQL already, and held here too: nothing of a project that is not watched gets into the channel.
-        issues, upcoming = (tuple(i for i in found if ctx.settings.watches(i.project)) for found in (issues, upcoming))
+        lately = await ctx.jira.search(changed, limit=MOST_ISSUES)
+        soon_due = await ctx.jira.search(soon, limit=MOST_ISSUES)
     except (RetryLater, Permanent, OutcomeUnknown) as error:
-        return (), (), (f"Jira could not be read, so what moved, waits or is due there is missing: {error.reason}",)
-    if len(issues) == MOST_ISSUES:
-        return issues, upcoming, (f"Only the {MOST_ISSUES} issues that changed last were read.",)
-    return issues, upcoming, ()
+        note = f"Jira could not be read, so what moved, waits or is due there is missing: {error.reason}"
+        return (), (), (note,), {}
+    hidden = {i.key: beyond for i in (*lately, *soon_due) if (beyond := out_of_bounds(i, ctx.settings))}
+    # Asked for by JQL already, and held here too: nothing of a project that is not watched gets into the channel.
+    issues, upcoming = (
+        tuple(i for i in found if ctx.settings.watches(i.project) and i.key not in hidden)
+        for found in (lately, soon_due)
+    )
+    notes = (f"Only the {MOST_ISSUES} issues that changed last were read.",) if len(lately) == MOST_ISSUES else ()
+    return issues, upcoming, notes, hidden
+
+
+async def _hidden(ctx: Context, keys: set[str]) -> dict[str, Beyond]:
+    """Those of these issues that are not for the channel, each with the reason.
+
+    Read one by one, the first so many: a key in a branch's name need not be an issue's, and Jira refuses a search for
+    such a one.
+    """
+    gate = asyncio.Semaphore(4)
+
+    async def beyond(key: str) -> Beyond | None:
+        async with gate:
+            try:
+                return out_of_bounds(await ctx.jira.fields(key), ctx.settings)
+            except (RetryLater, Permanent):
+                return None  # the pull request itself is Bitbucket's
+
+    wanted = sorted(key for key in keys if ctx.settings.watches(key.rpartition("-")[0]))[:MOST_KEYS]
+    found = await asyncio.gather(*(beyond(key) for key in wanted))
+    return {key: reason for key, reason in zip(wanted, found, strict=True) if reason}
 
 
 async def _pull_requests(ctx: Context) -> list[tuple[str, PullRequest]]:

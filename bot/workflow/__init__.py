@@ -12,10 +12,10 @@
     publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
 
 Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appear once), `development` (pull requests
-known for an issue), `windows` (which edit windows were opened), `ending` (silence and failure), `records` (how drafts
-stand in the store), `reconciling` (what no webhook brought, found by asking: `sighting` has its rules,
-`reconciling_development` the pull requests, `reconciled` how it went). `bot.worker` calls first_look, answer, present,
-publish when due, `bot.schedule` the rest.
+known for an issue), `windows` (which edit windows were opened), `ending` (silence and failure), `withholding` (an issue
+that is not for the channel any more), `records` (how drafts stand in the store), `reconciling` (what no webhook
+brought, found by asking: `sighting` has its rules, `reconciling_development` the pull requests, `reconciled` how it
+went). `bot.worker` calls first_look, answer, present, publish when due, `bot.schedule` the rest.
 """
 
 from bot.workflow.controls import (

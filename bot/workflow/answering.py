@@ -21,19 +21,22 @@ from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
 from bot.log import get_logger
 from bot.markup import addresses_in
-from bot.policy import audience, for_customer, known, rendered, visible_to, watched
+from bot.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
 from bot.prompting import Material
-from bot.silence import Silence, cycle
+from bot.silence import Silence, cycle, sets_security_level
 from bot.store import Conflict, Expect, Put, Record
 from bot.workflow.development import pull_requests
 from bot.workflow.ending import end_in_silence, fail_event, spent
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.settling import settle_by_rule
+from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
+CHANGES = 20
+"""Changes of an issue that are looked through for a new security level: those of the minute in which Claude writes."""
 
 
 async def answer(ctx: Context, event_id: str) -> None:
@@ -52,6 +55,7 @@ async def answer(ctx: Context, event_id: str) -> None:
         calls += asked.calls
         if not asked.decision.should_respond:
             raise Silence("no answer is due", asked.decision.reasoning)
+        await _still_for_the_channel(ctx, subject, started)
         failpoint("answer.before_draft")
         await _draft(ctx, record, subject, asked, started)
     except Silence as silence:
@@ -98,13 +102,23 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         issue = await ctx.jira.issue(key)
     except Gone as error:
         raise Silence("the issue is gone or forbidden", error.reason) from None
-    if not watched(issue, ctx.settings):
-        raise Silence("moved to another project", f"{key} is in a project now that is not among JIRA_PROJECTS")
+    if beyond := out_of_bounds(issue, ctx.settings):
+        for known_as in dict.fromkeys((key, issue.key)):  # two where it was moved
+            await withhold(ctx, known_as, beyond)
+    _for_the_channel(ctx, key, issue)
     comment_id = event.comment.id if isinstance(event, IssueCommented) else None
     if isinstance(event, DraftRequested):
-        people = [c.id for c in issue.comments if not c.by_us and c.author.kind != "app"]
+        people = [
+            c.id for c in issue.comments if not c.by_us and c.author.kind != "app" and not is_confidential(c, issue)
+        ]
         comment_id = event.comment_id or next(iter(people[::-1]), None)
     answered = await _answered(ctx, issue, comment_id) if comment_id else None
+    if answered and is_confidential(answered, issue):
+        raise Silence(
+            "not everybody may see the comment", "it is for a role or group, whose members the channel's need not be"
+        )
+    if answered:
+        issue = issue.with_comments(answered)  # it may be older than what was read of the thread
     asked_for = isinstance(event, DraftRequested)
     seen_by = audience(issue, answered, ctx.settings)
     requests: tuple[PullRequest, ...] = ()
@@ -132,7 +146,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
 async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
     async def read() -> Comment:
         found = next((c for c in issue.comments if c.id == comment_id), None)
-        return found or await ctx.jira.comment(issue.key, comment_id)
+        return found or await ctx.jira.comment(issue.key, comment_id, desk=issue.service_desk)
 
     try:
         comment, carries_marker = await asyncio.gather(read(), ctx.jira.has_marker(comment_id))
@@ -152,6 +166,20 @@ async def _ask(ctx: Context, subject: Subject) -> Asked:
     asked = await decide(ctx.claude, ctx.settings, ctx.prompts, subject.material, allowed)
     await ctx.worker.claude.up()
     return asked
+
+
+async def _still_for_the_channel(ctx: Context, subject: Subject, started: datetime) -> None:
+    """Raise `Silence` when the issue got a security level while Claude wrote: there was no draft yet that could end."""
+    key = subject.issue.key
+    changes = await ctx.store.find("webhook_events", issue=key, kind="issue_changed", newest_first=True, limit=CHANGES)
+    recent = [record["event"] for record in changes if record["at"] >= started.isoformat() and record["event"]]
+    if any(sets_security_level(EVENT.validate_python(event)) for event in recent):
+        _for_the_channel(ctx, key, await ctx.jira.fields(key))
+
+
+def _for_the_channel(ctx: Context, key: str, issue: Issue) -> None:
+    if beyond := out_of_bounds(issue, ctx.settings):
+        raise Silence(beyond.reason, f"{key} {beyond.says}")
 
 
 async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, started: datetime) -> None:

@@ -15,7 +15,7 @@ from bot.claims import Claim, Examined, Facts, Pull, Ticket, claims_in, examine
 from bot.drafts import Draft
 from bot.errors import Permanent, RetryLater
 from bot.issues import Issue, PullRequest
-from bot.policy import watched
+from bot.policy import out_of_bounds
 from bot.workflow.development import known_pull_requests, read_again
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def check_claims(ctx: Context, draft: Draft, issue: Issue) -> Examined:
     unread: dict[str, str] = {}
     keys = _keys(claims, issue.key)
     others = await _issues(ctx, keys, unread)
-    pulls = await _pulls(ctx, claims, [issue.key, *keys], unread)
+    pulls = await _pulls(ctx, claims, [issue.key, *others], unread)
     names = {*people.values(), *(change.by for change in issue.changes)}
     facts = Facts(
         issue=issue, others=others, pulls=pulls, unread=unread, people=frozenset(name for name in names if name),
@@ -75,10 +75,10 @@ async def _issues(ctx: Context, keys: list[str], unread: dict[str, str]) -> dict
         except Permanent as error:
             unread[key] = error.reason.rstrip(".")
             return None
-        if watched(issue, ctx.settings):
-            return issue
-        unread[key] = NOT_OURS.format(key=key)
-        return None
+        beyond = out_of_bounds(issue, ctx.settings)
+        if beyond:
+            unread[key] = f"{key} {beyond.says}"
+        return None if beyond else issue
 
     found = await asyncio.gather(*(read(key) for key in wanted[:MOST_READ]))
     return {key: issue for key, issue in zip(wanted, found, strict=False) if issue}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,8 @@ from bot.errors import Gone, PMAgentError, RetryLater, UserError
 from bot.events import DraftRequested
 from bot.failpoints import failpoint
 from bot.origin import Spot
-from bot.policy import watched
+from bot.policy import MOVED, out_of_bounds
+from bot.silence import Silence
 from bot.store import Audit, Conflict, Expect, Put
 from bot.workflow.messages import is_message, message_record, revise
 from bot.workflow.reconciled import reconciled
@@ -33,6 +35,8 @@ class ModeSetting:
     at: datetime | None
 
 
+PATIENCE = 4.0
+"""Seconds that `why` gives Jira."""
 LAST_EVENTS = 10
 """Events of an issue that `why` tells of."""
 
@@ -152,7 +156,7 @@ async def paused(ctx: Context) -> datetime | Literal[True] | None:
 
 async def request_draft(ctx: Context, key: str, by: Actor) -> str:
     """Ask for a draft on this issue. Returns a sentence; raises `UserError` when the issue is not there for us."""
-    from bot.intake import Delivery, notice
+    from bot.intake import Delivery, Ended, notice
 
     try:
         issue = await ctx.jira.fields(key)
@@ -160,18 +164,26 @@ async def request_draft(ctx: Context, key: str, by: Actor) -> str:
         raise UserError(f"Jira has no issue {key} that the bot's account can see.") from None
     except RetryLater as error:
         raise UserError(f"Jira cannot be asked right now ({error.reason}). Please try again in a moment.") from None
-    if not watched(issue, ctx.settings):
-        raise UserError(f"{key} was moved to a project that this bot does not look after (JIRA_PROJECTS).")
+    beyond = out_of_bounds(issue, ctx.settings)
+    if beyond == MOVED:
+        raise UserError(f"{key} {beyond.says}.")
     now = ctx.clock.now()
     event = DraftRequested(issues=(issue.key,), by=by.account, at=now)
-    await notice(ctx, Delivery("slack", f"draft:{by.id}:{now.isoformat()}", None, now), event)
+    ended = Ended(Silence(beyond.reason)) if beyond else None
+    await notice(ctx, Delivery("slack", f"draft:{by.id}:{now.isoformat()}", None, now), event, ended=ended)
+    if beyond:
+        return f"{key} {beyond.says}."
     if await paused(ctx):
         return f"Noted: a draft for {issue.key} will be written when drafting goes on (/pmagent resume)."
     return f"A draft for {issue.key} is being written; it will appear in the approvals channel."
 
 
 async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]:
-    """What became of the last events of this issue, newest first."""
+    """What became of the last events of this issue, newest first.
+
+    What Claude said of them tells of the issue, and so is left out where that is not for the channel, or not known.
+    """
+    told = await _may_be_told_of(ctx, key)
     lines = []
     for event in await ctx.store.find("webhook_events", issue=key, newest_first=True, limit=limit):
         cycles = await ctx.store.find("agent_cycles", event_id=event["id"])
@@ -179,7 +191,9 @@ async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]
         kind = event["kind"] + (" (reconcile)" if event["source"] == "reconcile" else "")
         if cycles:
             cycle = cycles[-1]
-            reason = cycle["reason"] + (f": {cycle['reasoning']}" if cycle.get("reasoning") else "")
+            reason = cycle["reason"]
+            if cycle.get("reasoning") and (told or not cycle["calls"]):
+                reason += f": {cycle['reasoning']}"
             draft = await ctx.store.get("drafts", cycle["draft_id"]) if cycle.get("draft_id") else None
             outcome = f"draft, {draft['state']}" if draft else cycle["outcome"]
             lines.append(WhyLine(at, kind, outcome, reason, cycle.get("draft_id")))
@@ -188,6 +202,15 @@ async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]
             reason = waiting if event["state"] == "received" else (event["reason"] or "")
             lines.append(WhyLine(at, kind, event["state"], reason, None))
     return lines
+
+
+async def _may_be_told_of(ctx: Context, key: str) -> bool:
+    """Whether Jira says now that this issue is for the channel. Who asks does not wait long for it."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return out_of_bounds(await ctx.jira.fields(key), ctx.settings) is None
+    except (PMAgentError, TimeoutError):
+        return False
 
 
 async def archived_until(ctx: Context) -> datetime | None:
@@ -218,8 +241,7 @@ async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
         raise UserError("Somebody else has just asked for the same.") from None
     failpoint("retry.stored")
     ctx.worker.wake_event(event_id)
-    summary = (record["event"] or {}).get("summary", "")
-    told = failed_event(event_id, record["issue"], summary, ctx.settings.site, record["reason"], retried=by.name)
+    told = failed_event(event_id, record["issue"], ctx.settings.site, record["reason"], retried=by.name)
     await revise(ctx, f"failed:{event_id}:{record['attempts']}", told)
     return "It is being tried again."
 

@@ -199,7 +199,7 @@ def _what_changed(ctx: Context, draft: Draft) -> str:
     newest, last = draft.revisions[-1], draft.decision
     if last and last.action == "draft_anew":
         return f"{last.name} asked for a new draft {_when(ctx, last)}; it will replace this one."
-    if draft.edited and last:
+    if draft.edited and last and not draft.withheld:
         editor = next((d for d in draft.decided[::-1] if d.action == "edit"), last)
         return (
             f"{editor.name} edited this draft {_when(ctx, editor)}; the card shows the new text. "

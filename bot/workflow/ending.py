@@ -62,10 +62,9 @@ async def _tell_who_asked(ctx: Context, record: Record, silence: Silence) -> Non
 
 async def fail_event(ctx: Context, record: Record, started: datetime, reason: str, calls: Sequence[CallRecord]) -> None:
     """End an event as a failure that a person can retry, with its message in the channel, in one write."""
-    event = record["event"] or {}
     number = record["attempts"] + 1
     key = f"failed:{record['id']}:{number}"
-    message = failed_event(record["id"], record["issue"] or "", event.get("summary", ""), ctx.settings.site, reason)
+    message = failed_event(record["id"], record["issue"] or "", ctx.settings.site, reason)
     posted = message_record(ctx, key, ctx.settings.slack_channel_approvals, message)
     told = cycle(record, "failure", reason, started=started, ended=ctx.clock.now(), **spent(calls))
     try:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Literal
 
 from bot.events import EVENT, BranchPushed, BuildReported, Event, IssueCommented, PullRequestChanged
 from bot.log import get_logger
-from bot.silence import CONTEXT, Silence, by_its_words, may_lead_to_draft, settled
+from bot.policy import LEVEL
+from bot.silence import CONTEXT, Silence, by_its_words, may_lead_to_draft, sets_security_level, settled
 from bot.store import Conflict, Expect, Put
 from bot.workflow.development import learn
 from bot.workflow.ending import end_in_silence
 from bot.workflow.settling import by_versions
+from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -50,11 +52,14 @@ async def first_look(ctx: Context, event_id: str) -> Next | None:
 
 
 async def note(ctx: Context, event_id: str) -> None:
-    """Context: what it says of pull requests, branches and builds is kept, and the event ends, in one write."""
+    """Context: what it says of pull requests, branches and builds is kept, and the event ends, in one write. Where it
+    tells of a new security level, what waits on the issue ends first."""
     record = await ctx.store.get("webhook_events", event_id)
     if record is None or record["state"] != "received":
         return
     event, started = EVENT.validate_python(record["event"]), ctx.clock.now()
+    if sets_security_level(event):
+        await withhold(ctx, event.issues[0], LEVEL)
     while True:
         learned = await learn(ctx, event)
         after, cycle, line = settled(record, Silence(CONTEXT), started=started, ended=ctx.clock.now())

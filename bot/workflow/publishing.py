@@ -5,6 +5,7 @@
     sent before, perhaps → the marker is looked for: found → posted
     the mode was switched, or it would be posted otherwise than its card showed it → waiting
     read the issue again ─ changed, or who will see it → held · unreadable → waiting · gone → failed
+                         ─ it is not for the channel any more → expired, and its card shows nothing of it
     check what the reply states ─ it is not so → held
     simulation → simulated
     record the intent → POST
@@ -25,20 +26,22 @@ from typing import TYPE_CHECKING, Any
 
 from bot import __version__
 from bot.cards.parts import audience_words
+from bot.claims import Examined
 from bot.drafts import RETIRABLE, UNDO_FOR, Draft, DraftState, Posted
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
+from bot.freshness import freshness
 from bot.issues import Issue
 from bot.log import get_logger
-from bot.policy import Audience, audience, freshness, rendered, watched
+from bot.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
 from bot.store import Conflict
 from bot.workflow.claiming import check_claims
 from bot.workflow.controls import mode
 from bot.workflow.deciding import ask_again
 from bot.workflow.records import audit, load_draft, save_draft
+from bot.workflow.withholding import withhold, without_content
 
 if TYPE_CHECKING:
-    from bot.claims import Examined
     from bot.clients.jira import Reply
     from bot.context import Context
 
@@ -55,7 +58,6 @@ ANOTHER_RENDERING = (
     "Nothing was posted: PM Agent or its JIRA_URL changed since this card was drawn, and the reply would not look as "
     "it did there. Please look at it again."
 )
-MOVED_AWAY = "The issue was moved to a project that this bot does not look after (JIRA_PROJECTS)."
 REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
@@ -110,12 +112,9 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         if reply.problem or reply.digest != draft.rendering:
             await _back_to_waiting(ctx, draft, ANOTHER_RENDERING)
             return
-        issue = await ctx.jira.issue(draft.issue.key)
-        if not watched(issue, ctx.settings):
-            # Its card shrinks to what it showed before: what the issue has become is nobody's here.
-            await _move(ctx, draft, S.EXPIRED, "draft.expired", note=MOVED_AWAY, due=None)
-            return
-        examined = await check_claims(ctx, draft, issue)
+        issue = await ctx.jira.again(draft.issue, draft.answered)
+        beyond = out_of_bounds(issue, ctx.settings)
+        examined = Examined() if beyond else await check_claims(ctx, draft, issue)
     except RetryLater as error:
         if isinstance(error, Down):  # a click may be the first to notice
             await ctx.worker.jira.down(error)
@@ -127,9 +126,14 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     except Permanent as error:
         await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
         return
-    changes, seen_by = freshness(draft.issue, issue), _seen_by(ctx, draft, issue)
+    if beyond:
+        await _move(ctx, draft, S.EXPIRED, "draft.expired", reason=beyond.reason, **without_content(draft, beyond))
+        await withhold(ctx, draft.issue.key, beyond)  # whatever else waits on it
+        return
+    changes = freshness(draft.issue, issue, draft.answered)
     if issue.key != draft.issue.key:
         changes = (f"The issue was moved: {draft.issue.key} is {issue.key} now.", *changes)
+    seen_by = audience_now(_shown(draft), issue, draft.answered, ctx.settings)
     # What a person posted anyway (only that leads from a held draft with claims to here) does not hold it again.
     untrue = [c for c in examined.contradictions if c.key not in draft.claims]
     if changes or untrue or seen_by != _shown(draft):
@@ -296,6 +300,9 @@ async def _hold(
     if seen_by != _shown(draft):
         words = audience_words(draft.model_copy(update=shown))
         changes = (f"Who will see the reply changed. Now: {words}.", *changes)
+    answered = next((c for c in issue.comments if c.id == draft.answered), None)
+    if answered and is_confidential(answered, issue):
+        shown["answered_text"] = ""  # it was for everybody when this was drafted; it is not shown any longer
     untrue = examined.contradictions
     shown["rendering"] = rendered(draft.model_copy(update={"issue": issue}), ctx.settings.site).digest
     await _move(
@@ -307,20 +314,6 @@ async def _hold(
 
 def _shown(draft: Draft) -> Audience:
     return Audience(audience=draft.audience, customer=draft.customer, visibility=draft.visibility)
-
-
-def _seen_by(ctx: Context, draft: Draft, issue: Issue) -> Audience:
-    """Who may see the reply by the issue and the settings as they are now; never more than it was written for.
-
-    An issue can be moved to a service desk, and a project can leave JIRA_PUBLIC_REPLIES, while the draft waits.
-    """
-    if issue.service_desk == (draft.audience == "internal") and draft.audience != "public":
-        return _shown(draft)
-    answered = next((c for c in issue.comments if c.id == draft.answered), None)
-    now = audience(issue, answered, ctx.settings)
-    if now.customer and not draft.customer:  # Claude was given what customers may not know
-        return Audience(audience="internal", visibility=now.visibility)
-    return now
 
 
 async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:

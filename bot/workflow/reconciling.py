@@ -27,10 +27,12 @@ from bot.events import EVENT, IssueCommented, IssueCreated
 from bot.failpoints import failpoint
 from bot.intake import Delivery, Ended, notice
 from bot.log import get_logger
+from bot.policy import Beyond, out_of_bounds
 from bot.silence import Silence, by_its_words
 from bot.store import Audit, Put, Record
 from bot.workflow.messages import message_record
 from bot.workflow.sighting import Known, Missed, Sighting, jql, said
+from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -118,11 +120,14 @@ async def _visible(ctx: Context, projects: Sequence[str]) -> tuple[str, ...]:
 async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since: datetime, until: datetime) -> Sighting:
     """What was said in one issue between these times and is not known yet."""
     if not ctx.settings.watches(issue.project):
-        return sighting
+        return sighting  # found without a project's name in the search
+    beyond = out_of_bounds(issue, ctx.settings)
+    if beyond:
+        await withhold(ctx, issue.key, beyond)
     comments = issue.comments
     if comments is None:
         try:
-            comments = await ctx.jira.comments_since(issue.key, since)
+            comments = await ctx.jira.comments_since(issue.key, since, desk=issue.service_desk)
         except (Permanent, RetryLater) as error:
             # It went away, or is not for us; or it alone does not answer, and must not keep all others waiting.
             if isinstance(error, Down):
@@ -147,7 +152,7 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
     marked = await _marked(ctx, unknown)
     for event in unknown:
         if isinstance(event, IssueCreated) or event.comment.id not in marked:
-            sighting = await _notice(ctx, sighting, event)
+            sighting = await _notice(ctx, sighting, event, beyond)
     return sighting.counted(known=len(events) - len(unknown))
 
 
@@ -159,8 +164,11 @@ async def _marked(ctx: Context, events: Sequence[Missed]) -> frozenset[str]:
         return frozenset()  # gone since; it is looked at again before anything is answered
 
 
-async def _notice(ctx: Context, sighting: Sighting, event: Missed) -> Sighting:
-    """Take in one missed event; one that is too old ends here, together with its place in the list."""
+async def _notice(ctx: Context, sighting: Sighting, event: Missed, beyond: Beyond | None) -> Sighting:
+    """Take in one missed event; one that is too old ends here, together with its place in the list.
+
+    `beyond`: why its issue is not for the channel, where it is not.
+    """
     now = ctx.clock.now()
     delivery = Delivery("reconcile", None, None, now)
     if now - event.at <= ANSWERED:
@@ -168,6 +176,8 @@ async def _notice(ctx: Context, sighting: Sighting, event: Missed) -> Sighting:
         failpoint("reconcile.after_event")
         return sighting.counted(found=noticed.status == "accepted")
     silence = by_its_words(event, ctx.jira.account_id)  # a bot's words are no news for anybody
+    if beyond:
+        silence = Silence(beyond.reason)
     after = sighting
 
     def also(event_id: str) -> list[Put]:

@@ -1,0 +1,60 @@
+"""An issue that got a security level, or was moved out of the watched projects: what waits on it ends.
+
+Its cards are redrawn with the key and without a word of the issue, of the comment or of the reply; what lists drafts
+has nothing of it to show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bot.drafts import OPEN, Draft, DraftState
+from bot.log import get_logger
+from bot.policy import Beyond
+from bot.store import Conflict
+from bot.workflow.records import audit, load_draft, read_draft, save_draft
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+
+
+def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
+    """The changes that leave nothing of the issue on a draft's card. `beyond`: why.
+
+    The reply's own wording stays in the record, because its hash is in the audit trail; the card does not show it.
+    """
+    bare = draft.issue.model_copy(update={
+        "summary": "", "status": "", "status_category": "", "description": "", "assignee": None, "reporter": None,
+        "priority": "", "labels": (), "due": None, "links": (), "comments": (), "changes": (),
+    })  # fmt: skip
+    return {
+        "withheld": True, "issue": bare, "note": f"The issue {beyond.says}.", "answered_text": "",
+        "answered_author": "", "why": "", "sources": (), "links": (), "changes": (), "claims": (),
+        "unchecked": (), "due": None,
+    }  # fmt: skip
+
+
+async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
+    """End the drafts that wait on this issue. One whose answer was lost stays, to be looked for, without its content.
+
+    What the program itself is working on finds out when it reads the issue again.
+    """
+    for state in OPEN:
+        for record in await ctx.store.find("drafts", issue_key=key, state=str(state)):
+            draft = read_draft(record)
+            while draft.state in OPEN and not draft.withheld:
+                to = draft.state if draft.state is DraftState.UNKNOWN else DraftState.EXPIRED
+                after = draft.moved(to, **without_content(draft, beyond))
+                try:
+                    await save_draft(
+                        ctx, draft, after, audit(after, "draft.expired" if to != draft.state else "draft.withheld",
+                                                 "system", reason=beyond.reason),
+                    )  # fmt: skip
+                except Conflict:
+                    draft = await load_draft(ctx, draft.id)
+                    continue
+                log.info("draft.withheld", draft_id=draft.id, issue=key, reason=beyond.reason)
+                ctx.worker.wake_draft(draft.id)
+                break
