@@ -124,6 +124,7 @@ def test_missing_and_wrong_are_found_in_one_run() -> None:
         ({"ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "bot"}, "ATLASSIAN_SERVICE_ACCOUNT_EMAIL", "is not an e-mail address"),
         ({"ATLASSIAN_CLOUD_ID": "https://x.example"}, "ATLASSIAN_CLOUD_ID", "is not a cloud id"),
         ({"PMAGENT_MODEL": "Claude Sonnet"}, "PMAGENT_MODEL", "is not a model's id"),
+        ({"PMAGENT_DATA_DIR": "~/data"}, "PMAGENT_DATA_DIR", "begins with ~"),
         ({"PMAGENT_HOST": "http://localhost"}, "PMAGENT_HOST", "is not an address to listen on"),
         ({"PMAGENT_HOST": "0.0.0.0:8000"}, "PMAGENT_HOST", "the port is PMAGENT_PORT"),
         ({"PMAGENT_TRUSTED_PROXIES": "*"}, "PMAGENT_TRUSTED_PROXIES", '"*" is not an IP address or network'),
@@ -303,6 +304,10 @@ def test_a_setting_of_a_later_version_is_told() -> None:
 def test_a_key_of_another_vendor_and_a_short_token_are_told() -> None:
     assert "begins with sk-ant-" in doubts(ANTHROPIC_API_KEY="sk-proj-secret-x")["ANTHROPIC_API_KEY"]
     assert "can ask for drafts" in doubts(JIRA_AUTOMATION_TOKEN="secret-15-chars")["JIRA_AUTOMATION_TOKEN"]
+
+
+def test_an_address_that_the_sdk_completes_itself_is_told() -> None:
+    assert "ends in /v1" in doubts(ANTHROPIC_BASE_URL="https://gateway.example/v1/")["ANTHROPIC_BASE_URL"]
 
 
 def test_what_is_uncertain_is_told_with_what_is_wrong() -> None:

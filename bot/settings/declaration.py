@@ -104,7 +104,7 @@ class Settings(BaseModel):
     )
     pmagent_timezone: Annotated[str, _meets(rules.timezone)] = "UTC"
     pmagent_standup_at: Annotated[str, _meets(rules.standup)] = "09:30 mon-fri"
-    pmagent_data_dir: Path = Path(environment.DATA_DIR)
+    pmagent_data_dir: Annotated[Path, _meets(rules.folder)] = Path(environment.DATA_DIR)
     pmagent_database_url: SecretStr | None = None
     pmagent_host: Annotated[str, _meets(rules.host)] = "127.0.0.1"
     pmagent_port: int = Field(default=8000, ge=0, le=65535, description="a port from 0 to 65535")

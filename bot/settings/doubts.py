@@ -62,6 +62,8 @@ def _values(values: Mapping[str, str]) -> Iterator[Problem]:
     if key and not key.startswith("sk-ant-") and not values.get("ANTHROPIC_BASE_URL"):
         what = "does not look like a key of Anthropic's, which begins with sk-ant-"
         yield Problem("ANTHROPIC_API_KEY", what, WHERE["ANTHROPIC_API_KEY"])
+    if values.get("ANTHROPIC_BASE_URL", "").rstrip("/").endswith("/v1"):
+        yield Problem("ANTHROPIC_BASE_URL", "ends in /v1, which is added to it once more", "leave /v1 away")
     token = values.get("JIRA_AUTOMATION_TOKEN", "")
     if 0 < len(token) < SHORTEST_SECRET:
         what = f"is short ({len(token)} characters): whoever guesses it can ask for drafts"

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -120,6 +121,12 @@ def model(value: str) -> None:
     """A model's id."""
     if not re.fullmatch(r"[\x21-\x7e]+", value):
         raise wrong(f"{shown(value)} is not a model's id such as claude-sonnet-5-5")
+
+
+def folder(value: Path) -> None:
+    """A path as it is: nobody but a shell knows whose home `~` is."""
+    if str(value).startswith("~"):
+        raise wrong(f"{shown(value)} begins with ~, which only a shell understands: write the whole path")
 
 
 def host(value: str) -> None:
