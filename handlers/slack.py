@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -21,13 +21,11 @@ from starlette.routing import Route
 from bot import cards
 from bot.log import get_logger
 from bot.origin import foreign
-from bot.store import StoreUnavailable
-from bot.workflow import refused
 from handlers import approvals, commands, home
 from handlers.interactions import Ack, Event, Interaction, Malformed, Submission, parse
 from handlers.slack_http import route
 from handlers.slack_socket import Admit, Door, Socket, open_socket
-from handlers.telling import refuse, tell
+from handlers.telling import record, refuse, tell
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
@@ -42,7 +40,6 @@ HOME_OPENED = "app_home_opened"
 PARSED = "parsed"
 """Where a listener finds in Bolt's context what was parsed."""
 SORRY = "Something went wrong here, and it is in the log. Please try again."
-
 
 Handle = Callable[["Context", Ack, Any], Awaitable[None]]
 """A handler of ours, given what its listener is for: it acknowledges first, and only then does what may take time."""
@@ -95,6 +92,12 @@ class Running:
                     self._tasks.discard(task)
 
         return listen
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have this done beside the answer, which does not wait for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def drain(self, seconds: float) -> None:
         """Wait for the listeners that are at work, at most so long."""
@@ -177,8 +180,7 @@ def admission(ctx: Context, bolt: AsyncApp) -> Admit:
             parsed = parse(payload)
         except Malformed as error:
             if error.user:
-                with suppress(StoreUnavailable):
-                    await refused(ctx, None, "malformed", error.user, "The payload was malformed.")
+                _RUNNING[bolt].begin(record(ctx, None, "malformed", error.user, "The payload was malformed."))
             raise
         body = parsed.model_dump(exclude_none=True)
         return await bolt.async_dispatch(AsyncBoltRequest(body=body, mode="socket_mode", context={PARSED: parsed}))

@@ -27,9 +27,14 @@ async def refuse(ctx: Context, by: Interaction, reason: str, *, told: bool = Fal
     """Record an attempt that is not carried out, and tell the person privately, unless they are `told` already."""
     what, draft_id = by.attempt
     log.warning("slack.refused", what=what, draft_id=draft_id or None, user=by.place.user, reason=reason)
-    try:
-        await refused(ctx, draft_id or None, what, by.place.user, reason)
-    except StoreUnavailable:
-        log.exception("refusal.not_recorded", draft_id=draft_id, user=by.place.user)
+    await record(ctx, draft_id or None, what, by.place.user, reason)
     if not told:
         await tell(ctx, by.place, reason)
+
+
+async def record(ctx: Context, draft_id: str | None, what: str, user: str, reason: str) -> None:
+    """Put an attempt that is not carried out into the audit trail. A store that takes nothing now is logged."""
+    try:
+        await refused(ctx, draft_id, what, user, reason)
+    except StoreUnavailable:
+        log.exception("refusal.not_recorded", draft_id=draft_id, user=user)

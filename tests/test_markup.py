@@ -197,7 +197,8 @@ def test_what_slack_cannot_show_whole_says_so(markdown: str, problem: str) -> No
 
 
 @pytest.mark.parametrize(
-    "piece", ["word ", "- an item that is as long as most of them are\n", "**two words** and many more that are not bold. "]
+    "piece",
+    ["word ", "- an item that is as long as most of them are\n", "**two words** and many more that are not bold. "],
 )
 def test_an_ordinary_draft_of_3_000_characters_can_be_shown(piece: str) -> None:
     assert render((piece * 3000)[:3000], KNOWN).problem == ""

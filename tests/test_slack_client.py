@@ -126,6 +126,15 @@ async def test_a_message_is_posted_updated_and_found_again(standin: SlackStandIn
     assert await client.find(APPROVALS, "drf_1", datetime.now(UTC) + timedelta(days=1)) == ts
 
 
+async def test_find_takes_nobody_elses_message_for_ours(standin: SlackStandIn, client: Slack) -> None:
+    """Others can post the same metadata, by a bot of theirs or in a person's name."""
+    await client.post(APPROVALS, message())
+    posted = standin.messages()[0]
+    for author in ({"bot_id": "B0OTHER001", "user": "U0OTHER001"}, {"user": DANA}):
+        posted.payload = {k: v for k, v in posted.payload.items() if k != "bot_id"} | author
+        assert await client.find(APPROVALS, "drf_1", SINCE) is None
+
+
 async def test_find_reads_page_after_page(standin: SlackStandIn, client: Slack) -> None:
     ts = await client.post(APPROVALS, message(key="drf_old"))
     template = standin.messages()[0].snapshot()

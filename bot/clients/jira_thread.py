@@ -59,5 +59,7 @@ def _goes_on(newer: list[dict[str, Any]], since: datetime | None) -> bool:
 async def _histories(wire: Wire, path: str, start: int) -> tuple[list[dict[str, Any]], int]:
     """One page of an issue's histories, and how many there are."""
     first = start or None
-    page = read.mapping(await wire.read(lambda c: c.get_change_logs(path, start_at=first, max_results=HISTORY_PAGE)))
+    page = read.mapping(
+        await wire.read(lambda c: c.get_change_logs(path, start_at=first, max_results=HISTORY_PAGE), has=CHANGELOG)
+    )
     return read.listing(page.get("values") or page.get("histories")), read.number(page.get("total"), 0)

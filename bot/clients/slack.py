@@ -178,7 +178,7 @@ class Slack:
             messages = page.get("messages") or []
             for message in messages:
                 metadata = message.get("metadata") or {}
-                ours = message.get("bot_id") in (None, self.bot_id) or message.get("user") == self.bot_user_id
+                ours = message.get("bot_id") == self.bot_id or message.get("user") == self.bot_user_id
                 payload = metadata.get("event_payload") or {}
                 if ours and metadata.get("event_type") == event_type and key in payload.values():
                     return str(message["ts"])
