@@ -20,6 +20,7 @@ SCHEMA = ROOT / "../shared/schemas/slack-manifest.json"
 SCOPES = {
     "chat.postMessage": "chat:write", "chat.update": "chat:write", "chat.postEphemeral": "chat:write",
     "users.info": "users:read", "usergroups.users.list": "usergroups:read", "slash command": "commands",
+    "bots.info": "users:read",
     "conversations.info, conversations.members of a public channel": "channels:read",
     "conversations.info, conversations.members of a private channel": "groups:read",
     "conversations.history of a public channel": "channels:history",
@@ -52,7 +53,7 @@ def test_what_the_client_calls_is_what_the_scopes_are_for() -> None:
     called |= set(re.findall(r'"((?:chat|views|reactions|files|pins)\.\w+)"', code))
     assert called == {
         "users_info", "usergroups_users_list", "conversations_info", "conversations_members", "conversations_history",
-        "chat.postMessage", "chat.update", "chat.postEphemeral", "views.open", "views.publish",
+        "bots_info", "chat.postMessage", "chat.update", "chat.postEphemeral", "views.open", "views.publish",
     }  # fmt: skip
 
 
