@@ -137,7 +137,7 @@ class Click(_Interaction):
     actions: Annotated[list[_Action], Field(min_length=1, max_length=100)]
     trigger_id: str = ""
     channel: _Named | None = None
-    container: _Container = _Container()
+    container: _Container | None = None
     message: _Message | None = None
 
     @property
@@ -152,10 +152,12 @@ class Click(_Interaction):
     @property
     def spot(self) -> Spot | None:
         """The message with the button; None when it is in none, in an ephemeral one, or the payload names two."""
-        box = self.container
-        if box.type != "message" or box.is_ephemeral or not self.channel or not self.message:
+        if not self.channel or not self.message:
             return None
-        if (box.channel_id, box.message_ts) != (self.channel.id, self.message.ts):
+        box = self.container
+        if box and (box.type != "message" or box.is_ephemeral):
+            return None
+        if box and (box.channel_id, box.message_ts) != (self.channel.id, self.message.ts):
             return None
         return Spot(channel=self.channel.id, ts=self.message.ts)
 

@@ -56,7 +56,7 @@ async def test_a_jira_that_answers_oddly() -> None:
         unread = {"comments": [{"id": 7, "updated": "soon", "body": "Hi"}, "x"], "total": 1}
         return {"issues": [odd, {"id": "2"}, {"key": "ECD-2", "fields": {"comment": unread}}], "nextPageToken": ""}
 
-    async with other_jira({"POST /search/jql": found}) as jira:
+    async with other_jira({"GET /myself": lambda _: {"accountId": "me"}, "POST /search/jql": found}) as jira:
         page = await jira.changed(WINDOW, SINCE)
     assert [(i.key, i.project, i.comments and [c.text for c in i.comments]) for i in page.issues] == [
         ("ECD-1", "ECD", None), ("ECD-2", "ECD", ["Hi"]),
@@ -71,7 +71,7 @@ async def test_comments_in_the_other_order_are_all_read() -> None:
         start = int(request.query.get("startAt", 0))
         return {"comments": comments[start : start + 100], "total": len(comments)}
 
-    async with other_jira({"GET /issue/ECD-1/comment": page}) as jira:
+    async with other_jira({"GET /myself": lambda _: {"accountId": "me"}, "GET /issue/ECD-1/comment": page}) as jira:
         assert len(await jira.comments_since("ECD-1", SINCE)) == sum(at >= SINCE.isoformat() for at in times)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.budget import Budget, BudgetHeld, BudgetReached, Reservation
 from bot.clients.answers import retry_after
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable, status_error
+from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, NotClaude, Unanswerable, status_error
 from bot.clock import Clock
 from bot.errors import RetryLater
 from bot.failpoints import failpoint
@@ -40,15 +40,6 @@ DEADLINE = 60.0
 
 # Older models that do not know `output_config.effort` and answer 400 to it.
 _WITHOUT_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-1", "claude-sonnet-4-0", "claude-3")
-
-
-class NotClaude(ClaudeDown):
-    """What answers at Claude's address does not know the address: nothing is known about the key and the model."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(
-            "server", f"what answers at Claude's address is not Claude but a gateway or a proxy ({status})"
-        )
 
 
 class CallRecord(Frozen):
@@ -231,8 +222,6 @@ class Claude:
 
     def _status(self, error: APIStatusError, model: str) -> ClaudeDown | ClaudeBusy | Unanswerable:
         after = retry_after(error.response.headers.get("retry-after"), self._clock.now())
-        if error.status_code in (404, 405, 501) and error.type in (None, "", "invalid_request_error"):
-            return NotClaude(error.status_code)
         message = tidy(error.api_message) if isinstance(error.api_message, str) else ""
         found = status_error(error.status_code, str(error.type or ""), error.error_code or "", message, model, after)
         if isinstance(found, ClaudeBusy) or (isinstance(found, ClaudeDown) and after is not None):

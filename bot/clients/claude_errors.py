@@ -66,6 +66,24 @@ class Unanswerable(Permanent):
         self.calls: tuple[CallRecord, ...] = tuple(calls)
 
 
+class NotClaude(ClaudeDown):
+    """What answers at Claude's address does not know the address: nothing is known about the key and the model."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(
+            "server",
+            f"what answers at Claude's address is not Claude but a gateway, a proxy or a login page ({status}); if it "
+            "stays so, check ANTHROPIC_BASE_URL",
+        )
+
+
+def _foreign(status: int, error_type: str, message: str) -> bool:
+    """Whether somebody else than Claude refused: without its error, or as a gateway refuses what it does not offer."""
+    if status in (404, 405, 501):
+        return error_type in ("", "invalid_request_error")
+    return not error_type and not message and 400 <= status < 500 and status not in (401, 408, 409, 413, 429)
+
+
 def status_error(
     status: int, error_type: str, error_code: str, message: str, model: str, after: float | None
 ) -> ClaudeDown | ClaudeBusy | Unanswerable:
@@ -77,12 +95,8 @@ def status_error(
     """
     if refusal := _account_wide(status, error_type, error_code, message):
         return refusal
-    if not error_type and not message and 400 <= status < 500 and status not in (401, 408, 409, 413, 429):
-        return ClaudeDown(
-            "server",
-            f"what answers at Claude's address is not Claude but a gateway, a proxy or a login page ({status}); if it "
-            "stays so, check ANTHROPIC_BASE_URL",
-        )
+    if _foreign(status, error_type, message):
+        return NotClaude(status)
     match _BY_TYPE.get(error_type, status):
         case 401:
             return ClaudeDown("key", f"Anthropic does not accept the API key ({status}): check ANTHROPIC_API_KEY")

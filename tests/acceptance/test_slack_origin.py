@@ -80,7 +80,6 @@ PLACES: dict[str, Change] = {
     "only the channel": to("channel", "id", value=STANDUP),
     "no message": without("message"),
     "no channel": without("channel"),
-    "no container": without("container"),
     "nowhere": without("message", "channel", "container"),
     "ephemeral": ephemeral,
     "in a modal": to("container", value={"type": "view", "view_id": "V0VIEW0001"}),
