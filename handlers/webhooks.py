@@ -50,7 +50,7 @@ _STATUS = {"accepted": 202, "duplicate": 200, "ignored": 200, "invalid": 422}
 RETRY = 15
 """Seconds of `Retry-After`; Jira waits for minutes of its own."""
 INTRODUCTION = 8.0
-"""Seconds for which a delivery waits until our own account is known. Jira gives up on an answer after 20."""
+"""Seconds for which the first deliveries wait until our own account is known. Jira gives up on an answer after 20."""
 
 
 def verify(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
@@ -165,6 +165,8 @@ class JiraEndpoint(Endpoint):
     source = "jira"
     setting = "JIRA_WEBHOOK_SECRET"
     has_age = True
+    _introduced_by: float | None = None
+    """When the wait for our own account ends, on the loop's clock; None: nothing has had to wait."""
 
     def authenticate(self, headers: Headers, body: bytes) -> Source:
         # A signature that is there is what counts: a wrong one is never rescued by a token.
@@ -194,11 +196,14 @@ class JiraEndpoint(Endpoint):
         event = jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id)
         if isinstance(event, Ignored) or self.ctx.jira.account_id is not None:
             return event
-        # The very first start. What may be our own doing is not taken in as somebody's: Jira delivers it again, and
-        # should it give up before `/myself` answers, the hourly look at Jira finds what was missed.
+        # The very first start: only Jira can say which account is our own. While its answer is on the way, nothing that
+        # may be our own doing is taken in as somebody's; Jira delivers it again. When Jira is away, everything is taken
+        # in and waits: whose comment it is, is asked again before anything is drafted.
+        loop = asyncio.get_running_loop()
+        self._introduced_by = self._introduced_by or loop.time() + INTRODUCTION
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.ctx.introduced.wait(), INTRODUCTION)
-        if self.ctx.jira.account_id is None:
+            await asyncio.wait_for(self.ctx.introduced.wait(), max(self._introduced_by - loop.time(), 0.0))
+        if self.ctx.jira.account_id is None and self.ctx.worker.jira.said() is None:
             raise Refused(503, "Jira has not said yet which account is this program's own", RETRY)
         return jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id)
 

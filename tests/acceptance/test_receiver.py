@@ -242,11 +242,10 @@ class TestFirstStart:
         assert delivery.answer["reason"] == "our own comment"
         assert stage.claude.requests == []
 
-    async def test_jira_does_not_say_it(self, stage: Stage) -> None:
-        """Whatever may be ours has to be brought again; what cannot be is taken; nothing is lost."""
-        stage.jira.fail(r"GET .*/myself$", *(Fault("answer", 503) for _ in range(50)))
+    async def test_jira_does_not_say_it_for_long(self, stage: Stage) -> None:
+        """Its answer is on the way: what may be ours has to be brought again."""
+        stage.jira.fail(r"GET .*/myself$", Fault("hang", seconds=12))
         await stage.start_bot()
-        stage.claude.script(YES)
         payload, _ = question(stage, "ECD-1")
         refused = await stage.jira.deliver(payload, retries=0)
         assert refused.status == 503
@@ -255,13 +254,30 @@ class TestFirstStart:
         assert await exported(stage, "webhook_events") == []
         malformed = payload | {"timestamp": "x"}
         assert (await stage.jira.deliver(malformed, retries=0)).status == 422, "fields come first"
+
+    async def test_jira_is_away(self, stage: Stage) -> None:
+        """Everything is taken in and waits; when Jira is back, our own comment is found to be ours."""
+        stage.jira.fail(r"GET .*/myself$", *(Fault("answer", 503) for _ in range(50)))
+        await stage.start_bot()
+        stage.claude.script(YES)
+        payload, _ = question(stage, "ECD-1")
+        stage.jira.issue("ECD-2", status="In Progress", assignee="ana")
+        written = stage.jira.write("ECD-2", "agent", "Is anybody looking at this?")
+        mine = stage.jira.comment_payload("comment_created", stage.jira.issues["ECD-2"], written)
+        assert (await stage.jira.deliver(mine, retries=0)).status == 202
+        assert (await stage.jira.deliver(payload, retries=0)).status == 202
+        states = {event["issue"]: event["state"] for event in await exported(stage, "webhook_events")}
+        assert states["ECD-1"] == "received"
         stage.jira.mend()
-        while (taken := await stage.jira.deliver(payload, retries=0)).status == 503:
-            pass
-        assert taken.status == 202
-        await stage.slack.card("ECD-1", button="Approve")
+        await stage.slack.card("ECD-1", button="Approve", seconds=30)
+        while {event["state"] for event in await exported(stage, "webhook_events")} != {"done"}:
+            pass  # each look is a process of its own, and time enough
+        [ended] = [c for c in await exported(stage, "agent_cycles") if c["issue"] == "ECD-2"]
+        assert ended["reason"] in ("our own comment", "written by an app")
+        assert len(await stage.slack.cards()) == 1
         await stage.stop_bot()
         stage.jira.fail(r"GET .*/myself$", *(Fault("answer", 503) for _ in range(50)))
         await stage.start_bot()
-        another, _ = question(stage, "ECD-2")
-        assert (await stage.jira.deliver(another, retries=0)).status == 202, "it is remembered"
+        again = stage.jira.write("ECD-2", "agent", "And now?")
+        mine = stage.jira.comment_payload("comment_created", stage.jira.issues["ECD-2"], again)
+        assert (await stage.jira.deliver(mine, retries=0)).status == 200, "it is remembered"
