@@ -275,9 +275,16 @@ class TestFirstStart:
         [ended] = [c for c in await exported(stage, "agent_cycles") if c["issue"] == "ECD-2"]
         assert ended["reason"] in ("our own comment", "written by an app")
         assert len(await stage.slack.cards()) == 1
+
+    async def test_a_later_start_remembers_it(self, stage: Stage) -> None:
+        await stage.start_bot()
+        stage.claude.script(YES)
+        payload, _ = question(stage, "ECD-1")
+        await stage.jira.deliver(payload, retries=0)
+        await stage.slack.card("ECD-1", button="Approve")
         await stage.stop_bot()
         stage.jira.fail(r"GET .*/myself$", *(Fault("answer", 503) for _ in range(50)))
         await stage.start_bot()
-        again = stage.jira.write("ECD-2", "agent", "And now?")
-        mine = stage.jira.comment_payload("comment_created", stage.jira.issues["ECD-2"], again)
-        assert (await stage.jira.deliver(mine, retries=0)).status == 200, "it is remembered"
+        written = stage.jira.write("ECD-1", "agent", "Is anybody looking at this?")
+        mine = stage.jira.comment_payload("comment_created", stage.jira.issues["ECD-1"], written)
+        assert (await stage.jira.deliver(mine, retries=0)).status == 200
