@@ -82,19 +82,20 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_start_learns_who_we_are(client: Slack) -> None:
     assert (client.bot_user_id, client.team_id) == (BOT_USER, HOME_TEAM)
     assert client.team_url.startswith("https://")
+    assert client.home == Home(team=HOME_TEAM, app=None), "over the socket its hello says which app it serves"
+    client.know_app(APP_ID)
     assert client.home == Home(team=HOME_TEAM, app=APP_ID)
 
 
-async def test_until_the_app_is_known_there_is_no_home(standin: SlackStandIn) -> None:
-    """Then no interaction counts (`bot.origin`), and whoever starts it tries again."""
-    fresh = Slack(settings_for(standin))
-    standin.fail("bots.info", *(Fault("answer", 503) for _ in range(2)))
-    with pytest.raises(RetryLater):
+async def test_over_http_slack_is_asked_for_the_app(standin: SlackStandIn) -> None:
+    """Where it does not say, the signature, which is one app's own, stands for it."""
+    for fault, app in ((None, APP_ID), (Fault("answer", 200, body={"ok": False, "error": "unknown_method"}), None)):
+        fresh = Slack(settings_for(standin, SLACK_APP_TOKEN="", SLACK_SIGNING_SECRET=standin.signing_secret))
+        if fault:
+            standin.fail("bots.info", fault)
         await fresh.start()
-    assert fresh.home is None
-    await fresh.start()
-    assert fresh.home is not None
-    await fresh.close()
+        assert fresh.home == Home(team=HOME_TEAM, app=app)
+        await fresh.close()
 
 
 async def test_a_refused_token_is_the_end_at_start_and_waits_later(standin: SlackStandIn, client: Slack) -> None:

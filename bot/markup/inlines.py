@@ -140,6 +140,18 @@ def judged(nodes: Sequence[Inline], rules: Rules) -> list[Inline]:
         run = []
         if node is not None:
             out.append(node)
+    return _joined(out, rules)
+
+
+def _joined(nodes: Sequence[Inline], rules: Rules) -> list[Inline]:
+    """Links in a row that lead to one place as one, as Jira's document has them and shows them."""
+    out: list[Inline] = []
+    for node in nodes:
+        last = out[-1] if out else None
+        if isinstance(node, Link) and isinstance(last, Link) and node.href == last.href:
+            out[-1] = rules.link(node.href, tuple(_merged([*last.label, *node.label])))
+        else:
+            out.append(node)
     return out
 
 
