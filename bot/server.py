@@ -85,6 +85,12 @@ class Protocol(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline and not self.transport.is_closing():
+            # uvicorn reads on after each answer, whatever waits: who reads none of them would fill our memory.
+            self.flow.pause_reading()
+
     def _arm(self) -> None:
         self._disarm()
         self._deadline = self.loop.call_later(self.seconds, self._too_slow)

@@ -283,7 +283,8 @@ async def test_63_a_level_whose_webhook_was_lost_is_found_by_asking(stage: Stage
 async def test_a_failure_is_told_without_the_issues_words(stage: Stage) -> None:
     """It may be that the issue could not even be read: then nobody knows whom it is for."""
     await stage.start_bot()
-    stage.jira.fail(r"GET .*/rest/api/3/issue/ECD-1\?", *[Fault("answer", 400)] * 9)
+    refusal = Fault("answer", 400, body={"errorMessages": ["The request is not valid."], "errors": {}})
+    stage.jira.fail(r"GET .*/rest/api/3/issue/ECD-1\?", *[refusal] * 9)
     stage.jira.issue("ECD-1", f"{CANARY} summary", security="Management")
     await stage.jira.comment("ECD-1", "ben", "Is it done?")
     notice = await stage.slack.notice("No draft could be made")
