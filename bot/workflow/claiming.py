@@ -15,7 +15,7 @@ from bot.claims import Claim, Examined, Facts, Pull, Ticket, claims_in, examine
 from bot.drafts import Draft
 from bot.errors import Permanent, RetryLater
 from bot.issues import Issue, PullRequest
-from bot.policy import out_of_bounds
+from bot.policy import MOVED, out_of_bounds
 from bot.workflow.development import known_pull_requests, read_again
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ async def _issues(ctx: Context, keys: list[str], unread: dict[str, str]) -> dict
             unread[key] = error.reason.rstrip(".")
             return None
         beyond = out_of_bounds(issue, ctx.settings)
-        if beyond:
-            unread[key] = f"{key} {beyond.says}"
-        return None if beyond else issue
+        if beyond is None:
+            return issue
+        unread[key] = NOT_OURS.format(key=key) if beyond == MOVED else f"{key} {beyond.says}"
+        return None
 
     found = await asyncio.gather(*(read(key) for key in wanted[:MOST_READ]))
     return {key: issue for key, issue in zip(wanted, found, strict=False) if issue}
