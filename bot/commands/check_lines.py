@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bot.errors import Permanent, PMAgentError
+from bot.errors import Down, Permanent, PMAgentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def refused(error: PMAgentError) -> bool:
     if isinstance(error, ClaudeDown):
         return error.kind not in ("overloaded", "unreachable", "timeout", "server")
     # Jira and Bitbucket: credentials that are not accepted are an outage to the program, which waits for their mending.
-    return isinstance(error, Permanent) or "(HTTP 401)" in str(error)
+    return isinstance(error, Permanent) or (isinstance(error, Down) and error.status == 401)
 
 
 def show(lines: Sequence[Line], *, as_json: bool) -> None:

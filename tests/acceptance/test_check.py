@@ -20,7 +20,7 @@ NO_PROJECT = {"errorMessages": ["No project could be found with that key."], "er
 
 async def checked(stage: Stage, **changes: str) -> tuple[bool, dict[str, dict[str, Any]]]:
     """Run `check --json`: whether all is well, and the lines by name. The exit code must agree."""
-    code, output = await stage.run("check", "--json", **changes)
+    code, output = await stage.run("check", "--json", seconds=110, **changes)
     found = json.loads(output)
     assert code == (0 if found["ok"] else 1)
     for value in changes.values():
