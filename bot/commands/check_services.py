@@ -19,6 +19,13 @@ PERMISSIONS = {
     "ADD_COMMENTS": "post replies",
     "DELETE_OWN_COMMENTS": "undo a reply",
 }
+MENDS = {
+    "key": "create another key at https://platform.claude.com and put it into ANTHROPIC_API_KEY",
+    **dict.fromkeys(
+        ("account", "billing", "spend_limit"), "see the account of ANTHROPIC_API_KEY at https://platform.claude.com"
+    ),
+}
+"""What to do about Claude's definite refusals, by their kind; all others are about the model."""
 
 
 async def jira(settings: Settings) -> list[Line]:
@@ -112,9 +119,11 @@ async def claude(settings: Settings) -> list[Line]:
         if isinstance(state.error, NotClaude) and settings.anthropic_base_url:
             what = "could not be tried: what stands at ANTHROPIC_BASE_URL offers no look-up of models"
             return warn(name, what, "the first question will show whether key and model are good")
-        mend = "check ANTHROPIC_API_KEY, PMAGENT_MODEL and PMAGENT_TRIAGE_MODEL"
+        setting = "PMAGENT_MODEL" if state.model == settings.pmagent_model else "PMAGENT_TRIAGE_MODEL"
+        model = f"put the id of a model that this key may use into {setting}"
         if state.error is None:
-            return wrong(name, state.text, mend)
+            return wrong(name, state.text, model)
+        mend = MENDS.get(getattr(state.error, "kind", ""), model)
         return failed(name, state.error, mend, address=given(settings, "anthropic_base_url"))
 
     unused: Any = None  # the store holds the budget, and looking up a model costs nothing
