@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         # What a client logs about a failure, the lines say in words.
         redactor = configure(settings, level=logging.CRITICAL)
         tried = asyncio.run(_tried(settings))
-        lines += [replace(line, text=redactor.text(line.text)) for line in tried]
+        lines += [replace(line, text=redactor.text(line.text), mend=redactor.text(line.mend)) for line in tried]
     show(lines, as_json=args.json)
     return 0 if all(line.ok for line in lines) else 1
 

@@ -56,9 +56,7 @@ def _failed(name: str, error: PMAgentError, mend: str, address: str = "") -> Lin
         return wrong(name, error.reason, mend)
     if error.code == "missing_scope":
         return wrong(name, error.reason, "see that SLACK_BOT_TOKEN is the token of the app that was installed again")
-    return wrong(
-        name, error.reason, f"look up what Slack means by it; it is about the app of SLACK_BOT_TOKEN: {error.code}"
-    )
+    return wrong(name, error.reason, "look up what Slack means by it; it is about the app of SLACK_BOT_TOKEN")
 
 
 async def _way_in(settings: Settings, client: Slack) -> Line:
