@@ -47,6 +47,7 @@ async def approved(world: World, key: int = KEY) -> None:
     with contextlib.suppress(AssertionError):
         await world.stage.slack.until(lambda: not world.alive or any("Approve" in c.buttons for c in cards()), 30.0)
     if world.alive:
+        assert cards(), f"no card came, and the program lives:\n{world.stage.log[-3000:]}"
         await world.press(DANA, cards()[-1].snapshot(), "Approve")
 
 
@@ -294,12 +295,12 @@ def _decided(world: World) -> object:
 
 async def reached(world: World, state: str) -> None:
     """Wait until the one draft is in this state."""
-    found = await world.until(lambda: [d["state"] for d in world.books["drafts"].values()] == [state], 20.0)
+    found = await world.until(lambda: [d["state"] for d in world.books["drafts"].values()] == [state], 60.0)
     assert found, world.books["drafts"]
 
 
 async def settle(world: World) -> None:
-    assert await world.until(lambda: not holds.unsettled(world), 30.0), holds.unsettled(world)
+    assert await world.until(lambda: not holds.unsettled(world), 90.0), holds.unsettled(world)
 
 
 def _standup_at(world: World) -> datetime:

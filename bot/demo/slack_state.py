@@ -126,13 +126,17 @@ class Workspace(StandIn):
     async def changes(self, message: Message, shows: str, seconds: float = 10.0) -> Message:
         """Wait until the message's words hold `shows`."""
         return await self.until(
-            lambda: message if shows in message.words else None, seconds, f"for {shows!r} in:\n{message.words}"
+            lambda: message if shows in message.words else None,
+            seconds,
+            lambda: f"for {shows!r} in:\n{message.words}",
         )
 
     async def notice(self, shows: str, seconds: float = 10.0, channel: str | None = None) -> Message:
         """Wait for any message in a channel (default: approvals) whose words hold `shows`."""
         return await self.until(
-            lambda: next((m for m in reversed(self.messages(channel)) if shows in m.words), None), seconds, repr(shows)
+            lambda: next((m for m in reversed(self.messages(channel)) if shows in m.words), None),
+            seconds,
+            lambda: f"for {shows!r} among {[m.words for m in self.messages(channel)]}",
         )
 
     def whispers(self, user: str) -> list[Whisper]:
@@ -145,7 +149,9 @@ class Workspace(StandIn):
         def look() -> Whisper | None:
             return next((w for w in self.whispers(user)[after:] if shows in w.words), None)
 
-        return await self.until(look, seconds, f"for {shows!r} to {user}: {[w.words for w in self.whispers(user)]}")
+        return await self.until(
+            look, seconds, lambda: f"for {shows!r} to {user}: {[w.words for w in self.whispers(user)]}"
+        )
 
     def modal(self, user: str) -> Modal | None:
         """The modal on this person's screen."""

@@ -20,6 +20,8 @@ from typing import Any, Literal, TypeVar
 from aiohttp import web
 
 T = TypeVar("T")
+PATIENCE = 3.0
+"""By how much `until` waits longer than told: a busy machine is slow, and a wait that ends well costs nothing."""
 
 
 @dataclass
@@ -101,16 +103,20 @@ class StandIn:
         async with self._changed:
             await self._changed.wait()
 
-    async def until(self, look: Callable[[], T | None], seconds: float = 10.0, what: str = "") -> T:
-        """Wait until `look()` is truthy and return it; AssertionError after `seconds`."""
-        end = time.monotonic() + seconds
+    async def until(self, look: Callable[[], T | None], seconds: float = 10.0, what: str | Callable[[], str] = "") -> T:
+        """Wait until `look()` is truthy and return it; AssertionError after `seconds` times `PATIENCE`.
+
+        `what` is said then; a function is asked then, so that it can tell how things stand at the end.
+        """
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             found = look()
             if found:
                 return found
             left = end - time.monotonic()
             if left <= 0:
-                raise AssertionError(f"{self.service}: waited {seconds:g} s in vain {what}")
+                told = what if isinstance(what, str) else what()
+                raise AssertionError(f"{self.service}: waited {seconds * PATIENCE:g} s in vain {told}")
             try:
                 async with self._changed:
                     await asyncio.wait_for(self._changed.wait(), min(left, 0.25))

@@ -16,7 +16,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.demo.slack_people import DANA, Message
 from bot.demo.stage import BotFailed, Stage
-from bot.demo.wire import Fault
+from bot.demo.wire import PATIENCE, Fault
 from bot.errors import RetryLater
 from bot.store import Put, Record, Table
 from bot.store.tiny import TinyStore
@@ -69,7 +69,7 @@ async def has_sighting(stage: Stage) -> bool:
 
 
 async def until(stage: Stage, look: Callable[[], Awaitable[Any]], seconds: float = 15.0) -> Any:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not (found := await look()):
         assert time.monotonic() < end, f"waited in vain:\n{stage.log[-3000:]}"
         await asyncio.sleep(0.1)

@@ -21,7 +21,7 @@ from bot.clients.claude_errors import ClaudeDown
 from bot.context import Context
 from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage
-from bot.demo.wire import Fault
+from bot.demo.wire import PATIENCE, Fault
 from bot.drafts import Draft, DraftState
 from bot.events import BuildReported, DraftRequested, IssueCommented, PullRequestChanged
 from bot.intake import Delivery, notice
@@ -163,7 +163,7 @@ class Program:
         return over
 
     async def until(self, look: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while not (found := await look()):
             if time.monotonic() > end:
                 raise AssertionError(f"waited in vain; drafts: {[(d.id, str(d.state)) for d in await self.drafts()]}")

@@ -13,6 +13,7 @@ import aiohttp
 from bot.demo.hooks import signature
 from bot.demo.slack_people import Message
 from bot.demo.stage import Stage
+from bot.demo.wire import PATIENCE
 from tests.acceptance.test_main_path import YES
 
 
@@ -57,7 +58,7 @@ async def cards(stage: Stage, *keys: str) -> list[Message]:
 
 async def until(look: Callable[[], Any], seconds: float = 20.0) -> None:
     """Wait until `look()` is truthy."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not look():
         assert time.monotonic() < end, "waited in vain"
         await asyncio.sleep(0.02)
@@ -65,7 +66,7 @@ async def until(look: Callable[[], Any], seconds: float = 20.0) -> None:
 
 async def until_so(look: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> None:
     """The same for a look that has to ask."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not await look():
         assert time.monotonic() < end, "waited in vain"
         await asyncio.sleep(0.1)

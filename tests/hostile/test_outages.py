@@ -153,12 +153,18 @@ async def test_one_issue_that_a_gateway_blocks_holds_up_no_other(stage: Stage) -
     clean(stage.log)
 
 
+async def waits_again(stage: Stage, times: int) -> bool:
+    """So often a click was answered with: the draft waits on. The card may look as it did after the one before."""
+    return [line["action"] for line in await exported(stage, "audit")].count("draft.waiting") == times
+
+
 async def test_at_approve_the_draft_keeps_waiting_and_the_card_says_why(stage: Stage) -> None:
     await stage.start_bot()
     [card] = await cards(stage, "ECD-1")
-    for gateway in GATEWAYS.values():
+    for clicks, gateway in enumerate(GATEWAYS.values(), 1):
         stage.jira.fail(READS, *[gateway] * 4)
         await stage.slack.click(DANA, card, "Approve")
+        await until_so(lambda so_often=clicks: waits_again(stage, so_often))
         await stage.slack.changes(card, "Still waiting. Jira cannot be read")
         assert card.buttons == ["Approve", "Edit", "Skip"]
         stage.jira.mend()

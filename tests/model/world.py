@@ -24,7 +24,7 @@ from bot.demo.slack import ClientRefusedError
 from bot.demo.slack_people import DANA, GUS, PRIYA, SAM, Message, words
 from bot.demo.slack_state import Bucket
 from bot.demo.stage import Stage
-from bot.demo.wire import Fault
+from bot.demo.wire import PATIENCE, Fault
 from tests.model.books import Books
 from tests.model.reins import Reins
 from tests.model.wires import Wires
@@ -443,7 +443,7 @@ class World:
 
     async def until_dead(self, seconds: float) -> None:
         """Wait until the program has come to its failpoint; AssertionError when it does not."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while self.alive:
             assert time.monotonic() < end, f"{self.failpoint or 'its end'} was not reached in {seconds:g} s"
             await asyncio.sleep(0.01)
