@@ -23,8 +23,8 @@ and only then answered. What becomes of it is shown by `/pmagent why KEY` in Sla
 def create_sidecar(ctx: Context | None = None) -> FastAPI:
     """The application. Without a context it can describe itself and nothing else."""
     app = FastAPI(title="PM Agent", version=__version__, description=DESCRIPTION, redoc_url=None)
-    app.include_router(webhooks.routes(ctx))
-    app.include_router(status.routes(ctx))
+    webhooks.add_routes(app, ctx)
+    status.add_routes(app, ctx)
     own = app.openapi
 
     def complete() -> dict[str, Any]:

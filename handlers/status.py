@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from bot import __version__
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 SERVICE = "pm-agent"
+TAGS: list[str | Enum] = ["status"]
 PATIENCE = 2.0
 """Seconds that a part may take to say that it is ready."""
 
@@ -51,28 +53,28 @@ class Ready(BaseModel):
     away: dict[str, str] | None = None
 
 
-def routes(ctx: Context | None) -> APIRouter:
-    """The four endpoints. `ctx` None: they can be described (OpenAPI) and not called."""
-    router = APIRouter(tags=["status"])
+def add_routes(app: FastAPI, ctx: Context | None) -> None:
+    """Add the four endpoints. `ctx` None: they can be described (OpenAPI) and not called."""
 
     def given() -> Context:
         if ctx is None:
             raise RuntimeError("this sidecar was made for its description only")
         return ctx
 
-    @router.get("/", summary="Who answers here")
+    @app.get("/", tags=TAGS, summary="Who answers here")
     async def home() -> Home:
         links = {name: f"/{name}" for name in ("health", "ready", "metrics", "docs")}
         return Home(service=SERVICE, version=__version__, mode=await _mode(given()), links=links)
 
-    @router.get("/health", summary="Whether the process can serve")
+    @app.get("/health", tags=TAGS, summary="Whether the process can serve")
     async def health() -> Health:
         ctx = given()
         now = ctx.clock.now().astimezone(UTC)
         return Health(status="healthy", timestamp=now, version=__version__, mode=await _mode(ctx))
 
-    @router.get(
+    @app.get(
         "/ready",
+        tags=TAGS,
         summary="Whether work is taken, and which service it waits for",
         responses={503: {"model": Ready}},
         response_model_exclude_none=True,
@@ -84,8 +86,9 @@ def routes(ctx: Context | None) -> APIRouter:
         response.status_code = 503 if wrong else 200
         return Ready(status="not ready" if wrong else "ready", parts=parts, away=ctx.worker.away or None)
 
-    @router.get(
+    @app.get(
         "/metrics",
+        tags=TAGS,
         summary="Figures for Prometheus (this machine only, unless PMAGENT_OPEN_METRICS)",
         response_class=Response,
         responses={
@@ -104,8 +107,6 @@ def routes(ctx: Context | None) -> APIRouter:
         figures = {**await counters(ctx.store), "mode": await _mode(ctx)}
         text = exposition(figures, await readiness(ctx))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    return router
 
 
 async def readiness(ctx: Context) -> dict[str, str]:

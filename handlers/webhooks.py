@@ -23,7 +23,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
@@ -236,17 +236,17 @@ class BitbucketEndpoint(Endpoint):
         )
 
 
-def routes(ctx: Context | None) -> APIRouter:
-    """The endpoints of this configuration. Without BITBUCKET_WEBHOOK_SECRET Bitbucket has none (404).
+def add_routes(app: FastAPI, ctx: Context | None) -> None:
+    """Add the endpoints of this configuration. Without BITBUCKET_WEBHOOK_SECRET Bitbucket has none (404).
 
-    `ctx` None: they can be described (OpenAPI) and not called.
+    `ctx` None: they can be described (OpenAPI) and not called. They are the application's own routes and no included
+    router's, in which FastAPI would look for each request's route a second time.
     """
-    router = APIRouter(tags=["webhooks"], responses=document.ANSWERS)
 
     def add(name: str, receive: Callable[[Request], Awaitable[Response]], summary: str, extra: dict[str, Any]) -> None:
-        router.add_api_route(
+        app.add_api_route(
             f"/webhooks/{name}", receive, methods=["POST"], status_code=202, response_model=None, summary=summary,
-            operation_id=f"receive_{name}", openapi_extra=extra,
+            operation_id=f"receive_{name}", openapi_extra=extra, tags=["webhooks"], responses=document.ANSWERS,
         )  # fmt: skip
 
     async def described(request: Request) -> Response:
@@ -262,7 +262,6 @@ def routes(ctx: Context | None) -> APIRouter:
     if ctx is None or ctx.settings.bitbucket_webhook_secret:
         summary = "A Bitbucket Cloud webhook (404 without BITBUCKET_WEBHOOK_SECRET)"
         add("bitbucket", into_bitbucket, summary, document.BITBUCKET)
-    return router
 
 
 def _one(headers: Headers, name: str) -> str | None:
