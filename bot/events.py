@@ -7,14 +7,12 @@ important first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from bot.issues import Comment, Frozen, Person, PullRequest
-from bot.markup import from_body
 
 
 class FieldChange(Frozen):
@@ -25,14 +23,6 @@ class FieldChange(Frozen):
     after: str = ""
 
 
-def _as_markdown(comment: Any) -> Any:
-    """A comment that an earlier version stored in Jira's own notation (`body`), with its Markdown as `text`."""
-    if not isinstance(comment, Mapping) or comment.get("notation") != "wiki":
-        return comment
-    rest = {name: value for name, value in comment.items() if name not in ("notation", "body")}
-    return {**rest, "text": from_body(comment["body"])}
-
-
 class IssueCommented(Frozen):
     """A comment was written, or (`edited`) its words were changed."""
 
@@ -40,7 +30,7 @@ class IssueCommented(Frozen):
     issues: tuple[str, ...]
     project: str
     summary: str
-    comment: Annotated[Comment, BeforeValidator(_as_markdown)]
+    comment: Comment
     edited: bool = False
     at: datetime
 

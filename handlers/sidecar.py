@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from bot import __version__
 from handlers import document, status, webhooks
@@ -19,10 +20,16 @@ DESCRIPTION = """Where Jira and Bitbucket report what happened. Each delivery is
 and only then answered. What becomes of it is shown by `/pmagent why KEY` in Slack and by
 `python -m bot export webhook_events`."""
 
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own telemetry is off: the program has its figures and its log, and an exporter that the environment names
+would be sent the texts of exceptions."""
+
 
 def create_sidecar(ctx: Context | None = None) -> FastAPI:
     """The application. Without a context it can describe itself and nothing else."""
-    app = FastAPI(title="PM Agent", version=__version__, description=DESCRIPTION, redoc_url=None)
+    app = FastAPI(
+        title="PM Agent", version=__version__, description=DESCRIPTION, redoc_url=None, telemetry=NO_TELEMETRY
+    )  # fmt: skip
     webhooks.add_routes(app, ctx)
     status.add_routes(app, ctx)
     own = app.openapi
