@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.demo.stage import Stage
+from tests import warm
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +19,5 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """Four stand-ins, open; the program is started by the test (`await stage.start_bot()`)."""
-    async with Stage(folder=tmp_path) as opened:
+    async with Stage(folder=tmp_path, starter=warm.start) as opened:
         yield opened

@@ -19,9 +19,10 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
 
@@ -36,6 +37,31 @@ _GUARD = "import os, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), 9)"
 """Ends the program when this process is gone, however it went: then, and only then, its standard input ends."""
 
 
+class Running(Protocol):
+    """A process of the program's: what the stage needs of `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+
+    async def wait(self) -> int: ...
+
+    def send_signal(self, signal: int, /) -> None: ...
+
+
+async def start(*arguments: str, folder: Path, environment: dict[str, str]) -> Running:
+    """Start `python -m MODULE …` (`arguments`: from the module on). Its errors go where its output goes."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *arguments, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT, start_new_session=True,  # Ctrl-C in a terminal is for us; we pass it on
+    )  # fmt: skip
+
+
 class BotFailed(RuntimeError):
     """The program ended, or did not get ready. The text holds what it printed."""
 
@@ -43,21 +69,23 @@ class BotFailed(RuntimeError):
 class Stage:
     """Stand-ins, server, data folder and the program's process. `env` may be changed before `start_bot`.
 
-    `program`: what `start_bot` runs with this Python; a test may run the program through a launcher of its own.
+    `program`: the module that `start_bot` runs; a test may run the program through a launcher of its own. `starter`:
+    how it is started, if not by a Python of its own.
     """
 
-    def __init__(self, *, folder: Path | None = None) -> None:
+    def __init__(self, *, folder: Path | None = None, starter: Callable[..., Awaitable[Running]] = start) -> None:
         self.server = Server()
         self.slack = SlackStandIn()
         self.jira = JiraStandIn()
         self.bitbucket = BitbucketStandIn()
         self.claude = ClaudeStandIn()
         self.folder = folder or Path(tempfile.mkdtemp(prefix="pm-agent-"))
-        self.bot: asyncio.subprocess.Process | None = None
+        self.bot: Running | None = None
         self.bot_port = 0
         self.output = bytearray()
         self.env: dict[str, str] = {}
-        self.program: tuple[str, ...] = ("-m", "bot")
+        self.program = "bot"
+        self.starter = starter
         self._reader: asyncio.Task[None] | None = None
         self._guard: asyncio.subprocess.Process | None = None
 
@@ -116,11 +144,7 @@ class Stage:
             **self.env,
             **changes,
         }
-        self.bot = await asyncio.create_subprocess_exec(
-            sys.executable, *self.program, *arguments,
-            cwd=self.folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in a terminal is for us; we pass it on
-        )  # fmt: skip
+        self.bot = await self.starter(self.program, *arguments, folder=self.folder, environment=environment)
         self._reader = asyncio.create_task(self._read(self.bot))
         self._guard = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-c", _GUARD, str(self.bot.pid), stdin=asyncio.subprocess.PIPE,
@@ -183,7 +207,7 @@ class Stage:
         """Everything the program printed so far, over all its starts."""
         return self.output.decode("utf-8", "replace")
 
-    async def _read(self, bot: asyncio.subprocess.Process) -> None:
+    async def _read(self, bot: Running) -> None:
         if bot.stdout is None:
             return
         while chunk := await bot.stdout.read(65536):

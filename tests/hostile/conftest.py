@@ -33,6 +33,6 @@ async def wire(stage: Stage) -> AsyncIterator[Wire]:
 def reins(stage: Stage) -> Reins:
     """The program's clock can be moved, and time passes five times as fast for it: for what takes its time."""
     found = Reins(stage.folder)
-    stage.program = ("-m", "tests.model.program")
+    stage.program = "tests.model.program"
     stage.env |= found.environment
     return found

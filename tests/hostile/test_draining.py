@@ -70,7 +70,10 @@ async def test_38_deliveries_while_it_stops_are_refused_and_come_again(stage: St
     clean(stage.log)
 
     await stage.start_bot()
-    assert (await stage.jira.deliver(late)).status == 202
+    assert (await stage.jira.deliver(late)).status in (
+        202,
+        200,
+    )  # 200: it has asked Jira what it missed, and was faster
     for key in ("ECD-1", "ECD-2", "ECD-3"):
         await stage.slack.card(key, button="Approve")
     assert len(await stage.slack.cards()) == 3
@@ -144,7 +147,10 @@ async def test_38_a_click_over_http_counts_to_the_end(stage: Stage, wire: Wire) 
     [card] = await cards(stage, "ECD-1")
     wire.claude.never_answer("POST", "/v1/messages")
     late = question(stage, "ECD-2")
-    assert (await stage.jira.deliver(late)).status == 202
+    assert (await stage.jira.deliver(late)).status in (
+        202,
+        200,
+    )  # 200: it has asked Jira what it missed, and was faster
     await until(lambda: wire.claude.seen("POST", "/v1/messages")[2:])
     await stopping(stage)
     assert (await stage.jira.deliver(late, retries=0)).status == 503
@@ -172,7 +178,7 @@ async def test_38_nobody_waits_for_a_socket_that_is_silent(stage: Stage, wire: W
 
 async def test_38_a_thread_that_hangs_does_not_keep_the_process(stage: Stage) -> None:
     """As one does that asks for a name while the name server is silent: nobody can end it, and nobody waits for it."""
-    stage.program = ("-m", "tests.hostile.stuck")
+    stage.program = "tests.hostile.stuck"
     await stage.start_bot()
     assert (await stage.jira.deliver(question(stage, "ECD-1"))).status == 202
     assert await stage.stop_bot() == 0

@@ -25,6 +25,7 @@ from bot.demo.slack_people import DANA, GUS, PRIYA, SAM, Message, words
 from bot.demo.slack_state import Bucket
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
+from tests import warm
 from tests.model.books import Books
 from tests.model.reins import Reins
 from tests.model.wires import Wires
@@ -85,9 +86,9 @@ class World:
     def __init__(self, keys: tuple[str, ...] = KEYS) -> None:
         self.keys = keys
         self.folder = Path(tempfile.mkdtemp(prefix="model-"))
-        self.stage = Stage(folder=self.folder)
+        self.stage = Stage(folder=self.folder, starter=warm.start)
         self.stage.claude = self.claude = Writer()
-        self.stage.program = ("-m", "tests.model.program")
+        self.stage.program = "tests.model.program"
         self.reins = Reins(self.folder)
         self.books = Books(self.stage.data)
         self.wires = Wires(self.books, "production")

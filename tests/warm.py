@@ -1,0 +1,163 @@
+"""A fork server for tests: each start of the program is a fork of a Python that has the libraries loaded.
+
+Loading them (Anthropic's SDK above all) takes two seconds of a processor, a thousand times. What is started here is a process as any other: its own session, environment, folder, output, exit code; all modules of
+the program itself are loaded in it, as by `python -m bot`. `tests/acceptance/test_play.py`, `test_demo_page.py` and
+`test_deploy.py` start the program as a user does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import importlib
+import json
+import os
+import runpy
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NoReturn
+
+LIBRARIES = (
+    "aiohttp", "anthropic", "atlassian", "email.mime.text", "fastapi", "filelock", "httptools", "limits.aio.strategies",
+    "markdown_it", "msgspec", "orjson", "pydantic", "slack_bolt.adapter.socket_mode.async_handler",
+    "slack_bolt.async_app", "sqlite3", "structlog", "tinydb", "uvicorn.protocols.http.httptools_impl", "zoneinfo",
+)  # fmt: skip
+
+
+# The server
+
+
+def serve(path: str) -> NoReturn:
+    """Fork a keeper for each connection, which starts one program and tells how it ends."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are nobody's to wait for
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(64)
+    while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:  # it ends with whoever started this
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            keep(connection)
+        connection.close()
+    sys.exit()
+
+
+def keep(connection: socket.socket) -> NoReturn:
+    """Start what is ordered; tell its id, and its exit code in the end (negative: the signal)."""
+    order, outputs, _, _ = socket.recv_fds(connection, 1 << 20, 2)
+    told = json.loads(order)
+    program = os.fork()
+    if program == 0:
+        connection.close()
+        become(told["arguments"], told["folder"], told["environment"], outputs)
+    connection.sendall(f"{program}\n".encode())
+    for descriptor in outputs:
+        os.close(descriptor)
+    _, status = os.waitpid(program, 0)
+    connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
+
+
+def become(arguments: list[str], folder: str, environment: dict[str, str], outputs: list[int]) -> NoReturn:
+    """Be `python -m MODULE …` from here on."""
+    os.setsid()
+    os.dup2(outputs[0], 1)
+    os.dup2(outputs[-1], 2)
+    os.closerange(3, 64)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    module, sys.argv = arguments[0], [arguments[0], *arguments[1:]]
+    code = 1
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+# The tests' side
+
+
+class Program:
+    """A program that was started: as much of `asyncio.subprocess.Process` as the stage needs."""
+
+    def __init__(self, pid: int, keeper: asyncio.StreamReader, to: asyncio.StreamWriter, out: asyncio.StreamReader):
+        self.pid = pid
+        self.stdout = out
+        self.returncode: int | None = None
+        self._ending = asyncio.create_task(self._end(keeper, to))
+
+    async def _end(self, keeper: asyncio.StreamReader, to: asyncio.StreamWriter) -> int:
+        self.returncode = int(await keeper.readline())
+        to.close()  # not before: the keeper would have nobody to tell
+        return self.returncode
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._ending)
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is not None:
+            raise ProcessLookupError
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+async def start(*arguments: str, folder: Path, environment: dict[str, str]) -> Program:
+    """Start `python -m MODULE …` (`arguments`: from the module on). Its standard error goes where its output goes."""
+    loop = asyncio.get_running_loop()
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(_server()[0])
+    reading, writing = os.pipe()
+    order = {"arguments": arguments, "folder": str(folder), "environment": environment}
+    socket.send_fds(connection, [json.dumps(order).encode()], [writing])
+    os.close(writing)
+    keeper, to = await asyncio.open_unix_connection(sock=connection)
+    stdout = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reading, "rb"))
+    return Program(int(await keeper.readline()), keeper, to, stdout)
+
+
+@functools.cache
+def _server() -> tuple[str, subprocess.Popen[bytes]]:
+    """This process's fork server, which ends with it, and where it listens."""
+    folder = tempfile.mkdtemp(prefix="warm-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = f"{folder}/server"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm", path],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 60
+    while not Path(path).exists():
+        assert server.poll() is None, f"the fork server ended with {server.returncode}"
+        assert time.monotonic() < end, "the fork server did not come up in 60 s"
+        time.sleep(0.02)
+    return path, server
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
