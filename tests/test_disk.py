@@ -137,9 +137,9 @@ async def test_47_damage_that_is_found_while_it_runs_is_503(stage: Stage) -> Non
     try:
         await stage.start_bot()
     except BotFailed as failed:  # the check was quicker than the rest of the start
-        assert "ended with 2" in str(failed)
-        assert "restore" in str(failed)
-        return
+        if "ended with 2" in str(failed) and "restore" in str(failed):
+            return
+        raise
     for _ in range(100):
         written = await stage.jira.comment("ECD-1", "ben", "Is it done?", retries=0)
         [delivery] = written.deliveries
