@@ -20,7 +20,7 @@ The story, as data flows through the tree::
                        │ words: prompts/*.md                   (text; bot/prompting/ makes a request of them)
                        ▼
                 bot/clients/ jira · bitbucket · slack · claude
-                bot/store/   TinyDB
+                bot/store/   TinyDB on SQLite
 
 Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app. `tests/test_architecture.py` has each
 module's layer, and holds it to that. `bot.app` puts all of it together.

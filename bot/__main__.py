@@ -74,6 +74,7 @@ def _run(_: argparse.Namespace) -> int:
 
     from bot.app import serve
     from bot.errors import UserError
+    from bot.store import StoreUnavailable
     from bot.store.lock import DataFolderLocked
 
     async def served() -> int:
@@ -90,7 +91,7 @@ def _run(_: argparse.Namespace) -> int:
     except DataFolderLocked as error:
         print(str(error), file=sys.stderr)
         return 3
-    except (UserError, OSError) as error:
+    except (UserError, StoreUnavailable, OSError) as error:
         print(f"PM Agent cannot start: {error}", file=sys.stderr)
         return 2
 

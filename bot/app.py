@@ -67,7 +67,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     """
     from bot.server import listen, make_server
     from bot.store.erase import serve_requests
-    from bot.store.tiny import TinyStore
+    from bot.store.store import TinyStore
     from bot.workflow import settle_mode
     from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route
@@ -78,7 +78,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     clock = clock or SystemClock()
-    store = TinyStore.open(settings.pmagent_data_dir, clock=clock)
+    store = TinyStore.open(settings.pmagent_data_dir, clock=clock, zone=settings.timezone)
     ctx = build(settings, store, clock)
     background: list[asyncio.Task[None]] = []
     slack_handle: Socket | Door | None = None

@@ -22,7 +22,7 @@ from bot.failpoints import failpoint
 from bot.issues import Comment
 from bot.policy import letters
 from bot.silence import Silence, at_the_door, settled
-from bot.store import REMEMBERED, Audit, Conflict, Expect, Put, Record, Unseen
+from bot.store import REMEMBERED, Audit, Conflict, Put, Record, Unseen
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -74,11 +74,12 @@ async def notice(
     """
     record = _record(delivery, event, malformed)
     event_id: str = record["id"]
+    keys: list[str] = record.pop("keys")
     told = {"source": delivery.source, "kind": event.kind, "delivery_id": record["delivery_id"]}
     told["body_sha256"] = delivery.body_sha256
     details = {name: text for name, text in told.items() if text is not None}
     lines = [Audit(_actor(event), _ACTIONS[record["state"]], event_id, None, record["issue"], details)]
-    puts = [Put("webhook_events", record)]
+    puts = [Put("webhook_events", record), *_known_by(record, keys)]
     if record["state"] == "invalid":
         await ctx.store.commit(*puts, audit=lines)
         return Noticed(event_id, "invalid", record["reason"])
@@ -87,9 +88,9 @@ async def notice(
             ended = Ended(silence)  # context needs no work, and so no second write
         if ended is not None:
             after, cycle, line = settled(record, ended.silence, started=delivery.received, ended=ctx.clock.now())
-            puts = [Put("webhook_events", after), Put("agent_cycles", cycle), *ended.also(event_id)]
+            puts = [Put("webhook_events", after), *puts[1:], Put("agent_cycles", cycle), *ended.also(event_id)]
             lines.append(line)
-    found = record["keys"] if delivery.source == "reconcile" else [*record["keys"], *_versions(event)]
+    found = keys if delivery.source == "reconcile" else [*keys, *_versions(event)]
     first = await _commit_unseen(ctx, puts, lines, Unseen(tuple(found), delivery.received - REMEMBERED))
     if first is not None:
         return Noticed(first, "duplicate")
@@ -102,38 +103,24 @@ async def notice(
 
 
 async def _commit_unseen(ctx: Context, puts: Sequence[Put], lines: Sequence[Audit], unseen: Unseen) -> str | None:
-    """Commit what nobody has sent before; else count it with the first one, whose id is given back."""
-    while True:
-        try:
-            await ctx.store.commit(*puts, expect=(unseen,), audit=lines)
-        except Conflict as conflict:
-            first = await _count_duplicate(ctx, conflict, lines[0])
-            if first is not None:
-                return first
-            # The first one has gone since, so this is the first one.
-        else:
-            return None
+    """Commit what nobody has sent before; else count it with the first one, whose id is given back.
 
-
-async def _count_duplicate(ctx: Context, conflict: Conflict, audit: Audit) -> str | None:
-    """Put a duplicate of what was found into the audit trail: the id of the first event. None: it has gone since.
-
-    This is what makes it safe to answer 2xx to the second of two simultaneous deliveries: its own commit succeeds
-    only when the first one's record is there.
+    The first one is on stable storage by the time that the store tells of it, also where both came in one moment.
     """
-    found = conflict.found
-    if found is None:
-        return None
-    first = str(found["event_id"])
-    line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=audit.details)
     try:
-        await ctx.store.commit(expect=(Expect("webhook_events", first, {}),), audit=(line,))
-    except Conflict:
-        if await ctx.store.get("keys", found["id"]) is None:
-            return None
-        # A key of an earlier version, which stood in a table of its own: durable, so the event was; it has gone since.
+        await ctx.store.commit(*puts, expect=(unseen,), audit=lines)
+    except Conflict as conflict:
+        found, audit = conflict.found or {}, lines[0]
+        first = str(found["event_id"])
+        line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=audit.details)
         await ctx.store.commit(audit=(line,))
-    return first
+        return first
+    return None
+
+
+def _known_by(record: Record, keys: Sequence[str]) -> list[Put]:
+    """The records by which this delivery is known again."""
+    return [Put("deliveries", {"id": key, "at": record["at"], "event_id": record["id"]}) for key in keys]
 
 
 def new_event_id(at: datetime) -> str:

@@ -26,6 +26,7 @@ from bot.log import bound, get_logger
 from bot.settings import Settings
 from bot.standup_time import StandupTime
 from bot.store import Conflict, Expect, Put, StoreUnavailable
+from bot.store.retention import delete_old
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -235,15 +236,16 @@ async def run_schedule(ctx: Context) -> None:
             group.create_task(_keep(ctx, entry), name=f"schedule:{entry.name}")
 
 
-async def archive_old(ctx: Context, _: Run | None) -> None:
-    """Move records that are older than the retention to an archive, once a day; at start when that is overdue."""
-    now, last = ctx.clock.now(), await ctx.store.get("state", "archived")
-    if last and timedelta(0) <= now - datetime.fromisoformat(last["at"]) < timedelta(days=1):
+async def delete_old_records(ctx: Context, _: Run | None) -> None:
+    """Delete closed records that are older than the retention, once a day; at start when that is overdue."""
+    days = ctx.settings.pmagent_retention_days
+    now, last = ctx.clock.now(), await ctx.store.get("state", "retention")
+    if days is None or (last and timedelta(0) <= now - datetime.fromisoformat(last["at"]) < timedelta(days=1)):
         return
-    moved = await ctx.store.retire(timedelta(days=min(ctx.settings.pmagent_retention_days, LONGEST)))
-    if moved:
-        log.info("archive.moved", **moved)
-    await ctx.store.commit(Put("state", {"id": "archived", "at": now.isoformat()}))
+    deleted = await delete_old(ctx.store, now, now - timedelta(days=min(days, LONGEST)))
+    if deleted:
+        log.info("retention.deleted", **deleted)
+    await ctx.store.commit(Put("state", {"id": "retention", "at": now.isoformat()}))
 
 
 def entries() -> tuple[Entry, ...]:
@@ -264,7 +266,7 @@ def entries() -> tuple[Entry, ...]:
         Entry("standup", _standup_rule, standup_due),
         Entry("expiry", lambda _: Every(60.0), expire_drafts),
         Entry("outage", lambda _: Every(30.0), look_at_outage),
-        Entry("archive", lambda _: Every(600.0), archive_old),
+        Entry("retention", lambda _: Every(600.0), delete_old_records),
         Entry("reconcile", lambda _: Every(3600.0), reconcile),
         Entry("pull_requests", lambda _: Every(3600.0), reconcile_development),
     )

@@ -13,7 +13,7 @@ from typing import Any
 from bot.events import DraftRequested, Event, IssueChanged, IssueCommented, IssueCreated
 from bot.issues import Person
 from bot.policy import asks_something
-from bot.store import Audit, Record
+from bot.store import Audit, Figures, Record
 
 CONTEXT = "context"
 """The reason that every handled event gets which is context only."""
@@ -82,9 +82,10 @@ def settled(record: Record, silence: Silence, *, started: datetime, ended: datet
     )
 
 
-def silent(record: Record, reason: str) -> Audit:
-    """The audit line of a silence."""
-    return Audit("system", "cycle.silence", record["id"], None, record["issue"], {"reason": reason})
+def silent(record: Record, reason: str, usd: float = 0.0) -> Audit:
+    """The audit line of a silence. `usd`: what it cost to find that no answer is due."""
+    details = {"reason": reason}
+    return Audit("system", "cycle.silence", record["id"], None, record["issue"], details, Figures(usd=usd))
 
 
 def cycle(

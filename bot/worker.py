@@ -116,8 +116,8 @@ class Worker:
         self._waking.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _wake_received(self) -> None:
-        for event_id in await self._ctx.store.ids("webhook_events", state="received"):
-            self.wake_event(event_id)
+        for event in await self._ctx.store.find("webhook_events", state="received"):
+            self.wake_event(event["id"])
 
     async def start(self) -> None:
         """Take up everything that the store says is unfinished."""
@@ -125,10 +125,10 @@ class Worker:
             await outage.load()
         self._started = True
         await self._wake_received()
-        for draft_id in await self._ctx.store.ids("drafts", open=True):
-            self.wake_draft(draft_id)
-        for key in await self._ctx.store.ids("messages", pending=True):
-            self.wake_message(key)
+        for draft in await self._ctx.store.find("drafts", open=True):
+            self.wake_draft(draft["id"])
+        for message in await self._ctx.store.find("messages", pending=True):
+            self.wake_message(message["id"])
 
     async def drain(self, seconds: float) -> None:
         """Finish what runs within `seconds`; what is left stays in the store for the next start."""

@@ -13,7 +13,7 @@ Slack                   Socket Mode, or               `slack` (every listener; `
   the home tab                                        `home`
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs
-the clock               due times                     `bot.schedule` (standup, expiry, outage, reconcile, archive)
+the clock               due times                     `bot.schedule` (standup, expiry, outage, reconcile, retention)
 a command               `erase` while we run          `bot.store.erase.serve_requests`
 ======================  ============================  ======================================================
 

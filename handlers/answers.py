@@ -102,14 +102,10 @@ def why_page(
     site: str,
     now: datetime,
     timezone: ZoneInfo,
-    archived: datetime | None = None,
 ) -> Message:
-    """What became of an issue's events, newest first. `archived`: closed events before this are kept elsewhere."""
-    older = ""
-    if archived is not None:
-        older = f"What was over before {archived:%Y-%m-%d} is archived: python -m bot export webhook_events"
+    """What became of an issue's events, newest first."""
     if not lines:
-        return whisper(older or f"No event of {key} has come in. Is its project in the webhook's filter?")
+        return whisper(f"No event of {key} has come in. Is its project in the webhook's filter?")
     rows = [
         (
             text(clock(line.at, now, timezone), bold=True),
@@ -120,7 +116,7 @@ def why_page(
         for line in lines[:MAX_ROWS]
     ]
     head = paragraph(text("What became of the events of ", bold=True), link(issue_url(site, key), key, bold=True))
-    return _answer(head, bullets(rows), *_more(len(lines)), *([context(older)] if older else []))
+    return _answer(head, bullets(rows), *_more(len(lines)))
 
 
 def health_page(lines: Sequence[HealthLine]) -> Message:

@@ -21,9 +21,7 @@ from bot.log import get_logger
 from bot.people import Verdict
 from bot.store import StoreUnavailable
 from bot.workflow import (
-    LAST_EVENTS,
     Actor,
-    archived_until,
     health,
     mode,
     pause,
@@ -244,7 +242,6 @@ async def _why(asked: Asked) -> Message:
         site=ctx.settings.site,
         now=ctx.clock.now(),
         timezone=ctx.settings.timezone,
-        archived=await archived_until(ctx) if len(lines) < LAST_EVENTS else None,  # a full list does not reach back
     )
 
 

@@ -16,7 +16,7 @@ from bot.demo.wire import Server
 from bot.issues import Change, Comment, Issue, Link, Person, PullRequest
 from bot.prompting import Material, Request, load_prompts, reply_request
 from bot.settings import Settings, load
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore
 
 NOW = datetime(2026, 11, 23, 9, 42, tzinfo=UTC)
 ANA = Person(account_id="557058:ana", name="Ana Ruiz")

@@ -23,7 +23,7 @@ import aiohttp
 from bot.context import Context
 from bot.server import listen, make_server
 from bot.settings import Settings, load
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore
 from handlers import create_sidecar
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

@@ -22,7 +22,7 @@ from bot.demo.wire import Fault
 from bot.errors import RetryLater
 from bot.markup import Known
 from bot.prompting import Request, load_prompts, reply_request, triage_request
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore
 from tests.asking_material import Line, line, material, settings
 
 PROMPTS = load_prompts()

@@ -143,7 +143,4 @@ def test_the_pages() -> None:
     lines = [WhyLine(NOW, "issue_commented", "silence", NASTY * 30, "drf_123456")] * 60
     assert "issue commented: silence" in check(answers.why_page("ECD-1", lines, **where))
     assert "No event of ECD-1" in check(answers.why_page("ECD-1", [], **where))
-    archived = {**where, "archived": datetime(2025, 11, 22, tzinfo=UTC)}
-    assert "before 2025-11-22 is archived" in check(answers.why_page("ECD-1", [], **archived))
-    assert "before 2025-11-22 is archived" in check(answers.why_page("ECD-1", lines[:1], **archived))
     assert "Something needs a look" in check(answers.health_page([HealthLine("jira", False, NASTY * 90)] * 30))

@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-import tarfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -18,8 +18,9 @@ import pytest
 
 from bot.errors import UserError
 from bot.store import Audit, Put
-from bot.store.files import backup, restore
-from bot.store.tiny import TinyStore
+from bot.store.backup import backup, restore
+from bot.store.store import TinyStore
+from tests.store.support import commit
 
 ROOT = Path(__file__).parents[1]
 AT = "2026-01-01T09:00:00Z"
@@ -45,10 +46,9 @@ def data(tmp_path: Path) -> Path:
             "id": f"evt_{number}", "event_id": f"evt_{number}", "at": f"2026-01-0{number}T09:00:00+00:00",
             "state": "done", "issue": "ECD-1", "reason": LINK, "event": {"text": "Grüße\u2028, \"Ana\"\n"},
         }  # fmt: skip
-        store.commit_now(
-            Put("webhook_events", event), audit=[Audit("jira:712020:ana", "event.accepted", f"evt_{number}")]
-        )
-    store.commit_now(
+        commit(store, Put("webhook_events", event), audit=[Audit("jira:712020:ana", "event.accepted", f"evt_{number}")])
+    commit(
+        store,
         Put("drafts", {"id": "d1", "event_id": "evt_1", "at": AT, "state": "waiting", "created": AT}),
         Put("state", {"id": "mode", "mode": "production", "at": AT}),
         audit=[Audit("system", "draft.created", "evt_1", "d1", "ECD-1", {"sha256": "00ff"})],
@@ -57,8 +57,8 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def journal_lines(data: Path) -> list[bytes]:
-    return (data / "journal.jsonl").read_bytes().splitlines(keepends=True)
+def everything(data: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(data.glob("pm_agent.db*")))
 
 
 HOLD = """
@@ -66,7 +66,7 @@ HOLD = """
     from pathlib import Path
     from bot.store import Audit, Put
     from bot.store.erase import serve_requests
-    from bot.store.tiny import TinyStore
+    from bot.store.store import TinyStore
 
     async def main():
         store = TinyStore.open(Path(sys.argv[1]))
@@ -167,22 +167,23 @@ def test_verify_says_ok_with_the_head(data: Path) -> None:
     assert lost.stdout.startswith("broken at seq 5: ")
 
 
-@pytest.mark.parametrize("fault", ["changed", "removed", "reordered", "cut", "unreadable", "emptied"])
-def test_verify_names_what_was_done_to_the_file(data: Path, fault: str) -> None:
-    lines, head = journal_lines(data), bot(data, "audit", "verify").stdout.split()[-1]
-    if fault == "changed":
-        lines[2] = lines[2].replace(b"712020:ana", b"712020:bob")
-    elif fault == "removed":
-        del lines[2]
-    elif fault == "reordered":
-        lines[2], lines[3] = lines[3], lines[2]
-    elif fault == "cut":
-        del lines[-1]
-    elif fault == "unreadable":
-        lines[2] = lines[2].replace(b"{", b"[", 1)
-    else:
-        lines = []
-    (data / "journal.jsonl").write_bytes(b"".join(lines))
+CHANGES = {
+    "changed": "UPDATE audit SET doc = replace(doc, '712020:ana', '712020:bob') WHERE seq = 2",
+    "removed": "DELETE FROM audit WHERE seq = 2",
+    "reordered": "UPDATE audit SET doc = (SELECT doc FROM audit AS other WHERE other.seq = 5 - audit.seq) "
+    "WHERE seq IN (2, 3)",
+    "cut": "DELETE FROM audit WHERE seq = 4",
+    "unreadable": "PRAGMA writable_schema = 1; DROP INDEX audit_draft_id; UPDATE audit SET doc = '{' WHERE seq = 2",
+    "emptied": "DELETE FROM audit",
+}
+
+
+@pytest.mark.parametrize("fault", CHANGES)
+def test_verify_names_what_was_done_to_the_trail(data: Path, fault: str) -> None:
+    head = bot(data, "audit", "verify").stdout.split()[-1]
+    connection = sqlite3.connect(data / "pm_agent.db")
+    connection.executescript(CHANGES[fault])
+    connection.close()
     done = bot(data, "audit", "verify", "--head", head)
     number = {"cut": 4, "emptied": 1}.get(fault, 2)
     assert done.returncode == 1
@@ -191,37 +192,40 @@ def test_verify_names_what_was_done_to_the_file(data: Path, fault: str) -> None:
 
 
 def test_a_damaged_file_is_refused_with_a_sentence(data: Path) -> None:
-    (data / "journal.jsonl").write_bytes(b"")
+    (data / "pm_agent.db").write_bytes(b"")
     for command in (("stats",), ("export", "drafts"), ("backup", data.parent), ("erase", "U0ANA")):
         done = bot(data, *command)
         assert (done.returncode, done.stdout) == (1, "")
         assert "restore" in done.stderr
         assert "Traceback" not in done.stderr
+    verified = bot(data, "audit", "verify")
+    assert (verified.returncode, verified.stderr) == (1, "")
+    assert verified.stdout.startswith("broken at seq 1: ")
+    assert (data / "pm_agent.db").read_bytes() == b""
 
 
 def test_backup_and_restore(data: Path, tmp_path: Path) -> None:
-    before = (data / "journal.jsonl").read_bytes()
+    before = bot(data, "export", "webhook_events").stdout + bot(data, "audit", "export").stdout
     made = Path(bot(data, "backup", tmp_path).stdout.splitlines()[-1])
     assert made.parent == tmp_path
     assert made.stat().st_mode & 0o777 == 0o600
-    named = tmp_path / "named.tar.gz"
-    for _ in range(2):  # an older backup of this name is replaced
-        assert bot(data, "backup", named).stdout.splitlines()[-1] == str(named)
-    refused = bot(data, "restore", named)
+    assert [path.name for path in tmp_path.glob("pm-agent-*")] == [made.name], "one file"
+    refused = bot(data, "restore", made)
     assert refused.returncode == 1
     assert "--force" in refused.stderr
     for target in (tmp_path / "new", data):
         (tmp_path / "new").mkdir(exist_ok=True)
         done = bot(target, "restore", made, *(["--force"] if target == data else []))
         assert done.returncode == 0, done.stderr
-        assert (target / "journal.jsonl").read_bytes() == before
+        assert "Audit trail: ok 4 records" in done.stdout
+        assert bot(target, "export", "webhook_events").stdout + bot(target, "audit", "export").stdout == before
     assert bot(tmp_path / "new", "stats", "--json").stdout == bot(data, "stats", "--json").stdout
 
 
 def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious.txt"
     precious.write_text("mine")
-    for destination in (precious, tmp_path / "no" / "such" / "folder.tar.gz"):
+    for destination in (precious, tmp_path / "no" / "such" / "folder.db"):
         done = bot(data, "backup", destination)
         assert (done.returncode, done.stdout) == (1, "")
         assert str(destination) in done.stderr
@@ -229,49 +233,26 @@ def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> 
     assert bot(tmp_path / "none", "backup", tmp_path).returncode == 1
 
 
-def archive(path: Path, *members: tuple[str, bytes, bytes]) -> Path:
-    """A tar.gz of (name, content, type)."""
-    with tarfile.open(path, "w:gz") as made:
-        for name, content, kind in members:
-            info = tarfile.TarInfo(name)
-            info.size, info.type, info.linkname = len(content), kind, "/etc/passwd"
-            made.addfile(info, io.BytesIO(content))
-    return path
-
-
-@pytest.mark.parametrize(
-    "fault", ["no such file", "garbage", "cut", "empty", "escape", "link", "more", "changed", "no manifest", "foreign"]
-)
-def test_restore_refuses_a_bad_archive_and_changes_nothing(data: Path, tmp_path: Path, fault: str) -> None:
-    good = backup(data, tmp_path / "good.tar.gz")
-    with tarfile.open(good) as opened:
-        manifest, journal = (opened.extractfile(name).read() for name in ("manifest.json", "journal.jsonl"))  # type: ignore[union-attr]  # both are files
-    bad, regular = tmp_path / "bad.tar.gz", tarfile.REGTYPE
+@pytest.mark.parametrize("fault", ["no such file", "garbage", "cut", "empty", "foreign"])
+def test_restore_refuses_a_bad_backup_and_changes_nothing(data: Path, tmp_path: Path, fault: str) -> None:
+    good = backup(data, tmp_path / "good.db")
+    bad = tmp_path / "bad.db"
     if fault == "garbage":
         bad.write_bytes(b"garbage" * 100)
     elif fault == "cut":
-        bad.write_bytes(good.read_bytes()[:-200])
+        bad.write_bytes(good.read_bytes()[:-20_000])
     elif fault == "empty":
         bad.write_bytes(b"")
-    elif fault == "escape":
-        archive(bad, ("manifest.json", manifest, regular), ("../journal.jsonl", journal, regular))
-    elif fault == "link":
-        archive(bad, ("manifest.json", manifest, regular), ("journal.jsonl", b"", tarfile.SYMTYPE))
-    elif fault == "more":
-        archive(bad, ("manifest.json", manifest, regular), ("journal.jsonl", journal, regular), ("x", b"", regular))
-    elif fault == "changed":
-        changed = journal.replace(b"712020:ana", b"712020:bob")
-        archive(bad, ("manifest.json", manifest, regular), ("journal.jsonl", changed, regular))
-    elif fault == "no manifest":
-        archive(bad, ("journal.jsonl", journal, regular))
     elif fault == "foreign":
-        archive(bad, ("manifest.json", b"[1]", regular), ("journal.jsonl", journal, regular))
-    before = (data / "journal.jsonl").read_bytes()
+        connection = sqlite3.connect(bad)
+        connection.execute("CREATE TABLE t (a)")
+        connection.close()
+    before = everything(data)
     with pytest.raises(UserError) as refused:
         restore(bad, data, force=True)
     assert str(bad) in str(refused.value)
-    assert (data / "journal.jsonl").read_bytes() == before
-    assert {path.name for path in data.iterdir()} == {"journal.jsonl", "lock"}
+    assert everything(data) == before
+    assert {path.name for path in data.iterdir()} <= {"pm_agent.db", "pm_agent.db-wal", "pm_agent.db-shm", "lock"}
 
 
 def test_everything_that_reads_works_while_the_bot_runs(
@@ -296,7 +277,7 @@ def test_erase_with_and_without_the_bot(data: Path, running: subprocess.Popen[st
     assert done.returncode == 0, done.stderr
     assert done.stdout == "Erased. Records changed: 3 in audit.\n"
     assert "backups" in done.stderr
-    assert b"712020:ana" not in b"".join(journal_lines(data))
+    assert b"712020:ana" not in everything(data)
     assert bot(data, "audit", "verify", "--head", head).returncode == 0
     time.sleep(0.2)
     assert list((data / "requests").iterdir()) == [], "the request is gone, and the id in it"
@@ -307,7 +288,7 @@ def test_erase_refuses_what_is_no_account_and_finds_nothing_quietly(data: Path, 
     assert bot(data, "erase", "Ana Ruiz").returncode == 1
     done = bot(data, "erase", "U0NOBODY")
     assert (done.returncode, done.stdout) == (0, "Erased. Records changed: none.\n")
-    assert bot(data, "audit", "verify").stdout.startswith("ok 5 records, head ")
+    assert bot(data, "audit", "verify").stdout.startswith("ok 4 records, head ")
     assert bot(tmp_path / "none", "erase", "U0NOBODY").returncode == 0
     assert not (tmp_path / "none").exists()
 

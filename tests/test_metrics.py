@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.reports.metrics import as_text, figures
-from bot.store import Audit, Put
-from bot.store.tiny import TinyStore
+from bot.drafts import DraftState
+from bot.reports.metrics import DRAFT_STATES, as_text, figures
+from bot.store import Audit, Figures, Put
+from bot.store.store import TinyStore
+from tests.store.support import Clock
 
 PROMISED = {  # other programs read these
     "mode", "events", "duplicates", "ignored", "silences", "failures", "drafts", "posted", "edited", "skipped",
@@ -19,22 +21,9 @@ PROMISED = {  # other programs read these
 }  # fmt: skip
 
 
-class Clock:
-    """A clock that stands where it is put."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at.timestamp()
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(datetime(2026, 1, 10, 12, 0, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -47,7 +36,6 @@ async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[TinyStore]:
 async def a_day(store: TinyStore, clock: Clock, name: str) -> None:
     """What one day leaves behind: an event with a draft that is edited twice and posted, and one of each other kind."""
     at = clock.now().isoformat()
-    later = (clock.now() + timedelta(seconds=90)).isoformat()
     lines = [
         "event.accepted",
         "event.accepted",
@@ -58,27 +46,22 @@ async def a_day(store: TinyStore, clock: Clock, name: str) -> None:
         "cycle.silence",
         "cycle.failure",
     ]
-    steps = ["draft.edited", "draft.edited", "draft.posted", "draft.undone", "draft.posted"]
+    steps = ["draft.edited", "draft.posted", "draft.undone", "draft.posted"]
     await store.commit(
-        Put("agent_cycles", {"id": f"c1{name}", "at": at, "ended": later, "outcome": "draft"}),
-        Put("agent_cycles", {"id": f"c2{name}", "at": at, "ended": at, "outcome": "silence"}),
-        Put("agent_cycles", {"id": f"c3{name}", "at": at, "ended": at, "outcome": "failure"}),
-        Put(
-            "drafts",
-            {
-                "id": name,
-                "at": at,
-                "created": at,
-                "cycle_id": f"c1{name}",
-                "state": "posted",
-                "decided": [{"at": later}],
-                "decision": {"at": later},
-            },
-        ),
-        Put("drafts", {"id": f"{name}w", "at": at, "created": at, "state": "waiting", "decided": [], "decision": None}),
+        Put("drafts", {"id": name, "at": at, "state": "posted"}),
+        Put("drafts", {"id": f"{name}w", "at": at, "state": "waiting"}),
         Put("state", {"id": f"spend:{clock.now().date()}", "at": at, "usd": 0.1, "calls": 3, "reserved": {"x": 1.0}}),
-        audit=[*(Audit("system", line) for line in lines), *(Audit("slack:U1", step, draft_id=name) for step in steps)],
+        audit=[
+            *(Audit("system", line) for line in lines),
+            Audit("system", "draft.created", draft_id=name, figures=Figures(seconds=90.2)),
+            Audit("slack:U1", "draft.edited", draft_id=name, figures=Figures(seconds=60)),
+            *(Audit("slack:U1", step, draft_id=name) for step in steps),
+        ],
     )
+
+
+def test_every_state_of_a_draft_is_counted() -> None:
+    assert sorted(DraftState) == list(DRAFT_STATES)
 
 
 async def test_an_empty_store(store: TinyStore, clock: Clock) -> None:
@@ -108,21 +91,24 @@ async def test_everything_and_the_last_days(store: TinyStore, clock: Clock) -> N
         "cost_usd": 0.3, "days": 3,
     }  # fmt: skip
     assert (everything["waiting"], everything["refused"], everything["invalid"]) == (3, 3, 3)
-    assert (everything["seconds_to_card"], everything["seconds_to_decision"]) == (90.0, 90.0)
+    assert (everything["seconds_to_card"], everything["seconds_to_decision"]) == (90.0, 60.0)
     two = await figures(store, clock, 2)
     assert (two["days"], two["events"], two["drafts"], two["claude_calls"]) == (2, 4, {"posted": 2, "waiting": 2}, 6)
     today = await figures(store, clock, 0.5)
     assert (today["days"], today["events"], today["claude_calls"]) == (0.5, 2, 3)
 
 
-async def test_days_are_local_days(store: TinyStore, clock: Clock) -> None:
-    clock.at = datetime(2026, 1, 10, 22, 30, tzinfo=UTC)  # 23:30 in Berlin
-    await store.commit(audit=[Audit("system", "event.accepted")])
-    clock.at += timedelta(hours=1)
-    await store.commit(audit=[Audit("system", "event.accepted")])
-    assert (await figures(store, clock, 1))["events"] == 2
-    assert (await figures(store, clock, 1, timezone=ZoneInfo("Europe/Berlin")))["events"] == 1
-    assert (await figures(store, clock, 2, timezone=ZoneInfo("Europe/Berlin")))["events"] == 2
+async def test_days_are_local_days(tmp_path: Path, clock: Clock) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    for zone, today in ((UTC, 2), (berlin, 1)):
+        store = TinyStore.open(tmp_path / str(today), clock=clock, zone=zone)
+        clock.at = datetime(2026, 1, 10, 22, 30, tzinfo=UTC)  # 23:30 in Berlin
+        await store.commit(audit=[Audit("system", "event.accepted")])
+        clock.at += timedelta(hours=1)
+        await store.commit(audit=[Audit("system", "event.accepted")])
+        assert (await figures(store, clock, 1, timezone=zone))["events"] == today
+        assert (await figures(store, clock, 2, timezone=zone))["events"] == 2
+        await store.close()
 
 
 async def test_the_text_for_people(store: TinyStore, clock: Clock) -> None:
@@ -140,6 +126,6 @@ async def test_the_text_for_people(store: TinyStore, clock: Clock) -> None:
         "  Skipped                 0",
         "  Claude calls            3  0.10 USD",
         "  Event to draft     90.0 s  median",
-        "  Draft to decision  90.0 s  median",
+        "  Draft to decision  60.0 s  median",
         "  Refused                 1  clicks by people who may not decide",
     ]

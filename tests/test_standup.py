@@ -27,7 +27,7 @@ from bot.reports.standup_message import Report, standup_message
 from bot.schedule import At, Entry, entries, tick
 from bot.settings import load
 from bot.store import Put
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore
 
 BERLIN = ZoneInfo("Europe/Berlin")
 # The stand-in's search counts its days from the real clock, so the story happens around the last Monday.

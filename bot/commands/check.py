@@ -10,8 +10,9 @@ import argparse
 import asyncio
 import logging
 import os
+import sqlite3
 import traceback
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,6 @@ from bot.commands.check_lines import Line, doubtful, good, later, show, wrong
 
 if TYPE_CHECKING:
     from bot.settings import Settings
-    from bot.store.archive.listing import Listed
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -87,34 +87,24 @@ async def _guarded(name: str, tries: Awaitable[list[Line]]) -> list[Line]:
 def store(settings: Settings) -> list[Line]:
     """The data folder: it opens, its audit trail has a head, and when something last came in. Read only."""
     from bot.errors import UserError
-    from bot.store.tiny import TinyStore
+    from bot.store.store import opened
 
     folder = settings.pmagent_data_dir.absolute()
     if not folder.is_dir():
         return [_new_folder(folder)]
     try:
-        opened = TinyStore.open(folder, read_only=True)
+        db = opened(folder)
         try:
-            count, head = opened.audit_head_now()
-            lines = [_writable(folder, f"{folder} opens; {count} audit records" + (f", head {head}" if head else ""))]
-            newest = next((str(r["at"]) for r in opened.newest("webhook_events")), None)
-            lines += _archives(opened.engine.archives, folder)
+            last = next(db.of("audit").find(newest_first=True, limit=1), None)
+            event = next(db.of("webhook_events").find(newest_first=True, limit=1), None)
         finally:
-            opened.close_now()
-    except UserError as error:
+            db.close()
+    except (UserError, sqlite3.Error) as error:
         mend = "restore a backup: python -m bot restore FILE, or let PMAGENT_DATA_DIR name another folder"
         return [wrong("store", str(error), mend)]
-    when = f"the newest event came {_ago(newest)}" if newest else "no event has come yet"
-    return [*lines, good("events", when)]
-
-
-def _archives(archives: Sequence[Listed], folder: Path) -> list[Line]:
-    """Whether each archive is there and is the file that was closed."""
-    broken = [text for one in archives if (text := one.wrong(folder))]
-    if broken:
-        mend = "put it back from a backup: tar xzf BACKUP archive/NAME in the data folder"
-        return [wrong("archive", text, mend) for text in broken]
-    return [good("archive", f"{len(archives)} whole, up to {archives[-1].until[:10]}")] if archives else []
+    found = f"{last['seq']} audit records, head {last['hash']}" if last else "0 audit records"
+    when = f"the newest event came {_ago(str(event['at']))}" if event else "no event has come yet"
+    return [_writable(folder, f"{folder} opens; {found}"), good("events", when)]
 
 
 def _new_folder(folder: Path) -> Line:

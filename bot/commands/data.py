@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bot.store import Record, Table
+    from bot.store import Record
+    from bot.store.audit import Verdict
 
 EXPORTED = ("webhook_events", "agent_cycles", "drafts", "audit")
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -71,14 +72,14 @@ def add_parsers(commands: Any) -> None:
     )
 
     saving = add(
-        commands, "backup", run_backup, "write a consistent copy of all data as one archive file",
+        commands, "backup", run_backup, "write a consistent copy of all data as one file",
         "Works while the bot runs. The file's path is the last line printed.",
     )  # fmt: skip
     saving.add_argument("destination", type=Path, metavar="DEST", help="a file, or a folder that gets a dated file")
 
     restoring = add(
         commands, "restore", run_restore, "put the data of a backup into the data folder",
-        "The bot must not run. Everything in the archive is checked first.",
+        "The bot must not run. The backup is checked first.",
     )  # fmt: skip
     restoring.add_argument("source", type=Path, metavar="SRC", help="a file that backup wrote")
     restoring.add_argument("--force", action="store_true", help="replace the data that is there, for good")
@@ -147,11 +148,10 @@ def run_stats(args: argparse.Namespace) -> int:
 
     from bot.clock import SystemClock
     from bot.environment import read
-    from bot.reports.metrics import EVER_READ, as_text, figures
-    from bot.store import TABLES
-    from bot.store.tiny import TinyStore
+    from bot.reports.metrics import as_text, figures
+    from bot.store.store import TinyStore
 
-    store = TinyStore.open(data_folder(), read_only=True, only=TABLES if args.days else EVER_READ)
+    store = TinyStore.read_only(data_folder())
     values = read(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
     zone = values.get("PMAGENT_TIMEZONE", "").strip() or "UTC"
     try:
@@ -167,15 +167,14 @@ def run_stats(args: argparse.Namespace) -> int:
 @_for_people
 def run_export(args: argparse.Namespace) -> int:
     """`export TABLE` and `audit export`."""
-    from bot.store.tiny import TinyStore
+    from bot.store.store import opened
 
-    store = TinyStore.open(data_folder(), read_only=True)
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a TextIOWrapper in a command
-    table: Table = args.table
+    table = opened(data_folder()).of(args.table)
     if args.format == "csv":
-        _write_csv(COLUMNS[table], lambda: store.history_now(table, since=args.since))
+        _write_csv(COLUMNS[args.table], lambda: table.find(since=args.since))
     else:
-        _write_lines(store.history_now(table, since=args.since))
+        _write_lines(table.find(since=args.since))
     return 0
 
 
@@ -212,37 +211,41 @@ def _cell(value: object) -> str:
 @_for_people
 def run_verify(args: argparse.Namespace) -> int:
     """`audit verify [--head HASH]`."""
-    from bot.store.audit import verify
-    from bot.store.salvage import audit_trail
-
-    notes: list[str] = []
-    verdict = verify(audit_trail(data_folder(), notes.append), args.head)
-    for note in notes:
-        print(note, file=sys.stderr)
+    verdict = _verified(args.head)
     print(verdict)
     return 0 if verdict.broken_at is None else 1
+
+
+def _verified(head: str | None = None) -> Verdict:
+    from bot.errors import UserError
+    from bot.store.audit import Unreadable, verify
+    from bot.store.store import opened
+
+    try:
+        records = opened(data_folder()).of("audit").salvaged()
+    except UserError as error:  # nothing of it can be read, and that is what there is to say
+        return verify([Unreadable(str(error))])
+    return verify((r if isinstance(r, dict) else Unreadable(r) for r in records), head)
 
 
 @_for_people
 def run_backup(args: argparse.Namespace) -> int:
     """`backup DEST`."""
-    from bot.store.files import backup
+    from bot.store.backup import backup
 
-    print(backup(data_folder(), args.destination, lambda text: print(text, file=sys.stderr)))
+    print(backup(data_folder(), args.destination))
     return 0
 
 
 @_for_people
 def run_restore(args: argparse.Namespace) -> int:
     """`restore SRC [--force]`."""
-    from bot.store.audit import verify
-    from bot.store.files import restore
-    from bot.store.salvage import audit_trail
+    from bot.store.backup import restore
 
     folder = data_folder()
-    manifest = restore(args.source, folder, force=args.force)
-    print(f"Restored the backup of {manifest['created']} into {folder}.")
-    verdict = verify(audit_trail(folder, lambda note: None))
+    restore(args.source, folder, force=args.force)
+    print(f"Restored {args.source} into {folder}.")
+    verdict = _verified()
     print(f"Audit trail: {verdict}", file=sys.stdout if verdict.broken_at is None else sys.stderr)
     return 0
 
@@ -250,15 +253,15 @@ def run_restore(args: argparse.Namespace) -> int:
 @_for_people
 def run_erase(args: argparse.Namespace) -> int:
     """`erase ACCOUNT`."""
-    from bot.store.archive.listing import refuse_orphans
     from bot.store.erase import account_id, ask_running_bot, erase_now
-    from bot.store.journal import NAME
-    from bot.store.tiny import DataFolderLocked, TinyStore
+    from bot.store.lock import DataFolderLocked
+    from bot.store.schema import NAME
+    from bot.store.sqlite import exists
+    from bot.store.store import TinyStore
 
     folder = data_folder()
     account = account_id(args.account)
-    if not (folder / NAME).exists():
-        refuse_orphans(folder)
+    if not exists(folder / NAME):
         print(f"There is nothing to erase: {folder} has no data.")
         return 0
     try:
@@ -272,8 +275,6 @@ def run_erase(args: argparse.Namespace) -> int:
             store.close_now()
     what = ", ".join(f"{count} in {table}" for table, count in sorted(erased.records.items())) or "none"
     print(f"Erased. Records changed: {what}.")
-    for name in erased.files:
-        print(f"Removed {name}.")
     print(
         "Not touched, and yours to see to: backups made before now, what was posted in Slack and Jira, and log files.",
         file=sys.stderr,

@@ -1,23 +1,22 @@
 """The figures of `/pmagent stats`, `python -m bot stats` and `/metrics`.
 
-What happened is counted in the audit trail (one line per step; a draft that was edited twice counts once), what stands
-where in `drafts`, and money in the budget's own records, one per local day, so that the standup's calls count too. Of
-everything there ever was the store has the counts ready (`Store.totals`), and only drafts are read, of which there are
-few beside events; of a period, its records are read. A period of N days is today and the N-1 days before it, in the
-given time zone.
+What happened, and how long it took, is counted in `rollup`, which the store keeps in the commits that are counted: a
+draft that was edited twice counts once, on the day of the first time. What stands where is counted in `drafts`, and
+money in the budget's own records, one per local day, so that the standup's calls count too. So the figures cost the
+same however much has happened. A period of N days is today and the N-1 days before it, in the given time zone.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import Clock
-from bot.store import Record, Store, Table, Totals
-from bot.store.tally import Tally, median, rough, seconds_to_card, seconds_to_decision, totals
+from bot.store import Record, Store
+from bot.store.rollup import EVER, median, spread
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -27,8 +26,12 @@ LINE_ACTIONS = {
     "silences": "cycle.silence", "failures": "cycle.failure", "refused": "decision.refused",
 }  # fmt: skip
 DRAFT_ACTIONS = {name: f"draft.{name}" for name in ("posted", "simulated", "edited", "skipped", "undone")}
-EVER_READ: tuple[Table, ...] = ("drafts", "agent_cycles", "state")
-"""The tables that `figures` over everything looks into; the rest of what it tells is counted already."""
+DRAFT_STATES = (
+    "approved", "expired", "failed", "held", "looking", "posted", "posting", "simulated", "skipped", "superseded",
+    "undoing", "undone", "unknown", "waiting",
+)  # fmt: skip
+"""Those of `bot.drafts.DraftState`, without loading pydantic for a command that prints a dozen numbers."""
+CREATED = "draft.created"
 NOBODY_DECIDED = frozenset({"waiting", "held"})
 
 
@@ -50,79 +53,61 @@ async def figures(
     now = clock.now().astimezone(timezone)
     first = (now - timedelta(days=math.ceil(days) - 1)).date() if days else None
     since = datetime.combine(first, time(), timezone).astimezone(UTC) if first else None
-    drafts = await store.history("drafts", since=since) if since else await store.find("drafts")
-    counted = await (_since(store, since) if since else _ever(store))
-    state = await (store.history("state", since=since) if since else store.find("state"))
-    spend = [r for r in state if r["id"].startswith("spend:") and (first is None or r["id"][6:] >= first.isoformat())]
+    counted = [r for r in await store.find("rollup", since=since) if r["day"] != EVER] if since else await _ever(store)
+    states = await _states(store, since)
     mode = await store.get("state", "mode")
-
-    states = Counter(record["state"] for record in drafts)
-    to_decision = Counter(rough(known) for draft in drafts if (known := seconds_to_decision(draft)) is not None)
-    if since is None:
-        states.update(counted.states)
-        to_decision.update(counted.to_decision)
+    decided = [record for record in counted if record["action"] != CREATED]
     return {
         "mode": mode["mode"] if mode else default_mode,
-        "days": _covered(counted.first, now) if days is None else int(days) if days == int(days) else days,
+        "days": _covered(counted, now) if days is None else int(days) if days == int(days) else days,
         "since": since.isoformat() if since else None,
         **_counts(counted),
-        "drafts": dict(sorted(states.items())),
-        "waiting": sum(states[name] for name in NOBODY_DECIDED),
-        "claude_calls": sum(record.get("calls", 0) for record in spend) + counted.calls,
-        "cost_usd": round(math.fsum([counted.usd, *(record.get("usd", 0.0) for record in spend)]), 6),
-        "seconds_to_card": median(await _to_card(store, drafts, counted)),
-        "seconds_to_decision": median(to_decision),
+        "drafts": states,
+        "waiting": sum(states.get(name, 0) for name in NOBODY_DECIDED),
+        **await _spent(store, first),
+        "seconds_to_card": median(spread(record for record in counted if record["action"] == CREATED)),
+        "seconds_to_decision": median(spread(decided)),
     }
 
 
 async def counters(store: Store) -> dict[str, Any]:
-    """The figures of `/metrics`: those of `figures` over everything that only grow, and drafts by state.
+    """The figures of `/metrics`: those of `figures` over everything that only grow, and drafts by state."""
+    return {**_counts(await _ever(store)), "drafts": await _states(store, None), **await _spent(store, None)}
 
-    Reads no record but those of `state`, so that a scrape costs the same whatever has happened.
-    """
-    from bot.drafts import DraftState
 
-    ever = await store.totals()
-    live = {str(state): await store.count("drafts", state=str(state)) for state in DraftState}
-    states = {name: live.get(name, 0) + ever.states.get(name, 0) for name in sorted({*live, *ever.states})}
-    spend = [record for record in await store.find("state") if record["id"].startswith("spend:")]
+async def _ever(store: Store) -> list[Record]:
+    return await store.find("rollup", day=EVER)
+
+
+async def _states(store: Store, since: datetime | None) -> dict[str, int]:
+    """Drafts by state, of those that were made since then."""
+    found = {state: await store.count("drafts", state=state, since=since) for state in DRAFT_STATES}
+    return {name: count for name, count in found.items() if count}
+
+
+async def _spent(store: Store, first: date | None) -> dict[str, Any]:
+    """What Claude has cost since that local day."""
+    spend = [
+        record
+        for record in await store.find("state")
+        if record["id"].startswith("spend:") and (first is None or record["id"][6:] >= first.isoformat())
+    ]
     return {
-        **_counts(ever),
-        "drafts": {name: count for name, count in states.items() if count},
-        "claude_calls": sum(record.get("calls", 0) for record in spend) + ever.calls,
-        "cost_usd": round(math.fsum([ever.usd, *(record.get("usd", 0.0) for record in spend)]), 6),
+        "claude_calls": sum(record.get("calls", 0) for record in spend),
+        "cost_usd": round(math.fsum(record.get("usd", 0.0) for record in spend), 6),
     }
 
 
-def _counts(counted: Totals) -> dict[str, int]:
-    lines = counted.lines
+def _counts(counted: Iterable[Record]) -> dict[str, int]:
+    lines: Counter[str] = Counter()
+    drafts: Counter[str] = Counter()
+    for record in counted:
+        lines[record["action"]] += record["count"]
+        drafts[record["action"]] += record["drafts"]
     return {
-        **{name: lines.get(action, 0) for name, action in LINE_ACTIONS.items()},
-        **{name: counted.drafts.get(action, 0) for name, action in DRAFT_ACTIONS.items()},
+        **{name: lines[action] for name, action in LINE_ACTIONS.items()},
+        **{name: drafts[action] for name, action in DRAFT_ACTIONS.items()},
     }
-
-
-async def _ever(store: Store) -> Totals:
-    return await store.totals()
-
-
-async def _since(store: Store, since: datetime) -> Totals:
-    """The same of the records since then, archived ones included."""
-    tally = Tally()
-    for record in await store.history("audit", since=since):
-        tally.take(record)
-    return totals(tally, ())
-
-
-async def _to_card(store: Store, drafts: list[Record], counted: Totals) -> Counter[float]:
-    """How long the drafts took, from the cycles that led to them."""
-    found = Counter(counted.to_card)
-    for draft in drafts:
-        cycle = await store.get("agent_cycles", draft["cycle_id"]) if "cycle_id" in draft else None
-        seconds = seconds_to_card(cycle) if cycle else None
-        if seconds is not None:
-            found[rough(seconds)] += 1
-    return found
 
 
 def as_text(found: Mapping[str, Any]) -> str:
@@ -159,11 +144,10 @@ def _beside(found: Mapping[str, Any], names: tuple[str, ...]) -> str:
     return ", ".join(f"{found[name]} {name}" for name in names if found[name])
 
 
-def _covered(first: str | None, now: datetime) -> int:
+def _covered(ever: Iterable[Record], now: datetime) -> int:
     """Local days from the first audit record to today, both counted; 1 for an empty trail."""
-    if first is None:
-        return 1
-    return max(1, (now.date() - datetime.fromisoformat(first).astimezone(now.tzinfo).date()).days + 1)
+    first = min((datetime.fromisoformat(record["at"]) for record in ever), default=now)
+    return max(1, (now.date() - first.astimezone(now.tzinfo).date()).days + 1)
 
 
 def _span(seconds: float) -> str:

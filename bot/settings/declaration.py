@@ -109,7 +109,9 @@ class Settings(BaseModel):
     pmagent_host: Annotated[str, _meets(rules.host)] = "127.0.0.1"
     pmagent_port: int = Field(default=8000, ge=0, le=65535, description="a port from 0 to 65535")
     pmagent_draft_days: Days = 7
-    pmagent_retention_days: Days = 365
+    pmagent_retention_days: float | None = Field(
+        default=None, gt=0, le=LONGEST_DAYS, description="a number of days such as 7, without a unit"
+    )
     pmagent_rate_limit: Annotated[str, _meets(rules.rate)] = "6000/minute"
     pmagent_trusted_proxies: Annotated[Words, _meets(rules.proxies)] = ("127.0.0.1",)
     pmagent_open_metrics: bool = Field(default=False, description="true or false")

@@ -2,7 +2,7 @@
 
 ::
 
-    hash   = SHA-256 of {seq, at, action, event_id, draft_id, issue, form, prev, sealed}   (canonical JSON)
+    hash   = SHA-256 of {seq, at, action, event_id, draft_id, issue, prev, sealed}   (canonical JSON)
     prev   = the hash of the record before (the first: 64 zeros)
     sealed = {"actor": leaf, "delivery.NAMES": leaf, "details.KEY": leaf, …}
     leaf   = SHA-256 of leaf salt + canonical JSON of the value
@@ -15,10 +15,6 @@ The record's `salts` are its leaves' salts, each 32 random hex digits, in the or
 what stays (`salts`, by name now), and drops the others. Nobody can try ids against the leaf hash then, and the chain
 still verifies. A blanked record counts only when an `erase` record in the chain names its `seq`; whoever blanks one by
 hand is found.
-
-Records without `form` are of the first form, and verify in the same chain: there every detail is a leaf of its own,
-and a leaf's salt is SHA-256 of the record's one `salt` + the leaf's name. That took eleven hashes where it now takes
-three, for what is written most, a delivery.
 
 The chain is no signature: somebody who may write the file can rewrite all of it. That is found by the head that was
 published earlier (each standup carries it): `verify(…, head=…)`.
@@ -37,7 +33,6 @@ from bot.store.encoding import canonical
 
 __all__ = ["GENESIS", "Unreadable", "Verdict", "blank", "check", "digest", "seal", "spans", "verify"]
 GENESIS = "0" * 64
-FORM = 2
 SALT = 32
 """Hex digits of a leaf's salt: 128 bits."""
 DELIVERY = frozenset({"body_sha256", "delivery_id", "kind", "source"})
@@ -47,18 +42,14 @@ SHORT_HEAD = 16
 """A published head may be shortened to this many hex digits."""
 
 _HASHED = ("seq", "at", "action", "event_id", "draft_id", "issue", "prev")
-_KNOWN = {*_HASHED, "id", "actor", "details", "hash", "form", "salt", "salts", "erased"}
+_KNOWN = {*_HASHED, "id", "actor", "details", "hash", "salts", "erased"}
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Stands in the trail where something cannot be read at all. `what` is for a person.
-
-    `at`: the `seq` that is to be named whatever follows, for damage that the chain itself does not show.
-    """
+    """Stands in the trail where something cannot be read at all. `what` is for a person."""
 
     what: str
-    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,18 +72,14 @@ def _delivery_leaf(names: Iterable[str]) -> str:
     return f"delivery.{'.'.join(sorted(names))}"
 
 
-def _leaf_salt(salt: str, name: str) -> str:
-    return sha256(f"{salt}:{name}".encode()).hexdigest()[:32]
-
-
 def _leaf(leaf_salt: str, value: Any) -> str:
-    return sha256(f"{leaf_salt}:{canonical(value)}".encode()).hexdigest()
+    return sha256(b"%s:%s" % (leaf_salt.encode(), canonical(value))).hexdigest()
 
 
 def _details_of_leaves(record: Mapping[str, Any]) -> dict[str, list[str]]:
     """The leaves of the details by name: which details each covers."""
     names = record["details"].keys()
-    together = names & DELIVERY if "form" in record else set()
+    together = names & DELIVERY
     found = {f"details.{name}": [name] for name in names if name not in together}
     return {_delivery_leaf(together): sorted(together), **found} if together else found
 
@@ -114,13 +101,11 @@ def _is_blank(leaf: str, value: Any) -> bool:
 
 def _salts(record: Mapping[str, Any], leaves: Collection[str]) -> Mapping[str, str]:
     """The salts of the leaves: of all, or in a blanked record of those that are not blank."""
-    match record:
-        case {"salts": dict(salts)} if "salt" not in record:
+    match record["salts"]:
+        case dict(salts):
             return salts
-        case {"salts": str(salts), "form": _} if "salt" not in record and len(salts) == SALT * len(leaves):
+        case str(salts) if len(salts) == SALT * len(leaves):
             return {name: salts[SALT * at : SALT * (at + 1)] for at, name in enumerate(sorted(leaves))}
-        case {"salt": str(salt)} if salt and "salts" not in record and "form" not in record:
-            return {name: _leaf_salt(salt, name) for name in leaves}
     raise ValueError("its salts are not those of an audit record")
 
 
@@ -145,16 +130,14 @@ def _sealed(record: Mapping[str, Any]) -> dict[str, str]:
 def digest(record: Mapping[str, Any]) -> str:
     """The hash that a record should have. Raises KeyError, TypeError or ValueError for one that is no audit record."""
     covered = {name: record[name] for name in _HASHED}
-    if "form" in record:
-        covered["form"] = record["form"]
-    return sha256(canonical({**covered, "sealed": _sealed(record)}).encode()).hexdigest()
+    return sha256(canonical({**covered, "sealed": _sealed(record)})).hexdigest()
 
 
 def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
     """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first)."""
     record: Record = {
         "id": str(seq), "seq": seq, "at": at, "actor": entry.actor, "action": entry.action,
-        "draft_id": entry.draft_id, "event_id": entry.event_id, "form": FORM, "issue": entry.issue,
+        "draft_id": entry.draft_id, "event_id": entry.event_id, "issue": entry.issue,
         "details": dict(entry.details), "prev": prev or GENESIS,
     }  # fmt: skip
     record["salts"] = secrets.token_hex(SALT // 2 * len(_leaves(record)))
@@ -164,7 +147,7 @@ def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
 
 def check(entry: Audit) -> None:
     """Raises ValueError (NaN, a lone surrogate) or TypeError (not JSON) for what could not be sealed."""
-    canonical([entry.actor, entry.action, entry.event_id, entry.draft_id, entry.issue, dict(entry.details)]).encode()
+    canonical([entry.actor, entry.action, entry.event_id, entry.draft_id, entry.issue, dict(entry.details)])
 
 
 def blank(record: Mapping[str, Any], names: Collection[str]) -> Record:
@@ -176,7 +159,7 @@ def blank(record: Mapping[str, Any], names: Collection[str]) -> Record:
     gone = {leaf: sealed[leaf] for leaf in sealed if leaf in wanted}
     salts = _salts(record, sealed)
     without = {name for leaf in gone for name in covered.get(leaf, ())}
-    found = {name: value for name, value in record.items() if name not in ("salt", "salts", "erased")}
+    found = {name: value for name, value in record.items() if name not in ("salts", "erased")}
     found["actor"] = ERASED if "actor" in gone else record["actor"]
     found["details"] = {name: ERASED if name in without else value for name, value in record["details"].items()}
     found["salts"] = {leaf: salts[leaf] for leaf in sealed if leaf not in gone}
@@ -215,8 +198,6 @@ def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> V
     seen = not wanted
     for record in records:
         if isinstance(record, Unreadable):
-            if record.at is not None:
-                return Verdict(seq, prev, record.at, record.what)
             unreadable = unreadable or record.what
             continue
         seq += 1

@@ -8,7 +8,6 @@ the exact encoder, which decides; what it would falsify is looked for; and what 
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring
 from typing import Any
 
 import orjson
@@ -28,12 +27,14 @@ def to_json(value: Any) -> bytes:
     return _exact(value).encode()
 
 
-def canonical(value: Any) -> str:
-    """The one way to write a value that is hashed: keys sorted, nothing escaped that need not be. Raises as `to_json`.
-
-    What a chain of audit records was sealed with must stay the same for ever.
-    """
-    return encode_basestring(value) if type(value) is str else "null" if value is None else _sorted(value)
+def canonical(value: Any) -> bytes:
+    """The one way to write a value that is hashed: as `to_json`, with keys sorted. Raises as `to_json`."""
+    if _finite(value):
+        try:
+            return orjson.dumps(value, None, _OPTIONS | orjson.OPT_SORT_KEYS)
+        except TypeError:
+            pass
+    return _sorted(value).encode()
 
 
 def _finite(value: Any) -> bool:
@@ -50,4 +51,6 @@ def _finite(value: Any) -> bool:
                 return False
     elif kind is float:
         return bool(value - value == 0)
+    elif isinstance(value, dict):  # a subclass, such as TinyDB's document
+        return _finite(dict(value))
     return True

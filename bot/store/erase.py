@@ -1,9 +1,10 @@
 """`erase ACCOUNT`: a person's texts leave every record and the file itself, and the audit chain still verifies.
 
-What goes is decided in `scrub`. The journal is written anew without it, in one step, between two commits: afterwards
-no old line is in the file. Archives that hold something of the person are written anew before that, and take the old
-ones' place in the same step. In the audit trail the person's id is blanked in a way that the chain allows (`audit`),
-and one `erase` record says which records were blanked; it holds a salted hash of the id, never the id.
+What goes is decided in `scrub`. All records are changed in one transaction on the writer's thread, between two groups
+of commits. Then the write-ahead log, which holds the old ones, is taken into the database and cut to nothing (a reader
+holds that up, so it is tried until it is complete), and the database is written anew without its free pages. In the
+audit trail the person's id is blanked in a way that the chain allows (`audit`), and one `erase` record says which
+records were blanked; it holds a salted hash of the id, never the id.
 
 While the bot runs it holds the folder, so the command leaves a request in `requests/` and the bot carries it out.
 Backups and what stands in Slack and Jira are not ours to change; the command says so.
@@ -18,9 +19,10 @@ import logging
 import os
 import re
 import secrets
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -29,14 +31,13 @@ from typing import Any
 
 from bot.errors import UserError
 from bot.failpoints import failpoint
-from bot.store import TABLES, Audit, Put, Record, StoreUnavailable, Table
-from bot.store.archive.format import ArchiveDamaged, ArchiveMissing, examine
-from bot.store.archive.listing import remove_superseded, unlisted
-from bot.store.archive.rewriting import Rewritten, archived, rewrite
+from bot.store import TABLES, Audit, Record, StoreUnavailable, Table
 from bot.store.audit import blank, spans
-from bot.store.engine import Engine
+from bot.store.batch import Batch
+from bot.store.encoding import to_json
 from bot.store.scrub import Person, scrub
-from bot.store.tiny import TinyStore
+from bot.store.sqlite import BUSY_MS
+from bot.store.store import TinyStore
 
 REQUESTS = "requests"
 PATIENCE = 30.0
@@ -48,11 +49,10 @@ log = logging.getLogger("pmagent.store")
 
 @dataclass
 class Erased:
-    """What an erase did. `records`: table → records changed; `files`: other files of the folder that were removed."""
+    """What an erase did. `records`: table → records changed; `drafts`: the ids of those that changed."""
 
     records: dict[str, int] = field(default_factory=dict)
     drafts: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
 
 
 def account_id(text: str) -> str:
@@ -66,77 +66,81 @@ def account_id(text: str) -> str:
     return account
 
 
-def erase_now(store: TinyStore, account: str) -> Erased:
+def erase_now(store: TinyStore, account: str, *, patience: float = PATIENCE) -> Erased:
     """Erase this person. Blocks; the store must be open for writing. Raises `UserError`, `StoreUnavailable`.
 
-    Archives are closed, so they are written anew beside the running program (`bot.store.archive.rewriting`); only the
-    journal is written on the writer's thread, and lists the new archives in the same step.
+    `patience`: seconds that readers of the file are waited for, each time they hold it up.
     """
     account = account_id(account)
-    engine, folder = store.engine, store.folder
-    with store.upkeep:
-        before = Person.known_from(account, archived(folder, engine.archives))
-        while True:
-            person = Person.known_from(account, _alive(engine), before)
-            try:
-                rewritten = rewrite(folder, engine.archives, engine.clock.now(), partial(_archive_without, person))
-                erased: Erased | None = engine.run(partial(_erase, store, person, rewritten))
-            except OSError as error:
-                raise StoreUnavailable(f"the data could not be written anew: {error.strerror or error}") from error
-            finally:
-                remove_superseded(folder, engine.archives)
-            if erased is not None:
-                erased.files += _remove_unlisted(store, person)
-                return erased
+    erased = store.change(partial(_erase, account))
+    failpoint("erase.before_vacuum")
+    _forget_the_log(store, patience)
+    store.alone(lambda connection: connection.execute("VACUUM").fetchall())
+    failpoint("erase.after_vacuum")
+    _forget_the_log(store, patience)
+    return erased
 
 
-def _erase(store: TinyStore, known: Person, rewritten: Rewritten) -> Erased | None:
-    """On the writer's thread: nothing is committed between the look at the records and the new file.
+def _forget_the_log(store: TinyStore, patience: float) -> None:
+    """Cut the write-ahead log to nothing. A reader holds that up: it is tried again until `patience` is over."""
+    end = time.monotonic() + patience
+    while not store.alone(_log_is_gone):
+        if time.monotonic() > end:
+            raise UserError(
+                "The records were erased, but somebody has been reading the data all the time (an export, a backup), "
+                "so old pages are still in the log of the database. Run this again when that has ended."
+            )
+        time.sleep(0.1)
 
-    None when the records tell more of the person than was `known` when the archives were written.
-    """
-    engine = store.engine
-    person = Person.known_from(known.account, _alive(engine), known)
-    if (person.names, person.issues) != (known.names, known.issues):
-        return None
-    changed = Counter(rewritten.changed)
-    blanked = list(rewritten.audit)
-    puts: list[Put] = [Put("state", one.record()) for one in rewritten.archives]
-    listed_anew = {put.record["id"] for put in puts}
-    lines: list[Audit] = []
-    at = engine.clock.now().isoformat()
+
+def _log_is_gone(connection: sqlite3.Connection) -> bool:
+    connection.execute("PRAGMA busy_timeout = 100")
+    try:
+        return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+
+def _erase(account: str, batch: Batch) -> Erased:
+    """In the writer's transaction: nothing is committed between the look at the records and the change."""
     result = Erased()
-
-    def transform(table: Table, record: Record) -> Record | None:
-        if table == "state" and record["id"] in listed_anew:
-            return None
-        found = _without(person, table, record)
-        if found is record:
-            return record
-        changed[table] += 1
-        if table == "audit":
-            blanked.append(record["seq"])
-            return found
-        if table == "drafts" and found is not None:
-            result.drafts.append(record["id"])
-        more_puts, more_lines = _ended(table, record, found, at)
-        puts.extend(more_puts)
-        lines.extend(more_lines)
-        return found
-
-    def ending() -> tuple[Sequence[Put], Sequence[Audit]]:
+    person = Person.known_from(account, _records(batch))
+    changed: Counter[str] = Counter()
+    blanked: list[int] = []
+    lines: list[Audit] = []
+    at = batch.now.isoformat()
+    for table in (*(table for table in TABLES if table not in ("audit", "rollup")), "audit"):
+        for before in batch.db.of(table).find():
+            after = _without(person, table, before)
+            if after is before:
+                continue
+            changed[table] += 1
+            batch.change({(table, before["id"]): None if after is None else to_json(after).decode()})
+            if table == "audit":
+                blanked.append(before["seq"])
+            if table == "drafts":
+                result.drafts.append(before["id"])
+            cycle, ends = _ended(table, before, after, at)
+            for record in cycle:
+                batch.put("agent_cycles", record)
+            lines += ends
+    if changed:
         salt = secrets.token_hex(16)
         details = {
-            "account_sha256": f"{salt}:{sha256(f'{salt}:{person.account}'.encode()).hexdigest()}",
+            "account_sha256": f"{salt}:{sha256(f'{salt}:{account}'.encode()).hexdigest()}",
             "records": sum(changed.values()),
             "seqs": spans(blanked),
         }
-        return puts, [*lines, Audit("system", "erase", details=details)]
-
-    engine.rewrite(transform, ending)
+        batch.record([*lines, Audit("system", "erase", details=details)])
     result.records = dict(changed)
-    result.files = _remove_torn(store.folder, person)
     return result
+
+
+def _records(batch: Batch) -> Iterator[tuple[Table, Record]]:
+    for table in TABLES:
+        if table not in ("audit", "rollup"):
+            for record in batch.db.of(table).find():
+                yield table, record
 
 
 def _without(person: Person, table: Table, record: Record) -> Record | None:
@@ -145,21 +149,6 @@ def _without(person: Person, table: Table, record: Record) -> Record | None:
         return scrub(person, table, record)
     names = _leaves_about(person, record)
     return blank(record, names) if names else record
-
-
-def _archive_without(person: Person, table: Table, record: Record) -> Record | None:
-    """The same of an archived record. What is archived stays closed: nobody draws its card or message again."""
-    found = _without(person, table, record)
-    if found is record or found is None:
-        return found
-    return found | {name: record[name] for name in ("open", "pending", "version") if name in record}
-
-
-def _alive(engine: Engine) -> Iterator[tuple[Table, Record]]:
-    for table in TABLES:
-        if table != "audit":
-            for record in engine.read(table, engine.select(table, {})):
-                yield table, record
 
 
 def _leaves_about(person: Person, record: Record) -> list[str]:
@@ -171,7 +160,7 @@ def _leaves_about(person: Person, record: Record) -> list[str]:
     ]
 
 
-def _ended(table: Table, before: Record, after: Record | None, at: str) -> tuple[list[Put], list[Audit]]:
+def _ended(table: Table, before: Record, after: Record | None, at: str) -> tuple[list[Record], list[Audit]]:
     """What is recorded about something that an erase has brought to its end: every event's story stays complete."""
     if after is None or before.get("state") == after.get("state"):
         return [], []
@@ -182,31 +171,7 @@ def _ended(table: Table, before: Record, after: Record | None, at: str) -> tuple
         "issue": before.get("issue"), "outcome": "silence", "reason": "erased", "reasoning": "", "confidence": None,
         "calls": [], "cost_usd": 0.0, "draft_id": None,
     }  # fmt: skip
-    return [Put("agent_cycles", cycle)], [
-        Audit("system", "cycle.silence", before["id"], None, before.get("issue"), _CAUSE)
-    ]
-
-
-def _remove_unlisted(store: TinyStore, person: Person) -> list[str]:
-    """Archive files that a crash left behind, or that somebody put there: those that name the person go."""
-    removed = []
-    for path in unlisted(store.folder, store.engine.archives):
-        with contextlib.suppress(ArchiveMissing):
-            items = (item for item in examine(path) if not isinstance(item, ArchiveDamaged))
-            if any(person.named_in(json.dumps(record, ensure_ascii=False)) for _, record in items):
-                path.unlink()
-                removed.append(f"{path.parent.name}/{path.name}")
-    return removed
-
-
-def _remove_torn(folder: Path, person: Person) -> list[str]:
-    """Unfinished writes that were kept aside were never acknowledged: those that name the person go."""
-    removed = []
-    for path in folder.glob("torn-*.jsonl"):
-        if person.named_in(path.read_text("utf-8", errors="replace")):
-            path.unlink()
-            removed.append(path.name)
-    return removed
+    return [cycle], [Audit("system", "cycle.silence", before["id"], None, before.get("issue"), _CAUSE)]
 
 
 # From a command to the bot that holds the folder
@@ -251,7 +216,7 @@ async def serve_requests(
 
 
 async def _told_to_wait(path: Path, work: asyncio.Task[Erased | None]) -> Erased | None:
-    """Touch the request while it is worked on: large archives take longer than a command's patience."""
+    """Touch the request while it is worked on: a large store takes longer than a command's patience."""
     while not (await asyncio.wait({work}, timeout=PATIENCE / 6))[0]:
         with contextlib.suppress(OSError):
             os.utime(path)

@@ -54,11 +54,9 @@ class Person:
         self._part: re.Pattern[str] | None = None
 
     @classmethod
-    def known_from(cls, account: str, records: Iterable[tuple[Table, Record]], before: Person | None = None) -> Person:
-        """Learn names, events and issues from all records; `before` has learnt from others already."""
+    def known_from(cls, account: str, records: Iterable[tuple[Table, Record]]) -> Person:
+        """Learn names, events and issues from all records."""
         person = cls(account)
-        if before is not None:
-            person.names, person.events, person.issues = set(before.names), set(before.events), set(before.issues)
         for table, record in records:
             if not person._id.search(_text(record)):
                 continue
@@ -107,9 +105,7 @@ def scrub(person: Person, table: Table, record: Record) -> Record | None:
     """The record without the person: the same object when it has nothing of them, None when it is to be dropped."""
     if (table, record["id"]) == ("state", "me"):
         return record  # our own service account: it is how we know our own comments
-    if table == "state" and record["id"].startswith("archive:"):
-        return record  # which archives there are: hashes, counts and times
-    if table == "keys":
+    if table in ("keys", "deliveries"):
         kept = _anywhere(person, record)
         return None if person.named_in(record["id"]) else record if kept == record else kept
     event_id = record.get("event_id") or (record["id"] if table == "webhook_events" else None)

@@ -1,224 +1,317 @@
-"""The store on TinyDB: `bot.store.Store` over a journal of JSON lines in the data folder.
+"""TinyDB on SQLite, through its two extension points: a `Storage` and a `table_class`.
 
-Why not TinyDB's own file: it rewrites everything at each insert, a kill in between leaves it unreadable, and nothing
-stops a second process. Here a commit is one synced line (`journal`), many commits share a sync (`engine`), only
-positions are kept in memory (`index`), and TinyDB's queries work on top (`tables`).
+    from bot.store.tiny import Database
+    db = Database("data/pm_agent.db")
+    db.table("drafts").search(where("state") == "waiting")
 
-A folder holds `journal.jsonl`, `archive/` (what is older than the retention, see `bot.store.archive`), `lock` and `pid`
-(the process that has it), `requests/` (what commands ask of it), and `torn-*.jsonl` where a write was once cut short.
-All are readable by their owner alone. TinyDB's queries see the journal, `history` the archives as well.
+TinyDB's own storage rewrites its file at each insert and has no transactions. Here a document is a row, equalities on
+indexed fields, time ranges, order and limit are answered by SQLite, and TinyDB answers whatever else a query asks.
+Opened by path, a database only reads, and may be read while the program runs.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime, timedelta
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, cast
 
-from bot.clock import Clock, SystemClock
-from bot.errors import UserError
-from bot.store import INDEXED, TABLES, Audit, Condition, Delete, Put, Record, StoreUnavailable, Table, Totals
-from bot.store.archive.format import ArchiveMissing
-from bot.store.archive.listing import refuse_orphans
-from bot.store.archive.reading import records as everywhere
-from bot.store.compaction import remove_leftovers
-from bot.store.engine import Engine
-from bot.store.journal import NAME, Damaged, Journal, sync_folder
-from bot.store.lock import DataFolderLocked, FolderLock
-from bot.store.tables import Database, JournalStorage
-from bot.store.tally import totals
+from tinydb import TinyDB
+from tinydb.queries import QueryLike
+from tinydb.storages import Storage
+from tinydb.table import Document
+from tinydb.table import Table as TinyTable
 
-if TYPE_CHECKING:
-    from bot.store.archive.moving import Retired
+from bot.store import TABLES, Record, Table
+from bot.store.encoding import to_json
+from bot.store.queries import moment, translate
+from bot.store.schema import field
+from bot.store.sqlite import reader
 
-__all__ = ["DataFolderLocked", "TinyStore"]
-
-_FEW = 64
-"""Documents that are read on the event loop; more are read on a thread."""
+ROWS = 64
+"""Rows that one statement writes at most."""
+Row = tuple[int | None, str, str]
+"""A document to be stored: its `seq` (None: the next one), its id, and its JSON."""
 
 
-class TinyStore:
-    """See `bot.store.Store`. Every method may be called from any task; the `…_now` methods block, for commands."""
+class SqliteStorage(Storage):
+    """The storage that TinyDB holds: an SQLite connection. There is no writing of everything at once."""
 
-    def __init__(self, folder: Path, engine: Engine, lock: FolderLock | None, kept_aside: Path | None) -> None:
-        self.folder = folder
-        self.engine = engine
-        self.kept_aside = kept_aside
-        self.db = Database(engine, storage=JournalStorage)
-        self.upkeep = threading.Lock()
-        """Held by whoever changes archives: one at a time."""
-        self._lock = lock
+    def __init__(self, source: sqlite3.Connection | Path | str) -> None:
+        self.connection = source if isinstance(source, sqlite3.Connection) else reader(Path(source))
 
-    @classmethod
-    def open(
-        cls,
-        folder: Path,
-        *,
-        read_only: bool = False,
-        clock: Clock | None = None,
-        only: Collection[Table] = TABLES,
-    ) -> Self:
-        """Open the store in `folder`; a new folder is made.
+    def read(self) -> dict[str, dict[str, Any]]:
+        views = {name: View(self.connection, name) for name in TABLES}
+        return cast(dict[str, dict[str, Any]], {name: view for name, view in views.items() if len(view)})
 
-        `read_only`: no lock, nothing is changed, what was durable at this moment is seen; works while another process
-        has the folder. `only` then are the tables that can be read; the others cost little time.
-        Raises `DataFolderLocked`, `Damaged` (both `UserError`) or `UserError`.
-        `kept_aside` afterwards is the file in which a torn write was kept, if there was one.
-        """
-        clock = clock or SystemClock()
-        try:
-            return cls._open_reading(folder, clock, only) if read_only else cls._open_writing(folder, clock)
-        except (OSError, StoreUnavailable) as error:
-            raise UserError(f"Cannot open the store in {folder}: {error}.") from error
+    def write(self, data: dict[str, dict[str, Any]]) -> None:
+        raise NotImplementedError("tables are never dropped or replaced as a whole; change records through a table")
 
-    @classmethod
-    def _open_writing(cls, folder: Path, clock: Clock) -> Self:
-        lock = FolderLock(folder)
-        try:
-            remove_leftovers(folder)
-            path = folder / NAME
-            if not path.exists():
-                refuse_orphans(folder)
-                _create(path)
-            journal = Journal.open(path)
-            path.chmod(0o600)
-            engine = Engine(journal, clock=clock, read_only=False)
-            return cls(folder, engine, lock, engine.kept_aside)
-        except BaseException:
-            lock.release()
-            raise
+    def close(self) -> None:
+        self.connection.close()
 
-    @classmethod
-    def _open_reading(cls, folder: Path, clock: Clock, only: Collection[Table]) -> Self:
-        path = folder / NAME
-        if not path.exists():
-            refuse_orphans(folder)
-            return cls(folder, Engine(None, clock=clock, read_only=True), None, None)
-        try:
-            engine = Engine(Journal.open(path, read_only=True), clock=clock, read_only=True, only=only)
-        except Damaged:
-            # A write that was taken back just now (disk full) can look like damage once, never twice.
-            engine = Engine(Journal.open(path, read_only=True), clock=clock, read_only=True, only=only)
-        return cls(folder, engine, None, None)
 
-    # The protocol
+class View(Mapping[str, Document]):
+    """One table as the mapping that TinyDB reads: documents come from the file as they are asked for."""
 
-    async def commit(
-        self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
-    ) -> None:
-        """Raises `Conflict` or `StoreUnavailable` (nothing written); ValueError, TypeError for what is no record."""
-        await asyncio.wrap_future(self.engine.submit(changes, expect, audit))
+    def __init__(self, connection: sqlite3.Connection, table: Table) -> None:
+        self._connection = connection
+        self._table = table
 
-    async def get(self, table: Table, record_id: str) -> Record | None:
-        return self.engine.get(table, record_id)
+    def __getitem__(self, record_id: str) -> Document:
+        sql = f"SELECT doc FROM {self._table} WHERE id = ?"  # noqa: S608 - a name of our own
+        row = self._connection.execute(sql, (record_id,)).fetchone()
+        if row is None:
+            raise KeyError(record_id)
+        return _document(record_id, row[0])
 
-    async def find(
+    def __iter__(self) -> Iterator[str]:
+        return iter([row[0] for row in self._connection.execute(f"SELECT id FROM {self._table} ORDER BY seq")])  # noqa: S608 - as above
+
+    def __len__(self) -> int:
+        return int(self._connection.execute(f"SELECT count(*) FROM {self._table}").fetchone()[0])  # noqa: S608 - as above
+
+    def items(self) -> Any:
+        """All documents, in order of arrival."""
+        with closing(self._connection.execute(f"SELECT id, doc FROM {self._table} ORDER BY seq")) as rows:  # noqa: S608 - as above
+            for record_id, doc in rows:
+                yield record_id, _document(record_id, doc)
+
+
+class Changes(MutableMapping[str, Record]):
+    """What TinyDB's updaters work on: documents as they are asked for, kept until they are written back."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._before: dict[str, bytes] = {}
+        self._now: dict[str, Record | None] = {}
+
+    def __getitem__(self, record_id: str) -> Record:
+        if record_id not in self._now:
+            self._now[record_id] = self._view[record_id]
+            self._before[record_id] = to_json(self._now[record_id])
+        found = self._now[record_id]
+        if found is None:
+            raise KeyError(record_id)
+        return found
+
+    def __setitem__(self, record_id: str, record: Record) -> None:
+        if record.setdefault("id", record_id) != record_id:
+            raise ValueError(f"the record's id is {record['id']}, not {record_id}")
+        self._now[record_id] = record
+
+    def __delitem__(self, record_id: str) -> None:
+        self[record_id]
+        self._now[record_id] = None
+
+    def __iter__(self) -> Iterator[str]:
+        stored = list(self._view)
+        yield from [i for i in stored if self._now.get(i, self) is not None]
+        yield from [i for i, record in self._now.items() if record is not None and i not in set(stored)]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def changed(self) -> tuple[list[Row], list[str]]:
+        """The documents to store, and the ids to delete."""
+        texts = {i: to_json(record) for i, record in self._now.items() if record is not None}
+        rows: list[Row] = [(None, i, text.decode()) for i, text in texts.items() if text != self._before.get(i)]
+        return rows, [i for i, record in self._now.items() if record is None]
+
+
+class SqliteTable(TinyTable):
+    """A TinyDB table whose document ids are the records' own ids (texts)."""
+
+    document_id_class = str  # type: ignore[assignment]  # TinyDB's documented hook; annotated as `int` there
+
+    def __init__(self, storage: SqliteStorage, name: str, **options: Any) -> None:
+        if name not in TABLES:
+            raise ValueError(f"there is no table {name}; there are {', '.join(TABLES)}")
+        self._connection = storage.connection
+        self._sql_name: Table = name
+        super().__init__(storage, name, **options)
+
+    # Reading
+
+    def get(  # type: ignore[override]  # our document ids are texts
+        self, cond: QueryLike | None = None, doc_id: str | None = None, doc_ids: Iterable[str] | None = None
+    ) -> Document | list[Document] | None:
+        """As TinyDB's: by id, by several ids, or the first document that a query finds."""
+        if doc_id is not None:
+            return View(self._connection, self._sql_name).get(doc_id)
+        if doc_ids is not None:
+            return self.by_ids(list(doc_ids))
+        if cond is not None:
+            return next(self.find(cond, limit=1), None)
+        raise RuntimeError("You have to pass either cond or doc_id or doc_ids")
+
+    def by_ids(self, ids: Sequence[str]) -> list[Document]:
+        found: list[Document] = []
+        for part in _parts(ids, ROWS * 4):
+            sql = f"SELECT id, doc FROM {self._sql_name} WHERE id IN ({_marks(len(part))})"  # noqa: S608 - a name of our own
+            found += [_document(*row) for row in self._connection.execute(sql, part)]
+        return found
+
+    def places(self, ids: Sequence[str]) -> dict[str, int]:
+        """The `seq` of each of these documents that is there."""
+        found: dict[str, int] = {}
+        for part in _parts(ids, ROWS * 4):
+            sql = f"SELECT id, seq FROM {self._sql_name} WHERE id IN ({_marks(len(part))})"  # noqa: S608 - a name of our own
+            found.update(self._connection.execute(sql, part).fetchall())
+        return found
+
+    def search(self, cond: QueryLike) -> list[Document]:
+        return list(self.find(cond))
+
+    def count(self, cond: QueryLike | None, *, since: datetime | None = None) -> int:
+        """How many documents a query finds, of those whose `at` is not earlier than `since`."""
+        asked = translate(self._sql_name, cond)
+        if not asked.whole:
+            return sum(1 for _ in self.find(cond, since=since))
+        if since is not None:
+            asked.add(f"{field('at')} >= ?", moment(since))
+        sql = f"SELECT count(*) FROM {self._sql_name}{asked.sql()}"  # noqa: S608 - names of our own
+        return int(self._connection.execute(sql, asked.values).fetchone()[0])
+
+    def find(
         self,
-        table: Table,
+        cond: QueryLike | None = None,
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
         newest_first: bool = False,
         limit: int | None = None,
-        **equals: Any,
-    ) -> list[Record]:
-        picked = self.engine.select(table, equals, since=since, newest_first=newest_first, limit=limit)
-        found = islice(_matching(table, Engine.read(table, picked), equals), limit)
-        if len(picked.places) <= _FEW:
-            return list(found)
-        return await asyncio.to_thread(list, found)
+    ) -> Iterator[Document]:
+        """The documents that a query finds, in order of arrival, one after another as they are read.
 
-    async def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
-        counted = self.engine.count(table, equals, since=since)
-        return len(await self.find(table, since=since, **equals)) if counted is None else counted
+        `since` and `until` bound their `at`: not earlier than the one, earlier than the other.
+        """
+        asked = translate(self._sql_name, cond)
+        for sign, at in ((">=", since), ("<", until)):
+            if at is not None:
+                asked.add(f"{field('at')} {sign} ?", moment(at))
+        order = " ORDER BY seq DESC" if newest_first else " ORDER BY seq"
+        if limit is not None and asked.whole:
+            order += f" LIMIT {int(limit)}"
+        sql = f"SELECT id, doc FROM {self._sql_name}{asked.sql()}{order}"  # noqa: S608 - names of our own
+        return islice(self._matching(sql, asked.values, None if asked.whole else cond), limit)
 
-    async def ids(self, table: Table, **equals: Any) -> list[str]:
-        if not all(name in INDEXED[table] for name in equals):
-            raise ValueError(f"{table} is looked up by {', '.join(INDEXED[table])}, not by {', '.join(equals)}")
-        if self.engine.count(table, equals) is None:  # the index has candidates only
-            return [record["id"] for record in await self.find(table, **equals)]
-        picked = self.engine.select(table, equals)
-        return (
-            list(Engine.ids(picked))
-            if len(picked.places) <= _FEW
-            else await asyncio.to_thread(list, Engine.ids(picked))
-        )
+    def _matching(self, sql: str, values: list[Any], rest: QueryLike | None) -> Iterator[Document]:
+        with closing(self._connection.execute(sql, values)) as rows:
+            for row in rows:
+                document = _document(*row)
+                if rest is None or rest(document):
+                    yield document
 
-    async def order(self, table: Table, record_id: str) -> int | None:
-        return self.engine.order(table, record_id)
+    def salvaged(self) -> Iterator[Document | str]:
+        """All that can still be read of a damaged file, in order of arrival; what cannot, as a sentence."""
+        try:
+            with closing(self._connection.execute(f"SELECT seq, id, doc FROM {self._sql_name} ORDER BY seq")) as rows:  # noqa: S608 - a name of our own
+                for seq, record_id, doc in rows:
+                    try:
+                        yield _document(record_id, doc)
+                    except (ValueError, TypeError):
+                        yield f"row {seq} of {self._sql_name} is no JSON"
+        except sqlite3.Error as error:
+            yield f"the file cannot be read further: {error}"
 
-    async def history(self, table: Table, *, since: datetime | None = None) -> list[Record]:
-        return await asyncio.to_thread(lambda: list(self.history_now(table, since=since)))
+    def _read_table(self) -> dict[str, Mapping[str, Any]]:
+        return cast(dict[str, Mapping[str, Any]], View(self._connection, self._sql_name))
 
-    async def totals(self) -> Totals:
-        return totals(self.engine.tally, self.engine.archives)
+    # Writing
 
-    async def retire(self, older_than: timedelta) -> dict[str, int]:
-        return dict((await asyncio.to_thread(self.retire_now, older_than)).records)
+    def insert(self, document: Mapping[str, Any]) -> int:
+        """As TinyDB's; a document's own `id` is its document id. Raises ValueError when that is taken."""
+        return super().insert(_with_id(document))
 
-    async def audit_head(self) -> tuple[int, str]:
-        return self.audit_head_now()
+    def insert_multiple(self, documents: Iterable[Mapping[str, Any]]) -> list[int]:
+        return super().insert_multiple(_with_id(document) for document in documents)
 
-    async def close(self) -> None:
-        await asyncio.to_thread(self.close_now)
+    def truncate(self) -> None:
+        self._only_grows()
+        with transaction(self._connection):
+            self._connection.execute(f"DELETE FROM {self._sql_name}")  # noqa: S608 - a name of our own
 
-    # For commands, which have no event loop
+    def put(self, rows: Sequence[Row]) -> None:
+        """Store whole documents, given as JSON, in place of those that have their ids."""
+        for part in _parts(rows, ROWS):
+            marks = ",".join(["(?,?,?)"] * len(part))
+            sql = f"INSERT INTO {self._sql_name}(seq,id,doc) VALUES {marks} ON CONFLICT(id) DO UPDATE SET doc=excluded.doc"  # noqa: S608, E501 - a name of our own
+            self._connection.execute(sql, [value for row in part for value in row])
 
-    def commit_now(self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()) -> None:
-        self.engine.commit(*changes, expect=expect, audit=audit)
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove the documents that have these ids; absent is fine."""
+        for part in _parts(ids, ROWS * 4):
+            self._connection.execute(f"DELETE FROM {self._sql_name} WHERE id IN ({_marks(len(part))})", part)  # noqa: S608 - as above
 
-    def records(self, table: Table, *, since: datetime | None = None, **equals: Any) -> Iterator[Record]:
-        """As `find`, one after another: for tables that are larger than memory."""
-        picked = self.engine.select(table, equals, since=since)
-        return _matching(table, Engine.read(table, picked), equals)
+    def _get_next_id(self) -> str:
+        return secrets.token_hex(10)
 
-    def newest(self, table: Table) -> Iterator[Record]:
-        """The record that came last; nothing for an empty table."""
-        return Engine.read(table, self.engine.select(table, {}, newest_first=True, limit=1))
+    def _update_table(self, updater: Callable[[dict[int, Mapping[str, Any]]], None]) -> None:
+        self._only_grows()
+        with transaction(self._connection):
+            changes = Changes(View(self._connection, self._sql_name))
+            updater(cast(dict[int, Mapping[str, Any]], changes))
+            rows, gone = changes.changed()
+            self.put(rows)
+            self.delete(gone)
 
-    def history_now(self, table: Table, *, since: datetime | None = None) -> Iterator[Record]:
-        """As `history`, one after another. Raises `ArchiveMissing` at once, `ArchiveDamaged` where it is met."""
-        engine = self.engine
-        for _ in range(3):
-            archives, places = engine.history(table, since)
-            try:
-                return everywhere(self.folder, archives, table, Engine.read(table, places), since)
-            except ArchiveMissing:  # the last one has grown, or an erasure has written it anew: look at the list again
-                if engine.read_only:
-                    engine = type(self).open(self.folder, read_only=True).engine
-        return everywhere(self.folder, archives, table, Engine.read(table, places), since)
-
-    def retire_now(self, older_than: timedelta) -> Retired:
-        from bot.store.archive.moving import retire  # here: commands that only read do not pay for it
-
-        return retire(self.engine, self.folder, self.engine.clock.now() - older_than, alone=self.upkeep)
-
-    def audit_head_now(self) -> tuple[int, str]:
-        return self.engine.shown_head
-
-    def close_now(self) -> None:
-        """Write what is queued, let go of the folder. Any number of times."""
-        self.engine.close()
-        if self._lock is not None:
-            self._lock.release()
+    def _only_grows(self) -> None:
+        if self._sql_name == "audit":
+            raise ValueError("the audit trail only grows, through Store.commit(audit=…)")
 
 
-def _create(path: Path) -> None:
-    """A new journal appears whole or not at all: an empty file under its name is always a fault."""
-    journal = Journal.create(path.with_name("journal.new-0"))
-    journal.path.replace(path)
-    sync_folder(path.parent)
+class Database(TinyDB):
+    """`TinyDB` with our tables, over the file at a path (read only) or a connection."""
+
+    table_class = SqliteTable  # type: ignore[assignment]  # TinyDB's documented hook, annotated by its own default
+    default_storage_class = SqliteStorage  # type: ignore[assignment]  # as above
+    default_table_name = "webhook_events"
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        return cast(SqliteStorage, self.storage).connection
+
+    def of(self, name: Table) -> SqliteTable:
+        """`table`, by its type here."""
+        return cast(SqliteTable, self.table(name))
 
 
-def _matching(table: Table, records: Iterator[Record], equals: dict[str, Any]) -> Iterator[Record]:
-    lists = INDEXED[table]
-    for record in records:
-        for name, wanted in equals.items():
-            value = record.get(name)
-            if value != wanted and not (name in lists and isinstance(value, list) and wanted in value):
-                break
-        else:
-            yield record
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written inside becomes durable together, or none of it. Inside another one, it is part of that."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _with_id(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(document, Mapping) and not isinstance(document, Document) and isinstance(document.get("id"), str):
+        return Document(document, document["id"])
+    return document
+
+
+def _document(record_id: str, doc: str) -> Document:
+    return Document(json.loads(doc), record_id)  # type: ignore[arg-type]  # our document ids are texts
+
+
+def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _marks(count: int) -> str:
+    return ",".join("?" * count)

@@ -245,7 +245,15 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
                 *(Put("drafts", draft_record(d)) for d in retired),
                 expect=expect,
                 audit=(
-                    audit(draft, "draft.created", "system", model=draft.model, prompt=draft.prompt),
+                    audit(
+                        draft,
+                        "draft.created",
+                        "system",
+                        model=draft.model,
+                        prompt=draft.prompt,
+                        seconds=(now - started).total_seconds(),
+                        usd=told["cost_usd"],
+                    ),
                     *(audit(d, "draft.superseded", "system", by=draft.id) for d in retired),
                 ),
             )

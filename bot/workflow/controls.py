@@ -213,12 +213,6 @@ async def _may_be_told_of(ctx: Context, key: str) -> bool:
         return False
 
 
-async def archived_until(ctx: Context) -> datetime | None:
-    """Closed events before this time are in archives, where `why` does not look; None when there are no archives."""
-    until = (await ctx.store.totals()).archived_until
-    return datetime.fromisoformat(until) if until else None
-
-
 async def pending(ctx: Context) -> list[Draft]:
     """Drafts on which a person can decide, oldest first."""
     return sorted(await _open_drafts(ctx), key=lambda draft: draft.created)
@@ -228,7 +222,7 @@ async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
     """Put a failed event back to work. Returns a sentence; raises `UserError` when there is nothing to retry."""
     record = await ctx.store.get("webhook_events", event_id)
     if record is None:
-        raise UserError("This is so old that it was archived. Ask for a draft instead: /pmagent draft KEY")
+        raise UserError("This is so old that it was deleted. Ask for a draft instead: /pmagent draft KEY")
     if record["state"] != "failed":
         raise UserError("This was already tried again, or it has been answered meanwhile.")
     try:

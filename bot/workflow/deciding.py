@@ -103,7 +103,8 @@ async def decide(
             changes["note"] = f"{by.name} asked for a new draft; it will replace this one."
         after = draft.moved(target, **changes)
         try:
-            await save_draft(ctx, draft, after, audit(after, action_name, by.account, action=action))
+            first = None if draft.decided else (now - draft.created).total_seconds()
+            await save_draft(ctx, draft, after, audit(after, action_name, by.account, action=action, seconds=first))
         except Conflict:
             continue
         failpoint("decide.stored")

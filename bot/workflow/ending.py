@@ -11,7 +11,7 @@ from bot.clients.claude import CallRecord
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.silence import CONTEXT, Silence, cycle, silent
-from bot.store import Audit, Conflict, Expect, Put, Record
+from bot.store import Audit, Conflict, Expect, Figures, Put, Record
 from bot.workflow.messages import message_record
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def end_in_silence(
             Put("webhook_events", {**record, "state": "done", "reason": silence.reason}),
             Put("agent_cycles", told),
             expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
-            audit=(silent(record, silence.reason),),
+            audit=(silent(record, silence.reason, told["cost_usd"]),),
         )
     except Conflict:
         return
@@ -73,7 +73,17 @@ async def fail_event(ctx: Context, record: Record, started: datetime, reason: st
             Put("agent_cycles", told),
             Put("messages", posted),
             expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
-            audit=(Audit("system", "cycle.failure", record["id"], None, record["issue"], {"reason": reason}),),
+            audit=(
+                Audit(
+                    "system",
+                    "cycle.failure",
+                    record["id"],
+                    None,
+                    record["issue"],
+                    {"reason": reason},
+                    Figures(usd=told["cost_usd"]),
+                ),
+            ),
         )
     except Conflict:
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.drafts import BUSY, OPEN, Draft
 from bot.errors import UserError
-from bot.store import Audit, Expect, Put, Record
+from bot.store import Audit, Expect, Figures, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -52,12 +52,15 @@ async def save_draft(ctx: Context, before: Draft, after: Draft, *audit: Audit) -
     return after
 
 
-def audit(draft: Draft, name: str, actor: str, /, **details: Any) -> Audit:
-    """An audit record about a draft: facts and hashes, no texts."""
+def audit(
+    draft: Draft, name: str, actor: str, /, *, seconds: float | None = None, usd: float = 0.0, **details: Any
+) -> Audit:
+    """An audit record about a draft: facts and hashes, no texts. `seconds`, `usd`: what it adds to the figures."""
     facts = {"state": str(draft.state), "mode": draft.mode, "sha256": draft.revisions[-1].sha256, **details}
     return Audit(
-        actor, name, draft.event_id, draft.id, draft.issue.key, {k: v for k, v in facts.items() if v is not None}
-    )
+        actor, name, draft.event_id, draft.id, draft.issue.key, {k: v for k, v in facts.items() if v is not None},
+        Figures(seconds, usd, draft.prompt),
+    )  # fmt: skip
 
 
 def _iso(at: datetime) -> str:

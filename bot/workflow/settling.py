@@ -67,9 +67,9 @@ async def _settle_by_later(ctx: Context, record: Record, recent: list[Record]) -
     if len(newest) > CROWD and record["id"] not in {r["id"] for r in newest}:
         raise Silence("newer comments wait", "many came at once; the newest are answered with this one in view")
     if recent:
-        place = await ctx.store.order("webhook_events", record["id"]) or 0
         for draft in recent:
-            if (await ctx.store.order("webhook_events", draft["event_id"]) or 0) > place:
+            answered = await ctx.store.get("webhook_events", draft["event_id"])
+            if answered is not None and answered["arrived"] > record["arrived"]:
                 raise Silence("a newer comment has a draft", "it was written with this one in view")
 
 

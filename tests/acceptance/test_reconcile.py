@@ -19,7 +19,7 @@ from bot.demo.stage import BotFailed, Stage
 from bot.demo.wire import PATIENCE, Fault
 from bot.errors import RetryLater
 from bot.store import Put, Record, Table
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore
 from bot.workflow import health
 from bot.workflow.reconciling import last_sighting, reconcile
 from tests.acceptance.test_main_path import YES
@@ -32,7 +32,7 @@ Rows = list[Record]
 
 async def records(stage: Stage, table: Table) -> Rows:
     """What the store holds at this moment, whether the program runs or not."""
-    store = TinyStore.open(stage.data, clock=SystemClock(), read_only=True)
+    store = TinyStore.read_only(stage.data)
     try:
         return await store.find(table)
     finally:

@@ -29,7 +29,7 @@ from bot.issues import Comment, Person, PullRequest
 from bot.outage import Outage
 from bot.settings import load
 from bot.store import Audit, Delete, Expect, Put, Store, StoreUnavailable
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore
 from bot.worker import AT_ONCE
 from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
 from bot.workflow.development import pull_requests, remember

@@ -28,24 +28,28 @@ from pathlib import Path
 from typing import Any
 
 from bot.store import REMEMBERED, Audit, Put, Unseen
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore
 
 PER_EVENT = 4  # records that are alive of each event: it, its cycle, two of the audit trail
 WRITERS, ROUNDS, ACCEPTS = 32, 12, 1500
 SMALL = 100_000
-BARS = {"open 100,000": (1.0, 25.0), "open 1,000,000": (8.0, 200.0)}  # seconds, MB
+BARS = {"open 1,000,000": (0.5, 40.0)}  # seconds, MB
+SLOWER = 2.5
+"""How many times as long as with nothing in it an accept may take."""
 OPEN = """
-import json, sys, time
+import asyncio, json, sys, time
 from pathlib import Path
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore
 def memory():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 begun = time.perf_counter()
 store = TinyStore.open(Path(sys.argv[1]))
 took = time.perf_counter() - begun
-records = sum(map(store.engine.size, ("webhook_events", "agent_cycles", "audit")))
-print(json.dumps({"seconds": took, "cpu": time.process_time(), "MB": memory(), "records": records,
-    "keys": store.engine.remembered()}))
+megabytes = memory()
+async def count():
+    return [await store.count(table) for table in ("webhook_events", "agent_cycles", "audit", "deliveries")]
+*records, keys = asyncio.run(count())
+print(json.dumps({"seconds": took, "cpu": time.process_time(), "MB": megabytes, "records": sum(records), "keys": keys}))
 """
 
 
@@ -73,8 +77,14 @@ class Events:
             "delivery_id": event_id, "body_sha256": digest, "issue": issue, "issues": [issue],
             "comment": comment["id"], "state": "received", "reason": "", "attempts": 0, "due": None,
             "event": {"kind": "issue_commented", "issues": [issue], "comment": comment, "edited": False, "at": at},
-            "keys": [f"jira:delivery:{event_id}", f"jira:body:{digest}", f"jira:comment:{number}:{at}:{digest[:32]}"],
         }  # fmt: skip
+
+
+def keys(event: dict[str, Any]) -> list[str]:
+    """What this event is known again by."""
+    digest = event["body_sha256"]
+    said = f"{event['comment']}:{event['at']}:{digest[:32]}"
+    return [f"jira:delivery:{event['id']}", f"jira:body:{digest}", f"jira:comment:{said}"]
 
 
 async def accept(store: TinyStore, event: dict[str, Any]) -> None:
@@ -82,9 +92,11 @@ async def accept(store: TinyStore, event: dict[str, Any]) -> None:
     since = datetime.fromisoformat(event["at"]) - REMEMBERED
     details = {name: event[name] for name in ("source", "kind", "delivery_id", "body_sha256")}
     actor = f"jira:{event['event']['comment']['author']['account_id']}"
+    known = [Put("deliveries", {"id": key, "at": event["at"], "event_id": event["id"]}) for key in keys(event)]
     await store.commit(
         Put("webhook_events", event),
-        expect=(Unseen(tuple(event["keys"]), since),),
+        *known,
+        expect=(Unseen(tuple(keys(event)), since),),
         audit=(Audit(actor, "event.accepted", event["id"], None, event["issue"], details),),
     )
 
@@ -145,42 +157,6 @@ rates: dict[str, list[float]] = {}
 costs: dict[str, list[float]] = {}
 
 
-async def compacted(folder: Path) -> tuple[list[float], list[float], float]:
-    """Seconds of accepts of eight writers before and during a compaction, and how long that took.
-
-    The writers rest between accepts: about what a busy Jira sends.
-    """
-    store = TinyStore.open(folder)
-    source = Events(datetime.now(UTC), timedelta(milliseconds=1))
-    before: list[float] = []
-    during: list[float] = []
-
-    async def writer() -> None:
-        while not over.is_set():
-            begun = time.perf_counter()
-            await accept(store, next(source))
-            (during if store.engine.compacting else before).append(time.perf_counter() - begun)
-            await asyncio.sleep(0.02)
-
-    over = asyncio.Event()
-    writers = [asyncio.create_task(writer()) for _ in range(8)]
-    await asyncio.sleep(3)
-    begun = time.perf_counter()
-    await asyncio.to_thread(compact, store)
-    took = time.perf_counter() - begun
-    over.set()
-    await asyncio.gather(*writers)
-    await store.close()
-    return before, during, took
-
-
-def compact(store: TinyStore) -> None:
-    """Compact beside, and wait for it."""
-    store.engine.run(store.engine.begin_compaction)
-    while store.engine.compacting:
-        time.sleep(0.01)
-
-
 def opened(folder: Path) -> dict[str, float]:
     """What a fresh process says that opens the folder: the quickest of three."""
     runs = [
@@ -215,7 +191,7 @@ def main() -> None:
             if not folder.exists():
                 begun = time.perf_counter()
                 asyncio.run(build(folder, size, recent=args.recent))
-                megabytes = (folder / "journal.jsonl").stat().st_size / 1e6
+                megabytes = (folder / "pm_agent.db").stat().st_size / 1e6
                 print(f"built {size:,} records, {megabytes:,.0f} MB, in {time.perf_counter() - begun:.1f} s")
         report(folders)
 
@@ -238,12 +214,8 @@ def report(folders: dict[str, Path]) -> None:
     for name, values in took.items():
         middle = statistics.median(values)
         rate, cpu = statistics.median(rates[name]), statistics.median(costs[name])
-        text = f"median {middle * 1e3:.2f} ms, × {middle / base:.2f} (bar 1.25), p99 {p99(values) * 1e3:.1f} ms, "
-        say(f"accept with {name} records", text + f"{rate:,.0f}/s, {cpu:.0f} µs", good=middle <= 1.25 * base)
-    for name in [name for name in folders if name != "0"][:1]:
-        before, during, seconds = asyncio.run(compacted(folders[name]))
-        text = f"p99 {p99(during) * 1e3:.1f} ms, before {p99(before) * 1e3:.1f} ms; longest {max(during) * 1e3:.0f} ms"
-        say(f"compacting {name}, {seconds:.0f} s", text, good=p99(during) < p99(before) + 0.02)
+        text = f"median {middle * 1e3:.2f} ms, × {middle / base:.2f} (bar {SLOWER:g}), p99 {p99(values) * 1e3:.1f} ms, "
+        say(f"accept with {name} records", text + f"{rate:,.0f}/s, {cpu:.0f} µs", good=middle <= SLOWER * base)
 
 
 if __name__ == "__main__":

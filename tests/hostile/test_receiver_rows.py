@@ -70,11 +70,10 @@ async def test_12_a_hundred_rounds_with_another_bot(stage: Stage) -> None:
 
 
 async def test_13_what_cannot_be_stored_is_not_accepted(stage: Stage) -> None:
-    """No room for the journal's next line: 503 until there is, and nobody has to start the program anew."""
+    """No room for the next write: 503 until there is, and nobody has to start the program anew."""
     await stage.start_bot()
     assert stage.bot
-    room = (stage.data / "journal.jsonl").stat().st_size + 100
-    resource.prlimit(stage.bot.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    resource.prlimit(stage.bot.pid, resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
     payload = question(stage, "ECD-1")
     reader, writer = await asyncio.open_connection("127.0.0.1", stage.bot_port)
     for _ in range(3):

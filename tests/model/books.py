@@ -1,33 +1,33 @@
-"""The program's store as it grows, read line by line from the journal's file while the program writes it.
+"""The program's store as it stands, read beside the program while it writes.
 
 Whatever was read once of the audit trail must stay: `read` says so at once where it does not.
 """
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from bot.errors import UserError
 from bot.store import TABLES
 from bot.store.audit import GENESIS, digest
-from bot.store.journal import NAME, Journal
+from bot.store.schema import NAME
+from bot.store.sqlite import reader
 
 Record = dict[str, Any]
 
 
 class Books:
-    """`tables`: table → id → record, as of the last `read`. `trail`: the audit records, verified, oldest first.
-
-    `only_grows` False: a write that fails and is taken back may have been seen here in between.
-    """
+    """`tables`: table → id → record, as of the last `read`. `trail`: the audit records, verified, oldest first."""
 
     def __init__(self, folder: Path) -> None:
-        self.only_grows = True
         self.path = folder / NAME
         self.tables: dict[str, dict[str, Record]] = {}
         self.trail: list[Record] = []
-        self._before: list[Record] = []
-        self._inode = self._offset = 0
+        self._texts: dict[str, dict[str, str]] = {}
 
     def __getitem__(self, table: str) -> dict[str, Record]:
         return self.tables.get(table, {})
@@ -35,46 +35,39 @@ class Books:
     def read(self) -> bool:
         """Take in what was written since. Whether there was anything. AssertionError: the trail is not whole."""
         if not self.path.exists():
-            assert not self.trail, "the journal is gone"
+            assert not self.trail, "the database is gone"
             return False
-        with self.path.open("rb") as file:
-            status = self.path.stat()
-            if status.st_ino != self._inode or status.st_size < self._offset:
-                self._begin_anew(status.st_ino)
-            file.seek(self._offset)
-            before = self._offset
-            for raw in file:
-                line = Journal.parse(raw, self._offset)
-                if line is None and self._offset:
-                    break  # being written, or torn
-                self._offset += len(raw)
-                for table, record in line.puts if line else ():
-                    self._put(table, record)
-                for table, record_id in line.deletes if line else ():
-                    self.tables[table].pop(record_id, None)
-            self._check_kept()
-            return self._offset != before
+        texts = self._read()
+        if texts == self._texts:
+            return False
+        before, self._texts = self._texts, texts
+        for table, rows in texts.items():
+            known, were = self[table], before.get(table, {})
+            self.tables[table] = {
+                name: known[name] if text == were.get(name) else json.loads(text) for name, text in rows.items()
+            }
+        self._check_trail(list(self["audit"].values()))
+        return True
 
-    def _begin_anew(self, inode: int) -> None:
-        """The file was written anew (compaction), or a torn write was cut off it."""
-        self._inode, self._offset = inode, 0
-        self._before, self.trail = self.trail, []
-        self.tables = {name: {} for name in TABLES}
+    def _read(self) -> dict[str, dict[str, str]]:
+        """All rows, of one moment."""
+        for _ in range(3):
+            with suppress(UserError, sqlite3.Error), closing(reader(self.path)) as connection:
+                connection.execute("BEGIN")
+                rows = {t: connection.execute(f"SELECT id, doc FROM {t} ORDER BY seq") for t in TABLES}  # noqa: S608 - names of our own
+                return {table: dict(found) for table, found in rows.items()}
+        return self._texts  # it is just being started, or recovered
 
-    def _check_kept(self) -> None:
-        before, self._before = self._before, []
-        kept = self.trail[: len(before)] == before
-        assert kept or not self.only_grows, "audit records are gone, or were changed"
-
-    def _put(self, table: str, record: Record) -> None:
-        self.tables[table][record["id"]] = record
-        if table != "audit":
-            return
+    def _check_trail(self, trail: list[Record]) -> None:
+        kept = [r["hash"] for r in trail[: len(self.trail)]] == [r["hash"] for r in self.trail]
+        assert kept, "audit records are gone, or were changed"
         last = self.trail[-1]["hash"] if self.trail else GENESIS
-        assert record["seq"] == len(self.trail) + 1, f"audit record {record['seq']} follows {len(self.trail)}"
-        assert record["prev"] == last, f"audit record {record['seq']} does not follow the one before it"
-        assert record["hash"] == digest(record), f"audit record {record['seq']} is not what was sealed"
-        self.trail.append(record)
+        for seq, record in enumerate(trail[len(self.trail) :], start=len(self.trail) + 1):
+            assert record["seq"] == seq, f"audit record {record['seq']} follows {seq - 1}"
+            assert record["prev"] == last, f"audit record {seq} does not follow the one before it"
+            assert record["hash"] == digest(record), f"audit record {seq} is not what was sealed"
+            last = record["hash"]
+        self.trail = trail
 
     def of(self, table: str, **equals: Any) -> list[Record]:
         """The records whose fields equal these."""

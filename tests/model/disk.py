@@ -1,63 +1,73 @@
-"""A disk that fails when it is told to, and that says how much of the journal is on it: around `os` of the program.
+"""A disk that fails when it is told to: beneath SQLite, where it calls the operating system.
 
-The program's own modules are as they are; what they call is wrapped before they are loaded.
+The program's own modules are as they are. SQLite lets its system calls be replaced (`xSetSystemCall`), as its own tests
+do it.
 """
 
 from __future__ import annotations
 
+import _sqlite3
+import ctypes
 import errno
-import os
 import struct
 from collections.abc import Callable
 from mmap import mmap
 from typing import Any
 
-SYNCED = 8
-"""Where in the shared memory the size of the file that was synced last stands, as of the moment of that sync."""
+WRITES = 8
+"""Where in the shared memory it stands how often SQLite has written since the last order."""
+_PWRITE = ctypes.CFUNCTYPE(
+    ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64, use_errno=True
+)
+
+
+class _Vfs(ctypes.Structure):
+    """`sqlite3_vfs`, as far as the system calls."""
+
+    _fields_ = [
+        ("version", ctypes.c_int), ("file", ctypes.c_int), ("path", ctypes.c_int), ("next", ctypes.c_void_p),
+        ("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("methods", ctypes.c_void_p * 13),
+        ("set", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)),
+        ("get", ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)),
+    ]  # fmt: skip
 
 
 class Disk:
-    """`order("pwrite ENOSPC 3 5")`: the third to fifth `os.pwrite` from now fail so. An empty order: it is well again.
+    """`order("ENOSPC 3 5")`: the third to fifth write from now fail so. An empty order: it is well again.
 
-    A failing `pwrite` writes a part first, as a disk does that becomes full.
+    A failing write writes a part first, as a disk does that becomes full.
     """
 
-    def __init__(self) -> None:
-        self._call, self._error, self._first, self._last = "", 0, 0, 0
-        self._count = 0
+    def __init__(self, shared: mmap) -> None:
+        self._shared = shared
+        self._error = self._first = self._last = self._count = 0
+        self._kept: list[Any] = []  # what C calls must not be collected
 
     def order(self, words: str) -> None:
-        call, name, first, last = words.split() if words.strip() else ("", "EIO", "0", "0")
-        self._call, self._error, self._first, self._last = call, getattr(errno, name), int(first), int(last)
+        name, first, last = words.split() if words.strip() else ("EIO", "0", "0")
+        self._error, self._first, self._last = getattr(errno, name), int(first), int(last)
         self._count = 0
 
-    def install(self, shared: mmap) -> None:
-        """Wrap what the journal writes with."""
-        sync = os.fdatasync
+    def install(self) -> None:
+        """Replace what SQLite writes with."""
+        find = ctypes.CDLL(_sqlite3.__file__).sqlite3_vfs_find
+        find.restype, find.argtypes = ctypes.POINTER(_Vfs), [ctypes.c_char_p]
+        vfs = find(None)
+        for name in (b"pwrite", b"pwrite64"):
+            real = vfs.contents.get(vfs, name)
+            if real:
+                call = _PWRITE(self._wrapped(_PWRITE(real)))
+                self._kept.append(call)
+                assert vfs.contents.set(vfs, name, ctypes.cast(call, ctypes.c_void_p)) == 0
 
-        def noting(fd: int) -> None:
-            size = os.fstat(fd).st_size
-            sync(fd)
-            struct.pack_into("q", shared, SYNCED, size)
+    def _wrapped(self, real: Callable[..., int]) -> Callable[..., int]:
+        def write(fd: int, data: int, size: int, offset: int) -> int:
+            self._count += 1
+            struct.pack_into("q", self._shared, WRITES, self._count)
+            if self._first <= self._count <= self._last:
+                real(fd, data, size // 2, offset)
+                ctypes.set_errno(self._error)
+                return -1
+            return real(fd, data, size, offset)
 
-        os.fdatasync = self._wrapped("fdatasync", noting)
-        os.fsync = self._wrapped("fsync", os.fsync)
-        os.ftruncate = self._wrapped("ftruncate", os.ftruncate)
-        pwrite = os.pwrite
-
-        def half(fd: int, data: Any, offset: int) -> None:
-            pwrite(fd, bytes(data)[: len(data) // 2], offset)
-
-        os.pwrite = self._wrapped("pwrite", pwrite, half)
-
-    def _wrapped(self, name: str, real: Callable[..., Any], instead: Callable[..., Any] | None = None) -> Any:
-        def call(*arguments: Any) -> Any:
-            if self._call == name:
-                self._count += 1
-                if self._first <= self._count <= self._last:
-                    if instead:
-                        instead(*arguments)
-                    raise OSError(self._error, os.strerror(self._error))
-            return real(*arguments)
-
-        return call
+        return write

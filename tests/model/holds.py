@@ -8,10 +8,10 @@ from typing import Any
 
 from bot.drafts import BUSY
 from bot.store.audit import verify
-from bot.store.tiny import TinyStore
 from tests.model.wires import Post
 from tests.model.world import APPROVERS, World, waits
 from tests.model.writer import tokens
+from tests.store.support import records
 
 APPROVALS = ("draft.approved", "draft.edited")
 CLOSED = ("superseded", "expired")
@@ -163,7 +163,7 @@ def no_secrets(world: World) -> None:
     """No secret anywhere that people or disks see."""
     seen = {
         "output": world.stage.log,
-        "journal": (world.stage.data / "journal.jsonl").read_text(encoding="utf-8"),
+        "store": b"".join(p.read_bytes() for p in world.stage.data.glob("pm_agent.db*")).decode("utf-8", "replace"),
         "Slack": json.dumps([[m.payload, *m.versions] for m in world.stage.slack.log]),
         "whispers": json.dumps([[w.text, w.blocks] for w in world.stage.slack.private]),
         "Claude": json.dumps(world.claude.requests),
@@ -175,12 +175,8 @@ def no_secrets(world: World) -> None:
 
 def whole(folder: Any) -> None:
     """The closed store opens, and its trail verifies."""
-    store = TinyStore.open(folder, read_only=True)
-    try:
-        verdict = verify(store.records("audit"))
-        assert verdict.broken_at is None, str(verdict)
-    finally:
-        store.close_now()
+    verdict = verify(records(folder, "audit"))
+    assert verdict.broken_at is None, str(verdict)
 
 
 def _messages(world: World, event_type: str) -> list[Any]:

@@ -16,7 +16,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.model.disk import SYNCED, Disk
+from tests.model.disk import WRITES, Disk
 
 SPEED = 5.0
 _SIZE = 256
@@ -39,8 +39,8 @@ class ReinedClock:
 def obey(path: str) -> None:
     """In the program: do what comes through the pipe (a failpoint's name, or `disk …`), and say so in shared memory."""
     shared = _shared(path)
-    disk = Disk()
-    disk.install(shared)
+    disk = Disk(shared)
+    disk.install()
 
     def listening() -> None:
         # Open for writing too: else the pipe ends with its first writer.
@@ -81,10 +81,10 @@ class Reins:
         struct.pack_into("d", self._shared, 0, seconds)
 
     @property
-    def synced(self) -> int:
-        """How many bytes of its file were there at the program's last sync."""
-        size: int = struct.unpack_from("q", self._shared, SYNCED)[0]
-        return size
+    def writes(self) -> int:
+        """How often the program's SQLite has written since the disk's last order."""
+        count: int = struct.unpack_from("q", self._shared, WRITES)[0]
+        return count
 
     async def disk(self, order: str) -> bool:
         """Let the disk fail: see `tests.model.disk.Disk.order`. Empty: it works again."""

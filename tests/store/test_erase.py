@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from bot.issues import Change, Comment, Issue, Person, PullRequest
 from bot.store import Audit, Expect, Put
 from bot.store.audit import verify
 from bot.store.erase import account_id, ask_running_bot, erase_now, serve_requests
-from bot.store.tiny import TinyStore
+from bot.store.store import TinyStore, opened
+from tests.store.support import commit, records
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 ANA = Person(account_id="712020:ana-1", name="Ana Ruiz")
@@ -70,7 +72,7 @@ def commented(comment: Comment) -> IssueCommented:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[TinyStore]:
     """A little of everything, with Ana (Jira) and Dana (Slack) in it, and Ben, who stays."""
-    opened = TinyStore.open(tmp_path)
+    found = TinyStore.open(tmp_path)
     asks = said("10", ANA, "SECRET-1 when is it done?")
     answers = said("11", BEN, "Tomorrow, I think")
     mentions = said("12", BEN, "[~accountid:712020:ana-1] please look, SECRET-2")
@@ -86,7 +88,8 @@ def store(tmp_path: Path) -> Iterator[TinyStore]:
         "id": "failed:evt_1:1", "at": AT.isoformat(), "blocks": [{"text": "SECRET-11"}], "text": "SECRET-11", "ts": "1",
         "version": 1, "shown": 1, "pending": False,
     }  # fmt: skip
-    opened.commit_now(
+    commit(
+        found,
         received("evt_1", commented(asks)),
         received("evt_2", commented(mentions)),
         received("evt_3", commented(said("13", ANA, "SECRET-4 waiting")), state="received"),
@@ -104,7 +107,8 @@ def store(tmp_path: Path) -> Iterator[TinyStore]:
         Put("state", {"id": "mode", "mode": "production", "by": "U0DANA", "name": "Dana Q", "at": AT.isoformat()}),
         Put("state", {"id": "me", "account_id": "712020:bot", "at": AT.isoformat()}),
         Put("keys", {"id": "slack:U0DANA:click", "at": AT.isoformat()}),
-        Put("keys", {"id": "jira:comment:10", "at": AT.isoformat(), "event_id": "evt_1"}),
+        Put("deliveries", {"id": "jira:comment:10", "at": AT.isoformat(), "event_id": "evt_1"}),
+        Put("deliveries", {"id": "slack:delivery:draft:U0DANA:1", "at": AT.isoformat(), "event_id": "evt_1"}),
         audit=[
             Audit("jira:712020:ana-1", "event.accepted", "evt_1", details={"kind": "issue_commented"}),
             Audit("system", "draft.created", "evt_1", "d1", "ECD-1"),
@@ -112,18 +116,19 @@ def store(tmp_path: Path) -> Iterator[TinyStore]:
             Audit("slack:U0DANA", "mode.switched"),
         ],
     )  # fmt: skip
-    yield opened
-    opened.close_now()
+    yield found
+    found.close_now()
 
 
 def everything(folder: Path) -> str:
-    return "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+    """All bytes of the folder, with the database's log and what is free in it."""
+    return "".join(path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_jira_account_leaves_nothing_behind(store: TinyStore) -> None:
     before = everything(store.folder)
     assert all(f"SECRET-{n}" in before for n in range(1, 12))
-    head = store.audit_head_now()[1]
+    head = records(store.folder, "audit")[-1]["hash"]
     result = erase_now(store, "jira:712020:ana-1")
     after = everything(store.folder)
     for gone in (*(f"SECRET-{n}" for n in range(1, 12)), "Ana", "Ruiz", "712020:ana-1"):
@@ -138,9 +143,9 @@ def test_a_jira_account_leaves_nothing_behind(store: TinyStore) -> None:
         "U0DANA",
     ):
         assert kept in after, kept
-    assert verify(store.records("audit"), head).broken_at is None
+    assert verify(records(store.folder, "audit"), head).broken_at is None
     assert result.records["drafts"] == len(result.drafts) == 3
-    last = [record for record in store.records("audit") if record["action"] == "erase"]
+    last = [record for record in records(store.folder, "audit") if record["action"] == "erase"]
     assert last[0]["details"]["seqs"] == [[1, 1]]
     assert len(last) == 1
 
@@ -156,7 +161,8 @@ def test_comments_that_an_earlier_version_stored_in_jiras_notation(tmp_path: Pat
         return Put("webhook_events", {**received(name, found).record, "event": event})
 
     store = TinyStore.open(tmp_path)
-    store.commit_now(
+    commit(
+        store,
         arrived("evt_1", ANA, "h3. SECRET-1 when?"),
         arrived("evt_2", BEN, "Hi *Ana Ruiz*, SECRET-2"),
         arrived("evt_3", BEN, "h3. Tomorrow"),
@@ -164,7 +170,7 @@ def test_comments_that_an_earlier_version_stored_in_jiras_notation(tmp_path: Pat
     erase_now(store, ANA.account_id)
     after = everything(store.folder)
     assert all(gone not in after for gone in ("SECRET", "Ana", "Ruiz", ANA.account_id))
-    events = [EVENT.validate_python(record["event"]) for record in store.records("webhook_events")]
+    events = [EVENT.validate_python(record["event"]) for record in records(store.folder, "webhook_events")]
     texts = [event.comment.text for event in events if isinstance(event, IssueCommented)]
     assert texts == ["[erased]", "[erased]", "### Tomorrow"]
     store.close_now()
@@ -174,7 +180,7 @@ def test_records_keep_their_shape_and_stories_their_end(store: TinyStore) -> Non
     erase_now(store, ANA.account_id)
     drafts = {
         record["id"]: Draft.model_validate({k: v for k, v in record.items() if k not in ("at", "issue_key", "open")})
-        for record in store.records("drafts")
+        for record in records(store.folder, "drafts")
     }
     assert drafts["d1"].state == DraftState.POSTED
     assert drafts["d1"].text == "[erased]"
@@ -185,33 +191,32 @@ def test_records_keep_their_shape_and_stories_their_end(store: TinyStore) -> Non
     assert (drafts["d3"].state, drafts["d3"].text) == (DraftState.WAITING, "Ben will see to it")
     assert drafts["d3"].issue.assignee == Person(account_id="erased", name="[erased]")
     assert {draft.version for draft in drafts.values()} == {2}, "whoever holds an old copy cannot write it back"
-    events = {record["id"]: record for record in store.records("webhook_events")}
+    events = {record["id"]: record for record in records(store.folder, "webhook_events")}
     for record in events.values():
         EVENT.validate_python(record["event"])
     assert (events["evt_3"]["state"], events["evt_4"]["state"]) == ("done", "done")
-    (cycle,) = store.records("agent_cycles", event_id="evt_3")
+    (cycle,) = records(store.folder, "agent_cycles", event_id="evt_3")
     assert (cycle["outcome"], cycle["reason"]) == ("silence", "erased")
-    actions = [record["action"] for record in store.records("audit")][4:]
+    actions = [record["action"] for record in records(store.folder, "audit")][4:]
     assert sorted(actions) == ["cycle.silence", "draft.expired", "erase"]
-    (cost,) = store.records("agent_cycles", event_id="evt_1")
+    (cost,) = records(store.folder, "agent_cycles", event_id="evt_1")
     assert (cost["reasoning"], cost["calls"]) == ("[erased]", [{"model": "m", "cost_usd": 0.1}])
 
 
 def test_a_slack_user_leaves_nothing_behind(store: TinyStore) -> None:
-    head = store.audit_head_now()[1]
+    head = records(store.folder, "audit")[-1]["hash"]
     result = erase_now(store, "U0DANA")
     after = everything(store.folder)
     assert "U0DANA" not in after
     assert "Dana" not in after
     assert "SECRET-1 when is it done?" in after, "nothing of others goes"
-    assert verify(store.records("audit"), head).broken_at is None
-    assert result.records == {"audit": 2, "drafts": 1, "keys": 1, "state": 1}
-    blanked = [record for record in store.records("audit") if record.get("erased")]
+    assert verify(records(store.folder, "audit"), head).broken_at is None
+    assert result.records == {"audit": 2, "deliveries": 1, "drafts": 1, "keys": 1, "state": 1}
+    blanked = [record for record in records(store.folder, "audit") if record.get("erased")]
     assert [(record["actor"], record["details"]) for record in blanked] == [
         ("erased", {"by": "erased", "version": 2}), ("erased", {}),
     ]  # fmt: skip
-    mode = store.engine.get("state", "mode")
-    assert mode is not None
+    (mode,) = records(store.folder, "state", id="mode")
     assert (mode["mode"], mode["by"], mode["name"]) == ("production", "erased", "[erased]")
 
 
@@ -222,17 +227,23 @@ def test_erasing_again_and_after_opening_again(store: TinyStore) -> None:
     erase_now(store, BEN.account_id)
     store.close_now()
     again = TinyStore.open(store.folder)
-    assert verify(again.records("audit")).broken_at is None
-    again.commit_now(Put("keys", {"id": "new"}), audit=[Audit("system", "x")], expect=[Expect("drafts", "d1", {})])
-    assert verify(again.records("audit")).broken_at is None
+    assert verify(records(again.folder, "audit")).broken_at is None
+    commit(again, Put("keys", {"id": "new"}), audit=[Audit("system", "x")], expect=[Expect("drafts", "d1", {})])
+    assert verify(records(again.folder, "audit")).broken_at is None
     again.close_now()
 
 
-def test_unfinished_writes_that_were_kept_aside_go_too(store: TinyStore) -> None:
-    (store.folder / "torn-1.jsonl").write_text('{"name":"Ana Ruiz"')
-    (store.folder / "torn-2.jsonl").write_text('{"name":"Ben"')
-    assert erase_now(store, ANA.account_id).files == ["torn-1.jsonl"]
-    assert (store.folder / "torn-2.jsonl").exists()
+def test_a_reader_is_waited_for(store: TinyStore) -> None:
+    """An old page that somebody still reads stays in the log; the command is not done before it has gone."""
+    reading = opened(store.folder)
+    reading.connection.execute("BEGIN")
+    assert len(list(reading.of("drafts").find())) == 3
+    with pytest.raises(UserError, match="somebody has been reading"):
+        erase_now(store, ANA.account_id, patience=0.3)
+    assert "SECRET-1" in everything(store.folder)
+    threading.Timer(0.5, reading.close).start()
+    assert erase_now(store, ANA.account_id, patience=20).records == {}, "they were changed the first time"
+    assert "SECRET-1" not in everything(store.folder)
 
 
 @pytest.mark.parametrize("text", ["", "a", "Ana Ruiz", "../x", "slack:", "ab\ncd", "*"])

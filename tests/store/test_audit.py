@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,69 +13,32 @@ from hypothesis import strategies as st
 
 from bot.store import Audit
 from bot.store.audit import GENESIS, Unreadable, blank, check, digest, seal, spans, verify
-from bot.store.encoding import canonical, to_json
+from bot.store.encoding import to_json
 
 AT = "2026-01-05T09:30:00.000Z"
 Chain = list[dict[str, Any]]
 
 
-def first_form(entry: Audit, *, seq: int, at: str, prev: str) -> dict[str, Any]:
-    """As the first version sealed it: each detail is a leaf, and leaf salts come from one salt by hashing."""
-    record: dict[str, Any] = {
-        "id": str(seq), "seq": seq, "at": at, "actor": entry.actor, "action": entry.action, "event_id": entry.event_id,
-        "draft_id": entry.draft_id, "issue": entry.issue, "details": dict(entry.details), "prev": prev or GENESIS,
-        "salt": f"{seq:032x}",
-    }  # fmt: skip
-
-    def leaf(name: str, value: Any) -> str:
-        leaf_salt = hashlib.sha256(f"{record['salt']}:{name}".encode()).hexdigest()[:32]
-        return hashlib.sha256(f"{leaf_salt}:{canonical(value)}".encode()).hexdigest()
-
-    leaves = {"actor": entry.actor, **{f"details.{name}": value for name, value in entry.details.items()}}
-    covered = {name: record[name] for name in ("seq", "at", "action", "event_id", "draft_id", "issue", "prev")}
-    sealed = {name: leaf(name, value) for name, value in leaves.items()}
-    record["hash"] = hashlib.sha256(canonical({**covered, "sealed": sealed}).encode()).hexdigest()
-    return record
-
-
-Seal = Callable[..., dict[str, Any]]
-FORMS = pytest.mark.parametrize("how", [seal, first_form], ids=["new", "first form"])
-
-
-def chain(*entries: Audit, how: Seal = seal) -> Chain:
+def chain(*entries: Audit) -> Chain:
     records: Chain = []
     for entry in entries:
         prev = records[-1]["hash"] if records else ""
-        records.append(how(entry, seq=len(records) + 1, at=AT, prev=prev))
+        records.append(seal(entry, seq=len(records) + 1, at=AT, prev=prev))
     return records
 
 
-def eight(how: Seal = seal) -> Chain:
+def eight() -> Chain:
     more = {"ok": True, "list": [1, {"a": None}], "kind": "k", "source": "jira", "delivery_id": "d"}
     return chain(
         *(
             Audit(f"slack:U{n}", "draft.approved", f"e{n}", f"d{n}", "ECD-1", {"version": n, **more})
             for n in range(1, 9)
         ),
-        how=how,
     )
 
 
-def test_both_forms_stand_in_one_chain() -> None:
-    records = eight(first_form)
-    for number in range(9, 12):
-        entry = Audit("jira:x", "event.accepted", "e", None, None, {"source": "jira", "body_sha256": "ab"})
-        records.append(seal(entry, seq=number, at=AT, prev=records[-1]["hash"]))
-    assert str(verify(records)) == f"ok 11 records, head {records[-1]['hash']}"
-    assert ("salt" in records[7], "salt" in records[8]) == (True, False)
-    blanked = erased(records, 2, 10)
-    assert str(verify(blanked)) == f"ok 12 records, head {blanked[-1]['hash']}"
-    assert verify(erased(blanked, 9)).broken_at is None
-
-
-@FORMS
-def test_a_whole_chain(how: Seal) -> None:
-    records = eight(how)
+def test_a_whole_chain() -> None:
+    records = eight()
     assert str(verify(records)) == f"ok 8 records, head {records[-1]['hash']}"
     assert records[0]["prev"] == GENESIS == "0" * 64
     assert [record["prev"] for record in records[1:]] == [record["hash"] for record in records[:-1]]
@@ -89,11 +51,10 @@ def test_an_empty_chain() -> None:
 FIELDS = ["at", "actor", "action", "event_id", "draft_id", "issue", "details", "prev", "hash", "id", "seq"]
 
 
-@FORMS
-@pytest.mark.parametrize("field", [*FIELDS, "salt", "salts", "form"])
+@pytest.mark.parametrize("field", [*FIELDS, "salts"])
 @pytest.mark.parametrize("value", ["other", "", None, 2.0, 7, {"version": 9}, {}, ...])
-def test_any_changed_or_added_field_is_found(how: Seal, field: str, value: Any) -> None:
-    records = eight(how)
+def test_any_changed_or_added_field_is_found(field: str, value: Any) -> None:
+    records = eight()
     if value is not ...:
         records[3][field] = value
     elif records[3].pop(field, ...) is ...:
@@ -101,21 +62,19 @@ def test_any_changed_or_added_field_is_found(how: Seal, field: str, value: Any) 
     assert str(verify(records)).startswith("broken at seq 4: ")
 
 
-@FORMS
-def test_salts_changed_in_one_digit_are_found(how: Seal) -> None:
-    field = "salt" if how is first_form else "salts"
-    for at in range(len(eight(how)[3][field])):
-        records = eight(how)
+def test_salts_changed_in_one_digit_are_found() -> None:
+    field = "salts"
+    for at in range(len(eight()[3][field])):
+        records = eight()
         text = records[3][field]
         records[3][field] = f"{text[:at]}{'1' if text[at] == '0' else '0'}{text[at + 1 :]}"
         assert verify(records).broken_at == 4
-    records = eight(how)
+    records = eight()
     records[3][field] += "0"
     assert verify(records).broken_at == 4
 
 
-@FORMS
-def test_a_changed_detail_an_added_detail_and_an_added_field_are_found(how: Seal) -> None:
+def test_a_changed_detail_an_added_detail_and_an_added_field_are_found() -> None:
     for change in (
         lambda record: record["details"].update(version=55),
         lambda record: record["details"].update(more=1),
@@ -126,7 +85,7 @@ def test_a_changed_detail_an_added_detail_and_an_added_field_are_found(how: Seal
         lambda record: record["details"].pop("delivery_id"),
         lambda record: record.update(note="approved by somebody else"),
     ):
-        records = eight(how)
+        records = eight()
         change(records[4])
         assert verify(records).broken_at == 5
 
@@ -176,18 +135,15 @@ def erased(records: Chain, *blanked: int) -> Chain:
     return [*found, seal(entry, seq=len(found) + 1, at=AT, prev=found[-1]["hash"])]
 
 
-@FORMS
-def test_erased_people_leave_a_chain_that_verifies(how: Seal) -> None:
-    before = eight(how)
+def test_erased_people_leave_a_chain_that_verifies() -> None:
+    before = eight()
     records = erased(before, 2, 3, 7)
     assert str(verify(records)) == f"ok 9 records, head {records[-1]['hash']}"
     assert verify(records, "1" * 64).broken_at == 10, "another chain's head"
     assert "slack:U2" not in str(records)
     assert records[1]["actor"] == "erased"
-    assert "salt" not in records[1], "nobody can try ids against the hash"
     assert "actor" not in records[1]["salts"]
-    if how is seal:
-        assert before[1]["salts"][:32] not in str(records[1]), "nor with the actor's own salt"
+    assert before[1]["salts"][:32] not in str(records[1]), "nobody can try ids against the hash"
     assert records[1]["details"] == before[1]["details"]
     again = erased(records, 3, 4)
     assert verify(again).broken_at is None
@@ -219,7 +175,6 @@ def test_how_a_delivery_came_is_blanked_together() -> None:
         lambda record: record["details"].pop("kind"),
         lambda record: record["details"].update(kind="issue_commented"),
         lambda record: record["details"].update(n=2),
-        lambda record: record.pop("form"),
         lambda record: record["salts"].pop("details.n"),
         lambda record: record.update(actor="jira:y"),
     ):
@@ -234,21 +189,20 @@ def test_a_value_that_reads_as_erased_is_a_value() -> None:
     assert verify(erased([blank(records[0], ["details.kind"]), records[1]], 1)).broken_at is None
 
 
-@FORMS
-def test_forged_erasures_are_found(how: Seal) -> None:
-    records = eight(how)
+def test_forged_erasures_are_found() -> None:
+    records = eight()
     records[2] = blank(records[2], ["actor"])
     assert str(verify(records)) == "broken at seq 3: it was blanked, and no erase record says so"
-    records = erased(eight(how), 3)
+    records = erased(eight(), 3)
     records[4] = blank(records[4], ["actor"])
     assert verify(records).broken_at == 5
-    records = erased(eight(how), 3)
+    records = erased(eight(), 3)
     records[2]["actor"] = "slack:UOTHER"
     assert str(verify(records)) == "broken at seq 3: it was changed: actor was erased and has a value again"
-    records = erased(eight(how), 3)
+    records = erased(eight(), 3)
     records[2]["details"]["version"] = 1
     assert verify(records).broken_at == 3
-    records = erased(eight(how), 3)
+    records = erased(eight(), 3)
     del records[-1]
     assert verify(records).broken_at == 3
 
@@ -274,13 +228,12 @@ anything = st.recursive(
     )
 )
 def test_every_chain_verifies_and_blanks(details: list[dict[str, Any]]) -> None:
-    for how in (seal, first_form):
-        records = chain(*(Audit("jira:712020:x", "a", details=each) for each in details), how=how)
-        assert verify(records).broken_at is None
-        blanked = [blank(record, ["actor", *(f"details.{name}" for name in record["details"])]) for record in records]
-        assert [digest(record) for record in blanked] == [record["hash"] for record in records]
-        assert not any(record["salts"] for record in blanked)
-        assert {value for record in blanked for value in record["details"].values()} <= {"erased"}
+    records = chain(*(Audit("jira:712020:x", "a", details=each) for each in details))
+    assert verify(records).broken_at is None
+    blanked = [blank(record, ["actor", *(f"details.{name}" for name in record["details"])]) for record in records]
+    assert [digest(record) for record in blanked] == [record["hash"] for record in records]
+    assert not any(record["salts"] for record in blanked)
+    assert {value for record in blanked for value in record["details"].values()} <= {"erased"}
 
 
 @given(anything)

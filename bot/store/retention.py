@@ -1,0 +1,67 @@
+"""Retention: closed events, with their cycles and drafts, that are older than the settings say are deleted for good.
+
+An event leaves with all of its story, when all of it is closed. The audit trail stays whole, and says what was deleted:
+the first batch carries a record of it. Works on any `Store`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+from bot.drafts import BUSY, OPEN
+from bot.store import REMEMBERED, Audit, Conflict, Delete, Expect, Record, Store
+
+BATCH = 200
+"""Events that are deleted in one commit."""
+_OPEN_STATES = frozenset(str(state) for state in OPEN | BUSY)
+
+
+async def delete_old(store: Store, now: datetime, older_than: datetime) -> dict[str, int]:
+    """Delete the stories that ended before `older_than`; how many records of each table.
+
+    Nothing leaves while its delivery is remembered, whatever the setting. Raises `StoreUnavailable`.
+    """
+    until = min(older_than, now - REMEMBERED)
+    deleted: Counter[str] = Counter()
+    staying: set[str] = set()
+    while True:
+        events = await store.find("webhook_events", until=until, limit=len(staying) + BATCH)
+        events = [event for event in events if event["id"] not in staying]
+        if not events:
+            return dict(deleted)
+        changes: list[Delete] = []
+        expect: list[Expect] = []
+        for event in events:
+            if story := await _closed_story(store, event, until):
+                changes += story
+                expect.append(Expect("webhook_events", event["id"], {"state": event["state"]}))
+            else:
+                staying.add(event["id"])
+        if changes:
+            line = Audit("system", "retention.deleted", details={"before": until.isoformat()})
+            try:
+                await store.commit(*changes, expect=expect, audit=() if deleted else (line,))
+            except Conflict:
+                return dict(deleted)  # somebody asks for one of them again right now: the rest goes tomorrow
+            deleted.update(change.table for change in changes)
+
+
+async def _closed_story(store: Store, event: Record, until: datetime) -> list[Delete]:
+    """What is deleted with this event; nothing when any of it is open, or too young."""
+    if event["state"] == "received":
+        return []
+    drafts = await store.find("drafts", event_id=event["id"])
+    if any(d["state"] in _OPEN_STATES or d["open"] or datetime.fromisoformat(_ended(d)) >= until for d in drafts):
+        return []
+    cycles = await store.find("agent_cycles", event_id=event["id"])
+    return [
+        Delete("webhook_events", event["id"]),
+        *(Delete("agent_cycles", cycle["id"]) for cycle in cycles),
+        *(Delete("drafts", draft["id"]) for draft in drafts),
+    ]
+
+
+def _ended(draft: Record) -> str:
+    """When it was last decided about, or made."""
+    return str((draft.get("decision") or {}).get("at") or draft["at"])
