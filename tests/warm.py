@@ -1,8 +1,9 @@
 """A fork server for tests: each start of the program is a fork of a Python that has the libraries loaded.
 
-Loading them (Anthropic's SDK above all) takes two seconds of a processor, a thousand times. What is started here is a process as any other: its own session, environment, folder, output, exit code; all modules of
-the program itself are loaded in it, as by `python -m bot`. `tests/acceptance/test_play.py`, `test_demo_page.py` and
-`test_deploy.py` start the program as a user does.
+Loading them (Anthropic's SDK above all) takes two seconds of a processor, a thousand times. What is started here is a
+process as any other: its own session, environment, folder, output, exit code; all modules of the program itself are
+loaded in it, as by `python -m bot`. `tests/acceptance/test_play.py`, `test_demo_page.py` and `test_deploy.py` start the
+program as a user does.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ async def test_38_deliveries_while_it_stops_are_refused_and_come_again(stage: St
     assert (await stage.jira.deliver(late)).status in (
         202,
         200,
-    )  # 200: it has asked Jira what it missed, and was faster
+    )  # 200: it asked Jira what it missed first
     for key in ("ECD-1", "ECD-2", "ECD-3"):
         await stage.slack.card(key, button="Approve")
     assert len(await stage.slack.cards()) == 3
@@ -150,7 +150,7 @@ async def test_38_a_click_over_http_counts_to_the_end(stage: Stage, wire: Wire) 
     assert (await stage.jira.deliver(late)).status in (
         202,
         200,
-    )  # 200: it has asked Jira what it missed, and was faster
+    )  # 200: it asked Jira what it missed first
     await until(lambda: wire.claude.seen("POST", "/v1/messages")[2:])
     await stopping(stage)
     assert (await stage.jira.deliver(late, retries=0)).status == 503
