@@ -89,6 +89,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     try:
         now = await settle_mode(ctx)
         await _recall_account(ctx)
+        await ctx.worker.recall()
         background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
         bolt = build_bolt(ctx)
         sidecar = create_sidecar(ctx)

@@ -119,10 +119,13 @@ class Worker:
         for event in await self._ctx.store.find("webhook_events", state="received"):
             self.wake_event(event["id"])
 
-    async def start(self) -> None:
-        """Take up everything that the store says is unfinished."""
+    async def recall(self) -> None:
+        """Take up the outages that were going on. Before anybody asks Jira or Claude: else they would begin anew."""
         for outage in (self.claude, self.jira):
             await outage.load()
+
+    async def start(self) -> None:
+        """Take up everything that the store says is unfinished."""
         self._started = True
         await self._wake_received()
         for draft in await self._ctx.store.find("drafts", open=True):

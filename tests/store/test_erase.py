@@ -150,32 +150,6 @@ def test_a_jira_account_leaves_nothing_behind(store: TinyStore) -> None:
     assert len(last) == 1
 
 
-def test_comments_that_an_earlier_version_stored_in_jiras_notation(tmp_path: Path) -> None:
-    def arrived(name: str, author: Person, body: str) -> Put:
-        found = IssueCommented(
-            issues=("ECD-1",), project="ECD", summary="Export fails", comment=said(name, author, ""), at=AT
-        )
-        event = found.model_dump(mode="json")
-        del event["comment"]["text"]
-        event["comment"] |= {"body": body, "notation": "wiki"}
-        return Put("webhook_events", {**received(name, found).record, "event": event})
-
-    store = TinyStore.open(tmp_path)
-    commit(
-        store,
-        arrived("evt_1", ANA, "h3. SECRET-1 when?"),
-        arrived("evt_2", BEN, "Hi *Ana Ruiz*, SECRET-2"),
-        arrived("evt_3", BEN, "h3. Tomorrow"),
-    )
-    erase_now(store, ANA.account_id)
-    after = everything(store.folder)
-    assert all(gone not in after for gone in ("SECRET", "Ana", "Ruiz", ANA.account_id))
-    events = [EVENT.validate_python(record["event"]) for record in records(store.folder, "webhook_events")]
-    texts = [event.comment.text for event in events if isinstance(event, IssueCommented)]
-    assert texts == ["[erased]", "[erased]", "### Tomorrow"]
-    store.close_now()
-
-
 def test_records_keep_their_shape_and_stories_their_end(store: TinyStore) -> None:
     erase_now(store, ANA.account_id)
     drafts = {
