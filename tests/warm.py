@@ -76,6 +76,8 @@ def become(arguments: list[str], folder: str, environment: dict[str, str], outpu
     os.dup2(outputs[0], 1)
     os.dup2(outputs[-1], 2)
     os.closerange(3, 64)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as the program
+    sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115 - as above
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -102,9 +104,12 @@ def become(arguments: list[str], folder: str, environment: dict[str, str], outpu
 class Program:
     """A program that was started: as much of `asyncio.subprocess.Process` as the stage needs."""
 
-    def __init__(self, pid: int, keeper: asyncio.StreamReader, to: asyncio.StreamWriter, out: asyncio.StreamReader):
+    def __init__(
+        self, pid: int, keeper: asyncio.StreamReader, to: asyncio.StreamWriter, outputs: list[asyncio.StreamReader]
+    ) -> None:
         self.pid = pid
-        self.stdout = out
+        self.stdout = outputs[0]
+        self.stderr = outputs[1] if len(outputs) > 1 else None
         self.returncode: int | None = None
         self._ending = asyncio.create_task(self._end(keeper, to))
 
@@ -125,19 +130,25 @@ class Program:
         self.send_signal(signal.SIGKILL)
 
 
-async def start(*arguments: str, folder: Path, environment: dict[str, str]) -> Program:
-    """Start `python -m MODULE …` (`arguments`: from the module on). Its standard error goes where its output goes."""
-    loop = asyncio.get_running_loop()
+async def start(*arguments: str, folder: Path, environment: dict[str, str], apart: bool = False) -> Program:
+    """As `bot.demo.stage.start`."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(_server()[0])
-    reading, writing = os.pipe()
+    pipes = [os.pipe() for _ in range(2 if apart else 1)]
     order = {"arguments": arguments, "folder": str(folder), "environment": environment}
-    socket.send_fds(connection, [json.dumps(order).encode()], [writing])
-    os.close(writing)
+    socket.send_fds(connection, [json.dumps(order).encode()], [writing for _, writing in pipes])
+    for _, writing in pipes:
+        os.close(writing)
     keeper, to = await asyncio.open_unix_connection(sock=connection)
-    stdout = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reading, "rb"))
-    return Program(int(await keeper.readline()), keeper, to, stdout)
+    outputs = [await _reader(reading) for reading, _ in pipes]
+    return Program(int(await keeper.readline()), keeper, to, outputs)
+
+
+async def _reader(descriptor: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(descriptor, "rb")
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
 
 
 @functools.cache

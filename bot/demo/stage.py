@@ -49,16 +49,20 @@ class Running(Protocol):
     @property
     def stdout(self) -> asyncio.StreamReader | None: ...
 
+    @property
+    def stderr(self) -> asyncio.StreamReader | None: ...
+
     async def wait(self) -> int: ...
 
     def send_signal(self, signal: int, /) -> None: ...
 
 
-async def start(*arguments: str, folder: Path, environment: dict[str, str]) -> Running:
-    """Start `python -m MODULE …` (`arguments`: from the module on). Its errors go where its output goes."""
+async def start(*arguments: str, folder: Path, environment: dict[str, str], apart: bool = False) -> Running:
+    """Start `python -m MODULE …` (`arguments`: from the module on). `apart`: its errors are not among its output."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", *arguments, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT, start_new_session=True,  # Ctrl-C in a terminal is for us; we pass it on
+        stderr=asyncio.subprocess.PIPE if apart else asyncio.subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C in a terminal is for us; we pass it on
     )  # fmt: skip
 
 
@@ -156,13 +160,12 @@ class Stage:
 
     async def run(self, *arguments: str, seconds: float = 60.0, **changes: str) -> tuple[int, str]:
         """Run another command of the program (`stats`, `export drafts`), same settings: exit code and output."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", *arguments, cwd=self.folder,
-            env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), **self.env, **changes},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(), seconds)
-        return process.returncode or 0, (out if process.returncode == 0 else out + err).decode()
+        environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), **self.env, **changes}
+        process = await self.starter("bot", *arguments, folder=self.folder, environment=environment, apart=True)
+        out, err, code = await asyncio.wait_for(
+            asyncio.gather(_whole(process.stdout), _whole(process.stderr), process.wait()), seconds
+        )
+        return code, (out if code == 0 else out + err).decode()
 
     async def stop_bot(self, how: signal.Signals = signal.SIGTERM, seconds: float = 25.0) -> int:
         """End the program by a signal and return its exit code (negative: killed by that signal)."""
@@ -226,6 +229,10 @@ class Stage:
                             return
                 await asyncio.sleep(0.05)
         raise BotFailed(f"the program was not ready after {seconds:g} s:\n{self.log}")
+
+
+async def _whole(stream: asyncio.StreamReader | None) -> bytes:
+    return await stream.read() if stream else b""
 
 
 def _free_port() -> int:
