@@ -28,7 +28,7 @@ from typing import NoReturn
 
 LIBRARIES = (
     "aiohttp", "anthropic", "atlassian", "email.mime.text", "fastapi", "filelock", "httptools", "limits.aio.strategies",
-    "markdown_it", "msgspec", "orjson", "pydantic", "slack_bolt.adapter.socket_mode.async_handler",
+    "markdown_it", "orjson", "pydantic", "slack_bolt.adapter.socket_mode.async_handler",
     "slack_bolt.async_app", "sqlite3", "structlog", "tinydb", "uvicorn.protocols.http.httptools_impl", "zoneinfo",
 )  # fmt: skip
 

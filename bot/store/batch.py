@@ -97,7 +97,7 @@ class Batch:
         self._pending.update(changes)
 
     def put(self, table: Table, record: Record) -> None:
-        self._pending[table, record["id"]] = to_json(record).decode()
+        self._pending[table, record["id"]] = to_json(record)
 
     def record(self, lines: Iterable[Audit]) -> None:
         """Put these lines into the audit trail, and count them."""
@@ -120,7 +120,7 @@ class Batch:
                 rows.setdefault(table, []).append((None, record_id, text))
         if "webhook_events" in rows:
             rows["webhook_events"] = self._in_order_of_arrival(rows["webhook_events"])
-        rows.setdefault("audit", []).extend((None, r["id"], to_json(r).decode()) for r in self.audited)
+        rows.setdefault("audit", []).extend((None, r["id"], to_json(r)) for r in self.audited)
         for table, ids in gone.items():
             self.db.of(table).delete(ids)
         for table, found in rows.items():

@@ -115,7 +115,7 @@ def _erase(account: str, batch: Batch) -> Erased:
             if after is before:
                 continue
             changed[table] += 1
-            batch.change({(table, before["id"]): None if after is None else to_json(after).decode()})
+            batch.change({(table, before["id"]): None if after is None else to_json(after)})
             if table == "audit":
                 blanked.append(before["seq"])
             if table == "drafts":

@@ -88,7 +88,7 @@ class Changes(MutableMapping[str, Record]):
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._before: dict[str, bytes] = {}
+        self._before: dict[str, str] = {}
         self._now: dict[str, Record | None] = {}
 
     def __getitem__(self, record_id: str) -> Record:
@@ -120,7 +120,7 @@ class Changes(MutableMapping[str, Record]):
     def changed(self) -> tuple[list[Row], list[str]]:
         """The documents to store, and the ids to delete."""
         texts = {i: to_json(record) for i, record in self._now.items() if record is not None}
-        rows: list[Row] = [(None, i, text.decode()) for i, text in texts.items() if text != self._before.get(i)]
+        rows: list[Row] = [(None, i, text) for i, text in texts.items() if text != self._before.get(i)]
         return rows, [i for i, record in self._now.items() if record is None]
 
 

@@ -77,7 +77,7 @@ def prepared(changes: Sequence[Put | Delete], expect: Sequence[Condition], audit
             raise ValueError(f"a record of {table} has no id")
         if "arrived" in record:  # the store's own number, which is set again
             record = {name: value for name, value in record.items() if name != "arrived"}
-        found[table, record_id] = to_json(record).decode()
+        found[table, record_id] = to_json(record)
     for line in audit:
         check(line)
     return Commit(found, expect, audit, asyncio.get_running_loop().create_future())
