@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -144,25 +143,28 @@ class Limits:
         if wait := await self.rates.wait(_bucket(self.proxies.client(request.scope))):
             raise Refused(429, "too many deliveries from this address", wait)
 
-    @asynccontextmanager
-    async def body(self, request: Request) -> AsyncIterator[bytes]:
-        """The whole body, counted as in hand until the end. Raises `Refused` (413, 503), `ClientDisconnect`."""
+    async def body(self, request: Request) -> bytes:
+        """The whole body, which is in hand until `done`. Raises `Refused` (413, 503), `ClientDisconnect`."""
         declared = request.headers.get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 15 or int(declared) > self.max_body:
             raise self._too_large()
-        body, held = bytearray(), 0
+        body = bytearray()
         try:
             async for chunk in request.stream():
                 body += chunk
-                held += len(chunk)
                 self.waiting += len(chunk)
-                if held > self.max_body:
+                if len(body) > self.max_body:
                     raise self._too_large()
                 if self.waiting > self.max_waiting:
                     raise Refused(503, "too much is arriving at once", 5)
-            yield bytes(body)
-        finally:
-            self.waiting -= held
+        except BaseException:
+            self.done(body)
+            raise
+        return bytes(body)
+
+    def done(self, body: bytes | bytearray) -> None:
+        """This body is in hand no more."""
+        self.waiting -= len(body)
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is larger than {self.max_body} bytes")

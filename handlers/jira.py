@@ -65,6 +65,11 @@ class JiraUser(JiraPayload):
     display_name: Name | None = None
     account_type: str | None = Field(None, examples=["atlassian", "app", "customer"])
 
+    @property
+    def id(self) -> str:
+        """The id that Jira gave; "" for none."""
+        return self.account_id or self.key or self.name or ""
+
 
 class JiraVisibility(JiraPayload):
     """The role or group that alone may see a comment."""
@@ -179,7 +184,7 @@ class Ours(NamedTuple):
 
     def leaves_alone(self, delivery: JiraDelivery, what: str, *people: JiraUser | None) -> Ignored | None:
         """Why this is none of our business: it is our own doing, or another project's. None: it is ours."""
-        if self.own_account and any(_person(p).account_id == self.own_account for p in people):
+        if self.own_account and any(p is not None and p.id == self.own_account for p in people):
             return _silence(delivery, f"our own {what}")
         return _unwatched(delivery.issue.key, delivery.webhook_event, self.watches)
 
@@ -371,7 +376,7 @@ def _person(user: JiraUser | None) -> Person:
     if user is None:
         return SOMEBODY
     return Person(
-        account_id=user.account_id or user.key or user.name or "",
+        account_id=user.id,
         name=user.display_name or user.name or SOMEBODY.name,
         kind=kind_of(user.account_type or "atlassian"),
     )

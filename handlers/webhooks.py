@@ -92,10 +92,11 @@ class Endpoint:
 
     async def receive(self, request: Request) -> Response:
         """From the request to the answer."""
+        body = b""
         try:
             await self.limits.count(request)
-            async with self.limits.body(request) as body:
-                noticed = await self._take(request.headers, body)
+            body = await self.limits.body(request)
+            noticed = await self._take(request.headers, body)
         except Refused as no:
             return no.answer()
         except ClientDisconnect:
@@ -106,6 +107,8 @@ class Endpoint:
         except Exception:
             log.exception("webhook.failed", source=self.source)
             return Refused(500, "an error of the program, which its log describes").answer()
+        finally:
+            self.limits.done(body)
         told = {"status": noticed.status, "event_id": noticed.event_id, "reason": noticed.reason}
         return JSONResponse({name: text for name, text in told.items() if text}, _STATUS[noticed.status])
 
