@@ -28,7 +28,6 @@ from bot.drafts import Draft, DraftState
 
 if TYPE_CHECKING:
     from bot.workflow import HealthLine, ModeSetting, WhyLine
-    from handlers.commands import Word
 
 MAX_ROWS = 20
 STATES = {
@@ -39,13 +38,13 @@ STATES = {
 }
 
 
-def help_page(words: Iterable[Word], *, unknown: str = "", nearest: str | None = None) -> Message:
-    """All words; for an unknown one with what was probably meant."""
+def help_page(words: Iterable[tuple[str, str]], *, unknown: str = "", nearest: str | None = None) -> Message:
+    """All words, each with its usage and what it does; for an unknown one with what was probably meant."""
     head: list[Block] = []
     if unknown:
         guess: list[str | Block] = [" Did you mean ", text(f"/pmagent {nearest}", code=True), "?"] if nearest else []
         head.append(paragraph(f"/pmagent does not know “{one_line(unknown, 60)}”.", *guess))
-    rows = [(text(word.usage, code=True), f"  {word.does}") for word in words]
+    rows = [(text(usage, code=True), f"  {does}") for usage, does in words]
     return _answer(*head, bullets(rows))
 
 

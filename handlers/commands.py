@@ -108,7 +108,7 @@ async def _answer(ctx: Context, said: Command) -> Message | str:
     words = tuple(said.said.split())
     word = COMMANDS.get(words[0].lower()) if words else COMMANDS["help"]
     if word is None:
-        return answers.help_page(COMMANDS.values(), unknown=words[0], nearest=nearest(words[0]))
+        return answers.help_page(_usages(), unknown=words[0], nearest=nearest(words[0]))
     rest = words[1:]
     if len(rest) > word.max_words:
         extra = " ".join(rest[word.max_words :])
@@ -185,7 +185,7 @@ def _key(asked: Asked, example: str) -> str:
 
 
 async def _help(asked: Asked) -> Message:
-    return answers.help_page(COMMANDS.values())
+    return answers.help_page(_usages())
 
 
 async def _stats(asked: Asked) -> Message:
@@ -285,3 +285,7 @@ _WORDS = (
 )  # fmt: skip
 COMMANDS: dict[str, Word] = {word.name: word for word in _WORDS}
 """Every word that `/pmagent` knows."""
+
+
+def _usages() -> list[tuple[str, str]]:
+    return [(word.usage, word.does) for word in _WORDS]

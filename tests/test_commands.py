@@ -124,7 +124,9 @@ def test_who_may_say_what() -> None:
 
 
 def test_help_shows_every_word_and_what_was_probably_meant() -> None:
-    page = check(answers.help_page(COMMANDS.values(), unknown="stat" + NASTY, nearest="stats"))
+    page = check(
+        answers.help_page([(w.usage, w.does) for w in COMMANDS.values()], unknown="stat" + NASTY, nearest="stats")
+    )
     assert "Did you mean /pmagent stats?" in page
     assert all(word.usage in page for word in COMMANDS.values())
     assert "sprint" not in page

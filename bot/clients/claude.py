@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from bot.budget import Budget, BudgetHeld, BudgetReached, Reservation
 from bot.clients.answers import retry_after
+from bot.clients.call_record import CallRecord
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, NotClaude, Unanswerable, status_error
 from bot.clock import Clock
 from bot.errors import RetryLater
 from bot.failpoints import failpoint
-from bot.issues import Frozen
 from bot.prices import Usage, cost, highest_cost
 from bot.prompting.requests import Request
 from bot.safety import tidy
@@ -40,22 +40,6 @@ DEADLINE = 60.0
 
 # Older models that do not know `output_config.effort` and answer 400 to it.
 _WITHOUT_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-1", "claude-sonnet-4-0", "claude-3")
-
-
-class CallRecord(Frozen):
-    """One call as it is kept in `agent_cycles`. `cost_usd` in dollars, `ms` from asking to the answer."""
-
-    purpose: str
-    model: str
-    prompt: str
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    cost_usd: float = 0.0
-    ms: int = 0
-    stop_reason: str = ""
-    request_id: str = ""
 
 
 @dataclass(frozen=True)

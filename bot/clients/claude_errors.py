@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from bot.clients.call_record import CallRecord
 from bot.errors import Down, Permanent, RetryLater
-
-if TYPE_CHECKING:
-    from bot.clients.claude import CallRecord
 
 Kind = Literal["overloaded", "unreachable", "timeout", "key", "account", "billing", "spend_limit", "model", "server"]
 

@@ -23,7 +23,7 @@ from bot.demo.jira_world import FIELDS, JiraComment, JiraIssue, stamp
 from bot.demo.jql import JqlError, compile_jql
 
 if TYPE_CHECKING:
-    from bot.demo.jira import JiraStandIn
+    from bot.demo.jira_site import JiraSite
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MISSING = "Issue does not exist or you do not have permission to see it."
@@ -48,9 +48,9 @@ class NotOurs(Exception):
 
 
 class JiraRest:
-    """The routes over one `JiraStandIn`."""
+    """The routes over one `JiraSite`."""
 
-    def __init__(self, jira: JiraStandIn) -> None:
+    def __init__(self, jira: JiraSite) -> None:
         self.jira = jira
         self._writes: dict[str, deque[float]] = {}
 

@@ -21,10 +21,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from bot import environment
-from bot.settings import rules, together
+from bot.settings import rules
 from bot.settings.problems import Problem
+from bot.settings.where import WHERE
 from bot.standup_time import StandupTime, parse_standup
 
+SERVICE_ACCOUNT_DOMAIN = "@serviceaccount.atlassian.com"
 LONGEST_DAYS = 36_500
 """A hundred years: more is a slip, and much more is past the last date there is."""
 
@@ -121,9 +123,35 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        if problems := together.problems(self):
+        if problems := self._problems():
             raise PydanticCustomError("settings", "several", {"problems": problems})
         return self
+
+    def _problems(self) -> list[Problem]:
+        """What is wrong between several settings of which each by itself is right, in no order."""
+        found: list[Problem] = []
+
+        def add(variable: str, what: str, mend: str = "") -> None:
+            found.append(Problem(variable, what, mend or WHERE[variable]))
+
+        if not self.jira_webhook_secret:
+            add("JIRA_WEBHOOK_SECRET", "is blank")
+        token = self.jira_automation_token
+        if token and token in (*self.jira_webhook_secret, *self.bitbucket_webhook_secret):
+            add("JIRA_AUTOMATION_TOKEN", "is the same as a signing secret", "use a text of its own")
+        email = self.atlassian_service_account_email
+        if email.endswith(SERVICE_ACCOUNT_DOMAIN) and not self.atlassian_cloud_id:
+            add("ATLASSIAN_CLOUD_ID", "is missing: a service account's token works only with it")
+        if not self.slack_app_token and not self.slack_signing_secret:
+            add("SLACK_APP_TOKEN", "is missing, and so is SLACK_SIGNING_SECRET: one of them is needed")
+        if not self.pmagent_approvers:
+            add("PMAGENT_APPROVERS", "names nobody")
+        if "channel" in self.pmagent_approvers and not self.pmagent_admins:
+            add("PMAGENT_ADMINS", "is missing while PMAGENT_APPROVERS is the word channel")
+        if self.pmagent_database_url:
+            mend = "remove it: TinyDB in PMAGENT_DATA_DIR is the store"
+            add("PMAGENT_DATABASE_URL", "is not supported yet", mend)
+        return found
 
     @property
     def doubts(self) -> tuple[Problem, ...]:
