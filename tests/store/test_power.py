@@ -35,7 +35,7 @@ WRITER = """
 
     asyncio.run(main())
 """
-CALL = re.compile(r"^\d+ (\w+)\((.*)\) += (-?\d+)")
+CALL = re.compile(r"^\d+ +(\w+)\((.*)\) += (-?\d+)")
 
 
 class Disk:
