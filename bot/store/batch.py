@@ -10,8 +10,9 @@ from datetime import datetime, tzinfo
 from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Record, Table, Unseen
 from bot.store.audit import seal
 from bot.store.encoding import to_json
+from bot.store.mapping import Row
 from bot.store.rollup import Rollup
-from bot.store.tiny import Database, Row
+from bot.store.tiny import Database
 
 Changed = tuple[Table, str]
 """A record that is written: its table and id."""
