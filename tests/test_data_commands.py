@@ -204,6 +204,18 @@ def test_a_damaged_file_is_refused_with_a_sentence(data: Path) -> None:
     assert (data / "pm_agent.db").read_bytes() == b""
 
 
+def test_a_page_that_cannot_be_read_is_said_in_a_sentence(data: Path) -> None:
+    database = data / "pm_agent.db"
+    content = bytearray(database.read_bytes())
+    page = content.index(b'"id":"evt_2"') // 4096 * 4096
+    content[page : page + 4096] = b"\xff" * 4096
+    database.write_bytes(content)
+    done = bot(data, "export", "webhook_events")
+    assert done.returncode == 1
+    assert "restore" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_backup_and_restore(data: Path, tmp_path: Path) -> None:
     before = bot(data, "export", "webhook_events").stdout + bot(data, "audit", "export").stdout
     made = Path(bot(data, "backup", tmp_path).stdout.splitlines()[-1])

@@ -120,6 +120,8 @@ def _for_people(run: Run) -> Run:
 
     @wraps(run)
     def guarded(args: argparse.Namespace) -> int:
+        import sqlite3
+
         from bot.errors import UserError
         from bot.store import StoreUnavailable
 
@@ -127,7 +129,10 @@ def _for_people(run: Run) -> Run:
             return run(args)
         except (UserError, StoreUnavailable) as error:
             print(error, file=sys.stderr)
-            return 1
+        except sqlite3.Error as error:
+            mend = "If that stays so, restore a backup: python -m bot restore FILE --force"
+            print(f"The data in {data_folder()} cannot be read: {error}. {mend}", file=sys.stderr)
+        return 1
 
     return guarded
 

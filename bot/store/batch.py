@@ -10,8 +10,9 @@ from datetime import datetime, tzinfo
 from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Record, Table, Unseen
 from bot.store.audit import seal
 from bot.store.encoding import to_json
+from bot.store.mapping import Row
 from bot.store.rollup import Rollup
-from bot.store.tiny import Database, Row
+from bot.store.tiny import Database
 
 Changed = tuple[Table, str]
 """A record that is written: its table and id."""
@@ -57,6 +58,7 @@ class Batch:
         self._rollup = Rollup(db, zone, now)
         self._stored: dict[Changed, Record | None] = {}
         self._pending: dict[Changed, str | None] = {}
+        self._deleted: dict[Changed, None] = {}
 
     def look_up(self, conditions: Iterable[Condition]) -> None:
         """Read what these conditions ask about, a table at a time: one by one would take as long as the writing."""
@@ -93,11 +95,16 @@ class Batch:
         return self._stored[place]
 
     def change(self, changes: Mapping[Changed, str | None]) -> None:
-        """Store these records (JSON), or delete them (None)."""
-        self._pending.update(changes)
+        """Store these records (JSON), or delete them (None). What comes back after it was deleted arrives anew."""
+        for place, text in changes.items():
+            if text is None:
+                self._deleted[place] = None
+            elif place in self._deleted:
+                self._pending.pop(place, None)
+            self._pending[place] = text
 
     def put(self, table: Table, record: Record) -> None:
-        self._pending[table, record["id"]] = to_json(record)
+        self.change({(table, record["id"]): to_json(record)})
 
     def record(self, lines: Iterable[Audit]) -> None:
         """Put these lines into the audit trail, and count them."""
@@ -111,18 +118,18 @@ class Batch:
         """Write all of it through TinyDB's tables, into the open transaction."""
         for record in [*self._rollup.records()] if self.audited else []:
             self.put("rollup", record)
-        rows: dict[Table, list[Row]] = {}
         gone: dict[Table, list[str]] = {}
+        for table, record_id in self._deleted:
+            gone.setdefault(table, []).append(record_id)
+        for table, ids in gone.items():
+            self.db.of(table).delete(ids)
+        rows: dict[Table, list[Row]] = {}
         for (table, record_id), text in self._pending.items():
-            if text is None:
-                gone.setdefault(table, []).append(record_id)
-            else:
+            if text is not None:
                 rows.setdefault(table, []).append((None, record_id, text))
         if "webhook_events" in rows:
             rows["webhook_events"] = self._in_order_of_arrival(rows["webhook_events"])
         rows.setdefault("audit", []).extend((None, r["id"], to_json(r)) for r in self.audited)
-        for table, ids in gone.items():
-            self.db.of(table).delete(ids)
         for table, found in rows.items():
             self.db.of(table).put(found)
         self._prune(len(rows.get("deliveries", ())))

@@ -152,11 +152,11 @@ def _without(person: Person, table: Table, record: Record) -> Record | None:
 
 
 def _leaves_about(person: Person, record: Record) -> list[str]:
+    if not person.concerns(record):
+        return []
     names = ["actor"] if person.named_in(record["actor"]) else []
     return names + [
-        f"details.{name}"
-        for name, value in record["details"].items()
-        if person.named_in(json.dumps({name: value}, ensure_ascii=False))
+        f"details.{name}" for name, value in record["details"].items() if person.named_in(to_json({name: value}))
     ]
 
 

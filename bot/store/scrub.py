@@ -15,12 +15,12 @@ keys and counts stay, so that the story of each event stays complete.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.store import Record, Table
+from bot.store.encoding import to_json
 
 GONE = "[erased]"
 GONE_ID = "erased"
@@ -51,6 +51,7 @@ class Person:
         self.issues: set[str] = set()
         self._id = re.compile(rf"(?<![\w-]){re.escape(account)}(?![\w-])")
         self._name: re.Pattern[str] | None = None
+        self._folded: tuple[str, ...] = ()
         self._part: re.Pattern[str] | None = None
 
     @classmethod
@@ -58,7 +59,7 @@ class Person:
         """Learn names, events and issues from all records."""
         person = cls(account)
         for table, record in records:
-            if not person._id.search(_text(record)):
+            if account not in (text := _text(record)) or not person._id.search(text):
                 continue
             for item in _dicts(record):
                 person._learn(item)
@@ -68,6 +69,7 @@ class Person:
         person.names -= {GONE, GONE_ID}
         parts = {part for name in person.names for part in re.findall(r"[^\W\d_]{2,}", name) if part[0].isupper()}
         person._name = _words(person.names, re.IGNORECASE)
+        person._folded = tuple(name.casefold() for name in person.names)
         person._part = _words(parts, 0)
         return person
 
@@ -90,7 +92,11 @@ class Person:
 
     def named_in(self, text: str) -> bool:
         """Whether the id or a whole display name occurs in the text."""
-        return bool(self._id.search(text) or (self._name and self._name.search(text)))
+        if self.account in text and self._id.search(text):
+            return True
+        # Most texts have neither, and a look without regard to words is much quicker than an expression.
+        folded = text.casefold() if self._name else ""
+        return any(name in folded for name in self._folded) and bool(self._name and self._name.search(text))
 
     def concerns(self, record: Mapping[str, Any]) -> bool:
         """Whether they take part in the record."""
@@ -193,7 +199,7 @@ def _anywhere(person: Person, value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return to_json(value)
 
 
 def _dicts(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 from bot.errors import UserError
@@ -67,9 +68,11 @@ def writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
         connection.execute("PRAGMA cache_size = -16384")
-        # The log of a process that was killed is taken in before the file's size is looked at.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        check_size(path)
+        # The log of a process that was killed is taken in before the file's size is looked at. A disk that is full
+        # lets nothing be taken in: the program starts all the same, and its first write says so.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            check_size(path)
     except sqlite3.Error as error:
         connection.close()
         raise Damaged(path, f"is damaged ({error})") if is_damage(error) else error from error

@@ -61,6 +61,7 @@ class TinyStore:
         self._writer = writer
         self._lock = lock
         self._stop = threading.Event()
+        self._checker: threading.Thread | None = None
 
     @classmethod
     def open(cls, folder: Path, *, clock: Clock | None = None, zone: tzinfo = UTC) -> Self:
@@ -81,7 +82,8 @@ class TinyStore:
         except BaseException:
             lock.release()
             raise
-        threading.Thread(target=store._keep_checking, name="store-check", daemon=True).start()
+        store._checker = threading.Thread(target=store._keep_checking, name="store-check", daemon=True)
+        store._checker.start()
         return store
 
     @classmethod
@@ -148,6 +150,8 @@ class TinyStore:
     def close_now(self) -> None:
         """Write what is queued, let go of the folder. Any number of times."""
         self._stop.set()
+        if self._checker is not None:
+            self._checker.join()
         self._db.close()  # first: whoever closes last takes the log into the database, and this one cannot write
         if self._writer is not None:
             self._writer.close()

@@ -11,10 +11,9 @@ Opened by path, a database only reads, and may be read while the program runs.
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import islice
@@ -27,16 +26,14 @@ from tinydb.storages import Storage
 from tinydb.table import Document
 from tinydb.table import Table as TinyTable
 
-from bot.store import TABLES, Record, Table
-from bot.store.encoding import to_json
+from bot.store import TABLES, Table
+from bot.store.mapping import Changes, Row, View, document
 from bot.store.queries import moment, translate
 from bot.store.schema import field
 from bot.store.sqlite import reader
 
 ROWS = 64
 """Rows that one statement writes at most."""
-Row = tuple[int | None, str, str]
-"""A document to be stored: its `seq` (None: the next one), its id, and its JSON."""
 
 
 class SqliteStorage(Storage):
@@ -54,74 +51,6 @@ class SqliteStorage(Storage):
 
     def close(self) -> None:
         self.connection.close()
-
-
-class View(Mapping[str, Document]):
-    """One table as the mapping that TinyDB reads: documents come from the file as they are asked for."""
-
-    def __init__(self, connection: sqlite3.Connection, table: Table) -> None:
-        self._connection = connection
-        self._table = table
-
-    def __getitem__(self, record_id: str) -> Document:
-        sql = f"SELECT doc FROM {self._table} WHERE id = ?"  # noqa: S608 - a name of our own
-        row = self._connection.execute(sql, (record_id,)).fetchone()
-        if row is None:
-            raise KeyError(record_id)
-        return _document(record_id, row[0])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([row[0] for row in self._connection.execute(f"SELECT id FROM {self._table} ORDER BY seq")])  # noqa: S608 - as above
-
-    def __len__(self) -> int:
-        return int(self._connection.execute(f"SELECT count(*) FROM {self._table}").fetchone()[0])  # noqa: S608 - as above
-
-    def items(self) -> Any:
-        """All documents, in order of arrival."""
-        with closing(self._connection.execute(f"SELECT id, doc FROM {self._table} ORDER BY seq")) as rows:  # noqa: S608 - as above
-            for record_id, doc in rows:
-                yield record_id, _document(record_id, doc)
-
-
-class Changes(MutableMapping[str, Record]):
-    """What TinyDB's updaters work on: documents as they are asked for, kept until they are written back."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._before: dict[str, str] = {}
-        self._now: dict[str, Record | None] = {}
-
-    def __getitem__(self, record_id: str) -> Record:
-        if record_id not in self._now:
-            self._now[record_id] = self._view[record_id]
-            self._before[record_id] = to_json(self._now[record_id])
-        found = self._now[record_id]
-        if found is None:
-            raise KeyError(record_id)
-        return found
-
-    def __setitem__(self, record_id: str, record: Record) -> None:
-        if record.setdefault("id", record_id) != record_id:
-            raise ValueError(f"the record's id is {record['id']}, not {record_id}")
-        self._now[record_id] = record
-
-    def __delitem__(self, record_id: str) -> None:
-        self[record_id]
-        self._now[record_id] = None
-
-    def __iter__(self) -> Iterator[str]:
-        stored = list(self._view)
-        yield from [i for i in stored if self._now.get(i, self) is not None]
-        yield from [i for i, record in self._now.items() if record is not None and i not in set(stored)]
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def changed(self) -> tuple[list[Row], list[str]]:
-        """The documents to store, and the ids to delete."""
-        texts = {i: to_json(record) for i, record in self._now.items() if record is not None}
-        rows: list[Row] = [(None, i, text) for i, text in texts.items() if text != self._before.get(i)]
-        return rows, [i for i, record in self._now.items() if record is None]
 
 
 class SqliteTable(TinyTable):
@@ -154,7 +83,7 @@ class SqliteTable(TinyTable):
         found: list[Document] = []
         for part in _parts(ids, ROWS * 4):
             sql = f"SELECT id, doc FROM {self._sql_name} WHERE id IN ({_marks(len(part))})"  # noqa: S608 - a name of our own
-            found += [_document(*row) for row in self._connection.execute(sql, part)]
+            found += [document(*row) for row in self._connection.execute(sql, part)]
         return found
 
     def places(self, ids: Sequence[str]) -> dict[str, int]:
@@ -204,9 +133,9 @@ class SqliteTable(TinyTable):
     def _matching(self, sql: str, values: list[Any], rest: QueryLike | None) -> Iterator[Document]:
         with closing(self._connection.execute(sql, values)) as rows:
             for row in rows:
-                document = _document(*row)
-                if rest is None or rest(document):
-                    yield document
+                found = document(*row)
+                if rest is None or rest(found):
+                    yield found
 
     def salvaged(self) -> Iterator[Document | str]:
         """All that can still be read of a damaged file, in order of arrival; what cannot, as a sentence."""
@@ -214,7 +143,7 @@ class SqliteTable(TinyTable):
             with closing(self._connection.execute(f"SELECT seq, id, doc FROM {self._sql_name} ORDER BY seq")) as rows:  # noqa: S608 - a name of our own
                 for seq, record_id, doc in rows:
                     try:
-                        yield _document(record_id, doc)
+                        yield document(record_id, doc)
                     except (ValueError, TypeError):
                         yield f"row {seq} of {self._sql_name} is no JSON"
         except sqlite3.Error as error:
@@ -302,10 +231,6 @@ def _with_id(document: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(document, Mapping) and not isinstance(document, Document) and isinstance(document.get("id"), str):
         return Document(document, document["id"])
     return document
-
-
-def _document(record_id: str, doc: str) -> Document:
-    return Document(json.loads(doc), record_id)  # type: ignore[arg-type]  # our document ids are texts
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

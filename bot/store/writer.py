@@ -96,7 +96,8 @@ class Writer:
         self._zone = zone
         self._db: Database | None = Database(writer(path))
         self.clean = noted(self._db.connection, "ended") != "no"
-        note(self._db.connection, "ended", "no")
+        with suppress(sqlite3.OperationalError):  # a full disk: the first commit says so
+            note(self._db.connection, "ended", "no")
         self._position = Position.of(self._db)
         self._queue: SimpleQueue[Commit | Task | None] = SimpleQueue()
         self._closed = False

@@ -60,9 +60,8 @@ def main() -> None:
         f"Resident memory, {given.events:,} events",
         [
             Row("just started", ready, "MiB"),
-            Row(f"after {FEW:,} events", few, "MiB"),
-            Row(f"after {given.events:,} events", many, "MiB"),
-            Row("ratio", many / few, "×", 1.5),
+            Row(f"after {FEW:,} events and the first card", few, "MiB", 140),
+            Row(f"after {given.events:,} events", many, "MiB", 150),
         ],
     )
     raise SystemExit(0 if good else 1)

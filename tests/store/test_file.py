@@ -188,6 +188,39 @@ def test_a_full_disk_loses_nothing_shows_nothing_and_recovers(tmp_path: Path) ->
     assert ids(tmp_path) == ["before", "after"]
 
 
+FULL_AT_START = """
+    import asyncio, resource, sys
+    from pathlib import Path
+    from bot.store import Put, StoreUnavailable
+    from bot.store.store import TinyStore
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+
+    async def main():
+        store = TinyStore.open(Path(sys.argv[1]))
+        known = len(await store.find("webhook_events"))
+        try:
+            await store.commit(Put("keys", {"id": "refused"}))
+        except StoreUnavailable:
+            print(known)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        await store.commit(Put("keys", {"id": "taken"}))
+        await store.close()
+
+    asyncio.run(main())
+"""
+
+
+def test_a_disk_that_is_full_at_start_is_said_at_the_first_write(tmp_path: Path) -> None:
+    """Also with a log of a process that was killed, for whose content there is no room in the database."""
+    acknowledged = run_and_kill(tmp_path, "r", 0.3)
+    room = (tmp_path / "pm_agent.db").stat().st_size + 1000
+    command = [sys.executable, "-c", textwrap.dedent(FULL_AT_START), str(tmp_path), str(room)]
+    done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
+    assert int(done.stdout) >= len(acknowledged)
+    assert [record["id"] for record in records(tmp_path, "keys")][-1] == "taken"
+
+
 ONE_AFTER_ANOTHER = """
     import asyncio, sys
     from pathlib import Path

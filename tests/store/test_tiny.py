@@ -158,7 +158,7 @@ def test_both_give_the_same_answers(db: Database) -> None:
         assert table.search(query) == [document for document in table if query(document)], value
         assert table.count(query) == len(table.search(query))
     members = db.of("development")
-    members.insert_multiple([{"id": "1", "keys": ["A", "B"]}, {"id": "2", "keys": ["B"]}, {"id": "3"}])
+    members.insert_multiple([{"id": "1", "keys": ["A", "B", "A"]}, {"id": "2", "keys": ["B"]}, {"id": "3"}])
     members.update({"keys": ["C"]}, where("id") == "2")
     assert [[d["id"] for d in members.search(where("keys").any([key]))] for key in "ABC"] == [["1"], ["1"], ["2"]]
     members.remove(where("id") == "1")
