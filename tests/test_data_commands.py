@@ -11,9 +11,9 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -209,15 +209,16 @@ def test_a_damaged_file_is_refused_with_a_sentence(data: Path) -> None:
     assert (data / "pm_agent.db").read_bytes() == b""
 
 
+def unpacked(path: Path) -> dict[str, bytes]:
+    """The files in a backup, as anybody can read them."""
+    with tarfile.open(path, "r:gz") as archive:
+        return {m.name: file.read() for m in archive.getmembers() if (file := archive.extractfile(m))}
+
+
 def archived(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """What a backup holds, as anybody can read it."""
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None
-        return {
-            name.removesuffix(".jsonl"): [json.loads(line) for line in archive.read(name).splitlines()]
-            for name in archive.namelist()
-            if name.endswith(".jsonl")
-        }
+    """The records of a backup's tables, each with its place in the order of arrival."""
+    files = {name.removesuffix(".jsonl"): text for name, text in unpacked(path).items() if name.endswith(".jsonl")}
+    return {table: [json.loads(line) for line in text.splitlines()] for table, text in files.items()}
 
 
 def test_backup_and_restore(data: Path, tmp_path: Path) -> None:
@@ -227,7 +228,7 @@ def test_backup_and_restore(data: Path, tmp_path: Path) -> None:
     assert path.parent == tmp_path
     assert path.stat().st_mode & 0o777 == 0o600
     assert [left.name for left in tmp_path.iterdir() if left.is_file()] == [path.name], "one file"
-    assert "webhook_events: 3 of 3 records\n" in made.stderr
+    assert "Writing webhook_events: 3 of 3 records\n" in made.stderr
     assert "Audit trail: ok 4 records" in made.stderr
     refused = bot(data, "restore", path)
     assert refused.returncode == 1
@@ -237,7 +238,7 @@ def test_backup_and_restore(data: Path, tmp_path: Path) -> None:
         done = bot(target, "restore", path, *(["--force"] if target == data else []))
         assert done.returncode == 0, done.stderr
         assert "Audit trail: ok 4 records" in done.stdout
-        assert "webhook_events: 3 of 3 records\n" in done.stderr
+        assert "Restoring webhook_events: 3 of 3 records\n" in done.stderr
         assert bot(target, "export", "webhook_events").stdout + bot(target, "audit", "export").stdout == before
     assert bot(tmp_path / "new", "stats", "--json").stdout == bot(data, "stats", "--json").stdout
 
@@ -247,7 +248,7 @@ def test_a_backup_is_json_lines_of_every_table_with_a_manifest(data: Path, tmp_p
     commit(store, Put("deliveries", {"id": "jira:1", "at": AT, "event_id": "evt_1"}), Delete("webhook_events", "evt_2"))
     commit(store, Put("keys", {"id": "standup:1", "at": AT}), Put("webhook_events", {"id": "evt_4", "at": AT}))
     store.close_now()
-    path = tmp_path / "b.zip"
+    path = tmp_path / "b.tar.gz"
     assert bot(data, "backup", path).returncode == 0
     tables = archived(path)
     assert tables.keys() == set(TABLES)
@@ -255,9 +256,10 @@ def test_a_backup_is_json_lines_of_every_table_with_a_manifest(data: Path, tmp_p
         (1, "evt_1"), (3, "evt_3"), (4, "evt_4"),
     ]  # fmt: skip
     assert [line["record"]["id"] for line in tables["deliveries"] + tables["keys"]] == ["jira:1", "standup:1"]
-    with zipfile.ZipFile(path) as archive:
-        manifest = json.loads(archive.read("manifest.json"))
-        digest = hashlib.sha256(archive.read("drafts.jsonl")).hexdigest()
+    files = unpacked(path)
+    assert next(iter(files)) == "manifest.json"
+    manifest = json.loads(files["manifest.json"])
+    digest = hashlib.sha256(files["drafts.jsonl"]).hexdigest()
     head = bot(data, "audit", "verify").stdout.split()[-1]
     assert (manifest["format"], manifest["program"]) == (1, __version__)
     assert manifest["audit"] == {"records": 4, "head": head, "broken": ""}
@@ -265,7 +267,7 @@ def test_a_backup_is_json_lines_of_every_table_with_a_manifest(data: Path, tmp_p
 
     new = tmp_path / "new"
     assert bot(new, "restore", path).returncode == 0
-    again = tmp_path / "again.zip"
+    again = tmp_path / "again.tar.gz"
     assert bot(new, "backup", again).returncode == 0
     restored = archived(again)
     [mark] = [line["record"] for line in restored.pop("state") if line["record"]["id"] == "restored"]
@@ -278,10 +280,10 @@ def test_a_broken_trail_is_kept_by_backup_and_restore_and_said(data: Path, tmp_p
     connection = sqlite3.connect(data / "pm_agent.db")
     connection.executescript(CHANGES["changed"])
     connection.close()
-    made = bot(data, "backup", tmp_path / "b.zip")
+    made = bot(data, "backup", tmp_path / "b.tar.gz")
     assert made.returncode == 0
     assert "broken at seq 2" in made.stderr
-    restored = bot(tmp_path / "new", "restore", tmp_path / "b.zip")
+    restored = bot(tmp_path / "new", "restore", tmp_path / "b.tar.gz")
     assert restored.returncode == 0
     assert "broken at seq 2" in restored.stderr
     assert bot(tmp_path / "new", "audit", "export").stdout == bot(data, "audit", "export").stdout
@@ -291,7 +293,7 @@ def test_a_record_that_cannot_be_read_makes_no_backup(data: Path, tmp_path: Path
     connection = sqlite3.connect(data / "pm_agent.db")
     connection.executescript(CHANGES["unreadable"])
     connection.close()
-    done = bot(data, "backup", tmp_path / "b.zip")
+    done = bot(data, "backup", tmp_path / "b.tar.gz")
     assert (done.returncode, done.stdout) == (1, "")
     assert "record 2 of audit cannot be read" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["data"], "nothing is left"
@@ -302,7 +304,7 @@ def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> 
     precious.write_text("mine")
     dangling = tmp_path / "dangling"
     dangling.symlink_to(tmp_path / "nowhere")
-    for destination in (precious, dangling, tmp_path / "no" / "such" / "folder.zip"):
+    for destination in (precious, dangling, tmp_path / "no" / "such" / "folder.tar.gz"):
         done = bot(data, "backup", destination)
         assert (done.returncode, done.stdout) == (1, "")
         assert str(destination) in done.stderr
@@ -314,7 +316,7 @@ def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> 
     made = bot(data, "backup", f"{tmp_path}/new/folder/")
     path = Path(made.stdout.splitlines()[-1])
     assert path.parent == tmp_path / "new" / "folder"
-    assert re.fullmatch(r"pm-agent-\d{8}-\d{6}\.zip", path.name)
+    assert re.fullmatch(r"pm-agent-\d{8}-\d{6}\.tar.gz", path.name)
     before = path.read_bytes()
     assert bot(data, "backup", path).returncode == 1
     assert path.read_bytes() == before
@@ -323,12 +325,13 @@ def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> 
 
 def rewritten(good: Path, bad: Path, change: Callable[[dict[str, bytes]], None]) -> None:
     """A backup with other files in it, in an archive that is whole."""
-    with zipfile.ZipFile(good) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
+    files = unpacked(good)
     change(files)
-    with zipfile.ZipFile(bad, "w", zipfile.ZIP_DEFLATED) as archive:
+    with tarfile.open(bad, "w:gz") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
 
 
 def said(files: dict[str, bytes], **changes: object) -> None:
@@ -359,6 +362,10 @@ def manifest_cut(files: dict[str, bytes]) -> None:
     files["manifest.json"] = files["manifest.json"][:-9]
 
 
+def file_added(files: dict[str, bytes]) -> None:
+    files["moods.jsonl"] = b""
+
+
 def newer_format(files: dict[str, bytes]) -> None:
     said(files, format=2, program="9.0.0")
 
@@ -385,7 +392,8 @@ INSIDE = {
     line_cut: "line 1 of drafts.jsonl",
     line_lost: "webhook_events.jsonl is not what was written",
     file_lost: "keys.jsonl",
-    manifest_lost: "not a backup",
+    file_added: "more than its manifest names",
+    manifest_lost: "not a whole backup",
     manifest_cut: "manifest.json",
     newer_format: "9.0.0",
     newer_table: "moods",
@@ -395,8 +403,11 @@ INSIDE = {
 OUTSIDE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "garbage": (lambda _: b"garbage" * 100, "not a backup"),
     "empty": (lambda _: b"", "not a backup"),
-    "cut": (lambda good: good[:-200], "cut off"),
-    "a byte changed": (lambda good: good[:90] + bytes([good[90] ^ 255]) + good[91:], "damaged"),
+    "cut in the middle": (lambda good: good[: len(good) // 2], "cut off"),
+    "cut at the end": (lambda good: good[:-1], "cut off"),
+    "checksum changed": (lambda good: good[:-8] + bytes([good[-8] ^ 255]) + good[-7:], "damaged"),
+    "a byte changed": (lambda good: good[:900] + bytes([good[900] ^ 255]) + good[901:], "damaged"),
+    "a zip file": (lambda _: b"PK\x03\x04" + bytes(200), "not a backup"),
     "a database": (lambda _: b"SQLite format 3\0" + bytes(4080), "not a backup"),
 }
 
@@ -405,8 +416,8 @@ OUTSIDE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 def test_restore_refuses_a_bad_backup_and_changes_nothing(
     data: Path, tmp_path: Path, fault: str | Callable[[dict[str, bytes]], None] | None
 ) -> None:
-    good, _ = backup(data, str(tmp_path / "good.zip"), _quiet)
-    bad = tmp_path / "bad.zip"
+    good, _ = backup(data, str(tmp_path / "good.tar.gz"), _quiet)
+    bad = tmp_path / "bad.tar.gz"
     if isinstance(fault, str):
         change, words = OUTSIDE[fault]
         bad.write_bytes(change(good.read_bytes()))

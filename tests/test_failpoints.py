@@ -256,7 +256,7 @@ async def test_a_restore_that_is_killed_leaves_a_whole_store_or_is_done_again(wo
 
 async def test_a_backup_that_is_killed_leaves_no_file_that_looks_like_one(world: World) -> None:
     stage = world.stage
-    target = stage.folder / "copy.zip"
+    target = stage.folder / "copy.tar.gz"
     assert (await stage.run("backup", str(target), PMAGENT_FAILPOINT="backup.before_link"))[0] == -signal.SIGKILL
     assert not target.exists()
     assert (await stage.run("backup", str(target)))[0] == 0

@@ -240,11 +240,11 @@ class _Progress:
     def __init__(self) -> None:
         self._said = time.monotonic()
 
-    def __call__(self, table: str, done: int, total: int) -> None:
+    def __call__(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         if done == total or now - self._said >= PROGRESS_EVERY:
             self._said = now
-            print(f"{table}: {done:,} of {total:,} records", file=sys.stderr)
+            print(f"{what}: {done:,} of {total:,} records", file=sys.stderr)
 
 
 @_for_people

@@ -1,27 +1,30 @@
-"""The backup archive: a ZIP file with one JSON Lines file for each table, and a manifest.
+"""The backup archive: a `.tar.gz` with a manifest and one JSON Lines file for each table.
 
 ::
 
+    manifest.json          format, program, created, audit (records, head, broken), tables (records, sha256)
     webhook_events.jsonl   {"seq": 1, "record": {…}}     one record a line, in order of arrival
     …
-    manifest.json          format, program, created, audit (records, head, broken), tables (records, sha256)
 
-It holds records and nothing of the database they came from, so it can be read with `unzip` and `jq`, and put into any
-backend that offers a `Target`. Both directions read one record at a time, whatever the size of the store.
+It holds records and nothing of the database they came from, so it can be read with `tar` and `jq`, and put into any
+backend that offers a `Target`. A tar file names a member's size before its content, so what is written is read twice,
+from the same snapshot. Both directions hold one record at a time, whatever the size of the store.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from hashlib import sha256
-from io import BufferedReader
+from io import BytesIO
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
+from typing import IO, NamedTuple, Protocol, cast
 
 from bot import __version__
 from bot.errors import UserError
@@ -39,7 +42,7 @@ MOST_MANIFEST = 1 << 20
 ROWS = 64
 """Records that are handed to the target at once."""
 Progress = Callable[[str, int, int], None]
-"""Told after each record: the table, how many of it are done, and how many there are."""
+"""Told after each record: what is done with which table, how many of its records are done, how many there are."""
 
 
 class Stored(NamedTuple):
@@ -103,57 +106,99 @@ class BadBackup(UserError):
 
 
 def write(
-    file: IO[bytes], created: str, read: Callable[[Table], Iterable[Stored]], count: Callable[[Table], int],
+    file: IO[bytes],
+    created: datetime,
+    read: Callable[[Table], Iterable[Stored]],
+    count: Callable[[Table], int],
     progress: Progress,
-) -> Manifest:  # fmt: skip
-    """Write a backup of what `read` gives for each table. Raises `UserError` for a record that is no JSON."""
+) -> Manifest:
+    """Write a backup of what `read` gives for each table, the same both times that it is asked.
+
+    Raises `UserError` for a record that is no JSON.
+    """
     contents: dict[Table, Content] = {}
+    sizes: dict[Table, int] = {}
     trail = Trail(0, "")
-    with ZipFile(file, "w", ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+    for table in TABLES:
+        checked = _Checked(_told(_lines(table, read(table)), f"Checking {table}", count(table), progress))
+        if table == "audit":
+            trail = Trail.of(verify(checked))
+        for _ in checked:  # also what follows the first bad record of a chain, at which `verify` stops
+            pass
+        contents[table] = Content(checked.records, checked.digest.hexdigest())
+        sizes[table] = checked.size
+    manifest = Manifest(__version__, created.isoformat(), trail, contents)
+    text = manifest.to_json().encode()
+    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=LEVEL) as archive:
+        archive.addfile(_member(MANIFEST, len(text), created), BytesIO(text))
         for table in TABLES:
-            table_file = _TableFile(table, read(table), count(table), progress)
-            with archive.open(_name(table), "w", force_zip64=True) as member:
-                records = table_file.written_to(member)
-                if table == "audit":
-                    trail = Trail.of(verify(records))
-                for _ in records:  # the check of a broken chain stops at its first bad record
-                    pass
-            contents[table] = Content(table_file.records, table_file.digest.hexdigest())
-        manifest = Manifest(__version__, created, trail, contents)
-        archive.writestr(MANIFEST, manifest.to_json())
+            lines = _told(_lines(table, read(table)), f"Writing {table}", contents[table].records, progress)
+            archive.addfile(_member(_name(table), sizes[table], created), _Stream(line for line, _ in lines))
     return manifest
 
 
-class _TableFile:
-    """One table on its way into the archive."""
+def _lines(table: Table, rows: Iterable[Stored]) -> Iterator[tuple[bytes, Record]]:
+    """The lines of a table's file, each with its record."""
+    for row in rows:
+        try:
+            record = json.loads(row.json)
+        except ValueError:
+            raise UserError(
+                f"There is no backup: record {row.seq} of {table} cannot be read. The database is damaged; your newest "
+                "backup has the last good state."
+            ) from None
+        yield to_json({"seq": row.seq, "record": record}) + b"\n", record
 
-    def __init__(self, table: Table, rows: Iterable[Stored], total: int, progress: Progress) -> None:
-        self._table, self._rows, self._total, self._progress = table, rows, total, progress
-        self.records = 0
+
+def _told(
+    lines: Iterable[tuple[bytes, Record]], what: str, total: int, progress: Progress
+) -> Iterator[tuple[bytes, Record]]:
+    for done, line in enumerate(lines, 1):
+        progress(what, done, total)
+        yield line
+
+
+class _Checked:
+    """Iterates over the records of a table, and takes the measure of its file meanwhile."""
+
+    def __init__(self, lines: Iterator[tuple[bytes, Record]]) -> None:
+        self._lines = lines
+        self.records = self.size = 0
         self.digest = sha256()
 
-    def written_to(self, file: IO[bytes]) -> Iterator[Record]:
-        """Write one line after another; each record after it was written."""
-        for row in self._rows:
-            try:
-                record = json.loads(row.json)
-            except ValueError:
-                raise UserError(
-                    f"There is no backup: record {row.seq} of {self._table} cannot be read. The database is damaged; "
-                    "your newest backup has the last good state."
-                ) from None
-            line = to_json({"seq": row.seq, "record": record}) + b"\n"
-            file.write(line)
-            self.digest.update(line)
+    def __iter__(self) -> Iterator[Record]:
+        for line, record in self._lines:
             self.records += 1
-            self._progress(self._table, self.records, self._total)
+            self.size += len(line)
+            self.digest.update(line)
             yield record
+
+
+class _Stream:
+    """Lines as the file that `tarfile` reads from."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self._left = bytearray()
+
+    def read(self, size: int = 1 << 14, /) -> bytes:
+        while len(self._left) < size and (line := next(self._lines, None)) is not None:
+            self._left += line
+        found = bytes(self._left[:size])
+        del self._left[:size]
+        return found
+
+
+def _member(name: str, size: int, at: datetime) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = size, 0o600, int(at.timestamp())
+    return info
 
 
 class Archive:
     """A backup that is being read."""
 
-    def __init__(self, source: Path, file: ZipFile) -> None:
+    def __init__(self, source: Path, file: tarfile.TarFile) -> None:
         """Raises `BadBackup` when it has no manifest that this version understands."""
         self._source = source
         self._file = file
@@ -174,6 +219,7 @@ class Archive:
                     batch = []
             if batch:
                 target.put(table, batch)
+        self._at_end()
         verdict = verify(target.trail())
         if Trail.of(verdict) != self.manifest.audit:
             raise BadBackup(self._source, f"does not hold the audit trail that its manifest names: {verdict}")
@@ -182,24 +228,38 @@ class Archive:
     def _rows(self, table: Table, content: Content, progress: Progress) -> Iterator[tuple[int, str, str]]:
         digest = sha256()
         records = last = 0
-        with _told_in_words(self._source), self._file.open(_name(table)) as member:
-            for line in BufferedReader(member, 1 << 16):  # type: ignore[type-var]  # typeshed knows too few streams
+        with _told_in_words(self._source):
+            for line in self._next(_name(table)):
                 digest.update(line)
                 row = _row(line)
                 if row is None or row[0] <= last:
                     raise BadBackup(self._source, f"is damaged: line {records + 1} of {_name(table)} is no record")
                 last = row[0]
                 records += 1
-                progress(table, records, content.records)
                 yield row
+                progress(f"Restoring {table}", records, content.records)
         if digest.hexdigest() != content.sha256 or records != content.records:
             raise BadBackup(self._source, f"is damaged: {_name(table)} is not what was written")
 
+    def _next(self, name: str) -> IO[bytes]:
+        """The next file of the archive, which has to be this one."""
+        info = self._file.next()
+        file = self._file.extractfile(info) if info is not None and info.name == name else None
+        if file is None:
+            raise BadBackup(self._source, f"is not a whole backup of PM Agent: {name} is not at its place in it")
+        return file
+
+    def _at_end(self) -> None:
+        """Read what follows the last file, so that a cut or changed end is found too."""
+        with _told_in_words(self._source):
+            if self._file.next() is not None:
+                raise BadBackup(self._source, "is damaged: it holds more than its manifest names")
+            while self._file.fileobj is not None and self._file.fileobj.read(1 << 16):
+                pass
+
     def _read_manifest(self) -> Manifest:
-        if MANIFEST not in self._file.namelist():
-            raise BadBackup(self._source, f"is not a backup of PM Agent: there is no {MANIFEST} in it")
-        with _told_in_words(self._source), self._file.open(MANIFEST) as member:
-            text = member.read(MOST_MANIFEST)
+        with _told_in_words(self._source):
+            text = self._next(MANIFEST).read(MOST_MANIFEST)
         try:
             said = json.loads(text)
             if said["kind"] != KIND:
@@ -216,7 +276,7 @@ class Archive:
                     f"was written by PM Agent {said['program']} and has tables that this version ({__version__}) does "
                     f"not know ({', '.join(sorted(unknown))}): update PM Agent first",
                 )
-            tables = {table: Content(**said["tables"][table]) for table in TABLES if table in said["tables"]}
+            tables = {cast(Table, table): Content(**content) for table, content in said["tables"].items()}
             return Manifest(said["program"], said["created"], Trail(**said["audit"]), tables)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BadBackup(self._source, f"is damaged: its {MANIFEST} cannot be understood") from None
@@ -224,24 +284,22 @@ class Archive:
 
 @contextmanager
 def reading(source: Path) -> Iterator[Archive]:
-    """The backup at `source`, to be read. Raises `BadBackup`."""
+    """The backup at `source`, to be read once, from its beginning to its end. Raises `BadBackup`."""
     with _told_in_words(source):
-        file = ZipFile(source)
+        file = tarfile.open(source, "r:gz")  # noqa: SIM115 - closed below; here only its opening is to be told in words
     with file:
         yield Archive(source, file)
 
 
 @contextmanager
 def _told_in_words(source: Path) -> Iterator[None]:
-    """What `zipfile` says about a file that is none, or is damaged, becomes `BadBackup`."""
+    """What `tarfile` says about a file that is none, or is damaged, becomes `BadBackup`."""
     try:
         yield
     except FileNotFoundError:
         raise BadBackup(source, "is not there") from None
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise BadBackup(source, f"is not a backup of PM Agent, or it is damaged or cut off ({error})") from None
-    except KeyError as error:
-        raise BadBackup(source, f"is damaged: {error.args[0]}") from None
     except OSError as error:
         raise BadBackup(source, f"cannot be read: {error.strerror or error}") from None
 

@@ -42,7 +42,7 @@ def backup(folder: Path, destination: str, progress: Progress) -> tuple[Path, Ma
         if destination.endswith("/"):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_dir():
-            path /= f"pm-agent-{now:%Y%m%d-%H%M%S}.zip"
+            path /= f"pm-agent-{now:%Y%m%d-%H%M%S}.tar.gz"
         if os.path.lexists(path):  # before the work; the link below decides
             raise FileExistsError
         fd, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
@@ -85,7 +85,7 @@ def _written(file: IO[bytes], source: Path, now: datetime, progress: Progress) -
         def rows(table: Table) -> Iterator[Stored]:
             return (Stored(*row) for row in db.of(table).rows())
 
-        return write(file, now.isoformat(), rows, lambda table: len(db.of(table)), progress)
+        return write(file, now, rows, lambda table: len(db.of(table)), progress)
 
 
 def _appear(part: Path, path: Path) -> None:
