@@ -68,7 +68,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     from bot.server import listen, make_server
     from bot.store.erase import serve_requests
     from bot.store.store import TinyStore
-    from bot.workflow import settle_mode
+    from bot.workflow import mark_restored, settle_mode
     from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route
 
@@ -88,6 +88,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     background.append(_keep_trying("claude", ctx.claude.start))
     try:
         now = await settle_mode(ctx)
+        await mark_restored(ctx)
         await _recall_account(ctx)
         await ctx.worker.recall()
         background.append(_keep_trying("jira", lambda: _learn_account(ctx)))

@@ -7,6 +7,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ a newer draft on the issue ──────────────→ superseded
               ─ nobody decided in PMAGENT_DRAFT_DAYS ────→ expired
               ─ its issue is not for the channel now ────→ expired
+              ─ found in Jira after a restore ───────────→ posted
     approved  ─ fresh, in production: the intent ────────→ posting
               ─ fresh, in simulation ────────────────────→ simulated
               ─ the issue changed, or who will see it ───→ held
@@ -19,6 +20,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ Discard ─────────────────────────────────→ skipped
               ─ a newer draft, as by Draft anew ─────────→ superseded
               ─ nobody decided, or not for the channel ──→ expired
+              ─ found in Jira after a restore ───────────→ posted
     posting   ─ Jira took it ────────────────────────────→ posted
               ─ Jira refused it ─────────────────────────→ failed
               ─ Jira's answer was lost ──────────────────→ unknown
@@ -27,8 +29,10 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ Discard ─────────────────────────────────→ skipped
               ─ a newer draft ───────────────────────────→ superseded
               ─ its issue is not for the channel now ────→ expired
+              ─ found in Jira after a restore ───────────→ posted
     unknown   ─ Look again ──────────────────────────────→ looking
               ─ Post again ──────────────────────────────→ approved
+              ─ found in Jira after a restore ───────────→ posted
     looking   ─ found ───────────────────────────────────→ posted
               ─ not found ───────────────────────────────→ unknown
               ─ found in public, and so deleted ─────────→ failed
@@ -81,12 +85,12 @@ class DraftState(StrEnum):
 
 S = DraftState
 TRANSITIONS: dict[DraftState, frozenset[DraftState]] = {
-    S.WAITING: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
+    S.WAITING: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED, S.POSTED}),
     S.APPROVED: frozenset({S.POSTING, S.SIMULATED, S.HELD, S.WAITING, S.POSTED, S.FAILED, S.EXPIRED}),
-    S.HELD: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
+    S.HELD: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED, S.POSTED}),
     S.POSTING: frozenset({S.POSTED, S.FAILED, S.UNKNOWN, S.APPROVED}),
-    S.FAILED: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED}),
-    S.UNKNOWN: frozenset({S.LOOKING, S.APPROVED}),
+    S.FAILED: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED, S.POSTED}),
+    S.UNKNOWN: frozenset({S.LOOKING, S.APPROVED, S.POSTED}),
     S.LOOKING: frozenset({S.POSTED, S.UNKNOWN, S.FAILED}),
     S.POSTED: frozenset({S.UNDOING}),
     S.UNDOING: frozenset({S.UNDONE, S.POSTED}),
@@ -160,7 +164,8 @@ class Draft(Frozen):
     the card (state `held`): what changed in the issue, and what the reply says that is not so. `claims`: the latter as
     `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences about what
     could not be checked at Approve. `withheld`: the issue is not for the channel any more, so the card shows its key
-    and no content.
+    and no content. `restored`: it comes from a backup, and may have been posted since this time; None when it does
+    not, or when Jira was asked.
     """
 
     id: str
@@ -200,6 +205,7 @@ class Draft(Frozen):
     unchecked: tuple[str, ...] = ()
     superseded_by: str | None = None
     withheld: bool = False
+    restored: datetime | None = None
 
     @property
     def revision(self) -> int:
@@ -212,6 +218,11 @@ class Draft(Frozen):
     @property
     def edited(self) -> bool:
         return len(self.revisions) > 1
+
+    @property
+    def needs_search(self) -> bool:
+        """Whether it comes from a backup and Jira has not said yet if it was posted since: nobody can decide on it."""
+        return self.restored is not None and (self.state in OPEN or self.state in BUSY)
 
     @property
     def fingerprint(self) -> str:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot import __version__
 from bot.errors import UserError
-from bot.store import Audit, Put
+from bot.store import TABLES, Audit, Delete, Put
 from bot.store.backup import backup, restore
 from bot.store.store import TinyStore
 from tests.store.support import commit
@@ -216,55 +221,234 @@ def test_a_page_that_cannot_be_read_is_said_in_a_sentence(data: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def unpacked(path: Path) -> dict[str, bytes]:
+    """The files in a backup, as anybody can read them."""
+    with tarfile.open(path, "r:gz") as archive:
+        return {m.name: file.read() for m in archive.getmembers() if (file := archive.extractfile(m))}
+
+
+def archived(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The records of a backup's tables, each with its place in the order of arrival."""
+    files = {name.removesuffix(".jsonl"): text for name, text in unpacked(path).items() if name.endswith(".jsonl")}
+    return {table: [json.loads(line) for line in text.splitlines()] for table, text in files.items()}
+
+
 def test_backup_and_restore(data: Path, tmp_path: Path) -> None:
     before = bot(data, "export", "webhook_events").stdout + bot(data, "audit", "export").stdout
-    made = Path(bot(data, "backup", tmp_path).stdout.splitlines()[-1])
-    assert made.parent == tmp_path
-    assert made.stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in tmp_path.glob("pm-agent-*")] == [made.name], "one file"
-    refused = bot(data, "restore", made)
+    made = bot(data, "backup", tmp_path)
+    path = Path(made.stdout.splitlines()[-1])
+    assert path.parent == tmp_path
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [left.name for left in tmp_path.iterdir() if left.is_file()] == [path.name], "one file"
+    assert "Writing webhook_events: 3 of 3 records\n" in made.stderr
+    assert "Audit trail: ok 4 records" in made.stderr
+    refused = bot(data, "restore", path)
     assert refused.returncode == 1
     assert "--force" in refused.stderr
     for target in (tmp_path / "new", data):
         (tmp_path / "new").mkdir(exist_ok=True)
-        done = bot(target, "restore", made, *(["--force"] if target == data else []))
+        done = bot(target, "restore", path, *(["--force"] if target == data else []))
         assert done.returncode == 0, done.stderr
         assert "Audit trail: ok 4 records" in done.stdout
+        assert "Restoring webhook_events: 3 of 3 records\n" in done.stderr
         assert bot(target, "export", "webhook_events").stdout + bot(target, "audit", "export").stdout == before
     assert bot(tmp_path / "new", "stats", "--json").stdout == bot(data, "stats", "--json").stdout
+
+
+def test_a_backup_is_json_lines_of_every_table_with_a_manifest(data: Path, tmp_path: Path) -> None:
+    store = TinyStore.open(data)
+    commit(store, Put("deliveries", {"id": "jira:1", "at": AT, "event_id": "evt_1"}), Delete("webhook_events", "evt_2"))
+    commit(store, Put("keys", {"id": "standup:1", "at": AT}), Put("webhook_events", {"id": "evt_4", "at": AT}))
+    store.close_now()
+    path = tmp_path / "b.tar.gz"
+    assert bot(data, "backup", path).returncode == 0
+    tables = archived(path)
+    assert tables.keys() == set(TABLES)
+    assert [(line["seq"], line["record"]["id"]) for line in tables["webhook_events"]] == [
+        (1, "evt_1"), (3, "evt_3"), (4, "evt_4"),
+    ]  # fmt: skip
+    assert [line["record"]["id"] for line in tables["deliveries"] + tables["keys"]] == ["jira:1", "standup:1"]
+    files = unpacked(path)
+    assert next(iter(files)) == "manifest.json"
+    manifest = json.loads(files["manifest.json"])
+    digest = hashlib.sha256(files["drafts.jsonl"]).hexdigest()
+    head = bot(data, "audit", "verify").stdout.split()[-1]
+    assert (manifest["format"], manifest["program"]) == (1, __version__)
+    assert manifest["audit"] == {"records": 4, "head": head, "broken": ""}
+    assert manifest["tables"]["drafts"] == {"records": 1, "sha256": digest}
+
+    new = tmp_path / "new"
+    assert bot(new, "restore", path).returncode == 0
+    again = tmp_path / "again.tar.gz"
+    assert bot(new, "backup", again).returncode == 0
+    restored = archived(again)
+    [mark] = [line["record"] for line in restored.pop("state") if line["record"]["id"] == "restored"]
+    assert mark["created"] == manifest["created"]
+    tables.pop("state")
+    assert restored == tables, "every record, at its place in the order of arrival"
+
+
+def test_a_broken_trail_is_kept_by_backup_and_restore_and_said(data: Path, tmp_path: Path) -> None:
+    connection = sqlite3.connect(data / "pm_agent.db")
+    connection.executescript(CHANGES["changed"])
+    connection.close()
+    made = bot(data, "backup", tmp_path / "b.tar.gz")
+    assert made.returncode == 0
+    assert "broken at seq 2" in made.stderr
+    restored = bot(tmp_path / "new", "restore", tmp_path / "b.tar.gz")
+    assert restored.returncode == 0
+    assert "broken at seq 2" in restored.stderr
+    assert bot(tmp_path / "new", "audit", "export").stdout == bot(data, "audit", "export").stdout
+
+
+def test_a_record_that_cannot_be_read_makes_no_backup(data: Path, tmp_path: Path) -> None:
+    connection = sqlite3.connect(data / "pm_agent.db")
+    connection.executescript(CHANGES["unreadable"])
+    connection.close()
+    done = bot(data, "backup", tmp_path / "b.tar.gz")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "record 2 of audit cannot be read" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"], "nothing is left"
 
 
 def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious.txt"
     precious.write_text("mine")
-    for destination in (precious, tmp_path / "no" / "such" / "folder.db"):
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "nowhere")
+    for destination in (precious, dangling, tmp_path / "no" / "such" / "folder.tar.gz"):
         done = bot(data, "backup", destination)
         assert (done.returncode, done.stdout) == (1, "")
         assert str(destination) in done.stderr
+        assert "Traceback" not in done.stderr
+    assert bot(data, "backup", f"{precious}/").returncode == 1
     assert precious.read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
     assert bot(tmp_path / "none", "backup", tmp_path).returncode == 1
+    made = bot(data, "backup", f"{tmp_path}/new/folder/")
+    path = Path(made.stdout.splitlines()[-1])
+    assert path.parent == tmp_path / "new" / "folder"
+    assert re.fullmatch(r"pm-agent-\d{8}-\d{6}\.tar.gz", path.name)
+    before = path.read_bytes()
+    assert bot(data, "backup", path).returncode == 1
+    assert path.read_bytes() == before
+    assert [left.name for left in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("fault", ["no such file", "garbage", "cut", "empty", "foreign"])
-def test_restore_refuses_a_bad_backup_and_changes_nothing(data: Path, tmp_path: Path, fault: str) -> None:
-    good = backup(data, tmp_path / "good.db")
-    bad = tmp_path / "bad.db"
-    if fault == "garbage":
-        bad.write_bytes(b"garbage" * 100)
-    elif fault == "cut":
-        bad.write_bytes(good.read_bytes()[:-20_000])
-    elif fault == "empty":
-        bad.write_bytes(b"")
-    elif fault == "foreign":
-        connection = sqlite3.connect(bad)
-        connection.execute("CREATE TABLE t (a)")
-        connection.close()
+def rewritten(good: Path, bad: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+    """A backup with other files in it, in an archive that is whole."""
+    files = unpacked(good)
+    change(files)
+    with tarfile.open(bad, "w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+def said(files: dict[str, bytes], **changes: object) -> None:
+    files["manifest.json"] = json.dumps({**json.loads(files["manifest.json"]), **changes}).encode()
+
+
+def line_changed(files: dict[str, bytes]) -> None:
+    files["drafts.jsonl"] = files["drafts.jsonl"].replace(b"waiting", b"skipped")
+
+
+def line_cut(files: dict[str, bytes]) -> None:
+    files["drafts.jsonl"] = files["drafts.jsonl"][:-9]
+
+
+def line_lost(files: dict[str, bytes]) -> None:
+    files["webhook_events.jsonl"] = b"".join(files["webhook_events.jsonl"].splitlines(keepends=True)[:-1])
+
+
+def file_lost(files: dict[str, bytes]) -> None:
+    del files["keys.jsonl"]
+
+
+def manifest_lost(files: dict[str, bytes]) -> None:
+    del files["manifest.json"]
+
+
+def manifest_cut(files: dict[str, bytes]) -> None:
+    files["manifest.json"] = files["manifest.json"][:-9]
+
+
+def file_added(files: dict[str, bytes]) -> None:
+    files["moods.jsonl"] = b""
+
+
+def newer_format(files: dict[str, bytes]) -> None:
+    said(files, format=2, program="9.0.0")
+
+
+def newer_table(files: dict[str, bytes]) -> None:
+    tables = json.loads(files["manifest.json"])["tables"]
+    said(files, program="9.0.0", tables={**tables, "moods": {"records": 0, "sha256": ""}})
+
+
+def other_program(files: dict[str, bytes]) -> None:
+    said(files, kind="somebody else's backup")
+
+
+def trail_rewritten(files: dict[str, bytes]) -> None:
+    """Somebody changed an audit record, and the manifest with it."""
+    changed = files["audit.jsonl"].replace(b"712020:ana", b"712020:bob", 1)
+    files["audit.jsonl"] = changed
+    tables = json.loads(files["manifest.json"])["tables"]
+    said(files, tables={**tables, "audit": {"records": 4, "sha256": hashlib.sha256(changed).hexdigest()}})
+
+
+INSIDE = {
+    line_changed: "drafts.jsonl is not what was written",
+    line_cut: "line 1 of drafts.jsonl",
+    line_lost: "webhook_events.jsonl is not what was written",
+    file_lost: "keys.jsonl",
+    file_added: "more than its manifest names",
+    manifest_lost: "not a whole backup",
+    manifest_cut: "manifest.json",
+    newer_format: "9.0.0",
+    newer_table: "moods",
+    other_program: "not a backup",
+    trail_rewritten: "broken at seq 1",
+}
+OUTSIDE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "garbage": (lambda _: b"garbage" * 100, "not a backup"),
+    "empty": (lambda _: b"", "not a backup"),
+    "cut in the middle": (lambda good: good[: len(good) // 2], "cut off"),
+    "cut at the end": (lambda good: good[:-1], "cut off"),
+    "checksum changed": (lambda good: good[:-8] + bytes([good[-8] ^ 255]) + good[-7:], "damaged"),
+    "a byte changed": (lambda good: good[:900] + bytes([good[900] ^ 255]) + good[901:], "damaged"),
+    "a zip file": (lambda _: b"PK\x03\x04" + bytes(200), "not a backup"),
+    "a database": (lambda _: b"SQLite format 3\0" + bytes(4080), "not a backup"),
+}
+
+
+@pytest.mark.parametrize("fault", [*OUTSIDE, *INSIDE, None], ids=lambda f: getattr(f, "__name__", str(f)))
+def test_restore_refuses_a_bad_backup_and_changes_nothing(
+    data: Path, tmp_path: Path, fault: str | Callable[[dict[str, bytes]], None] | None
+) -> None:
+    good, _ = backup(data, str(tmp_path / "good.tar.gz"), _quiet)
+    bad = tmp_path / "bad.tar.gz"
+    if isinstance(fault, str):
+        change, words = OUTSIDE[fault]
+        bad.write_bytes(change(good.read_bytes()))
+    elif fault:
+        rewritten(good, bad, fault)
+        words = INSIDE[fault]
+    else:
+        words = "is not there"
     before = everything(data)
-    with pytest.raises(UserError) as refused:
-        restore(bad, data, force=True)
+    with pytest.raises(UserError, match="Nothing was changed") as refused:
+        restore(bad, data, _quiet, force=True)
     assert str(bad) in str(refused.value)
+    assert words in str(refused.value)
     assert everything(data) == before
     assert {path.name for path in data.iterdir()} <= {"pm_agent.db", "pm_agent.db-wal", "pm_agent.db-shm", "lock"}
+
+
+def _quiet(_table: str, _done: int, _total: int) -> None:
+    """No progress is shown."""
 
 
 def test_everything_that_reads_works_while_the_bot_runs(

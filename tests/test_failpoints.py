@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bot.demo.slack_people import DANA
+from bot.demo.stage import BotFailed
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import exported
 from tests.model import holds
@@ -180,7 +181,7 @@ def test_every_failpoint_has_its_story() -> None:
         area, place = name.split(".")
         return name in told or (f"{area}.{{" in told and f'"{place}"' in told)
 
-    told += "restore.before_replace restore.after_replace"  # below
+    told += " ".join([*RESTORING, "backup.before_link"])  # below
     homeless = [name for name in failpoints() if name not in STORIES and not visited_elsewhere(name)]
     assert not homeless, f"no test comes to {homeless}: give each a line in STORIES"
     assert not STORIES.keys() - set(failpoints()), "stories of failpoints that are gone"
@@ -214,21 +215,53 @@ async def test_51_the_clock_is_put_right_while_it_is_dead(world: World, name: st
     await check(world, state)
 
 
-@pytest.mark.parametrize("name", ["restore.before_replace", "restore.after_replace"])
-async def test_a_restore_that_is_killed_is_done_again(world: World, name: str) -> None:
+RESTORING = {
+    "restore.filling": "old",
+    "restore.before_replace": "refused",
+    "restore.without_log": "refused",
+    "restore.after_replace": "new",
+}
+"""Failpoint → what the folder holds after a kill there: the old data, the restored ones, or what nothing opens."""
+
+
+@pytest.mark.parametrize("name", RESTORING)
+async def test_a_restore_that_is_killed_leaves_a_whole_store_or_is_done_again(world: World, name: str) -> None:
     stage = world.stage
+    code, out = await stage.run("backup", str(stage.folder / "old") + "/")
+    assert code == 0, out
     await silent(world)
     assert await world.until(lambda: world.books["agent_cycles"], 20.0)
-    code, out = await stage.run("backup", str(stage.folder / "backup"))
-    assert code == 0, out
-    await stage.stop_bot()
-    backup = out.splitlines()[-1]
-    assert (await stage.run("restore", backup, "--force", PMAGENT_FAILPOINT=name))[0] == -signal.SIGKILL
-    code, out = await stage.run("restore", backup, "--force")
-    assert code == 0, out
+    await stage.stop_bot(signal.SIGKILL)  # with a write-ahead log beside the database
+    now = await stage.run("audit", "verify")
+    assert (await stage.run("restore", out.splitlines()[-1], "--force", PMAGENT_FAILPOINT=name))[0] == -signal.SIGKILL
+    if RESTORING[name] == "refused":
+        for command in (("audit", "verify"), ("stats",), ("backup", str(stage.folder / "copy"))):
+            code, told = await stage.run(*command)
+            assert code == 1
+            assert "a restore, which was cut short" in told
+        with pytest.raises(BotFailed, match="a restore, which was cut short"):
+            await stage.start_bot()
+    else:
+        assert (await stage.run("audit", "verify") == now) == (RESTORING[name] == "old")
+    code, told = await stage.run("restore", out.splitlines()[-1], "--force")
+    assert code == 0, told
     assert (await stage.run("audit", "verify"))[0] == 0
-    assert world.events.keys() <= {e["id"] for e in await exported(stage, "webhook_events")}
+    assert await exported(stage, "agent_cycles") == []
     await stage.start_bot()
+    assert sorted(p.name for p in stage.data.glob("pm_agent.db*")) == [
+        "pm_agent.db",
+        "pm_agent.db-shm",
+        "pm_agent.db-wal",
+    ]
+
+
+async def test_a_backup_that_is_killed_leaves_no_file_that_looks_like_one(world: World) -> None:
+    stage = world.stage
+    target = stage.folder / "copy.tar.gz"
+    assert (await stage.run("backup", str(target), PMAGENT_FAILPOINT="backup.before_link"))[0] == -signal.SIGKILL
+    assert not target.exists()
+    assert (await stage.run("backup", str(target)))[0] == 0
+    assert target.exists()
 
 
 async def play(world: World, name: str) -> None:

@@ -98,9 +98,12 @@ class _Ending:
             S.LOOKING: self.looking, S.UNDOING: self.undoing, S.UNDONE: self.undone, S.SKIPPED: self.skipped,
             S.SUPERSEDED: self.superseded, S.EXPIRED: self.expired,
         }  # fmt: skip
-        return say[self.draft.state]()
+        return self.restored() if self.draft.needs_search else say[self.draft.state]()
 
     # The states
+
+    def restored(self) -> list[Block]:
+        return self._busy("A backup was restored.", " Looking in Jira whether this was posted since.")
 
     def waiting(self) -> list[Block]:
         blocks = []
@@ -139,12 +142,11 @@ class _Ending:
     def posted(self) -> list[Block]:
         draft, found = self.draft, self.draft.posted
         at = found.at if found else (self.approval.at if self.approval else self.now)
-        who = self.approval.name if self.approval else "PM Agent"
-        words = "with an edit" if draft.edited else "as drafted"
-        parts: list[str | Block] = [
-            text(f"✓ Posted by {one_line(who, 80)}", bold=True),
-            f" {clock(at, self.now, self.timezone)} {words}",
-        ]
+        head, words = "✓ Posted", ""  # by whom and with which words is not known of one that a restore had forgotten
+        if self.approval:
+            head = f"✓ Posted by {one_line(self.approval.name, 80)}"
+            words = " with an edit" if draft.edited else " as drafted"
+        parts: list[str | Block] = [text(head, bold=True), f" {clock(at, self.now, self.timezone)}{words}"]
         if found:
             parts += [" · ", link(issue_url(self.site, draft.issue.key, found.comment_id), "View in Jira")]
         blocks = [self._said(*parts), *self._note(), *self._unchecked()]

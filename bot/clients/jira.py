@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from pydantic import Field
+
 from bot.clients import jira_changes as changes
 from bot.clients import jira_read as read
 from bot.clients import jira_thread as thread
@@ -41,10 +43,15 @@ MOST_AT_ONCE = 1000
 
 
 class Reply(Frozen):
-    """A comment of ours in Jira. `public`: Jira's `jsdPublic`, None where it says nothing (no service desk)."""
+    """A comment of ours in Jira. `public`: Jira's `jsdPublic`, None where it says nothing (no service desk).
+
+    Of one that was found: `created` by Jira's clock, and what its `marker` says.
+    """
 
     comment_id: str
     public: bool | None = None
+    created: datetime | None = None
+    marker: dict[str, Any] = Field(default_factory=dict)
 
 
 class Project(Frozen):
@@ -170,10 +177,10 @@ class Jira:
             for item in raw:
                 found = read.comment({**item, "body": None}, own, desk=False)
                 if found.by_us and found.created >= earliest:
-                    mine[found.id] = Reply(comment_id=found.id, public=_public(item))
+                    mine[found.id] = Reply(comment_id=found.id, public=_public(item), created=found.created)
             for comment_id, value in (await self._markers(list(mine), raw)).items():
                 if value.get("draft_id") == draft_id:
-                    return mine[comment_id]
+                    return mine[comment_id].model_copy(update={"marker": value})
             start += len(raw)
             times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
             newest_first = bool(times) and times[0] >= times[-1]

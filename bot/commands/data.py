@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import wraps
@@ -34,6 +35,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "audit": ("seq", "at", "actor", "action", "event_id", "draft_id", "issue", "details", "prev", "hash"),
 }  # fmt: skip
 """The first columns of a CSV export, also of an empty table; other fields of the records follow."""
+PROGRESS_EVERY = 2.0
+"""Seconds between two lines about one table."""
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -72,14 +75,17 @@ def add_parsers(commands: Any) -> None:
     )
 
     saving = add(
-        commands, "backup", run_backup, "write a consistent copy of all data as one file",
-        "Works while the bot runs. The file's path is the last line printed.",
+        commands, "backup", run_backup, "write all data, as they are at one moment, into one archive file",
+        "Works while the bot runs. An existing file is never overwritten. The file's path is the last line printed.",
     )  # fmt: skip
-    saving.add_argument("destination", type=Path, metavar="DEST", help="a file, or a folder that gets a dated file")
+    saving.add_argument(
+        "destination", metavar="DEST", help="a file; or a folder (made when DEST ends in /), which gets a dated file"
+    )
 
     restoring = add(
-        commands, "restore", run_restore, "put the data of a backup into the data folder",
-        "The bot must not run. The backup is checked first.",
+        commands, "restore", run_restore, "put the data of a backup into the store that the settings name",
+        "The bot must not run. Nothing is replaced before all of the backup was checked. At its next start the bot "
+        "looks in Jira for each open draft whether it was posted since the backup.",
     )  # fmt: skip
     restoring.add_argument("source", type=Path, metavar="SRC", help="a file that backup wrote")
     restoring.add_argument("--force", action="store_true", help="replace the data that is there, for good")
@@ -233,12 +239,28 @@ def _verified(head: str | None = None) -> Verdict:
     return verify((r if isinstance(r, dict) else Unreadable(r) for r in records), head)
 
 
+class _Progress:
+    """Says on standard error how far a backup or restore is: each table when it is done, a long one now and then."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == total or now - self._said >= PROGRESS_EVERY:
+            self._said = now
+            print(f"{what}: {done:,} of {total:,} records", file=sys.stderr)
+
+
 @_for_people
 def run_backup(args: argparse.Namespace) -> int:
     """`backup DEST`."""
     from bot.store.backup import backup
 
-    print(backup(data_folder(), args.destination))
+    path, made = backup(data_folder(), args.destination, _Progress())
+    trail = made.audit.broken or f"ok {made.audit.records} records, head {made.audit.head}"
+    print(f"Audit trail: {trail}", file=sys.stderr)
+    print(path)
     return 0
 
 
@@ -248,9 +270,8 @@ def run_restore(args: argparse.Namespace) -> int:
     from bot.store.backup import restore
 
     folder = data_folder()
-    restore(args.source, folder, force=args.force)
+    verdict = restore(args.source, folder, _Progress(), force=args.force)
     print(f"Restored {args.source} into {folder}.")
-    verdict = _verified()
     print(f"Audit trail: {verdict}", file=sys.stdout if verdict.broken_at is None else sys.stderr)
     return 0
 

@@ -1,86 +1,100 @@
-"""`backup` and `restore`: the whole database as one file, as it was at one moment, checked both ways.
+"""`backup` and `restore`: all data as one portable archive (`archive`), as they were at one moment.
 
-SQLite copies it page by page while the bot writes. A backup is a database of its own, so it can be looked into like the
-original.
+A backup is read in one transaction, so the bot may go on writing meanwhile. A restore checks everything before anything
+is replaced, and leaves a record (`state`, id `restored`) by which the bot knows at its next start that the world has
+gone on since (`bot.workflow.restored`).
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from bot.errors import UserError
 from bot.failpoints import failpoint
-from bot.store.lock import FolderLock, make_folder
+from bot.store import Table
+from bot.store.archive import Manifest, Progress, Stored, reading, write
+from bot.store.audit import Verdict
+from bot.store.encoding import to_json
+from bot.store.loading import loading, sync
 from bot.store.schema import NAME
-from bot.store.sqlite import Damaged, exists, quick_check, reader
+from bot.store.sqlite import exists, reader
+from bot.store.tiny import Database
 
 
-def backup(folder: Path, destination: Path) -> Path:
-    """Write a backup of the data folder to `destination` (a dated file when that is a folder); its path.
+def backup(folder: Path, destination: str, progress: Progress) -> tuple[Path, Manifest]:
+    """Write a backup of the data folder; its path, and what it holds.
 
-    It appears whole or not at all, and replaces nothing. Raises `UserError`.
+    `destination`: a file, or a folder (that is there, or ends in `/` and is made) for a dated file. The file appears
+    whole or not at all, and replaces nothing. Raises `UserError`.
     """
-    source = folder / NAME
+    source, now = folder / NAME, datetime.now(UTC)
     if not exists(source):
         raise UserError(f"There is nothing to back up: {folder} has no data yet. PMAGENT_DATA_DIR names the folder.")
-    if destination.is_dir():
-        destination = destination / f"pm-agent-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
-    if destination.exists():
-        raise UserError(f"{destination} exists, and is not replaced. Name another file, or a folder.")
+    path = Path(destination)
     try:
-        _copy(source, destination)
-    except (OSError, sqlite3.Error) as error:
-        raise UserError(f"Cannot write the backup {destination}: {error}.") from error
-    return destination
-
-
-def restore(source: Path, folder: Path, *, force: bool = False) -> None:
-    """Put a backup's data into `folder`. What was there is replaced only with `force`.
-
-    Raises `UserError` (also `DataFolderLocked`); then the folder's data is as it was.
-    """
-    if not source.is_file():
-        raise UserError(f"There is no backup file {source}.")
-    make_folder(folder)
-    with FolderLock(folder):
-        target = folder / NAME
-        log = target.with_name(f"{NAME}-wal")
-        if not force and (target.exists() or log.exists()):
-            raise UserError(
-                f"The data folder {folder} is not empty. To replace what is in it for good, run this again with "
-                "--force."
-            )
+        if destination.endswith("/"):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.is_dir():
+            path /= f"pm-agent-{now:%Y%m%d-%H%M%S}.tar.gz"
+        if os.path.lexists(path):  # before the work; the link below decides
+            raise FileExistsError
+        fd, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
         try:
-            new = folder / f"{NAME}.restored"
-            _copy(source, new)
-            failpoint("restore.before_replace")
-            # The old log first: it must never meet the new file.
-            for name in (f"{NAME}-wal", f"{NAME}-shm"):
-                (folder / name).unlink(missing_ok=True)
-            new.replace(target)
-            failpoint("restore.after_replace")
-        except Damaged as error:
-            raise UserError(f"{source} is not a good backup of PM Agent: {error}") from error
-        except (OSError, sqlite3.Error) as error:
-            raise UserError(f"Cannot restore {source}: {error}.") from error
+            with os.fdopen(fd, "wb") as file:
+                manifest = _written(file, source, now, progress)
+                file.flush()
+                os.fsync(file.fileno())
+            failpoint("backup.before_link")
+            _appear(Path(part), path)
+        finally:
+            with suppress(OSError):
+                Path(part).unlink()
+    except FileExistsError:
+        raise UserError(f"{path} exists, and is not replaced. Name another file, or a folder.") from None
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"Cannot write the backup {path}: {error}.") from error
+    return path, manifest
 
 
-def _copy(source: Path, destination: Path) -> None:
-    """A checked copy of a database, readable by its owner alone."""
-    part = destination.with_name(f".{destination.name}.part")
-    part.unlink(missing_ok=True)
-    part.touch(mode=0o600)
+def restore(source: Path, folder: Path, progress: Progress, *, force: bool = False) -> Verdict:
+    """Put a backup's data into the data folder; what its audit trail is. What was there goes only with `force`.
+
+    Raises `UserError` (also `DataFolderLocked`, `BadBackup`); then the folder's data are as they were.
+    """
+    with reading(source) as archive, loading(folder, force=force) as target:
+        verdict = archive.load(target, progress)
+        made = archive.manifest
+        mark = {"id": "restored", "at": datetime.now(UTC).isoformat(), "created": made.created, "seen": False}
+        target.put("state", [(None, "restored", to_json(mark).decode())])
+    return verdict
+
+
+def _written(file: IO[bytes], source: Path, now: datetime, progress: Progress) -> Manifest:
+    """Write all tables as they are at this moment."""
+    with closing(reader(source)) as connection:
+        connection.execute("BEGIN")
+        db = Database(connection)
+
+        def rows(table: Table) -> Iterator[Stored]:
+            return (Stored(*row) for row in db.of(table).rows())
+
+        return write(file, now, rows, lambda table: len(db.of(table)), progress)
+
+
+def _appear(part: Path, path: Path) -> None:
+    """Give a finished file its name. Raises FileExistsError where that is taken."""
     try:
-        with closing(reader(source)) as data, closing(sqlite3.connect(part)) as copy:
-            data.backup(copy)  # in one step: beside a busy writer, several would begin anew again and again
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
-            wrong = quick_check(copy, source)
-            if wrong:
-                raise UserError(wrong)
-        part.replace(destination)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:  # the file system has no hard links: take the name first, then replace our own empty file
+        path.touch(mode=0o600, exist_ok=False)
+        part.replace(path)
+    sync(path.parent)

@@ -20,6 +20,10 @@ STATEMENTS = 512
 """Prepared statements that a connection keeps."""
 WAL_KEPT = 64 * 1024 * 1024
 """Bytes of the write-ahead log that stay on disk after a checkpoint."""
+RESTORING = ".restoring"
+"""Added to the name of the database that a restore is filling."""
+RESTORED = ".restored"
+"""Added to the name of the database that a restore has made and is about to put in its place."""
 _HEADER = 100
 _MAGIC = b"SQLite format 3\0"
 _BEYOND_REPAIR = ("malformed", "not a database", "disk image")
@@ -111,7 +115,12 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is a database. Raises `Damaged` where only its write-ahead log is left."""
+    """Whether there is a database. Raises `Damaged` where only its write-ahead log is left.
+
+    It also does while a restore is putting another one in its place (`bot.store.loading`), or was cut short in that.
+    """
+    if path.with_name(f"{path.name}{RESTORED}").exists():
+        raise Damaged(path, "was being replaced by a restore, which was cut short")
     if path.exists():
         return True
     log = path.with_name(f"{path.name}-wal")

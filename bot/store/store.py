@@ -28,7 +28,7 @@ from bot.store.batch import Batch
 from bot.store.lock import FolderLock
 from bot.store.queries import equals as equal
 from bot.store.schema import NAME, indexed
-from bot.store.sqlite import create, empty, exists, note, noted, quick_check, reader
+from bot.store.sqlite import RESTORING, create, empty, exists, note, noted, quick_check, reader
 from bot.store.tiny import Database
 from bot.store.writer import Writer, prepared
 
@@ -72,6 +72,7 @@ class TinyStore:
         lock = FolderLock(folder)
         path = folder / NAME
         try:
+            path.with_name(f"{NAME}{RESTORING}").unlink(missing_ok=True)  # of a restore that was killed
             if not exists(path):
                 create(path)
             writer = Writer(path, clock or SystemClock(), zone)

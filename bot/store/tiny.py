@@ -137,6 +137,11 @@ class SqliteTable(TinyTable):
                 if rest is None or rest(found):
                     yield found
 
+    def rows(self) -> Iterator[tuple[int, str]]:
+        """Every document as it is stored, in order of arrival: its `seq` and its JSON."""
+        with closing(self._connection.execute(f"SELECT seq, doc FROM {self._sql_name} ORDER BY seq")) as rows:  # noqa: S608 - a name of our own
+            yield from rows
+
     def salvaged(self) -> Iterator[Document | str]:
         """All that can still be read of a damaged file, in order of arrival; what cannot, as a sentence."""
         try:

@@ -13,9 +13,10 @@
 
 Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appear once), `development` (pull requests
 known for an issue), `windows` (which edit windows were opened), `ending` (silence and failure), `withholding` (an issue
-that is not for the channel any more), `records` (how drafts stand in the store), `reconciling` (what no webhook
-brought, found by asking: `sighting` has its rules, `reconciling_development` the pull requests, `reconciled` how it
-went). `bot.worker` calls first_look, answer, present, publish when due, `bot.schedule` the rest.
+that is not for the channel any more), `restored` (what a restored backup left open), `records` (how drafts stand in
+the store), `reconciling` (what no webhook brought, found by asking: `sighting` has its rules,
+`reconciling_development` the pull requests, `reconciled` how it went). `bot.worker` calls first_look,
+answer, present, publish when due, `bot.schedule` the rest.
 """
 
 from bot.workflow.controls import (
@@ -40,6 +41,7 @@ from bot.workflow.controls import (
 from bot.workflow.deciding import Actor, Lost, decide, refused, who_was_first
 from bot.workflow.presenting import is_card
 from bot.workflow.records import load_draft
+from bot.workflow.restored import mark_restored
 from bot.workflow.windows import is_window, remember_window
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "is_failure",
     "is_window",
     "load_draft",
+    "mark_restored",
     "mode",
     "pause",
     "paused",

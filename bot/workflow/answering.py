@@ -28,6 +28,7 @@ from bot.store import Conflict, Expect, Put, Record
 from bot.workflow.development import pull_requests
 from bot.workflow.ending import end_in_silence, fail_event, spent
 from bot.workflow.records import audit, draft_record, read_draft
+from bot.workflow.restored import marked_if_restored
 from bot.workflow.settling import settle_by_rule
 from bot.workflow.withholding import withhold
 
@@ -214,6 +215,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         card=Card(channel=ctx.settings.slack_channel_approvals),
     )
     draft = draft.model_copy(update={"rendering": rendered(draft, ctx.settings.site).digest})
+    draft = await marked_if_restored(ctx, draft, record)
     told = cycle(
         record, "draft", "", decision.reasoning, started=started, ended=now, confidence=decision.confidence,
         draft_id=draft.id, **spent(asked.calls),

@@ -278,6 +278,8 @@ async def expire(ctx: Context) -> int:
     """Close the drafts that nobody decided in time; returns how many. Called by the schedule."""
     expired = 0
     for draft in await _open_drafts(ctx):
+        if draft.needs_search:
+            continue  # it may have been posted
         if draft.state in (DraftState.WAITING, DraftState.HELD) and draft.expires <= ctx.clock.now():
             after = draft.moved(DraftState.EXPIRED, note="", due=None)
             try:

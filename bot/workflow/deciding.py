@@ -43,6 +43,10 @@ _DONE = {
     S.FAILED: "already approved this, but posting failed",
     S.UNKNOWN: "already approved this, and Jira's answer was lost",
 }  # fmt: skip
+RESTORED = (
+    "A backup was restored, and Jira is being asked whether this reply was posted since. Until it answers nothing is "
+    "posted or decided; please try again in a moment."
+)
 _APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
 
 
@@ -76,6 +80,9 @@ async def decide(
     while True:
         draft = await load_draft(ctx, draft_id)
         now = ctx.clock.now()
+        if draft.needs_search:
+            ctx.worker.wake_draft(draft_id)
+            raise Lost(RESTORED)
         if draft.state not in states:
             raise Lost(who_was_first(ctx, draft, by.id))
         if draft.state in (S.WAITING, S.HELD) and draft.expires <= now:

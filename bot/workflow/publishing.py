@@ -2,6 +2,7 @@
 
 ::
 
+    from a restored backup → the marker is looked for before anything else: found → posted, else a person decides
     sent before, perhaps → the marker is looked for: found → posted
     the mode was switched, or it would be posted otherwise than its card showed it → waiting
     read the issue again ─ changed, or who will see it → held · unreadable → waiting · gone → failed
@@ -58,6 +59,9 @@ ANOTHER_RENDERING = (
     "Nothing was posted: PM Agent or its JIRA_URL changed since this card was drawn, and the reply would not look as "
     "it did there. Please look at it again."
 )
+DECIDE_AGAIN = "It was approved before a backup was restored, and it is not in Jira. Please decide on it again."
+FOUND_AGAIN = "Found in Jira after a backup was restored: it had been posted meanwhile."
+EDITED_MEANWHILE = " It had been edited before; Jira has its words."
 REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
@@ -65,6 +69,8 @@ REFUSED_ENDS = timedelta(minutes=15)
 async def advance(ctx: Context, draft_id: str) -> None:
     """Do what this draft's state asks of the program. Raises `RetryLater` when it has to be done again later."""
     draft = await load_draft(ctx, draft_id)
+    if draft.needs_search:
+        draft = await _search(ctx, draft)
     if draft.state == S.APPROVED:
         await _publish(ctx, draft)
     elif draft.state == S.POSTING:
@@ -77,6 +83,28 @@ async def advance(ctx: Context, draft_id: str) -> None:
     elif draft.state == S.HELD:
         await ask_again(ctx, draft)
     await _catch_up(ctx, draft_id)
+
+
+async def _search(ctx: Context, draft: Draft) -> Draft:
+    """A draft from a restored backup: posted since, or as it was. Raises `RetryLater` until Jira has said."""
+    intent = draft.intent_at
+    try:
+        found = await ctx.jira.find_marked(draft.issue.key, draft.id, _since(draft))
+    except Down as error:
+        await ctx.worker.jira.down(error)
+        raise
+    except Permanent:  # the issue is gone for us, and should it come back, the marker is looked for before a POST
+        found, intent = None, intent or draft.restored
+    if found is not None:
+        await _record_posted(ctx, draft, found)
+    elif draft.state == S.APPROVED:  # long ago, perhaps, and what it led to may have been withdrawn in the meantime
+        await _back_to_waiting(ctx, draft, DECIDE_AGAIN, restored=None, intent_at=intent)
+    else:
+        await _move(ctx, draft, draft.state, "draft.restored", restored=None, intent_at=intent)
+    after = await load_draft(ctx, draft.id)
+    if after.needs_search:
+        raise RetryLater("the draft changed while it was looked for in Jira")
+    return after
 
 
 async def _catch_up(ctx: Context, draft_id: str) -> None:
@@ -208,15 +236,19 @@ async def _record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
         await _withdraw_public(ctx, draft, reply)
         return
     url = ctx.jira.comment_url(draft.issue.key, reply.comment_id)
-    now = ctx.clock.now()
-    posted = Posted(comment_id=reply.comment_id, url=url, at=now)
+    at, more = ctx.clock.now(), dict[str, Any](note="")
+    if draft.needs_search:
+        at = reply.created or at
+        edited = reply.marker.get("sha256") != draft.revisions[-1].sha256
+        by = reply.marker.get("approved_by")
+        note = FOUND_AGAIN + EDITED_MEANWHILE * edited
+        more = {"note": note, "mode": "production", "restored": None, "found_after_restore": True, "approved_by": by}
+    posted, ends = Posted(comment_id=reply.comment_id, url=url, at=at), at + UNDO_FOR
     done = await _move(
-        ctx, draft, S.POSTED, "draft.posted", comment_id=reply.comment_id,
-        posted=posted, due=now + UNDO_FOR, note="",
-    )  # fmt: skip
+        ctx, draft, S.POSTED, "draft.posted", comment_id=reply.comment_id, posted=posted, due=ends, **more
+    )
     if done:
-        ctx.worker.wake_draft(draft.id, after=UNDO_FOR.total_seconds())
-    return
+        ctx.worker.wake_draft(draft.id, after=max(0.0, (ends - ctx.clock.now()).total_seconds()))
 
 
 async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
@@ -289,7 +321,7 @@ def _since(draft: Draft) -> datetime:
     Comments carry Jira's time and the intent carries ours, which may have been a day ahead. By Jira's own clock the
     POST came after the issue as it was last read.
     """
-    intent = draft.intent_at or draft.created
+    intent = draft.intent_at or draft.restored or draft.created
     return min(intent, draft.issue.updated or intent)
 
 
@@ -316,12 +348,12 @@ def _shown(draft: Draft) -> Audience:
     return Audience(audience=draft.audience, customer=draft.customer, visibility=draft.visibility)
 
 
-async def _back_to_waiting(ctx: Context, draft: Draft, note: str) -> None:
+async def _back_to_waiting(ctx: Context, draft: Draft, note: str, **more: Any) -> None:
     current = (await mode(ctx)).mode
     # Its card does not show what was held against it any more, so that has to be shown again.
     await _move(
         ctx, draft, S.WAITING, "draft.waiting", mode=current, note=note, due=None, claims=(), unchecked=(),
-        rendering=rendered(draft, ctx.settings.site).digest,
+        rendering=rendered(draft, ctx.settings.site).digest, **more,
     )  # fmt: skip
 
 

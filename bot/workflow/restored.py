@@ -1,0 +1,65 @@
+"""What a restored backup left open: the store is older than Jira and Slack then, and much may have been sent since.
+
+`restore` leaves a record in the store. At the first start after it, before anybody can click, every draft that is not
+at its end is marked (`Draft.restored`): `publishing` then looks for its marker in Jira, and until Jira has answered no
+click on it counts. Cards and messages that the backup knows as not sent yet are looked for in Slack first.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bot.drafts import BUSY, OPEN, Draft
+from bot.log import get_logger
+from bot.store import Audit, Conflict, Expect, Put, Record
+from bot.workflow.records import draft_record, read_draft
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+
+
+async def mark_restored(ctx: Context) -> None:
+    """At start: mark all that a restored backup left open, once for each restore, in one write."""
+    restore = await ctx.store.get("state", "restored")
+    if restore is None or restore["seen"]:
+        return
+    drafts = [read_draft(record) for record in await ctx.store.find("drafts", open=True)]
+    marked = [_marked(d, d.created).model_copy(update={"version": d.version + 1}) for d in drafts if _is_open(d)]
+    messages = [m for m in await ctx.store.find("messages", pending=True) if not m["ts"] and not m["sending_since"]]
+    with suppress(Conflict):  # another process was first
+        await ctx.store.commit(
+            Put("state", {**restore, "seen": True}),
+            *(Put("drafts", draft_record(draft)) for draft in marked),
+            *(Put("messages", {**message, "sending_since": message["at"]}) for message in messages),
+            expect=(Expect("state", "restored", {"at": restore["at"], "seen": False}),),
+            audit=(
+                Audit(
+                    "system", "store.restored", details={"backup_of": restore["created"], "open_drafts": len(marked)}
+                ),
+            ),
+        )
+    log.info("store.restored", backup_of=restore["created"], open_drafts=len(marked))
+
+
+async def marked_if_restored(ctx: Context, draft: Draft, event: Record) -> Draft:
+    """A new draft for this event; marked where the event came with a backup, after which it may have been drafted."""
+    restore = await ctx.store.get("state", "restored")
+    received = datetime.fromisoformat(event["at"])
+    if restore is None or received > datetime.fromisoformat(restore["at"]):
+        return draft
+    return _marked(draft, received)
+
+
+def _marked(draft: Draft, since: datetime) -> Draft:
+    card = draft.card
+    if card.ts is None and card.sending_since is None:
+        card = card.model_copy(update={"sending_since": since})
+    return draft.model_copy(update={"restored": since, "card": card})
+
+
+def _is_open(draft: Draft) -> bool:
+    return draft.state in OPEN or draft.state in BUSY

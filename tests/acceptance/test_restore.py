@@ -1,0 +1,148 @@
+"""A backup is restored whose open drafts were posted since: Jira and Slack are asked, nothing is sent twice (61)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.stage import Stage
+from bot.demo.wire import Fault
+from tests.acceptance.test_main_path import YES, ask, exported
+from tests.acceptance.test_publishing import POST, state, waiting_card
+
+COMMENTS = r"GET .*/rest/api/3/issue/ECD-1/comment"
+
+
+async def backed_up(stage: Stage) -> str:
+    code, out = await stage.run("backup", f"{stage.folder}/backups/")
+    assert code == 0, out
+    return out.splitlines()[-1]
+
+
+async def restored(stage: Stage, backup: str, how: signal.Signals = signal.SIGTERM) -> None:
+    await stage.stop_bot(how)
+    code, out = await stage.run("restore", backup, "--force")
+    assert code == 0, out
+
+
+async def settled(stage: Stage) -> None:
+    """Wait until Jira was asked about the newest draft."""
+    async with asyncio.timeout(20):
+        while (await exported(stage, "drafts"))[-1]["restored"]:  # noqa: ASYNC110 - another process's store
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["as drafted", "edited"])
+async def test_61_a_draft_that_was_posted_since_the_backup_is_not_posted_again(stage: Stage, edited: bool) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage)
+    old = card.snapshot()
+    backup = await backed_up(stage)
+    if edited:
+        await stage.slack.click(DANA, card, "Edit")
+        await stage.slack.submit(DANA, "Ana has it in review.")
+    else:
+        await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    await restored(stage, backup)
+    assert await state(stage) == "waiting"
+
+    await stage.start_bot()
+    await stage.slack.changes(card, "Found in Jira after a backup was restored", seconds=20)
+    assert "✓ Posted" in card.words
+    assert ("It had been edited before" in card.words) == edited
+    assert "Approve" not in card.buttons
+    assert "Undo" in card.buttons, "it was posted less than ten minutes ago"
+    await stage.slack.click(SAM, old, "Approve")
+    assert await stage.slack.whispered(SAM)
+    assert await state(stage) == "posted"
+    assert len(stage.jira.calls(POST)) == len(stage.jira.posted("ECD-1")) == 1
+    assert len(await stage.slack.cards()) == 1
+    trail = await exported(stage, "audit")
+    [restore] = [a["details"] for a in trail if a["action"] == "store.restored"]
+    assert restore["open_drafts"] == 1
+    [posted] = [a["details"] for a in trail if a["action"] == "draft.posted"]
+    assert (posted["found_after_restore"], posted["approved_by"]) == (True, DANA)
+    assert (await stage.run("audit", "verify"))[0] == 0
+    await stage.slack.click(DANA, card, "Undo")
+    await stage.slack.changes(card, "ithdrawn")
+    assert not stage.jira.posted("ECD-1")
+
+
+async def test_61_nothing_is_decided_until_jira_has_answered(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage)
+    old = card.snapshot()
+    backup = await backed_up(stage)
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    await restored(stage, backup)
+    stage.jira.fail(COMMENTS, *[Fault("answer", 503)] * 500)
+    await stage.start_bot()
+    await stage.slack.changes(card, "Looking in Jira whether this was posted since")
+    assert card.buttons == []
+    for button in ("Approve", "Skip"):
+        await stage.slack.click(SAM, old, button)
+        assert await stage.slack.whispered(SAM, "Jira is being asked whether this reply was posted since")
+    assert await state(stage) == "waiting"
+    # Another start in between changes nothing about that.
+    await stage.stop_bot()
+    await stage.start_bot()
+    await stage.slack.click(DANA, old, "Approve")
+    assert await stage.slack.whispered(DANA, "Jira is being asked whether this reply was posted since")
+    stage.jira.mend()
+    await stage.slack.changes(card, "Found in Jira after a backup was restored", seconds=70)
+    assert len(stage.jira.calls(POST)) == len(stage.jira.posted("ECD-1")) == 1
+
+
+async def test_61_a_draft_that_was_not_posted_since_can_be_decided_again(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage)
+    await restored(stage, await backed_up(stage))
+    await stage.start_bot()
+    await settled(stage)
+    await stage.slack.card("ECD-1", button="Approve")
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    assert len(stage.jira.calls(POST)) == len(stage.jira.posted("ECD-1")) == 1
+
+
+async def test_61_what_was_approved_before_the_backup_takes_a_new_click(stage: Stage) -> None:
+    """It was posted and withdrawn after the backup: in Jira it looks as if it had never been posted."""
+    await stage.start_bot(PMAGENT_FAILPOINT="publish.before_intent")
+    card = await waiting_card(stage)
+    await stage.slack.click(DANA, card, "Approve")
+    assert await stage.ended() == -9
+    backup = await backed_up(stage)
+    await stage.start_bot()
+    await stage.slack.changes(card, "Posted", seconds=20)
+    await stage.slack.click(DANA, card, "Undo")
+    await stage.slack.changes(card, "ithdrawn")
+    await restored(stage, backup)
+    await stage.start_bot()
+    await stage.slack.changes(card, "Please decide on it again", seconds=20)
+    assert "Approve" in card.buttons
+    assert not stage.jira.posted("ECD-1")
+    await stage.slack.click(SAM, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    assert len(stage.jira.posted("ECD-1")) == 1
+
+
+async def test_61_what_had_no_card_and_no_draft_yet_gets_no_second_one(stage: Stage) -> None:
+    await stage.start_bot(PMAGENT_FAILPOINT="answer.before_draft")
+    stage.claude.script(YES, YES, YES)
+    await ask(stage)
+    assert await stage.ended() == -9
+    backup = await backed_up(stage)
+    await stage.start_bot()
+    card: Message = await stage.slack.card("ECD-1", button="Approve")
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    await restored(stage, backup)
+    await stage.start_bot()
+    await stage.slack.changes(card, "Found in Jira after a backup was restored", seconds=20)
+    assert len(await stage.slack.cards()) == 1
+    assert len(stage.jira.calls(POST)) == len(stage.jira.posted("ECD-1")) == 1
