@@ -36,7 +36,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
     undoing   ─ deleted ─────────────────────────────────→ undone
               ─ Jira refused to delete it ───────────────→ posted
 
-`approved` is a decision on stable storage: whoever finds it there (the worker, or the next process after a crash)
+`approved` is a decision on stable storage: whoever finds it there (its job, or the next process after a crash)
 publishes it. Every change is one `save_draft` (`bot.workflow.records`): compare and set on the version, with its audit
 record in the same write. An edit is a new revision, not a state: Claude's text stays beside the person's. Only an
 erasure (`bot.store.erase`) is outside of this: it takes the text out of an open draft and closes it as expired.
@@ -102,7 +102,7 @@ RETIRABLE = frozenset({S.WAITING, S.HELD, S.FAILED})
 OPEN = RETIRABLE | {S.UNKNOWN}
 """States in which a person can still do something on the card (besides Undo)."""
 BUSY = frozenset({S.APPROVED, S.POSTING, S.UNDOING, S.LOOKING})
-"""States in which the program itself has the next move: the worker's work list."""
+"""States in which the program itself has the next move: there is a job for it."""
 
 Mode = Literal["simulation", "production"]
 

@@ -259,8 +259,8 @@ def entries() -> tuple[Entry, ...]:
         await expire(ctx)
 
     async def look_at_outage(ctx: Context, _: Run | None) -> None:
-        await ctx.worker.claude.look()
-        await ctx.worker.jira.look()
+        await ctx.outages.claude.look()
+        await ctx.outages.jira.look()
 
     return (
         Entry("standup", _standup_rule, standup_due),

@@ -10,8 +10,9 @@ from bot.cards import failed_event, text, whisper
 from bot.clients.claude import CallRecord
 from bot.failpoints import failpoint
 from bot.log import get_logger
+from bot.reactions import ANSWER, done
 from bot.silence import CONTEXT, Silence, cycle, silent
-from bot.store import Audit, Conflict, Expect, Figures, Put, Record
+from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
 from bot.workflow.messages import message_record
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ async def end_in_silence(
         await ctx.store.commit(
             Put("webhook_events", {**record, "state": "done", "reason": silence.reason}),
             Put("agent_cycles", told),
+            *done(ANSWER, record["id"]),
             expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
             audit=(silent(record, silence.reason, told["cost_usd"]),),
         )
@@ -72,6 +74,7 @@ async def fail_event(ctx: Context, record: Record, started: datetime, reason: st
             Put("webhook_events", {**record, "state": "failed", "reason": reason, "attempts": number}),
             Put("agent_cycles", told),
             Put("messages", posted),
+            *done(ANSWER, record["id"]),
             expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
             audit=(
                 Audit(
@@ -84,9 +87,9 @@ async def fail_event(ctx: Context, record: Record, started: datetime, reason: st
                     Figures(usd=told["cost_usd"]),
                 ),
             ),
+            jobs=[Job("message", key)],
         )
     except Conflict:
         return
     failpoint("answer.after_failure")
     log.warning("event.failed", event_id=record["id"], issue=record["issue"], reason=reason)
-    ctx.worker.wake_message(key)

@@ -29,7 +29,7 @@ from bot.intake import Delivery, Ended, notice
 from bot.log import get_logger
 from bot.policy import Beyond, out_of_bounds
 from bot.silence import Silence, by_its_words
-from bot.store import Audit, Put, Record
+from bot.store import Audit, Job, Put, Record
 from bot.workflow.messages import message_record
 from bot.workflow.sighting import Known, Missed, Sighting, jql, said
 from bot.workflow.withholding import withhold
@@ -86,7 +86,7 @@ async def _read(ctx: Context, sighting: Sighting) -> Sighting:
         try:
             page = await ctx.jira.changed(search, since, token)
         except RetryLater as error:
-            await ctx.worker.jira.down(error)
+            await ctx.outages.jira.down(error)
             raise
         except Permanent as error:
             visible = await _visible(ctx, projects) if error.status == 400 and not trouble else projects
@@ -131,7 +131,7 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
         except (Permanent, RetryLater) as error:
             # It went away, or is not for us; or it alone does not answer, and must not keep all others waiting.
             if isinstance(error, Down):
-                await ctx.worker.jira.down(error)
+                await ctx.outages.jira.down(error)
                 raise
             now = ctx.clock.now()
             if isinstance(error, RetryLater):
@@ -208,11 +208,10 @@ async def _finish(ctx: Context, sighting: Sighting) -> None:
     window = {"since": sighting.since.isoformat(), "until": after.since.isoformat()}
     details = {"service": "jira", **window, **after.done_counts}
     failpoint("reconcile.before_done")
-    await ctx.store.commit(*puts, audit=(Audit("system", "reconcile.done", details=details),))
+    jobs = [Job("message", key)] if sighting.late else []
+    await ctx.store.commit(*puts, audit=(Audit("system", "reconcile.done", details=details),), jobs=jobs)
     failpoint("reconcile.after_done")
     log.info("reconcile.done", **details)
-    if sighting.late:
-        ctx.worker.wake_message(key)
 
 
 async def _save(ctx: Context, sighting: Sighting) -> Sighting:
