@@ -25,7 +25,7 @@ log = get_logger(__name__)
 
 
 class EmbeddedQueue:
-    """See `bot.queue.Queue`. `reading`: what it is called in the log."""
+    """See `bot.queue.Queue`."""
 
     def __init__(self, store: TinyStore, kinds: Kinds, clock: Clock) -> None:
         self._store = store
@@ -90,7 +90,7 @@ class EmbeddedQueue:
     def health(self) -> list[HealthLine]:
         queues = self._queues
         running, later = sum(q.running for q in queues.values()), sum(q.waiting for q in queues.values())
-        why = "".join(f"; {name}: {queue.held}" for name, queue in queues.items() if queue.held)
+        why = "".join(f"; {name}s wait: {queue.held}" for name, queue in queues.items() if queue.held)
         lines = [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting{why}")]
         for name, kind in self._kinds.items():
             stuck = [entry for entry in queues[name].entries if entry.reason] if kind.told else []
