@@ -38,6 +38,7 @@ def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
     from bot.clients.claude import Claude
     from bot.clients.jira import Jira
     from bot.clients.slack import Slack
+    from bot.leases import Leases
     from bot.outage import Outages
     from bot.people import People
     from bot.prompting import load_prompts
@@ -55,6 +56,7 @@ def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
         prompts=load_prompts(),
         people=People(slack, settings, clock),
         clock=clock,
+        leases=Leases(clock, alone=True),  # the store has locked its folder
     )
     ctx.outages = Outages(ctx)
     ctx.queue = EmbeddedQueue(store, kinds(ctx), clock)

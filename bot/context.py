@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bot.clients.jira import Jira
     from bot.clients.slack import Slack
     from bot.clock import Clock
+    from bot.leases import Leases
     from bot.outage import Outages
     from bot.people import People
     from bot.prompting import Prompts
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """Settings, the store, the four outside services, who may do what, the clock, the queue, what is known of
-    outages."""
+    """Settings, the store, the four outside services, who may do what, the clock, leases, the queue, what is
+    known of outages."""
 
     settings: Settings
     store: Store
@@ -34,6 +35,7 @@ class Context:
     prompts: Prompts
     people: People
     clock: Clock
+    leases: Leases
     queue: Queue = field(init=False)
     outages: Outages = field(init=False)
     introduced: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,9 +1,9 @@
 """Leases: who is at work on what must not be done twice, and until when nobody else is to take it up.
 
-A lease stands in the record of what is being done (a draft that is being posted, a card or a message that is being sent,
-a timed run), written by compare and set together with the intent. Found there later, it tells a crash from work that is
-still under way: while it lives, it is looked at again when it ends; afterwards, the work is taken over, which always
-begins with a look at what the other side has.
+A lease stands in the record of what is being done (a draft that is being posted, a card or a message that is being
+sent, a timed run), written by compare and set together with the intent. Found there later, it tells a crash from work
+that is still under way: while it lives, whoever finds it comes back when it ends; afterwards the work is taken over,
+which begins with a look at what the other side has.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Leases:
     """The leases of one process. Those of its own attempts end with the attempt, however that ends."""
 
     def __init__(self, clock: Clock, *, alone: bool) -> None:
-        """`alone`: no other process can work on this store while this one does, as where it holds the data folder's lock.
-        Then whoever has another lease is dead, and nobody waits for it to end: a restart goes on at once."""
+        """`alone`: no other process works on this store while this one does, as where its folder is locked. Then
+        whoever has another lease is dead, and nobody waits for it to end: a restart goes on at once."""
         self._clock = clock
         self._alone = alone
         self._process = secrets.token_hex(8)

@@ -21,6 +21,7 @@ from typing import Any, cast
 import aiohttp
 
 from bot.context import Context
+from bot.leases import Leases
 from bot.server import listen, make_server
 from bot.settings import Settings, load
 from bot.store.store import TinyStore
@@ -78,6 +79,7 @@ def make_context(store: TinyStore, settings: Settings, clock: HandClock) -> Cont
         prompts=cast(Any, None),
         people=cast(Any, None),
         clock=clock,
+        leases=Leases(clock, alone=True),
     )
     ctx.queue = cast(Any, Queue())
     ctx.outages = cast(Any, SimpleNamespace(away={}))

@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("bot.errors", "bot.clock", "bot.failpoints", "bot.environment", "bot.issues", "bot.issue_keys", "bot.events",
      "bot.drafts", "bot.settings", "bot.safety", "bot.secret_kinds", "bot.markup", "bot.claims", "bot.policy",
      "bot.freshness", "bot.cards", "bot.prompting", "bot.prices", "bot.log", "bot.standup_time", "bot.origin",
-     "bot.health"),
+     "bot.health", "bot.leases"),
     ("bot.store", "bot.queue", "bot.clients", "bot.people", "bot.budget", "bot.context"),
     ("bot.workflow", "bot.reports", "bot.asking", "bot.intake", "bot.reactions", "bot.work", "bot.schedule",
      "bot.outage", "bot.silence"),

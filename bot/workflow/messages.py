@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bot.cards import Message
 from bot.errors import OutcomeUnknown, Permanent
 from bot.failpoints import failpoint
+from bot.leases import Lease
 from bot.log import get_logger
 from bot.origin import Spot
 from bot.store import Conflict, Expect, Job, Put, Record
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 EVENT_TYPE = "pmagent_message"
+LEASE = 60.0
+"""Seconds for one message to Slack and the record of its answer."""
 LOOK_AFTER = 2.0
 """Seconds after a lost answer of Slack's until it is looked whether the message is there."""
 log = get_logger(__name__)
@@ -36,6 +39,7 @@ def message_record(ctx: Context, key: str, channel: str, message: Message) -> Re
         "text": message.text,
         "ts": None,
         "sending_since": None,
+        "lease": None,
         "version": 1,
         "shown": 0,
         "pending": True,
@@ -69,10 +73,21 @@ async def deliver(ctx: Context, key: str) -> float | None:
     record = await ctx.store.get("messages", key)
     if record is None or not record["pending"]:
         return None
+    if not record["ts"] and record["lease"] and (left := ctx.leases.left(Lease.model_validate(record["lease"]))) > 0:
+        return left  # somebody is sending it
+    with ctx.leases.take(LEASE) as lease:
+        return await _deliver(ctx, key, record, lease)
+
+
+async def _deliver(ctx: Context, key: str, record: Record, lease: Lease) -> float | None:
     ts, since = record["ts"], record["sending_since"]
     if not ts and not since:
         # The intent comes first, so that a crash after the post is found by the message's metadata.
-        record = await _change(ctx, key, lambda _: {"sending_since": ctx.clock.now().isoformat()}) or record
+        intent = {"sending_since": ctx.clock.now().isoformat(), "lease": lease.model_dump(mode="json")}
+        try:
+            await ctx.store.commit(Put("messages", record | intent), expect=(Expect("messages", key, record),))
+        except Conflict:
+            return 0.0  # it was changed meanwhile, or somebody else sends it
     message = Message(record["blocks"], record["text"], {"event_type": EVENT_TYPE, "event_payload": {"id": key}})
     try:
         if not ts and since:
@@ -90,7 +105,7 @@ async def deliver(ctx: Context, key: str) -> float | None:
     except Permanent as error:
         log.error("message.refused", message_id=key, reason=error.reason)
     version = record["version"]
-    await _change(ctx, key, lambda r: {"ts": ts, "shown": version, "pending": r["version"] != version})
+    await _change(ctx, key, lambda r: {"ts": ts, "shown": version, "pending": r["version"] != version, "lease": None})
     return None  # one that was changed meanwhile has another job
 
 

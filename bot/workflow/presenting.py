@@ -16,10 +16,13 @@ from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
+    from bot.leases import Lease
 
 log = get_logger(__name__)
 LOOK_AFTER = 2.0
 """Seconds after a lost answer of Slack's until it is looked whether the card is there."""
+LEASE = 60.0
+"""Seconds for one message to Slack and the record of its answer."""
 NEWER_FIRST = 10.0
 """Seconds until a retired card is looked at again at the latest, while the newer one is not posted."""
 RETIRED = frozenset({DraftState.SUPERSEDED, DraftState.EXPIRED})
@@ -35,6 +38,11 @@ async def present(ctx: Context, draft_id: str) -> float | None:
     Returns the seconds until it has to be looked at again, where it has to. Raises `RetryLater` while Slack does not
     take it (429 with its time, or unreachable), `Refused` when it will not.
     """
+    with ctx.leases.take(LEASE) as lease:
+        return await _present(ctx, draft_id, lease)
+
+
+async def _present(ctx: Context, draft_id: str, lease: Lease) -> float | None:
     while True:
         draft = await load_draft(ctx, draft_id)
         card = draft.card
@@ -43,16 +51,25 @@ async def present(ctx: Context, draft_id: str) -> float | None:
         retired = draft.state in RETIRED
         if card.ts is None and card.sending_since is None and not retired:
             # The intent comes first, so that a crash after the post is found by the message's metadata.
-            await _save_card(ctx, draft, card.model_copy(update={"sending_since": ctx.clock.now()}))
+            sending = {"sending_since": ctx.clock.now(), "lease": lease}
+            try:
+                draft = await save_draft(ctx, draft, draft.model_copy(update={"card": card.model_copy(update=sending)}))
+            except Conflict:
+                continue
+            card = draft.card
             failpoint("card.before_post")
             found = None
         elif card.ts is None and card.sending_since:
+            if (left := ctx.leases.left(card.lease)) > 0:
+                return left  # somebody is sending it
             found = await ctx.slack.find(card.channel, draft.id, card.sending_since)
         else:
             found = card.ts
         if retired and not found:
             # Nobody has seen it, and nobody needs to any more.
-            await _save_card(ctx, draft, card.model_copy(update={"shown": draft.version, "sending_since": None}))
+            await _save_card(
+                ctx, draft, card.model_copy(update={"shown": draft.version, "sending_since": None, "lease": None})
+            )
             continue
         newer = await _newer(ctx, draft)
         if newer and newer.card.ts is None and newer.state not in RETIRED:
@@ -86,7 +103,7 @@ async def present(ctx: Context, draft_id: str) -> float | None:
             if not gone:
                 raise Refused(f"is refused by Slack: {error.reason}") from None
             ts = found
-        shown = card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None})
+        shown = card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None, "lease": None})
         await _save_card(ctx, draft, shown, [] if card.ts else await _retired(ctx, draft))
 
 

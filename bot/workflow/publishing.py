@@ -45,6 +45,7 @@ from bot.workflow.withholding import withhold, without_content
 if TYPE_CHECKING:
     from bot.clients.jira import Reply
     from bot.context import Context
+    from bot.leases import Lease
 
 S = DraftState
 log = get_logger(__name__)
@@ -55,6 +56,8 @@ LOOK_AFTER = (0.5, 2.5, 2.5)
 """Seconds before each look for the marker: three looks over at least 5 s, counting only what Jira answered."""
 LOOKING_ENDS = timedelta(minutes=2)
 """When Jira cannot even be asked for so long, a person decides."""
+LEASE = 60.0
+"""Seconds for one POST and the record of its answer; the client gives up on Jira after 15."""
 ANOTHER_RENDERING = (
     "Nothing was posted: PM Agent or its JIRA_URL changed since this card was drawn, and the reply would not look as "
     "it did there. Please look at it again."
@@ -74,7 +77,9 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
             return left
         await _publish(ctx, draft)
     elif draft.state == S.POSTING:
-        # Found here only after a crash or a lost answer: whoever sent it is gone. Look, never send blindly.
+        if (left := ctx.leases.left(draft.lease)) > 0:
+            return left  # somebody is sending it
+        # Whoever was sending it is gone: look, never send blindly.
         await _settle(ctx, draft)
     elif draft.state == S.LOOKING:
         await _settle(ctx, draft)
@@ -163,10 +168,11 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     if draft.mode == "simulation":
         await _move(ctx, draft, S.SIMULATED, "draft.simulated", unchecked=examined.unchecked)
         return
-    await _post(ctx, draft, examined.unchecked)
+    with ctx.leases.take(LEASE) as lease:
+        await _post(ctx, draft, examined.unchecked, lease)
 
 
-async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...]) -> None:
+async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: Lease) -> None:
     """Intent, POST, outcome. The draft is `approved`, fresh, and in production."""
     body = rendered(draft, ctx.settings.site).adf()
     failpoint("publish.before_intent")
@@ -178,6 +184,7 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...]) -> None:
         intent_at=draft.intent_at or ctx.clock.now(),
         attempts=draft.attempts + 1,
         unchecked=unchecked,
+        lease=lease,
     )
     if sending is None:
         return

@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 
 from bot.app import build
+from bot.cards import Message as Said
 from bot.clients.claude_errors import ClaudeDown
 from bot.context import Context
 from bot.demo.slack_people import DANA, SAM, Message
@@ -33,6 +34,9 @@ from bot.store.store import TinyStore
 from bot.work.kinds import TABLE
 from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
 from bot.workflow.development import pull_requests, remember
+from bot.workflow.messages import announce, deliver
+from bot.workflow.presenting import present
+from bot.workflow.publishing import advance
 from bot.workflow.records import draft_record, read_draft
 from tests.acceptance.test_main_path import NO, YES, ask
 from tests.acceptance.test_publishing import POST
@@ -393,7 +397,48 @@ async def noted(program: Program, draft: Draft, words: str) -> bool:
     return words in (await load_draft(program.ctx, draft.id)).note
 
 
+async def test_what_is_being_posted_is_left_to_who_posts_it(program: Program) -> None:
+    """Another caller finds the intent while its lease lives: that is no crash."""
+    draft, _ = await program.waiting()
+    over = asyncio.Event()
+    program.stage.jira.fail(POST, Fault("hang", over=over))
+    await program.click(draft, "approve")
+    await program.state(draft, DraftState.POSTING)
+    before = len(program.stage.jira.exchanges)
+    left = await advance(program.ctx, draft.id)
+    assert left is not None
+    assert 30.0 < left <= 60.0
+    assert len(program.stage.jira.exchanges) == before
+    over.set()
+    posted = await program.state(draft, DraftState.POSTED)
+    assert posted.lease is None
+    assert len(program.stage.jira.posted()) == 1
+
+
 # Cards
+
+
+async def test_a_card_and_a_message_that_are_being_sent_are_left_to_who_sends_them(program: Program) -> None:
+    over = asyncio.Event()
+    program.stage.slack.fail("chat.postMessage", *[Fault("hang", over=over)] * 2)
+    program.stage.claude.script(YES)
+    await program.asked()
+    await program.until(lambda: count(program, 1))
+    draft = await program.newest()
+    await announce(program.ctx, "a", Said([], "Something happened."))
+    await program.until(lambda: sending(program, draft))
+    for left in (await present(program.ctx, draft.id), await deliver(program.ctx, "a")):
+        assert left is not None
+        assert 30.0 < left <= 60.0
+    over.set()
+    await program.stage.slack.card("ECD-1", button="Approve")
+    await program.stage.slack.notice("Something happened.")
+    assert len(program.stage.slack.messages()) == 2
+
+
+async def sending(program: Program, draft: Draft) -> bool:
+    message = await program.ctx.store.get("messages", "a") or {}
+    return bool((await load_draft(program.ctx, draft.id)).card.sending_since and message["sending_since"])
 
 
 async def test_29_a_card_that_was_posted_and_not_recorded_is_retired_too(program: Program) -> None:
