@@ -24,7 +24,7 @@ from bot.issues import Comment
 from bot.policy import letters
 from bot.reactions import jobs_for
 from bot.silence import Silence, at_the_door, settled
-from bot.store import REMEMBERED, Audit, Conflict, Job, Put, Record, Unseen
+from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Job, Put, Record, Unseen
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -46,10 +46,12 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True)
 class Ended:
-    """The end that an event has with its arrival. `also`: what else belongs into the write, by the event's id."""
+    """The end that an event has with its arrival. `also`: what else belongs into the write, by the event's id, and
+    `expect`: what must be so for that."""
 
     silence: Silence
     also: Callable[[str], Sequence[Put]] = lambda _: ()
+    expect: Sequence[Expect] = ()
 
 
 class Noticed(NamedTuple):
@@ -72,7 +74,7 @@ async def notice(
 
     `malformed` names the field that was wrong; `event` is then an `Ignored` with what is known (`invalid`; it never
     counts as seen before, and none of it is kept). `ended`: it is accepted and left unanswered, in one write. Raises
-    `StoreUnavailable`: nothing was recorded.
+    `StoreUnavailable`, and `Conflict` where something that `ended` expects is not so: nothing was recorded.
     """
     record = _record(delivery, event, malformed)
     event_id: str = record["id"]
@@ -96,7 +98,8 @@ async def notice(
         else:
             jobs = jobs_for(event_id, event)
     found = keys if delivery.source == "reconcile" else [*keys, *_versions(event)]
-    first = await _commit_unseen(ctx, puts, lines, jobs, Unseen(tuple(found), delivery.received - REMEMBERED))
+    unseen = Unseen(tuple(found), delivery.received - REMEMBERED)
+    first = await _commit_unseen(ctx, puts, lines, jobs, [unseen, *(ended.expect if ended else ())])
     if first is not None:
         return Noticed(first, "duplicate")
     if isinstance(event, Ignored):
@@ -106,15 +109,17 @@ async def notice(
 
 
 async def _commit_unseen(
-    ctx: Context, puts: Sequence[Put], lines: Sequence[Audit], jobs: Sequence[Job], unseen: Unseen
+    ctx: Context, puts: Sequence[Put], lines: Sequence[Audit], jobs: Sequence[Job], expect: Sequence[Condition]
 ) -> str | None:
     """Commit what nobody has sent before; else count it with the first one, whose id is given back.
 
     The first one is on stable storage by the time that the store tells of it, also where both came in one moment.
     """
     try:
-        await ctx.store.commit(*puts, expect=(unseen,), audit=lines, jobs=jobs)
+        await ctx.store.commit(*puts, expect=expect, audit=lines, jobs=jobs)
     except Conflict as conflict:
+        if not isinstance(conflict.expect, Unseen):
+            raise
         found, audit = conflict.found or {}, lines[0]
         first = str(found["event_id"])
         line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=audit.details)
