@@ -25,6 +25,7 @@ from bot.outage import Held
 from bot.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
+from bot.settings import settings_for
 from bot.silence import Silence, cycle, sets_security_level
 from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.controls import paused
@@ -224,7 +225,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         prompt=asked.request.prompt,
         created=now,
         expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
-        card=Card(channel=ctx.settings.slack_channel_approvals),
+        card=Card(channel=settings_for(ctx.settings, issue.project).approvals_channel),
     )
     draft = draft.model_copy(update={"rendering": rendered(draft, ctx.settings.site).digest})
     told = cycle(
