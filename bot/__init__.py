@@ -12,15 +12,16 @@ The story, as data flows through the tree::
          │  store, answer             │                             │
          └─────────────┬──────────────┴──────────────┬──────────────┘
                        ▼                             ▼
-                bot/workflow/                 bot/reports/
+                bot/workflow/, bot/reactions/  bot/reports/
                 notice → triage → draft → present → decide → publish (→ undo)
-                       │ when:  bot/worker.py                  (what is due, after a crash too)
+                       │ jobs:  bot/work/                      (what carries them out, and what an error means)
                        │ rules: bot/drafts.py, bot/policy.py, bot/freshness.py   (pure)
                        │ cards: bot/cards/                     (pure)
                        │ words: prompts/*.md                   (text; bot/prompting/ makes a request of them)
                        ▼
                 bot/clients/ jira · bitbucket · slack · claude
                 bot/store/   TinyDB on SQLite
+                bot/queue/   carries out the jobs that are stored with the change that asks for them
 
 Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app. `tests/test_architecture.py` has each
 module's layer, and holds it to that. `bot.app` puts all of it together.

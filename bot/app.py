@@ -1,6 +1,6 @@
 """The composition root: settings in, a running program out. The only module besides `__main__` that knows the handlers.
 
-One event loop carries the sidecar, Slack, the worker and the schedule. They start in the order in which they can be
+One event loop carries the sidecar, Slack, the queue and the schedule. They start in the order in which they can be
 useful: the store first (nothing is accepted before it can be kept), then the door, then what answers.
 """
 
@@ -22,7 +22,7 @@ from bot.settings import Settings
 from bot.store import Put
 
 if TYPE_CHECKING:
-    from bot.store import Store
+    from bot.store.store import TinyStore
     from handlers.slack_socket import Door, Socket
 
 log = get_logger(__name__)
@@ -32,15 +32,18 @@ DRAIN_SECONDS = 10.0
 us, 3 s for ours to the services) it stays under the 20 s that the README promises. A second signal ends it at once."""
 
 
-def build(settings: Settings, store: Store, clock: Clock) -> Context:
+def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
     """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop."""
     from bot.clients.bitbucket import Bitbucket
     from bot.clients.claude import Claude
     from bot.clients.jira import Jira
     from bot.clients.slack import Slack
+    from bot.leases import Leases
+    from bot.outage import Outages
     from bot.people import People
     from bot.prompting import load_prompts
-    from bot.worker import Worker
+    from bot.queue.embedded import EmbeddedQueue
+    from bot.work.kinds import kinds
 
     slack = Slack(settings)
     ctx = Context(
@@ -53,8 +56,10 @@ def build(settings: Settings, store: Store, clock: Clock) -> Context:
         prompts=load_prompts(),
         people=People(slack, settings, clock),
         clock=clock,
+        leases=Leases(clock, alone=True),  # the store has locked its folder
     )
-    ctx.worker = Worker(ctx)
+    ctx.outages = Outages(ctx)
+    ctx.queue = EmbeddedQueue(store, kinds(ctx), clock)
     return ctx
 
 
@@ -90,7 +95,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         now = await settle_mode(ctx)
         await mark_restored(ctx)
         await _recall_account(ctx)
-        await ctx.worker.recall()
+        await ctx.outages.load()  # before anybody asks Jira: else an outage that goes on would begin anew
         background.append(_keep_trying("jira", lambda: _learn_account(ctx)))
         bolt = build_bolt(ctx)
         sidecar = create_sidecar(ctx)
@@ -113,10 +118,10 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             background.append(_keep_trying("slack", ctx.slack.start))
         if not stop.is_set():
             slack_handle = ctx.slack.connection = await connect(ctx, bolt)
-            await ctx.worker.start()
+            await ctx.queue.start()
             from bot.schedule import run_schedule
 
-            requests = serve_requests(store, settings.pmagent_data_dir, wake_draft=ctx.worker.wake_draft)
+            requests = serve_requests(store, settings.pmagent_data_dir)
 
             background.append(asyncio.create_task(run_schedule(ctx), name="schedule"))
             background.append(asyncio.create_task(requests, name="requests"))
@@ -133,7 +138,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             task.cancel()
         hurrying = asyncio.create_task(_park_in_a_hurry(ctx, hurry))
         # Side by side, so that the slowest of them, and not their sum, is what a stop takes.
-        draining = [ctx.worker.drain(DRAIN_SECONDS)]
+        draining = [ctx.queue.drain(DRAIN_SECONDS)]
         if slack_handle is not None:
             draining.append(slack_handle.close())
         await _all(DRAIN_SECONDS + 2.0, *draining)
@@ -162,7 +167,7 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 async def _park_in_a_hurry(ctx: Context, hurry: asyncio.Event) -> None:
     await hurry.wait()
     log.info("stopping.at_once")
-    ctx.worker.park()
+    ctx.queue.park()
 
 
 async def _all(seconds: float, *endings: Coroutine[Any, Any, None]) -> None:
@@ -189,7 +194,7 @@ async def _learn_account(ctx: Context) -> None:
     try:
         me = await ctx.jira.myself()
     except RetryLater as error:
-        await ctx.worker.jira.down(error)
+        await ctx.outages.jira.down(error)
         raise
     ctx.introduced.set()
     await ctx.store.commit(Put("state", {"id": "me", "at": ctx.clock.now().isoformat(), "account_id": me.account_id}))

@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from bot.clients.jira import Jira
     from bot.clients.slack import Slack
     from bot.clock import Clock
+    from bot.leases import Leases
+    from bot.outage import Outages
     from bot.people import People
     from bot.prompting import Prompts
+    from bot.queue import Queue
     from bot.settings import Settings
     from bot.store import Store
-    from bot.worker import Worker
 
 
 @dataclass
 class Context:
-    """Settings, the store, the four outside services, who may do what, the clock, the worker."""
+    """Settings, the store, the four outside services, who may do what, the clock, leases, the queue, what is
+    known of outages."""
 
     settings: Settings
     store: Store
@@ -32,6 +35,8 @@ class Context:
     prompts: Prompts
     people: People
     clock: Clock
-    worker: Worker = field(init=False)
+    leases: Leases
+    queue: Queue = field(init=False)
+    outages: Outages = field(init=False)
     introduced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `jira.account_id`, our own account, is known: remembered from an earlier start, or told by Jira."""

@@ -40,7 +40,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
     undoing   ─ deleted ─────────────────────────────────→ undone
               ─ Jira refused to delete it ───────────────→ posted
 
-`approved` is a decision on stable storage: whoever finds it there (the worker, or the next process after a crash)
+`approved` is a decision on stable storage: whoever finds it there (its job, or the next process after a crash)
 publishes it. Every change is one `save_draft` (`bot.workflow.records`): compare and set on the version, with its audit
 record in the same write. An edit is a new revision, not a state: Claude's text stays beside the person's. Only an
 erasure (`bot.store.erase`) is outside of this: it takes the text out of an open draft and closes it as expired.
@@ -56,6 +56,7 @@ from typing import Any, Literal
 
 from bot.errors import Illegal
 from bot.issues import Frozen, Issue, Visibility
+from bot.leases import Lease
 
 MAX_TEXT = 3000
 """Characters in a draft: the limit of Slack's plain_text_input, so that every draft can be edited."""
@@ -106,7 +107,7 @@ RETIRABLE = frozenset({S.WAITING, S.HELD, S.FAILED})
 OPEN = RETIRABLE | {S.UNKNOWN}
 """States in which a person can still do something on the card (besides Undo)."""
 BUSY = frozenset({S.APPROVED, S.POSTING, S.UNDOING, S.LOOKING})
-"""States in which the program itself has the next move: the worker's work list."""
+"""States in which the program itself has the next move: there is a job for it."""
 
 Mode = Literal["simulation", "production"]
 
@@ -134,12 +135,16 @@ class Decision(Frozen):
 
 
 class Card(Frozen):
-    """The Slack message of a draft. `shown` is the draft version that it shows; behind `version`: to be redrawn."""
+    """The Slack message of a draft. `shown` is the draft version that it shows; behind `version`: to be redrawn.
+
+    `sending_since`: when it was first sent, under `lease`, where it is not known yet which message it became.
+    """
 
     channel: str
     ts: str | None = None
     shown: int = 0
     sending_since: datetime | None = None
+    lease: Lease | None = None
 
 
 class Posted(Frozen):
@@ -160,7 +165,8 @@ class Draft(Frozen):
     `customer`: the reply will be seen by a service desk customer. `links`: addresses that stood in the issue
     or its pull requests when it was drafted. `rendering`: the digest of the present wording as it was rendered for the
     card (`bot.markup.Rendered.digest`): only what still comes out the same is posted. `note`: a sentence about what
-    stands in the way, shown on the card. `attempts`: POSTs tried. `changes`: sentences about what holds it, as shown on
+    stands in the way, shown on the card. `attempts`: POSTs tried. `lease`: of
+    who is posting it. `changes`: sentences about what holds it, as shown on
     the card (state `held`): what changed in the issue, and what the reply says that is not so. `claims`: the latter as
     `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences about what
     could not be checked at Approve. `withheld`: the issue is not for the channel any more, so the card shows its key
@@ -199,6 +205,7 @@ class Draft(Frozen):
     intent_at: datetime | None = None
     due: datetime | None = None
     attempts: int = 0
+    lease: Lease | None = None
     note: str = ""
     changes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
@@ -241,4 +248,4 @@ class Draft(Frozen):
         """This draft in its next state, one version on. Raises `Illegal` where there is no such arrow."""
         if to != self.state and to not in TRANSITIONS[self.state]:
             raise Illegal(f"draft {self.id}: {self.state} → {to}")
-        return self.model_copy(update={"state": to, "version": self.version + 1, **changes})
+        return self.model_copy(update={"state": to, "version": self.version + 1, "lease": None, **changes})

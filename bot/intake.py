@@ -1,10 +1,11 @@
 """Notice: a delivery becomes a record, once, on stable storage, before anybody is told that it was received.
 
-One commit holds the record, with the keys under which it must not be seen again, and its line in the audit trail. The
-keys are the delivery's id and the body's hash (the id is not covered by the signature), each source for itself, and
-for a comment its id, time of change, author and words: Jira may announce it twice. What comes again within 72 hours is
-a duplicate. So is what `bot.workflow.reconciling` has found by asking (source `reconcile`) when its webhook comes after
-all: then id and time of change decide alone, because wiki markup and ADF need not agree in every word.
+One commit holds the record, with the keys under which it must not be seen again, its line in the audit trail, and the
+jobs of its reactions (`bot.reactions`). The keys are the delivery's id and the body's hash (the id is not covered by
+the signature), each source for itself, and for a comment its id, time of change, author and words: Jira may announce it
+twice. What comes again within 72 hours is a duplicate. So is what `bot.workflow.reconciling` has found by asking
+(source `reconcile`) when its webhook comes after all: then id and time of change decide alone, because wiki markup and
+ADF need not agree in every word.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from bot.events import DraftRequested, Event, Ignored, IssueChanged, IssueCommen
 from bot.failpoints import failpoint
 from bot.issues import Comment
 from bot.policy import letters
+from bot.reactions import jobs_for
 from bot.silence import Silence, at_the_door, settled
-from bot.store import REMEMBERED, Audit, Conflict, Put, Record, Unseen
+from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Job, Put, Record, Unseen
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -44,10 +46,12 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True)
 class Ended:
-    """The end that an event has with its arrival. `also`: what else belongs into the write, by the event's id."""
+    """The end that an event has with its arrival. `also`: what else belongs into the write, by the event's id, and
+    `expect`: what must be so for that."""
 
     silence: Silence
     also: Callable[[str], Sequence[Put]] = lambda _: ()
+    expect: Sequence[Expect] = ()
 
 
 class Noticed(NamedTuple):
@@ -66,11 +70,11 @@ async def notice(
     *,
     ended: Ended | None = None,
 ) -> Noticed:
-    """Record this delivery and, if it is an event, wake the worker. Returns after all of it is on stable storage.
+    """Record this delivery and the jobs of its reactions. Returns after all of it is on stable storage.
 
     `malformed` names the field that was wrong; `event` is then an `Ignored` with what is known (`invalid`; it never
     counts as seen before, and none of it is kept). `ended`: it is accepted and left unanswered, in one write. Raises
-    `StoreUnavailable`: nothing was recorded.
+    `StoreUnavailable`, and `Conflict` where something that `ended` expects is not so: nothing was recorded.
     """
     record = _record(delivery, event, malformed)
     event_id: str = record["id"]
@@ -83,6 +87,7 @@ async def notice(
     if record["state"] == "invalid":
         await ctx.store.commit(*puts, audit=lines)
         return Noticed(event_id, "invalid", record["reason"])
+    jobs: tuple[Job, ...] = ()
     if not isinstance(event, Ignored):
         if ended is None and (silence := at_the_door(event, ctx.jira.account_id)):
             ended = Ended(silence)  # context needs no work, and so no second write
@@ -90,26 +95,31 @@ async def notice(
             after, cycle, line = settled(record, ended.silence, started=delivery.received, ended=ctx.clock.now())
             puts = [Put("webhook_events", after), *puts[1:], Put("agent_cycles", cycle), *ended.also(event_id)]
             lines.append(line)
+        else:
+            jobs = jobs_for(event_id, event)
     found = keys if delivery.source == "reconcile" else [*keys, *_versions(event)]
-    first = await _commit_unseen(ctx, puts, lines, Unseen(tuple(found), delivery.received - REMEMBERED))
+    unseen = Unseen(tuple(found), delivery.received - REMEMBERED)
+    first = await _commit_unseen(ctx, puts, lines, jobs, [unseen, *(ended.expect if ended else ())])
     if first is not None:
         return Noticed(first, "duplicate")
     if isinstance(event, Ignored):
         return Noticed(event_id, "ignored", record["reason"])
-    if ended is None:
-        failpoint("intake.stored")
-        ctx.worker.wake_event(event_id)
+    failpoint("intake.stored")
     return Noticed(event_id, "accepted")
 
 
-async def _commit_unseen(ctx: Context, puts: Sequence[Put], lines: Sequence[Audit], unseen: Unseen) -> str | None:
+async def _commit_unseen(
+    ctx: Context, puts: Sequence[Put], lines: Sequence[Audit], jobs: Sequence[Job], expect: Sequence[Condition]
+) -> str | None:
     """Commit what nobody has sent before; else count it with the first one, whose id is given back.
 
     The first one is on stable storage by the time that the store tells of it, also where both came in one moment.
     """
     try:
-        await ctx.store.commit(*puts, expect=(unseen,), audit=lines)
+        await ctx.store.commit(*puts, expect=expect, audit=lines, jobs=jobs)
     except Conflict as conflict:
+        if not isinstance(conflict.expect, Unseen):
+            raise
         found, audit = conflict.found or {}, lines[0]
         first = str(found["event_id"])
         line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=audit.details)

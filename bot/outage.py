@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.cards import Message, outage_notice
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
-from bot.store import Put
+from bot.store import Conflict, Expect, Put, Record
 from bot.workflow.controls import paused
 from bot.workflow.messages import announce, revise
 
@@ -38,8 +39,41 @@ TOLD_BY_MODELS = frozenset({"unreachable", "timeout", "server", "key", "model"})
 billing, the usage limit): their notice stays until the next event is answered."""
 
 
+IN_A_ROW = 3
+"""Attempts that fail one after another before all wait: then it is Jira that is away, and not one issue of it."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is stored about a service's outage: since when (None: there is none), why, and what people were told."""
+
+    since: datetime | None = None
+    cause: str = ""
+    told_by_probe: bool = False
+    announced: bool = False
+
+
+class Outages:
+    """The outages of the services that events wait for."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.claude = Outage(ctx, "Claude", ctx.claude.probe, key="outage", first_wait=5.0)
+        self.jira = Outage(ctx, "Jira", ctx.jira.probe, key="outage:jira", first_wait=1.0)
+
+    async def load(self) -> None:
+        """Take up what began before a restart."""
+        await self.claude.load()
+        await self.jira.load()
+
+    @property
+    def away(self) -> dict[str, str]:
+        """The services that events wait for, by name, and since when and why."""
+        found = {"claude": self.claude.said(), "jira": self.jira.said()}
+        return {name: said for name, said in found.items() if said}
+
+
 class Outage:
-    """What is known about one service's being away. In memory, with its beginning on stable storage.
+    """What is known about one service's being away: in memory when it is tried again, the rest also in the store.
 
     `probe`: raises while the service is away. `key`: the name of its record and of its notices. `first_wait`: seconds
     until the first new attempt.
@@ -53,113 +87,139 @@ class Outage:
         self._probe = probe
         self._name = key
         self._first_wait = first_wait
-        self._since: datetime | None = None
-        self._cause = ""
-        self._told_by_probe = self._announced = False
+        self._known = Known()
+        self._failed = 0
         self._seen_first = 0.0
         self._next_attempt = 0.0
         self._telling = asyncio.Lock()  # an outage does not end while its notice is being stored
 
     async def load(self) -> None:
         """Take up an outage that began before a restart."""
-        record = await self._ctx.store.get("state", self._name)
-        if record and record["since"]:
-            self._since, self._cause = datetime.fromisoformat(record["since"]), record["cause"]
-            self._announced, self._told_by_probe = record["announced"], record.get("told_by_probe", False)
+        await self._change(lambda known: known)
+        if self._known.since:
             self._seen_first = self._ctx.clock.monotonic()
 
     def hold(self) -> None:
         """Raise `Held` while nobody is to call the service: before anything else is done for a call."""
         left = self._next_attempt - self._ctx.clock.monotonic()
-        if self._since is not None and left > 0:
-            raise Held(f"{self._service} cannot be reached: {self._cause}", after=left + 0.05)
+        if self._known.since is not None and left > 0:
+            raise Held(f"{self._service} cannot be reached: {self._known.cause}", after=left + 0.05)
 
     def turn(self) -> None:
         """Return when a call may be made now; raise `Held` when somebody else is finding out."""
         self.hold()
         self._next_attempt = self._ctx.clock.monotonic() + self._wait  # in an outage, this caller finds out
 
+    def failed_in_a_row(self) -> bool:
+        """Count an attempt that failed for a reason of its own; whether it is the service after so many."""
+        self._failed += 1
+        return self._failed >= IN_A_ROW
+
     async def down(self, error: RetryLater, *, told_by_probe: bool = True) -> float:
         """A call found the service away. Returns the seconds until the next attempt."""
-        first = self._since is None
-        if first:
-            self._since, self._seen_first = self._ctx.clock.now(), self._ctx.clock.monotonic()
-        changed = first or self._cause != error.reason
-        self._cause, self._told_by_probe = error.reason, told_by_probe
+        before, now = self._known, self._ctx.clock.now()
+        if before.since is None:
+            self._seen_first = self._ctx.clock.monotonic()
+            self._known = replace(before, since=now)  # at once, whatever becomes of storing it
         wait = max(error.after or 0.0, self._wait)  # a `retry-after` of nothing is no reason to hurry
         self._next_attempt = self._ctx.clock.monotonic() + wait
-        if changed:
-            next_try = self._ctx.clock.now() + timedelta(seconds=wait)
+        if before.since is None or before.cause != error.reason:
+            self._known = replace(self._known, cause=error.reason, told_by_probe=told_by_probe)
             log.warning(
-                "outage.began" if first else "outage.goes_on", service=self._service, reason=error.reason,
-                next_try=next_try.isoformat(timespec="seconds"),
+                "outage.goes_on" if before.since else "outage.began", service=self._service, reason=error.reason,
+                next_try=(now + timedelta(seconds=wait)).isoformat(timespec="seconds"),
             )  # fmt: skip
-            await self._save()
+            async with self._telling:
+                await self._change(
+                    lambda known: replace(
+                        known, since=known.since or now, cause=error.reason, told_by_probe=told_by_probe
+                    )
+                )
         await self.remind()
         return wait
 
     async def remind(self) -> None:
         """Post the one notice once the outage is old enough. The schedule calls it too: attempts may be far apart."""
         async with self._telling:
-            if self._since is None or self._announced or self._ctx.clock.now() - self._since < NOTICE_AFTER:
+            known = self._known
+            if known.since is None or known.announced or self._ctx.clock.now() - known.since < NOTICE_AFTER:
                 return
             # Its key keeps it to one; until it is stored, it is tried again.
             await announce(self._ctx, self._notice_key, self._notice())
-            self._announced = True
-            await self._save()
+            await self._change(
+                lambda stored: replace(stored, announced=True) if stored.since == known.since else stored
+            )
 
     async def look(self) -> None:
         """For the schedule: remind, and find out whether the service is back when no event is there to do it."""
         await self.remind()
-        if self._since is None or not self._told_by_probe:
+        if self._known.since is None or not self._known.told_by_probe:
             return
-        worker = self._ctx.worker
         # While another service is away too, no event comes as far as this one.
-        if worker.nothing_to_ask or len(worker.away) > 1 or await paused(self._ctx):
+        nobody_asks = self._ctx.queue.idle("answer") or len(self._ctx.outages.away) > 1
+        if nobody_asks or await paused(self._ctx):
             with suppress(RetryLater, Permanent):
                 await self._probe()
                 await self.up()
 
     async def up(self) -> None:
         """A call was answered: an outage is over, its notice says so, and everything that waits goes on."""
+        self._failed = 0
         async with self._telling:
-            if self._since is None:
+            known = self._known
+            if known.since is None:
                 return
             now = self._ctx.clock.now()
             # Whether it was announced or not: a kill may have come between the notice and the note of it.
             await revise(self._ctx, self._notice_key, self._notice(ended=now))
-            log.info("outage.over", service=self._service, seconds=round((now - self._since).total_seconds(), 1))
-            self._since, self._cause, self._told_by_probe, self._announced = None, "", False, False
-            await self._save()
-        self._ctx.worker.wake_all_events()
+            log.info("outage.over", service=self._service, seconds=round((now - known.since).total_seconds(), 1))
+            self._known = Known()
+            await self._change(lambda stored: Known() if stored.since == known.since else stored)
+        self._ctx.queue.lift("answer")
 
     def said(self) -> str | None:
         """Since when it is away, and why; None: it is not."""
-        if self._since is None:
+        if self._known.since is None:
             return None
-        local = self._since.astimezone(self._ctx.settings.timezone)
-        return f"away since {local:%Y-%m-%d %H:%M}: {self._cause}"
+        local = self._known.since.astimezone(self._ctx.settings.timezone)
+        return f"away since {local:%Y-%m-%d %H:%M}: {self._known.cause}"
 
     @property
     def _wait(self) -> float:
         """As long as it has been away, within limits: so each wait is about twice the one before."""
-        if self._since is None:
+        if self._known.since is None:
             return self._first_wait
         age = self._ctx.clock.monotonic() - self._seen_first
         return min(max(self._first_wait, age), LONGEST_WAIT)
 
     def _notice(self, ended: datetime | None = None) -> Message:
-        since = self._since or self._ctx.clock.now()
-        return outage_notice(since, self._cause, ended, service=self._service, timezone=self._ctx.settings.timezone)
+        since, cause = self._known.since or self._ctx.clock.now(), self._known.cause
+        return outage_notice(since, cause, ended, service=self._service, timezone=self._ctx.settings.timezone)
 
     @property
     def _notice_key(self) -> str:
-        return f"{self._name}:{self._since.isoformat() if self._since else ''}"
+        return f"{self._name}:{self._known.since.isoformat() if self._known.since else ''}"
 
-    async def _save(self) -> None:
-        since = self._since.isoformat() if self._since else None
-        record = {
-            "id": self._name, "at": self._ctx.clock.now().isoformat(), "since": since, "cause": self._cause,
-            "told_by_probe": self._told_by_probe, "announced": self._announced,
-        }  # fmt: skip
-        await self._ctx.store.commit(Put("state", record))
+    async def _change(self, change: Callable[[Known], Known]) -> None:
+        """Change what is stored: compare and set. What it is then is known."""
+        while True:
+            record = await self._ctx.store.get("state", self._name)
+            before = _read(record) if record else Known()
+            after = change(before)
+            if after != before:
+                stored = {
+                    "id": self._name, "at": self._ctx.clock.now().isoformat(), "cause": after.cause,
+                    "since": after.since.isoformat() if after.since else None,
+                    "told_by_probe": after.told_by_probe, "announced": after.announced,
+                }  # fmt: skip
+                try:
+                    await self._ctx.store.commit(Put("state", stored), expect=(Expect("state", self._name, record),))
+                except Conflict:
+                    continue
+            self._known = after
+            return
+
+
+def _read(record: Record) -> Known:
+    since = record["since"] and datetime.fromisoformat(record["since"])
+    return Known(since, record["cause"], record["told_by_probe"], record["announced"])

@@ -6,22 +6,23 @@ A timed run belongs to a date, and is settled once for that date, whatever is re
     (absent) ─ due, or late within the grace ─→ started ─→ done
         └──── missed ─────────────────────────────┴──────→ skipped
 
-`started` after a crash means: look whether it happened, then go on. The function itself settles the claim, in the same
-write as the record of what it did. `state/schedule:<name>` remembers the last settled date, so that several missed days
-are each recorded. The arithmetic is in `due` and `next_at`, which are pure.
+`started` under a lease that has ended means a crash: look whether it happened, then go on. The function itself settles
+the claim, in the same write as the record of what it did. `state/schedule:<name>` remembers the last settled date, so
+that several missed days are each recorded. The arithmetic is in `due` and `next_at`, which are pure.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from bot.errors import RetryLater
+from bot.leases import Lease
 from bot.log import bound, get_logger
 from bot.settings import Settings
 from bot.standup_time import StandupTime
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 GRACE = timedelta(hours=2)
 """How late a missed standup is still worth posting."""
+LEASE = 300.0
+"""Seconds for one attempt at a run: Jira is read, Claude writes, Slack is told."""
 LOOK = 30.0
 """Seconds after which the wall clock is read again at the latest: it can be set, and a laptop can sleep."""
 LONGEST = 100_000.0
@@ -135,21 +138,29 @@ def settled(run: Run, outcome: str, now: datetime) -> tuple[Put, Put]:
     )
 
 
-async def claim(ctx: Context, run: Run) -> datetime | None:
-    """Take this run: when it was first started (now, or before a crash), or None when it is settled already."""
-    now = ctx.clock.now()
-    mine = {"id": run.key, "at": now.isoformat(), "state": "started"}
+@contextlib.asynccontextmanager
+async def claim(ctx: Context, run: Run) -> AsyncIterator[datetime | None]:
+    """Take this run: when it was first started (now, or before a crash); None: it is settled, or somebody has it."""
+    with ctx.leases.take(LEASE) as lease:
+        yield await _claimed(ctx, run, lease)
+
+
+async def _claimed(ctx: Context, run: Run, lease: Lease) -> datetime | None:
+    now = started = ctx.clock.now()
     found = await ctx.store.get("keys", run.key)
     if found and found["state"] == "started":
-        return datetime.fromisoformat(found["at"])
+        if ctx.leases.left(Lease.model_validate(found["lease"])) > 0:
+            return None
+        started = datetime.fromisoformat(found["at"])  # whoever started it is gone
     # A skip from the future was recorded while the clock was wrong: the day it spoke of has not come yet.
-    if found and not (found["state"] == "skipped" and datetime.fromisoformat(found["at"]) > now):
+    elif found and not (found["state"] == "skipped" and datetime.fromisoformat(found["at"]) > now):
         return None
+    mine = {"id": run.key, "at": started.isoformat(), "state": "started", "lease": lease.model_dump(mode="json")}
     try:
         await ctx.store.commit(Put("keys", mine), expect=(Expect("keys", run.key, found),))
     except Conflict:
         return None  # another process was faster
-    return now
+    return started
 
 
 async def last_settled(ctx: Context, name: str) -> date | None:
@@ -259,8 +270,8 @@ def entries() -> tuple[Entry, ...]:
         await expire(ctx)
 
     async def look_at_outage(ctx: Context, _: Run | None) -> None:
-        await ctx.worker.claude.look()
-        await ctx.worker.jira.look()
+        await ctx.outages.claude.look()
+        await ctx.outages.jira.look()
 
     return (
         Entry("standup", _standup_rule, standup_due),

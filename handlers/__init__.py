@@ -17,7 +17,7 @@ the clock               due times                     `bot.schedule` (standup, e
 a command               `erase` while we run          `bot.store.erase.serve_requests`
 ======================  ============================  ======================================================
 
-`sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the worker and the schedule. Besides:
+`sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:
 `decoding` (strict JSON, and models of somebody else's), `document` (the webhooks in the OpenAPI document),
 `interactions` (what Slack sends, in our own types), `telling` (what one person is told and nobody else).
 Each is thin: verify, decode into our own types (`bot.events`), call one function of the workflow, answer.

@@ -15,7 +15,7 @@ from bot.drafts import MAX_TEXT, DraftState
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
 from bot.people import TRY_AGAIN, Verdict
-from bot.store import StoreUnavailable
+from bot.store import Job, StoreUnavailable
 from bot.workflow import (
     Actor,
     decide,
@@ -98,7 +98,7 @@ async def edit(ctx: Context, ack: Ack, click: Click) -> None:
             await tell(ctx, click.place, who_was_first(ctx, draft, click.place.user))
             return
         if draft.fingerprint != click.value.get("seen"):
-            ctx.worker.wake_draft(draft.id)
+            await ctx.queue.defer(Job("card", draft.id))
             await tell(ctx, click.place, "The card has changed since. Please look at it as it is now.")
             return
         view_id = await ctx.slack.open_modal(click.trigger_id, edit_modal(draft))

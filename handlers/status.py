@@ -84,7 +84,7 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
         parts = await readiness(ctx)
         wrong = any(text != "ok" for text in parts.values())
         response.status_code = 503 if wrong else 200
-        return Ready(status="not ready" if wrong else "ready", parts=parts, away=ctx.worker.away or None)
+        return Ready(status="not ready" if wrong else "ready", parts=parts, away=ctx.outages.away or None)
 
     @app.get(
         "/metrics",
@@ -120,8 +120,7 @@ async def readiness(ctx: Context) -> dict[str, str]:
         parts["store"] = str(error) or "does not answer"
     connection = ctx.slack.connection
     parts["slack"] = "ok" if connection is not None and connection.connected else "not connected"
-    worker = getattr(ctx, "worker", None)
-    parts["worker"] = "starting" if worker is None else worker.ready() or "ok"
+    parts["worker"] = ctx.queue.ready() or "ok"
     return parts
 
 

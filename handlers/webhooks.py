@@ -206,7 +206,7 @@ class JiraEndpoint(Endpoint):
         self._introduced_by = self._introduced_by or loop.time() + INTRODUCTION
         with suppress(TimeoutError):
             await asyncio.wait_for(self.ctx.introduced.wait(), max(self._introduced_by - loop.time(), 0.0))
-        if self.ctx.jira.account_id is None and self.ctx.worker.jira.said() is None:
+        if self.ctx.jira.account_id is None and self.ctx.outages.jira.said() is None:
             raise Refused(503, "Jira has not said yet which account is this program's own", RETRY)
         return jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id)
 

@@ -1,6 +1,6 @@
 """The sidecar alone, for tests: a real store in a folder, a real server on a free port, and nothing behind the door.
 
-What would do the work (worker, Slack, Jira) is replaced by objects that hold what the doors ask of them.
+What would do the work (the queue, Slack, Jira) is replaced by objects that hold what the doors ask of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, cast
 import aiohttp
 
 from bot.context import Context
+from bot.leases import Leases
 from bot.server import listen, make_server
 from bot.settings import Settings, load
 from bot.store.store import TinyStore
@@ -50,16 +51,8 @@ class HandClock:
         self.at += timedelta(**by)
 
 
-@dataclass
-class Worker:
-    """Notes which events it was woken for."""
-
-    woken: list[str] = field(default_factory=list)
-
-    def wake_event(self, event_id: str) -> None:
-        self.woken.append(event_id)
-
-    away: dict[str, str] = field(default_factory=dict)
+class Queue:
+    """Carries out nothing."""
 
     def ready(self) -> str | None:
         return None
@@ -86,8 +79,10 @@ def make_context(store: TinyStore, settings: Settings, clock: HandClock) -> Cont
         prompts=cast(Any, None),
         people=cast(Any, None),
         clock=clock,
+        leases=Leases(clock, alone=True),
     )
-    ctx.worker = cast(Any, Worker())
+    ctx.queue = cast(Any, Queue())
+    ctx.outages = cast(Any, SimpleNamespace(away={}))
     return ctx
 
 
@@ -113,10 +108,6 @@ class Sidecar:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def woken(self) -> list[str]:
-        return cast(Worker, self.ctx.worker).woken
 
     async def send(self, path: str, body: Any, headers: dict[str, str] | list[tuple[str, str]] | None = None) -> Answer:
         started = time.monotonic()
@@ -152,6 +143,10 @@ class Sidecar:
 
     async def records(self) -> list[dict[str, Any]]:
         return await self.ctx.store.find("webhook_events")
+
+    async def jobs(self) -> list[str]:
+        """The events that the doors have left work for, in order."""
+        return [record["key"] for record in await self.ctx.store.find("jobs")]
 
     async def actions(self) -> list[str]:
         return [record["action"] for record in await self.ctx.store.find("audit")]

@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("bot.errors", "bot.clock", "bot.failpoints", "bot.environment", "bot.issues", "bot.issue_keys", "bot.events",
      "bot.drafts", "bot.settings", "bot.safety", "bot.secret_kinds", "bot.markup", "bot.claims", "bot.policy",
-     "bot.freshness", "bot.cards", "bot.prompting", "bot.prices", "bot.log", "bot.standup_time", "bot.origin"),
-    ("bot.store", "bot.clients", "bot.people", "bot.budget", "bot.context"),
-    ("bot.workflow", "bot.reports", "bot.asking", "bot.intake", "bot.worker", "bot.lanes", "bot.schedule", "bot.outage",
-     "bot.silence"),
+     "bot.freshness", "bot.cards", "bot.prompting", "bot.prices", "bot.log", "bot.standup_time", "bot.origin",
+     "bot.health", "bot.leases"),
+    ("bot.store", "bot.queue", "bot.clients", "bot.people", "bot.budget", "bot.context"),
+    ("bot.workflow", "bot.reports", "bot.asking", "bot.intake", "bot.reactions", "bot.work", "bot.schedule",
+     "bot.outage", "bot.silence"),
     ("handlers", "bot.limits", "bot.server"),
     ("bot.app", "bot.commands", "bot.demo", "bot.__main__"),
 )  # fmt: skip

@@ -162,6 +162,8 @@ STORIES: dict[str, tuple[Story, Story, str]] = {
     "publish.answer_lost": (nothing, lost, "posted"),
     "publish.before_intent": (nothing, approved, "posted"),
     "publish.before_withdrawal": (nothing, public, "failed"),
+    "queue.after_removal": (nothing, approved, "posted"),
+    "queue.before_removal": (nothing, approved, "posted"),
     "retry.stored": (told, retried, ""),
     "standup.after_post": (nothing, standup, ""),
     "standup.before_post": (nothing, standup, ""),

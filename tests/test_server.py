@@ -137,7 +137,7 @@ async def test_a_sender_who_goes_away_before_the_answer(sidecar: Sidecar) -> Non
     await writer.wait_closed()
     assert (await sidecar.jira(payload(QUESTION))).status == 202
     assert len(await sidecar.records()) == 2, "it came whole, so it counts"
-    assert len(sidecar.woken) == 2
+    assert len(await sidecar.jobs()) == 2
 
 
 async def test_who_says_that_this_is_the_last_request_is_hung_up_on(connection: Connection) -> None:

@@ -81,7 +81,7 @@ class TestAtTheDoor:
             assert answer.json == {"status": "refused", "reason": "the signature is absent or wrong"}
             assert await sidecar.records() == []
             assert await sidecar.actions() == []
-            assert sidecar.woken == []
+            assert await sidecar.jobs() == []
 
     async def test_no_signature(self, tmp_path: Path) -> None:
         async with running(tmp_path) as sidecar:

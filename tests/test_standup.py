@@ -24,7 +24,7 @@ from bot.prompting import Sentence
 from bot.reports.facts import Fact, StandupFacts, last_working_day
 from bot.reports.standup import gather, standup_due, standup_now, write
 from bot.reports.standup_message import Report, standup_message
-from bot.schedule import At, Entry, entries, tick
+from bot.schedule import At, Entry, Run, claim, entries, tick
 from bot.settings import load
 from bot.store import Put
 from bot.store.store import TinyStore
@@ -436,3 +436,18 @@ def test_any_standup_fits_into_one_message(found: list[Fact], times: int, senten
     assert "javascript:" not in [p for p in text.split('"') if p.startswith("javascript:")]
     assert '"text": ""' not in text
     assert "0" * 64 in text
+
+
+async def test_a_run_that_somebody_has_is_not_given_to_a_second_one(ctx: Context, clock: Clock) -> None:
+    run = Run("standup", MONDAY.date(), MONDAY, missed=False)
+    async with claim(ctx, run) as started:
+        assert started == clock.now()
+        clock.at += timedelta(minutes=4)
+        async with claim(ctx, run) as second:
+            assert second is None
+        clock.at += timedelta(minutes=2)  # its lease is over
+        async with claim(ctx, run) as third:
+            assert third == started
+    # Whoever had it has failed, and lets go of it.
+    async with claim(ctx, run) as again:
+        assert again == started

@@ -48,7 +48,7 @@ class TestStatus:
         assert answer.json["parts"] == {"store": "ok", "slack": "not connected", "worker": "ok"}
 
     async def test_a_service_that_is_away_is_named_and_work_is_taken_all_the_same(self, sidecar: Sidecar) -> None:
-        sidecar.ctx.worker.away["jira"] = "away since 10:02: no connection"
+        sidecar.ctx.outages.away["jira"] = "away since 10:02: no connection"
         answer = await sidecar.get("/ready")
         assert (answer.status, answer.json["status"]) == (200, "ready")
         assert answer.json["away"] == {"jira": "away since 10:02: no connection"}

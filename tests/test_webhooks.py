@@ -57,7 +57,7 @@ class TestAccepted:
         assert (line["action"], line["event_id"], line["issue"]) == ("event.accepted", event_id, "ECD-142")
         assert line["actor"] == "jira:712020:b0b0b0b0-2222-4222-8222-bbbbbbbbbbbb"
         assert "anybody" not in json.dumps(line)
-        assert sidecar.woken == [event_id]
+        assert await sidecar.jobs() == [event_id]
 
     async def test_a_pull_request(self, sidecar: Sidecar) -> None:
         found = payload("pullrequest_created", "bitbucket")
@@ -65,7 +65,7 @@ class TestAccepted:
         assert answer.status == 202
         [record] = await sidecar.records()
         assert (record["source"], record["kind"], record["delivery_id"]) == ("bitbucket", "pull_request", "uuid-1")
-        assert sidecar.woken == [answer.json["event_id"]]
+        assert await sidecar.jobs() == [answer.json["event_id"]]
 
     async def test_a_request_of_a_rule(self, sidecar: Sidecar) -> None:
         answer = await sidecar.automation(payload("automation__comment"))
@@ -125,7 +125,7 @@ class TestDuplicates:
         again = await sidecar.jira(numbered(2), X_Atlassian_Webhook_Identifier="same")
         assert again.status == 200
         assert again.json == {"status": "duplicate", "event_id": first.json["event_id"]}
-        assert sidecar.woken == [first.json["event_id"]]
+        assert await sidecar.jobs() == [first.json["event_id"]]
         assert await sidecar.actions() == ["event.accepted", "event.duplicate"]
         assert len(await sidecar.records()) == 1
 
@@ -179,7 +179,7 @@ class TestDuplicates:
         answers = await asyncio.gather(*same)
         assert sorted(a.status for a in answers) == [200] * 19 + [202]
         assert len({a.json["event_id"] for a in answers}) == 1
-        assert len(sidecar.woken) == len(await sidecar.records()) == 1
+        assert len(await sidecar.jobs()) == len(await sidecar.records()) == 1
 
     async def test_after_a_restart_and_75_minutes_later(self, tmp_path: Path) -> None:
         async with running(tmp_path) as sidecar:
@@ -225,7 +225,7 @@ class TestIgnored:
         [record] = await sidecar.records()
         assert (record["state"], record["reason"], record["event"]) == ("ignored", reason, None)
         assert await sidecar.actions() == ["event.ignored"]
-        assert sidecar.woken == []
+        assert await sidecar.jobs() == []
 
     async def test_deleted_before_created(self, sidecar: Sidecar) -> None:
         assert (await sidecar.jira(payload("comment_deleted"))).json["status"] == "ignored"
@@ -370,7 +370,7 @@ class TestRefused:
         assert answer.status == 503
         assert int(answer.headers["Retry-After"]) > 0
         assert answer.json == {"status": "refused", "reason": "the event cannot be stored at the moment"}
-        assert sidecar.woken == []
+        assert await sidecar.jobs() == []
         assert (await sidecar.get("/health")).status == 200
 
 

@@ -1,7 +1,7 @@
 """Claude: one call at a time is reserved, made under an absolute deadline, recorded and settled. No tools, no stream.
 
 The SDK's own retries are off (`max_retries=0`). Each retry would be one more billed attempt under one reservation, and
-it obeys `retry-after` without a bound; the worker is the one place that waits and tries again. Importing this module
+it obeys `retry-after` without a bound; the queue is the one place that waits and tries again. Importing this module
 does not import the SDK (1.7 s).
 """
 

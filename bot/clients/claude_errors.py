@@ -23,7 +23,7 @@ from bot.errors import Down, Permanent, RetryLater
 
 Kind = Literal["overloaded", "unreachable", "timeout", "key", "account", "billing", "spend_limit", "model", "server"]
 
-# Seconds until it makes sense to look again, where the other side did not say. None: the worker's own backoff.
+# Seconds until it makes sense to look again, where the other side did not say. None: the queue's own backoff.
 _LOOK_AGAIN: dict[Kind, float | None] = {
     "overloaded": None,
     "unreachable": None,

@@ -104,8 +104,14 @@ async def standup_now(ctx: Context, *, share: bool, by: str) -> Message:
 
 async def standup_due(ctx: Context, run: Run | None) -> None:
     """Post the standup of this date, or record that it was missed. Raises `RetryLater` while Slack does not take it."""
-    if run is None or (started := await claim(ctx, run)) is None:
+    if run is None:
         return
+    async with claim(ctx, run) as started:
+        if started is not None:
+            await _post(ctx, run, started)
+
+
+async def _post(ctx: Context, run: Run, started: datetime) -> None:
     channel, day = ctx.settings.standup_channel, run.day.isoformat()
     written = await ctx.store.get("state", WRITTEN)
     if written is not None and written["date"] != day:

@@ -7,7 +7,8 @@ returns after the data is on stable storage, never before.
 Tables that people see (`export TABLE`): webhook_events, agent_cycles, drafts, audit. Tables of our own: `development`
 (pull requests, branches), `messages` (what must appear in Slack once, besides the cards), `keys` (what must happen
 once, such as a run of the schedule), `state` (mode, pause, spend, and the like), `deliveries` (the keys of what was
-received, for `REMEMBERED`), `rollup` (figures, kept by the store in the commit that they count).
+received, for `REMEMBERED`), `rollup` (figures, kept by the store in the commit that they count), `jobs` (the follow-up
+work that is stored with the change that asks for it; `bot.queue` carries it out).
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 Record = dict[str, Any]
 Table = Literal[
     "webhook_events", "agent_cycles", "drafts", "audit", "development", "messages", "keys", "state", "deliveries",
-    "rollup",
+    "rollup", "jobs",
 ]  # fmt: skip
 TABLES: tuple[Table, ...] = (
     "webhook_events", "agent_cycles", "drafts", "audit", "development", "messages", "keys", "state", "deliveries",
-    "rollup",
+    "rollup", "jobs",
 )  # fmt: skip
 
 REMEMBERED = timedelta(hours=72)
@@ -97,6 +98,24 @@ class Audit(NamedTuple):
     figures: Figures = Figures()
 
 
+class Job(NamedTuple):
+    """Follow-up work: which handler (`kind`) is to look at what (`key`), one after another with others of its `lock`.
+
+    Jobs of one kind and key that wait are one job, which is due at the earliest of their times; `at` None is at once.
+    One that is stored while such a job runs is kept, and runs afterwards. Without a `lock`, it waits for no other job.
+    """
+
+    kind: str
+    key: str
+    lock: str = ""
+    at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """Its record's id in the table `jobs`: delete that in the commit that ends the work."""
+        return f"{self.kind}:{self.key}"
+
+
 class Conflict(Exception):
     """An `expect` was not true. `found` is the record that is there instead (None: there is none).
 
@@ -118,9 +137,16 @@ class Store(Protocol):
     """See the module's docstring. Every method raises `StoreUnavailable`."""
 
     async def commit(
-        self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
+        self,
+        *changes: Put | Delete,
+        expect: Sequence[Condition] = (),
+        audit: Sequence[Audit] = (),
+        jobs: Sequence[Job] = (),
     ) -> None:
-        """Write all of it. Raises `Conflict` (nothing was written); ValueError, TypeError for what is no record."""
+        """Write all of it: the changes, then the jobs.
+
+        Raises `Conflict` (nothing was written); ValueError, TypeError for what is no record.
+        """
         ...
 
     async def get(self, table: Table, record_id: str) -> Record | None:

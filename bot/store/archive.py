@@ -147,7 +147,7 @@ def _lines(table: Table, rows: Iterable[Stored]) -> Iterator[tuple[bytes, Record
                 f"There is no backup: record {row.seq} of {table} cannot be read. The database is damaged; your newest "
                 "backup has the last good state."
             ) from None
-        yield to_json({"seq": row.seq, "record": record}) + b"\n", record
+        yield to_json({"seq": row.seq, "record": record}).encode() + b"\n", record
 
 
 def _told(
@@ -313,7 +313,7 @@ def _row(line: bytes) -> tuple[int, str, str] | None:
     try:
         match json.loads(line):
             case {"seq": int(seq), "record": {"id": str(record_id)} as record}:
-                return seq, record_id, to_json(record).decode()
+                return seq, record_id, to_json(record)
     except (ValueError, TypeError, RecursionError):
         pass
     return None

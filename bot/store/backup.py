@@ -72,7 +72,7 @@ def restore(source: Path, folder: Path, progress: Progress, *, force: bool = Fal
         verdict = archive.load(target, progress)
         made = archive.manifest
         mark = {"id": "restored", "at": datetime.now(UTC).isoformat(), "created": made.created, "seen": False}
-        target.put("state", [(None, "restored", to_json(mark).decode())])
+        target.put("state", [(None, "restored", to_json(mark))])
     return verdict
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from typing import NamedTuple
 
-from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Record, Table, Unseen
+from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Job, Record, Table, Unseen
 from bot.store.audit import seal
 from bot.store.encoding import to_json
 from bot.store.mapping import Row
@@ -20,6 +22,18 @@ PRUNE_EVERY = 500
 """New keys of deliveries after which old ones are looked for; twice as many are deleted at most."""
 GLANCE = 20
 """The oldest keys: where none of them is old enough to go, no more are looked at."""
+
+
+class Stored(NamedTuple):
+    """A job as it was asked for, and the token of its record."""
+
+    job: Job
+    token: str
+
+    @classmethod
+    def of(cls, record: Record) -> Stored:
+        at = record["at"] and datetime.fromisoformat(record["at"])
+        return cls(Job(record["kind"], record["key"], record["lock"], at), record["token"])
 
 
 @dataclass
@@ -54,15 +68,20 @@ class Batch:
         self.position = position
         self.now = now
         self.audited: list[Record] = []
+        self.jobs: list[tuple[str, Stored | None]] = []
+        """The jobs that are stored or deleted (None) here, by their ids, in order."""
         self._at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._rollup = Rollup(db, zone, now)
         self._stored: dict[Changed, Record | None] = {}
         self._pending: dict[Changed, str | None] = {}
         self._deleted: dict[Changed, None] = {}
 
-    def look_up(self, conditions: Iterable[Condition]) -> None:
-        """Read what these conditions ask about, a table at a time: one by one would take as long as the writing."""
+    def look_up(self, conditions: Iterable[Condition], jobs: Iterable[Job] = ()) -> None:
+        """Read what these conditions ask about, and these jobs where they wait already, a table at a time: one by one
+        would take as long as the writing."""
         wanted: dict[Table, dict[str, None]] = {}
+        for job in jobs:
+            wanted.setdefault("jobs", {})[job.id] = None
         for asked in conditions:
             if isinstance(asked, Expect):
                 wanted.setdefault(asked.table, {})[asked.id] = None
@@ -99,9 +118,23 @@ class Batch:
         for place, text in changes.items():
             if text is None:
                 self._deleted[place] = None
+                if place[0] == "jobs":
+                    self.jobs.append((place[1], None))
             elif place in self._deleted:
                 self._pending.pop(place, None)
             self._pending[place] = text
+
+    def defer(self, jobs: Iterable[Job]) -> None:
+        """Store these jobs, which were looked up."""
+        for job in jobs:
+            waiting, at = self._record(("jobs", job.id)), job.at and job.at.isoformat()
+            if waiting is not None:
+                at = at and waiting["at"] and min(at, waiting["at"], key=datetime.fromisoformat)
+            # A job that comes again has another token, so that the end of the one that runs does not remove it.
+            token = secrets.token_hex(6)
+            record = {"id": job.id, "kind": job.kind, "key": job.key, "lock": job.lock, "at": at, "token": token}
+            self.put("jobs", record)
+            self.jobs.append((job.id, Stored(job, token)))
 
     def put(self, table: Table, record: Record) -> None:
         self.change({(table, record["id"]): to_json(record)})

@@ -22,7 +22,7 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -31,7 +31,7 @@ from typing import Any
 
 from bot.errors import UserError
 from bot.failpoints import failpoint
-from bot.store import TABLES, Audit, Record, StoreUnavailable, Table
+from bot.store import TABLES, Audit, Job, Record, StoreUnavailable, Table
 from bot.store.audit import blank, spans
 from bot.store.batch import Batch
 from bot.store.encoding import to_json
@@ -132,6 +132,9 @@ def _erase(account: str, batch: Batch) -> Erased:
             "seqs": spans(blanked),
         }
         batch.record([*lines, Audit("system", "erase", details=details)])
+        cards = [Job("card", draft_id) for draft_id in result.drafts]
+        batch.look_up((), cards)
+        batch.defer(cards)
     result.records = dict(changed)
     return result
 
@@ -201,26 +204,21 @@ def ask_running_bot(folder: Path, account: str, *, patience: float = PATIENCE) -
     )
 
 
-async def serve_requests(
-    store: TinyStore, folder: Path, *, wake_draft: Callable[[str], Any] | None = None, pause: float = 0.5
-) -> None:
-    """Carry out what commands ask of the running bot, until cancelled. `wake_draft`: told each draft that changed."""
+async def serve_requests(store: TinyStore, folder: Path, *, pause: float = 0.5) -> None:
+    """Carry out what commands ask of the running bot, until cancelled."""
     requests = folder / REQUESTS
     while True:
         for path in await asyncio.to_thread(_waiting, requests):
-            erased = await _told_to_wait(path, asyncio.create_task(asyncio.to_thread(_serve, store, path)))
-            for draft_id in erased.drafts if erased and wake_draft else ():
-                assert wake_draft is not None  # noqa: S101 - for the type checker: the loop is empty without it
-                wake_draft(draft_id)
+            await _told_to_wait(path, asyncio.create_task(asyncio.to_thread(_serve, store, path)))
         await asyncio.sleep(pause)
 
 
-async def _told_to_wait(path: Path, work: asyncio.Task[Erased | None]) -> Erased | None:
+async def _told_to_wait(path: Path, work: asyncio.Task[None]) -> None:
     """Touch the request while it is worked on: a large store takes longer than a command's patience."""
     while not (await asyncio.wait({work}, timeout=PATIENCE / 6))[0]:
         with contextlib.suppress(OSError):
             os.utime(path)
-    return await work
+    await work
 
 
 def _sign_of_life(request: Path) -> float:
@@ -231,15 +229,14 @@ def _sign_of_life(request: Path) -> float:
         return time.time()
 
 
-def _serve(store: TinyStore, path: Path) -> Erased | None:
+def _serve(store: TinyStore, path: Path) -> None:
     """Carry out one request and answer it; the request goes last, so that one cut short is done again."""
-    erased: Erased | None = None
     try:
         account = str(json.loads(path.read_text())["erase"])
     except (OSError, ValueError, KeyError, TypeError):
         log.warning("a request in %s could not be read; it was removed", path.parent)
         path.unlink(missing_ok=True)
-        return None
+        return
     try:
         erased = erase_now(store, account)
         failpoint("erase.stored")
@@ -250,7 +247,6 @@ def _serve(store: TinyStore, path: Path) -> Erased | None:
         if path.exists():  # else the command has stopped waiting
             _write(path.with_suffix(".answer"), answer)
         path.unlink(missing_ok=True)
-    return erased
 
 
 def _waiting(requests: Path) -> list[Path]:

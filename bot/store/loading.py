@@ -21,9 +21,10 @@ from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import Record, Table
 from bot.store.lock import FolderLock
+from bot.store.mapping import Row
 from bot.store.schema import NAME
 from bot.store.sqlite import RESTORED, RESTORING, create
-from bot.store.tiny import Database, Row, transaction
+from bot.store.tiny import Database, transaction
 
 
 class _Filling:

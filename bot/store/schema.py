@@ -25,6 +25,7 @@ INDEXES: dict[Table, tuple[tuple[str, ...], ...]] = {
     "state": (),
     "deliveries": (),
     "rollup": (("day",),),
+    "jobs": (),
 }
 """The indexes of each table, by the fields that they cover."""
 LISTS: dict[Table, str] = {"development": "keys"}

@@ -23,14 +23,14 @@ from typing import Any, Self, TypeVar, cast
 
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
-from bot.store import Audit, Condition, Delete, Put, Record, StoreUnavailable, Table
+from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailable, Table
 from bot.store.batch import Batch
 from bot.store.lock import FolderLock
 from bot.store.queries import equals as equal
 from bot.store.schema import NAME, indexed
 from bot.store.sqlite import RESTORING, create, empty, exists, note, noted, quick_check, reader
 from bot.store.tiny import Database
-from bot.store.writer import Writer, prepared
+from bot.store.writer import Listener, Writer, prepared
 
 FEW = 64
 """Records that are read on the event loop; more are read on a thread."""
@@ -93,9 +93,13 @@ class TinyStore:
         return cls(folder, opened(folder))
 
     async def commit(
-        self, *changes: Put | Delete, expect: Sequence[Condition] = (), audit: Sequence[Audit] = ()
+        self,
+        *changes: Put | Delete,
+        expect: Sequence[Condition] = (),
+        audit: Sequence[Audit] = (),
+        jobs: Sequence[Job] = (),
     ) -> None:
-        commit = prepared(changes, expect, audit)
+        commit = prepared(changes, expect, audit, jobs)
         self._writing().submit(commit)
         await commit.future
 
@@ -134,6 +138,10 @@ class TinyStore:
             return self._writer.head
         last = await self.find("audit", newest_first=True, limit=1)
         return (last[0]["seq"], last[0]["hash"]) if last else (0, "")
+
+    def on_jobs(self, listener: Listener) -> None:
+        """Tell `listener`, on the running event loop, of every job that is stored or deleted from now on."""
+        self._writing().on_jobs(listener)
 
     async def close(self) -> None:
         await asyncio.to_thread(self.close_now)

@@ -24,9 +24,9 @@ from typing import Any
 
 from bot.clock import Clock
 from bot.failpoints import failpoint
-from bot.store import TABLES, Audit, Condition, Conflict, Delete, Put, StoreUnavailable, Table
+from bot.store import TABLES, Audit, Condition, Conflict, Delete, Job, Put, StoreUnavailable, Table
 from bot.store.audit import check
-from bot.store.batch import Batch, Changed, Position
+from bot.store.batch import Batch, Changed, Position, Stored
 from bot.store.encoding import to_json
 from bot.store.sqlite import Damaged, note, noted, writer
 from bot.store.tiny import Database, transaction
@@ -34,6 +34,8 @@ from bot.store.tiny import Database, transaction
 GROUP = 500
 """Commits in one transaction, at most."""
 KEPT_BY_THE_STORE: frozenset[Table] = frozenset({"audit", "rollup"})
+Listener = Callable[[Sequence[tuple[str, Stored | None]]], None]
+"""Told of the jobs that are durable from now on, by their ids; None: it was deleted."""
 log = logging.getLogger("pmagent.store")
 
 
@@ -44,6 +46,7 @@ class Commit:
     changes: Mapping[Changed, str | None]
     expect: Sequence[Condition]
     audit: Sequence[Audit]
+    jobs: Sequence[Job]
     future: asyncio.Future[None]
 
 
@@ -56,7 +59,9 @@ class Task:
     future: Future[Any] = field(default_factory=Future)
 
 
-def prepared(changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit]) -> Commit:
+def prepared(
+    changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit], jobs: Sequence[Job] = ()
+) -> Commit:
     """A commit of the running event loop's; of several changes to one record, the last wins.
 
     Raises ValueError, TypeError for what is no record.
@@ -71,6 +76,8 @@ def prepared(changes: Sequence[Put | Delete], expect: Sequence[Condition], audit
         if isinstance(change, Delete):
             found[table, change.id] = None
             continue
+        if table == "jobs":
+            raise ValueError("jobs are stored through commit(jobs=…)")
         record = change.record
         record_id = record.get("id")
         if not isinstance(record_id, str) or not record_id:
@@ -80,7 +87,7 @@ def prepared(changes: Sequence[Put | Delete], expect: Sequence[Condition], audit
         found[table, record_id] = to_json(record)
     for line in audit:
         check(line)
-    return Commit(found, expect, audit, asyncio.get_running_loop().create_future())
+    return Commit(found, expect, audit, jobs, asyncio.get_running_loop().create_future())
 
 
 class Writer:
@@ -100,6 +107,7 @@ class Writer:
             note(self._db.connection, "ended", "no")
         self._position = Position.of(self._db)
         self._queue: SimpleQueue[Commit | Task | None] = SimpleQueue()
+        self._listener: tuple[asyncio.AbstractEventLoop, Listener] | None = None
         self._closed = False
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
@@ -109,6 +117,11 @@ class Writer:
     def head(self) -> tuple[int, str]:
         position = self._position
         return position.seq, position.head
+
+    def on_jobs(self, listener: Listener) -> None:
+        """Tell `listener` of jobs, on the running event loop and before the commit's caller is answered: also where
+        nobody waits for the answer any more."""
+        self._listener = (asyncio.get_running_loop(), listener)
 
     def submit(self, work: Commit | Task) -> None:
         """Raises `StoreUnavailable` after `close`."""
@@ -167,7 +180,10 @@ class Writer:
         outcomes: list[Exception | None] = [None] * len(group)
 
         def write(batch: Batch) -> None:
-            batch.look_up(asked for commit in group for asked in commit.expect)
+            batch.look_up(
+                (asked for commit in group for asked in commit.expect),
+                (job for commit in group for job in commit.jobs),
+            )
             for number, commit in enumerate(group):
                 try:
                     batch.require(commit.expect)
@@ -175,6 +191,7 @@ class Writer:
                     outcomes[number] = conflict
                     continue
                 batch.change(commit.changes)
+                batch.defer(commit.jobs)
                 batch.record(commit.audit)
 
         try:
@@ -220,6 +237,10 @@ class Writer:
             raise StoreUnavailable(f"the data could not be written: {type(error).__name__}") from error
         failpoint("store.after_commit")
         self._position = position
+        if batch.jobs and self._listener is not None:
+            loop, listener = self._listener
+            with suppress(RuntimeError):  # the loop has ended: the jobs are found at the next start
+                loop.call_soon_threadsafe(listener, batch.jobs)
         return done
 
     def _database(self) -> Database:

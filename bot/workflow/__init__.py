@@ -2,11 +2,11 @@
 
 ::
 
-    notice      bot.intake       a delivery is stored, once, and the worker is woken
-    triage      first_look       what the event alone, or its comment's versions, settle: it ends here
+    notice      bot.intake       a delivery is stored, once, with the jobs of its reactions
+    triage      bot.reactions    its reactions; `look`: what an edited comment's versions settle ends here
                 settling         rules that need no model: is an answer out of the question?
-                answering        the issue read from Jira, then the cheap model: is an answer due?
-    draft       answering        the strong model writes it; it is stored, older drafts retire
+                `answer`         the issue read from Jira, then the cheap model: is an answer due?
+    draft       `answer`         the strong model writes it; it is stored, older drafts retire
     present     presenting       the card in Slack follows the stored draft, whatever is restarted
     decide      deciding         a click becomes a state, by compare and set; the loser hears who won
     publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
@@ -15,13 +15,13 @@ Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appe
 known for an issue), `windows` (which edit windows were opened), `ending` (silence and failure), `withholding` (an issue
 that is not for the channel any more), `restored` (what a restored backup left open), `records` (how drafts stand in
 the store), `reconciling` (what no webhook brought, found by asking: `sighting` has its rules,
-`reconciling_development` the pull requests, `reconciled` how it went). `bot.worker` calls first_look,
-answer, present, publish when due, `bot.schedule` the rest.
+`reconciling_development` the pull requests, `reconciled` how it went). `bot.work` carries out the jobs of looks, notes,
+answers, drafts, cards and messages, `bot.schedule` the rest.
 """
 
+from bot.health import HealthLine
 from bot.workflow.controls import (
     LAST_EVENTS,
-    HealthLine,
     ModeSetting,
     WhyLine,
     expire,

@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bot.cards import failed_event, mode_notice
 from bot.drafts import OPEN, RETIRABLE, Draft, DraftState, Mode
 from bot.errors import Gone, PMAgentError, RetryLater, UserError
-from bot.events import DraftRequested
+from bot.events import EVENT, DraftRequested
 from bot.failpoints import failpoint
+from bot.health import HealthLine
 from bot.origin import Spot
 from bot.policy import MOVED, out_of_bounds
+from bot.reactions import ANSWER
 from bot.silence import Silence
-from bot.store import Audit, Conflict, Expect, Put
+from bot.store import Audit, Conflict, Expect, Job, Put
 from bot.workflow.messages import is_message, message_record, revise
 from bot.workflow.reconciled import reconciled
 from bot.workflow.records import audit, draft_record, read_draft, save_draft
@@ -50,15 +52,6 @@ class WhyLine:
     outcome: str
     reason: str
     draft_id: str | None
-
-
-@dataclass(frozen=True)
-class HealthLine:
-    """One part of the program: its name, whether it is well, and a sentence."""
-
-    name: str
-    ok: bool
-    text: str
 
 
 async def mode(ctx: Context) -> ModeSetting:
@@ -96,6 +89,7 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
         notice = message_record(
             ctx, key, ctx.settings.slack_channel_approvals, mode_notice(wanted, by.name, len(redrawn))
         )
+        jobs = [Job("message", key), Job("mode", "mode"), *(Job("card", draft.id) for draft in drafts)]
         expect = [Expect("state", "mode", {"at": before["at"]} if before else None)]
         for draft in drafts:
             old = draft_record(draft)
@@ -107,40 +101,41 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
                 *(Put("drafts", draft_record(d)) for d in redrawn),
                 expect=expect,
                 audit=(Audit(by.account, "mode.switched", details={"from": current.mode, "to": wanted}),),
+                jobs=jobs,
             )
         except Conflict:
             continue
         failpoint("mode.stored")
-        ctx.worker.wake_message(key)
-        # Those too that were made, or came back to be decided, while this was on its way: they follow when woken.
-        for draft in await _open_drafts(ctx):
-            ctx.worker.wake_draft(draft.id)
         return f"The mode is {wanted} now, which is being announced in the approvals channel."
+
+
+async def follow_mode(ctx: Context, _: str) -> None:
+    """Look again at the drafts that were made, or came back to be decided, while a switch was on its way."""
+    now = (await mode(ctx)).mode
+    await ctx.queue.defer(*(Job("draft", draft.id) for draft in await _open_drafts(ctx) if draft.mode != now))
 
 
 async def pause(ctx: Context, until: datetime | None, by: Actor) -> None:
     """Drafting waits until then (None: until somebody resumes); deliveries are still accepted."""
-    now = ctx.clock.now()
-    record = {
-        "id": "pause",
-        "at": now.isoformat(),
-        "until": until.isoformat() if until else None,
-        "by": by.id,
-        "name": by.name,
-    }
-    await ctx.store.commit(
-        Put("state", {**record, "paused": True}),
-        audit=(Audit(by.account, "agent.paused", details={"until": record["until"]}),),
-    )
-    ctx.worker.wake_all_events()
+    ends = until.isoformat() if until else None
+    await _set_pause(ctx, by, Audit(by.account, "agent.paused", details={"until": ends}), until=ends, paused=True)
 
 
 async def resume(ctx: Context, by: Actor) -> None:
     """Drafting goes on with what has waited."""
-    now = ctx.clock.now().isoformat()
-    record = {"id": "pause", "at": now, "until": None, "by": by.id, "name": by.name, "paused": False}
-    await ctx.store.commit(Put("state", record), audit=(Audit(by.account, "agent.resumed"),))
-    ctx.worker.wake_all_events()
+    await _set_pause(ctx, by, Audit(by.account, "agent.resumed"), until=None, paused=False)
+
+
+async def _set_pause(ctx: Context, by: Actor, told: Audit, **fields: Any) -> None:
+    while True:
+        before = await ctx.store.get("state", "pause")
+        record = {"id": "pause", "at": ctx.clock.now().isoformat(), "by": by.id, "name": by.name, **fields}
+        try:
+            await ctx.store.commit(Put("state", record), expect=(Expect("state", "pause", before),), audit=(told,))
+        except Conflict:
+            continue  # somebody else was faster, and the later one counts
+        ctx.queue.lift("answer")
+        return
 
 
 async def paused(ctx: Context) -> datetime | Literal[True] | None:
@@ -198,7 +193,7 @@ async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]
             outcome = f"draft, {draft['state']}" if draft else cycle["outcome"]
             lines.append(WhyLine(at, kind, outcome, reason, cycle.get("draft_id")))
         else:
-            waiting = ctx.worker.waits_for(event["id"]) or "waits to be worked on"
+            waiting = ctx.queue.waits_for(event["id"]) or "waits to be worked on"
             reason = waiting if event["state"] == "received" else (event["reason"] or "")
             lines.append(WhyLine(at, kind, event["state"], reason, None))
     return lines
@@ -230,11 +225,11 @@ async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
             Put("webhook_events", {**record, "state": "received", "reason": None, "due": None}),
             expect=(Expect("webhook_events", event_id, {"state": "failed", "attempts": record["attempts"]}),),
             audit=(Audit(by.account, "event.retried", event_id, None, record["issue"]),),
+            jobs=[ANSWER.job(event_id, EVENT.validate_python(record["event"]))],
         )
     except Conflict:
         raise UserError("Somebody else has just asked for the same.") from None
     failpoint("retry.stored")
-    ctx.worker.wake_event(event_id)
     told = failed_event(event_id, record["issue"], ctx.settings.site, record["reason"], retried=by.name)
     await revise(ctx, f"failed:{event_id}:{record['attempts']}", told)
     return "It is being tried again."
@@ -260,8 +255,8 @@ async def health(ctx: Context) -> list[HealthLine]:
         lines.append(HealthLine("drafting", True, f"paused {text}"))
     count, head = await ctx.store.audit_head()
     lines.append(HealthLine("store", True, f"{count} audit records, head {head[:12] or 'none'}"))
-    lines += ctx.worker.health()
-    away = ctx.worker.away
+    lines += ctx.queue.health()
+    away = ctx.outages.away
     try:
         me = await ctx.jira.myself()
         lines.append(HealthLine("jira", "jira" not in away, away.get("jira", f"signed in as {me.name}")))
@@ -287,7 +282,6 @@ async def expire(ctx: Context) -> int:
             except Conflict:
                 continue  # somebody decided at the last moment
             failpoint("expire.stored")
-            ctx.worker.wake_draft(draft.id)
             expired += 1
     return expired
 

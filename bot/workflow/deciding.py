@@ -1,7 +1,7 @@
 """A person's click becomes a state: compare and set, with its audit record, in one write. Nothing slow happens here.
 
-What follows from the new state (reading the issue again, the POST, the card, a new draft) is the worker's, which finds
-it in the store. Whoever comes second hears who was first, when and with what.
+What follows from the new state (reading the issue again, the POST, the card, a new draft) is a job of the same commit.
+Whoever comes second hears who was first, when and with what.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bot.errors import UserError
 from bot.events import DraftRequested
 from bot.failpoints import failpoint
 from bot.policy import rendered
-from bot.store import REMEMBERED, Audit, Conflict
+from bot.store import REMEMBERED, Audit, Conflict, Job
 from bot.workflow.controls import expire, mode
 from bot.workflow.records import audit, load_draft, save_draft
 
@@ -81,7 +81,7 @@ async def decide(
         draft = await load_draft(ctx, draft_id)
         now = ctx.clock.now()
         if draft.needs_search:
-            ctx.worker.wake_draft(draft_id)
+            await ctx.queue.defer(Job("draft", draft_id))
             raise Lost(RESTORED)
         if draft.state not in states:
             raise Lost(who_was_first(ctx, draft, by.id))
@@ -90,10 +90,10 @@ async def decide(
             continue
         current = await mode(ctx)
         if draft.mode != current.mode and action != "look_again":  # looking writes nothing
-            ctx.worker.wake_draft(draft_id)
+            await ctx.queue.defer(Job("draft", draft_id), Job("card", draft_id))
             raise Lost(_other_mode(draft, current.mode))
         if seen != draft.fingerprint:
-            ctx.worker.wake_draft(draft_id)
+            await ctx.queue.defer(Job("card", draft_id))
             raise Lost(_what_changed(ctx, draft))
         if action == "undo" and (not draft.posted or now > draft.posted.at + UNDO_FOR):
             raise Lost("The ten minutes to withdraw this comment are over. You can still delete it in Jira.")
@@ -111,11 +111,11 @@ async def decide(
         after = draft.moved(target, **changes)
         try:
             first = None if draft.decided else (now - draft.created).total_seconds()
-            await save_draft(ctx, draft, after, audit(after, action_name, by.account, action=action, seconds=first))
+            told = audit(after, action_name, by.account, action=action, seconds=first)
+            await save_draft(ctx, draft, after, told, jobs=[Job("draft", draft_id)])
         except Conflict:
             continue
         failpoint("decide.stored")
-        ctx.worker.wake_draft(draft_id, settling=after.state in (S.APPROVED, S.UNDOING))
         return after
 
 

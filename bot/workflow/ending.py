@@ -10,8 +10,10 @@ from bot.cards import failed_event, text, whisper
 from bot.clients.claude import CallRecord
 from bot.failpoints import failpoint
 from bot.log import get_logger
+from bot.reactions import ANSWER, done
+from bot.settings import settings_for
 from bot.silence import CONTEXT, Silence, cycle, silent
-from bot.store import Audit, Conflict, Expect, Figures, Put, Record
+from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
 from bot.workflow.messages import message_record
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ async def end_in_silence(
         await ctx.store.commit(
             Put("webhook_events", {**record, "state": "done", "reason": silence.reason}),
             Put("agent_cycles", told),
+            *done(ANSWER, record["id"]),
             expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
             audit=(silent(record, silence.reason, told["cost_usd"]),),
         )
@@ -57,7 +60,12 @@ async def _tell_who_asked(ctx: Context, record: Record, silence: Silence) -> Non
     if record["kind"] != "draft_requested" or not isinstance(by, str) or not by.startswith("slack:"):
         return
     told = whisper(f"There is no draft for {record['issue']}: {silence.reason}. ", text(silence.detail or " "))
-    await ctx.slack.whisper(ctx.settings.slack_channel_approvals, by.removeprefix("slack:"), told)
+    await ctx.slack.whisper(_channel(ctx, record), by.removeprefix("slack:"), told)
+
+
+def _channel(ctx: Context, record: Record) -> str:
+    """Where people are told of this event."""
+    return settings_for(ctx.settings, (record["issue"] or "").rpartition("-")[0]).approvals_channel
 
 
 async def fail_event(ctx: Context, record: Record, started: datetime, reason: str, calls: Sequence[CallRecord]) -> None:
@@ -65,13 +73,14 @@ async def fail_event(ctx: Context, record: Record, started: datetime, reason: st
     number = record["attempts"] + 1
     key = f"failed:{record['id']}:{number}"
     message = failed_event(record["id"], record["issue"] or "", ctx.settings.site, reason)
-    posted = message_record(ctx, key, ctx.settings.slack_channel_approvals, message)
+    posted = message_record(ctx, key, _channel(ctx, record), message)
     told = cycle(record, "failure", reason, started=started, ended=ctx.clock.now(), **spent(calls))
     try:
         await ctx.store.commit(
             Put("webhook_events", {**record, "state": "failed", "reason": reason, "attempts": number}),
             Put("agent_cycles", told),
             Put("messages", posted),
+            *done(ANSWER, record["id"]),
             expect=(Expect("webhook_events", record["id"], {"state": "received"}),),
             audit=(
                 Audit(
@@ -84,9 +93,9 @@ async def fail_event(ctx: Context, record: Record, started: datetime, reason: st
                     Figures(usd=told["cost_usd"]),
                 ),
             ),
+            jobs=[Job("message", key)],
         )
     except Conflict:
         return
     failpoint("answer.after_failure")
     log.warning("event.failed", event_id=record["id"], issue=record["issue"], reason=reason)
-    ctx.worker.wake_message(key)

@@ -6,26 +6,31 @@ settled by the message's metadata, as for the cards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bot.cards import Message
 from bot.errors import OutcomeUnknown, Permanent
 from bot.failpoints import failpoint
+from bot.leases import Lease
 from bot.log import get_logger
 from bot.origin import Spot
-from bot.store import Conflict, Expect, Put, Record
+from bot.store import Conflict, Expect, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
 
 EVENT_TYPE = "pmagent_message"
+LEASE = 60.0
+"""Seconds for one message to Slack and the record of its answer."""
+LOOK_AFTER = 2.0
+"""Seconds after a lost answer of Slack's until it is looked whether the message is there."""
 log = get_logger(__name__)
 
 
 def message_record(ctx: Context, key: str, channel: str, message: Message) -> Record:
-    """The record of a message to be posted, for a commit of the caller's (then `ctx.worker.wake_message(key)`)."""
+    """The record of a message to be posted, for a commit of the caller's with `Job("message", key)`."""
     return {
         "id": key,
         "at": ctx.clock.now().isoformat(),
@@ -34,6 +39,7 @@ def message_record(ctx: Context, key: str, channel: str, message: Message) -> Re
         "text": message.text,
         "ts": None,
         "sending_since": None,
+        "lease": None,
         "version": 1,
         "shown": 0,
         "pending": True,
@@ -44,10 +50,9 @@ async def announce(ctx: Context, key: str, message: Message, channel: str | None
     """Post `message` once under `key`; False when a message of this key was already announced."""
     record = message_record(ctx, key, channel or ctx.settings.slack_channel_approvals, message)
     try:
-        await ctx.store.commit(Put("messages", record), expect=(Expect("messages", key),))
+        await ctx.store.commit(Put("messages", record), expect=(Expect("messages", key),), jobs=[Job("message", key)])
     except Conflict:
         return False
-    ctx.worker.wake_message(key)
     return True
 
 
@@ -57,19 +62,32 @@ async def revise(ctx: Context, key: str, message: Message) -> None:
     def changed(record: Record) -> Record:
         return {"blocks": message.blocks, "text": message.text, "version": record["version"] + 1, "pending": True}
 
-    if await _change(ctx, key, changed):
-        ctx.worker.wake_message(key)
+    await _change(ctx, key, changed, jobs=[Job("message", key)])
 
 
-async def deliver(ctx: Context, key: str) -> None:
-    """Bring Slack to what the record says. Raises `RetryLater` while Slack does not take it."""
+async def deliver(ctx: Context, key: str) -> float | None:
+    """Bring Slack to what the record says. Raises `RetryLater` while Slack does not take it.
+
+    Returns the seconds until it has to be looked at again, where it has to.
+    """
     record = await ctx.store.get("messages", key)
     if record is None or not record["pending"]:
-        return
+        return None
+    if not record["ts"] and record["lease"] and (left := ctx.leases.left(Lease.model_validate(record["lease"]))) > 0:
+        return left  # somebody is sending it
+    with ctx.leases.take(LEASE) as lease:
+        return await _deliver(ctx, key, record, lease)
+
+
+async def _deliver(ctx: Context, key: str, record: Record, lease: Lease) -> float | None:
     ts, since = record["ts"], record["sending_since"]
     if not ts and not since:
         # The intent comes first, so that a crash after the post is found by the message's metadata.
-        record = await _change(ctx, key, lambda _: {"sending_since": ctx.clock.now().isoformat()}) or record
+        intent = {"sending_since": ctx.clock.now().isoformat(), "lease": lease.model_dump(mode="json")}
+        try:
+            await ctx.store.commit(Put("messages", record | intent), expect=(Expect("messages", key, record),))
+        except Conflict:
+            return 0.0  # it was changed meanwhile, or somebody else sends it
     message = Message(record["blocks"], record["text"], {"event_type": EVENT_TYPE, "event_payload": {"id": key}})
     try:
         if not ts and since:
@@ -83,14 +101,12 @@ async def deliver(ctx: Context, key: str) -> None:
             ts = await ctx.slack.post(record["channel"], message)
             failpoint("message.after_post")
     except OutcomeUnknown:
-        ctx.worker.wake_message(key, after=2.0)
-        return
+        return LOOK_AFTER
     except Permanent as error:
         log.error("message.refused", message_id=key, reason=error.reason)
     version = record["version"]
-    after = await _change(ctx, key, lambda r: {"ts": ts, "shown": version, "pending": r["version"] != version})
-    if after and after["pending"]:
-        ctx.worker.wake_message(key)
+    await _change(ctx, key, lambda r: {"ts": ts, "shown": version, "pending": r["version"] != version, "lease": None})
+    return None  # one that was changed meanwhile has another job
 
 
 async def is_message(ctx: Context, key: str, spot: Spot | None) -> bool:
@@ -104,7 +120,9 @@ async def is_message(ctx: Context, key: str, spot: Spot | None) -> bool:
     return bool(ts == spot.ts)
 
 
-async def _change(ctx: Context, key: str, change: Callable[[Record], Record]) -> Record | None:
+async def _change(
+    ctx: Context, key: str, change: Callable[[Record], Record], jobs: Sequence[Job] = ()
+) -> Record | None:
     """Change some fields of a message's record: compare and set. None when there is no such record."""
     while True:
         before = await ctx.store.get("messages", key)
@@ -112,7 +130,7 @@ async def _change(ctx: Context, key: str, change: Callable[[Record], Record]) ->
             return None
         after = {**before, **change(before)}
         try:
-            await ctx.store.commit(Put("messages", after), expect=(Expect("messages", key, before),))
+            await ctx.store.commit(Put("messages", after), expect=(Expect("messages", key, before),), jobs=jobs)
         except Conflict:
             continue
         return after

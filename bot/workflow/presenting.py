@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bot.cards import draft_card
@@ -11,13 +11,20 @@ from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.origin import Spot
-from bot.store import Conflict
+from bot.store import Conflict, Job
 from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
+    from bot.leases import Lease
 
 log = get_logger(__name__)
+LOOK_AFTER = 2.0
+"""Seconds after a lost answer of Slack's until it is looked whether the card is there."""
+LEASE = 60.0
+"""Seconds for one message to Slack and the record of its answer."""
+NEWER_FIRST = 10.0
+"""Seconds until a retired card is looked at again at the latest, while the newer one is not posted."""
 RETIRED = frozenset({DraftState.SUPERSEDED, DraftState.EXPIRED})
 
 
@@ -25,33 +32,48 @@ class Refused(RetryLater):
     """Slack will not take this card until something is changed by a person: the bot invited, the channel restored."""
 
 
-async def present(ctx: Context, draft_id: str) -> None:
+async def present(ctx: Context, draft_id: str) -> float | None:
     """Post or redraw the card of this draft until it shows the stored version.
 
-    Raises `RetryLater` while Slack does not take it (429 with its time, or unreachable), `Refused` when it will not.
+    Returns the seconds until it has to be looked at again, where it has to. Raises `RetryLater` while Slack does not
+    take it (429 with its time, or unreachable), `Refused` when it will not.
     """
+    with ctx.leases.take(LEASE) as lease:
+        return await _present(ctx, draft_id, lease)
+
+
+async def _present(ctx: Context, draft_id: str, lease: Lease) -> float | None:
     while True:
         draft = await load_draft(ctx, draft_id)
         card = draft.card
         if card.shown >= draft.version:
-            return
+            return None
         retired = draft.state in RETIRED
         if card.ts is None and card.sending_since is None and not retired:
             # The intent comes first, so that a crash after the post is found by the message's metadata.
-            await _save_card(ctx, draft, card.model_copy(update={"sending_since": ctx.clock.now()}))
+            sending = {"sending_since": ctx.clock.now(), "lease": lease}
+            try:
+                draft = await save_draft(ctx, draft, draft.model_copy(update={"card": card.model_copy(update=sending)}))
+            except Conflict:
+                continue
+            card = draft.card
             failpoint("card.before_post")
             found = None
         elif card.ts is None and card.sending_since:
+            if (left := ctx.leases.left(card.lease)) > 0:
+                return left  # somebody is sending it
             found = await ctx.slack.find(card.channel, draft.id, card.sending_since)
         else:
             found = card.ts
         if retired and not found:
             # Nobody has seen it, and nobody needs to any more.
-            await _save_card(ctx, draft, card.model_copy(update={"shown": draft.version, "sending_since": None}))
+            await _save_card(
+                ctx, draft, card.model_copy(update={"shown": draft.version, "sending_since": None, "lease": None})
+            )
             continue
         newer = await _newer(ctx, draft)
         if newer and newer.card.ts is None and newer.state not in RETIRED:
-            return  # the newer card is posted first, and then wakes this one, which links to it
+            return NEWER_FIRST  # and its post asks for this one, which links to it
         message = draft_card(
             draft,
             site=ctx.settings.site,
@@ -70,8 +92,7 @@ async def present(ctx: Context, draft_id: str) -> None:
                 failpoint("card.after_post")
         except OutcomeUnknown as error:
             log.warning("card.outcome_unknown", draft_id=draft.id, reason=error.reason)
-            ctx.worker.wake_draft(draft_id, after=2.0)
-            return
+            return LOOK_AFTER
         except Permanent as error:
             log.error("card.refused", draft_id=draft.id, reason=error.reason)
             gone = "message_not_found" in error.reason
@@ -82,9 +103,8 @@ async def present(ctx: Context, draft_id: str) -> None:
             if not gone:
                 raise Refused(f"is refused by Slack: {error.reason}") from None
             ts = found
-        await _save_card(ctx, draft, card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None}))
-        if not card.ts:
-            await _wake_retired(ctx, draft)
+        shown = card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None, "lease": None})
+        await _save_card(ctx, draft, shown, [] if card.ts else await _retired(ctx, draft))
 
 
 async def is_card(ctx: Context, draft: Draft, spot: Spot | None) -> bool:
@@ -101,12 +121,12 @@ async def is_card(ctx: Context, draft: Draft, spot: Spot | None) -> bool:
     return card.ts == spot.ts
 
 
-async def _save_card(ctx: Context, seen: Draft, card: Card) -> None:
+async def _save_card(ctx: Context, seen: Draft, card: Card, jobs: Sequence[Job] = ()) -> None:
     """Record the card's state on whatever the draft has become meanwhile (only this module writes `card`)."""
     draft = seen
     while True:
         try:
-            await save_draft(ctx, draft, draft.model_copy(update={"card": card}))
+            await save_draft(ctx, draft, draft.model_copy(update={"card": card}), jobs=jobs)
             return
         except Conflict:
             draft = await load_draft(ctx, draft.id)
@@ -130,23 +150,9 @@ def _address(ctx: Context, draft: Draft) -> str | None:
     return f"{ctx.slack.team_url.rstrip('/')}/archives/{draft.card.channel}/p{draft.card.ts.replace('.', '')}"
 
 
-async def _wake_retired(ctx: Context, draft: Draft) -> None:
+async def _retired(ctx: Context, draft: Draft) -> list[Job]:
     """The cards that this one replaced can link to it now."""
     event = await ctx.store.get("webhook_events", draft.event_id)
     keys = {draft.issue.key, event["issue"] if event else draft.issue.key}  # two where the issue was moved
-    for key in keys:
-        for record in await ctx.store.find("drafts", issue_key=key, open=True):
-            if record["state"] == DraftState.SUPERSEDED:
-                ctx.worker.wake_draft(record["id"])
-
-
-async def close_undo(ctx: Context, draft_id: str) -> None:
-    """Take the Undo button away when its ten minutes are over; until then, see to it that this is asked again."""
-    draft = await load_draft(ctx, draft_id)
-    if draft.state != DraftState.POSTED or draft.due is None:
-        return
-    left = (draft.due - ctx.clock.now()).total_seconds()
-    if left <= 0:
-        with suppress(Conflict):  # somebody pressed it at the last moment, or the card was just drawn
-            await save_draft(ctx, draft, draft.moved(DraftState.POSTED, due=None))
-    ctx.worker.wake_draft(draft_id, after=max(left, 0.0))
+    found = [record for key in keys for record in await ctx.store.find("drafts", issue_key=key, open=True)]
+    return [Job("card", record["id"]) for record in found if record["state"] == DraftState.SUPERSEDED]

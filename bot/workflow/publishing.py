@@ -22,6 +22,7 @@ force, and gives way to a newer one.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ from bot.workflow.withholding import withhold, without_content
 if TYPE_CHECKING:
     from bot.clients.jira import Reply
     from bot.context import Context
+    from bot.leases import Lease
 
 S = DraftState
 log = get_logger(__name__)
@@ -55,6 +57,8 @@ LOOK_AFTER = (0.5, 2.5, 2.5)
 """Seconds before each look for the marker: three looks over at least 5 s, counting only what Jira answered."""
 LOOKING_ENDS = timedelta(minutes=2)
 """When Jira cannot even be asked for so long, a person decides."""
+LEASE = 60.0
+"""Seconds for one POST and the record of its answer; the client gives up on Jira after 15."""
 ANOTHER_RENDERING = (
     "Nothing was posted: PM Agent or its JIRA_URL changed since this card was drawn, and the reply would not look as "
     "it did there. Please look at it again."
@@ -66,15 +70,22 @@ REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
 
-async def advance(ctx: Context, draft_id: str) -> None:
-    """Do what this draft's state asks of the program. Raises `RetryLater` when it has to be done again later."""
+async def advance(ctx: Context, draft_id: str) -> float | None:
+    """Do what this draft's state asks of the program. Raises `RetryLater` when it has to be done again later.
+
+    Returns the seconds until the draft has to be looked at again, where it has to.
+    """
     draft = await load_draft(ctx, draft_id)
     if draft.needs_search:
         draft = await _search(ctx, draft)
     if draft.state == S.APPROVED:
+        if (left := _left(ctx, draft)) > 0:
+            return left
         await _publish(ctx, draft)
     elif draft.state == S.POSTING:
-        # Found here only after a crash or a lost answer: whoever sent it is gone. Look, never send blindly.
+        if (left := ctx.leases.left(draft.lease)) > 0:
+            return left  # somebody is sending it
+        # Whoever was sending it is gone: look, never send blindly.
         await _settle(ctx, draft)
     elif draft.state == S.LOOKING:
         await _settle(ctx, draft)
@@ -82,7 +93,14 @@ async def advance(ctx: Context, draft_id: str) -> None:
         await _undo(ctx, draft)
     elif draft.state == S.HELD:
         await ask_again(ctx, draft)
-    await _catch_up(ctx, draft_id)
+    draft = await load_draft(ctx, draft_id)
+    if draft.state in RETIRABLE:
+        await _catch_up(ctx, draft)
+    elif draft.state == S.APPROVED:
+        return _left(ctx, draft)
+    elif draft.state == S.POSTED and draft.due:
+        return await _close_undo(ctx, draft)
+    return None
 
 
 async def _search(ctx: Context, draft: Draft) -> Draft:
@@ -91,7 +109,7 @@ async def _search(ctx: Context, draft: Draft) -> Draft:
     try:
         found = await ctx.jira.find_marked(draft.issue.key, draft.id, _since(draft))
     except Down as error:
-        await ctx.worker.jira.down(error)
+        await ctx.outages.jira.down(error)
         raise
     except Permanent:  # the issue is gone for us, and should it come back, the marker is looked for before a POST
         found, intent = None, intent or draft.restored
@@ -107,11 +125,23 @@ async def _search(ctx: Context, draft: Draft) -> Draft:
     return after
 
 
-async def _catch_up(ctx: Context, draft_id: str) -> None:
+def _left(ctx: Context, draft: Draft) -> float:
+    """Seconds until the draft is due; 0 when it is."""
+    return max(0.0, (draft.due - ctx.clock.now()).total_seconds()) if draft.due else 0.0
+
+
+async def _close_undo(ctx: Context, draft: Draft) -> float | None:
+    """Take the Undo button away when its ten minutes are over; until then, the seconds that are left."""
+    if (left := _left(ctx, draft)) > 0:
+        return left
+    with suppress(Conflict):  # somebody pressed it at the last moment, or the card was just drawn
+        await save_draft(ctx, draft, draft.moved(S.POSTED, due=None))
+        return None
+    return 0.0
+
+
+async def _catch_up(ctx: Context, draft: Draft) -> None:
     """A draft that people can decide follows what happened while the program had it: a newer draft, another mode."""
-    draft = await load_draft(ctx, draft_id)
-    if draft.state not in RETIRABLE:
-        return
     # In the order in which they were stored: the clock may have been set back in between.
     [newest] = await ctx.store.find("drafts", issue_key=draft.issue.key, newest_first=True, limit=1)
     current = (await mode(ctx)).mode
@@ -122,10 +152,6 @@ async def _catch_up(ctx: Context, draft_id: str) -> None:
 
 
 async def _publish(ctx: Context, draft: Draft) -> None:
-    wait = (draft.due - ctx.clock.now()).total_seconds() if draft.due else 0
-    if wait > 0:
-        ctx.worker.wake_draft(draft.id, after=wait)
-        return
     try:
         if draft.intent_at and draft.mode == "production":
             # It was sent before. Only what is certainly absent is sent again.
@@ -145,7 +171,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         examined = Examined() if beyond else await check_claims(ctx, draft, issue)
     except RetryLater as error:
         if isinstance(error, Down):  # a click may be the first to notice
-            await ctx.worker.jira.down(error)
+            await ctx.outages.jira.down(error)
         if draft.intent_at:
             await _again_later(ctx, draft, error)
             return
@@ -170,10 +196,11 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     if draft.mode == "simulation":
         await _move(ctx, draft, S.SIMULATED, "draft.simulated", unchecked=examined.unchecked)
         return
-    await _post(ctx, draft, examined.unchecked)
+    with ctx.leases.take(LEASE) as lease:
+        await _post(ctx, draft, examined.unchecked, lease)
 
 
-async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...]) -> None:
+async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: Lease) -> None:
     """Intent, POST, outcome. The draft is `approved`, fresh, and in production."""
     body = rendered(draft, ctx.settings.site).adf()
     failpoint("publish.before_intent")
@@ -185,6 +212,7 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...]) -> None:
         intent_at=draft.intent_at or ctx.clock.now(),
         attempts=draft.attempts + 1,
         unchecked=unchecked,
+        lease=lease,
     )
     if sending is None:
         return
@@ -192,7 +220,6 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...]) -> None:
     if (await mode(ctx)).mode != sending.mode:
         # Between the decision and here somebody switched: nothing was sent, the decision does not count any more.
         await _move(ctx, sending, S.APPROVED, "draft.mode_changed", intent_at=draft.intent_at)
-        ctx.worker.wake_draft(draft.id)
         return
     try:
         reply = await ctx.jira.post_comment(draft.issue.key, body, properties(sending), sending.visibility)
@@ -243,12 +270,10 @@ async def _record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
         by = reply.marker.get("approved_by")
         note = FOUND_AGAIN + EDITED_MEANWHILE * edited
         more = {"note": note, "mode": "production", "restored": None, "found_after_restore": True, "approved_by": by}
-    posted, ends = Posted(comment_id=reply.comment_id, url=url, at=at), at + UNDO_FOR
-    done = await _move(
-        ctx, draft, S.POSTED, "draft.posted", comment_id=reply.comment_id, posted=posted, due=ends, **more
+    posted = Posted(comment_id=reply.comment_id, url=url, at=at)
+    await _move(
+        ctx, draft, S.POSTED, "draft.posted", comment_id=reply.comment_id, posted=posted, due=at + UNDO_FOR, **more
     )
-    if done:
-        ctx.worker.wake_draft(draft.id, after=max(0.0, (ends - ctx.clock.now()).total_seconds()))
 
 
 async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
@@ -281,9 +306,7 @@ async def _again_later(ctx: Context, draft: Draft, error: RetryLater) -> None:
         return
     seconds = max(error.after, 1.0) if error.after is not None else min(2.0 ** min(draft.attempts, 6), 60.0)
     note = f"Jira did not take it yet ({error.reason}); trying again in {seconds:.0f} s."
-    moved = await _move(ctx, draft, S.APPROVED, "draft.deferred", note=note, due=now + timedelta(seconds=seconds))
-    if moved:
-        ctx.worker.wake_draft(draft.id, after=seconds)
+    await _move(ctx, draft, S.APPROVED, "draft.deferred", note=note, due=now + timedelta(seconds=seconds))
 
 
 async def _settle(ctx: Context, draft: Draft) -> None:
@@ -384,8 +407,6 @@ async def _not_undone(ctx: Context, draft: Draft, reason: str) -> None:
     ends = draft.posted.at + UNDO_FOR if draft.posted else None
     note = f"The comment could not be withdrawn: {reason} It is still in Jira."
     await _move(ctx, draft, S.POSTED, "draft.undo_failed", note=note, due=ends)
-    if ends:
-        ctx.worker.wake_draft(draft.id, after=max(0.0, (ends - ctx.clock.now()).total_seconds()))
 
 
 FIELDS = frozenset(Draft.model_fields)
@@ -410,7 +431,6 @@ async def _move(ctx: Context, draft: Draft, to: DraftState, action: str, **value
                 return None
             current = newer  # only the card was redrawn meanwhile
             continue
-        ctx.worker.wake_card(draft.id, settling=to == S.POSTING)
         if to in (S.FAILED, S.UNKNOWN):
             log.warning(action, draft_id=draft.id, event_id=draft.event_id, issue=after.issue.key, reason=after.note)
         return after

@@ -16,7 +16,8 @@ run from where it was, doubles nothing and forgets nothing. A new data folder on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from bot.intake import Delivery, Ended, notice
 from bot.log import get_logger
 from bot.policy import Beyond, out_of_bounds
 from bot.silence import Silence, by_its_words
-from bot.store import Audit, Put, Record
+from bot.store import Audit, Conflict, Expect, Job, Put, Record
 from bot.workflow.messages import message_record
 from bot.workflow.sighting import Known, Missed, Sighting, jql, said
 from bot.workflow.withholding import withhold
@@ -49,6 +50,10 @@ BREATH = 0.1
 """Seconds between two pages: Jira has others to answer."""
 
 
+class Overtaken(RetryLater):
+    """The position is not what it was any more: another run has it."""
+
+
 async def reconcile(ctx: Context, _run: object = None) -> None:
     """One run. Raises `RetryLater` when Jira has to be asked again; what was found until then is kept."""
     sighting = await last_sighting(ctx)
@@ -58,6 +63,8 @@ async def reconcile(ctx: Context, _run: object = None) -> None:
         return
     try:
         sighting = await _read(ctx, await _save(ctx, sighting.begun(ctx.clock.now())))
+    except Overtaken:
+        raise
     except (RetryLater, Permanent) as error:
         now = await last_sighting(ctx) or sighting
         if now.trouble != error.reason:
@@ -86,7 +93,7 @@ async def _read(ctx: Context, sighting: Sighting) -> Sighting:
         try:
             page = await ctx.jira.changed(search, since, token)
         except RetryLater as error:
-            await ctx.worker.jira.down(error)
+            await ctx.outages.jira.down(error)
             raise
         except Permanent as error:
             visible = await _visible(ctx, projects) if error.status == 400 and not trouble else projects
@@ -131,7 +138,7 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
         except (Permanent, RetryLater) as error:
             # It went away, or is not for us; or it alone does not answer, and must not keep all others waiting.
             if isinstance(error, Down):
-                await ctx.worker.jira.down(error)
+                await ctx.outages.jira.down(error)
                 raise
             now = ctx.clock.now()
             if isinstance(error, RetryLater):
@@ -182,17 +189,18 @@ async def _notice(ctx: Context, sighting: Sighting, event: Missed, beyond: Beyon
 
     def also(event_id: str) -> list[Put]:
         nonlocal after
-        after = sighting if silence else sighting.with_late(event, event_id)
+        after = _next(sighting if silence else sighting.with_late(event, event_id))
         return [Put("state", _record(ctx, after))]
 
-    noticed = await notice(ctx, delivery, event, ended=Ended(silence or TOO_LATE, also))
+    with _not_overtaken():
+        noticed = await notice(ctx, delivery, event, ended=Ended(silence or TOO_LATE, also, [_expect(sighting)]))
     failpoint("reconcile.after_event")
     return after if noticed.status == "accepted" else sighting
 
 
 async def _finish(ctx: Context, sighting: Sighting) -> None:
     """The end of a run in one write: what people are told, where the next one begins, and the audit record."""
-    after = sighting.ended()
+    after = _next(sighting.ended())
     puts, key = [Put("state", _record(ctx, after))], f"reconcile:{after.since.isoformat()}"
     if sighting.late:
         records = [await ctx.store.get("webhook_events", event_id) for _, event_id in sighting.late]
@@ -208,16 +216,35 @@ async def _finish(ctx: Context, sighting: Sighting) -> None:
     window = {"since": sighting.since.isoformat(), "until": after.since.isoformat()}
     details = {"service": "jira", **window, **after.done_counts}
     failpoint("reconcile.before_done")
-    await ctx.store.commit(*puts, audit=(Audit("system", "reconcile.done", details=details),))
+    jobs = [Job("message", key)] if sighting.late else []
+    told = Audit("system", "reconcile.done", details=details)
+    with _not_overtaken():
+        await ctx.store.commit(*puts, expect=(_expect(sighting),), audit=(told,), jobs=jobs)
     failpoint("reconcile.after_done")
     log.info("reconcile.done", **details)
-    if sighting.late:
-        ctx.worker.wake_message(key)
 
 
 async def _save(ctx: Context, sighting: Sighting) -> Sighting:
-    await ctx.store.commit(Put("state", _record(ctx, sighting)))
-    return sighting
+    after = _next(sighting)
+    with _not_overtaken():
+        await ctx.store.commit(Put("state", _record(ctx, after)), expect=(_expect(sighting),))
+    return after
+
+
+def _next(sighting: Sighting) -> Sighting:
+    return sighting.model_copy(update={"version": sighting.version + 1})
+
+
+def _expect(sighting: Sighting) -> Expect:
+    return Expect("state", "reconcile", {"version": sighting.version} if sighting.version else None)
+
+
+@contextmanager
+def _not_overtaken() -> Iterator[None]:
+    try:
+        yield
+    except Conflict:
+        raise Overtaken("somebody else asks Jira for what was missed just now") from None
 
 
 def _record(ctx: Context, sighting: Sighting) -> Record:

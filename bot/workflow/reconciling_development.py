@@ -16,7 +16,7 @@ from bot.intake import Delivery, notice
 from bot.issue_keys import find_keys
 from bot.issues import PullRequest
 from bot.log import get_logger
-from bot.store import Audit, Put, Record
+from bot.store import Audit, Conflict, Expect, Put, Record
 from bot.workflow.development import known_repositories, read_again
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ REPOSITORIES = 50
 SINGLY = 100
 """Pull requests of one repository that are read one by one because they are not among its open ones any more."""
 STATE = "reconcile:bitbucket"
+NO_RUN: Record = {"done": None, "found": 0, "trouble": ""}
 _PEOPLE = ("reviewers", "approved_by", "changes_requested_by")
 _FACTS = ("title", "state", "draft", "branch", "target")
 
@@ -106,13 +107,20 @@ def _differs(known: PullRequest, found: PullRequest) -> bool:
 
 async def last_run(ctx: Context) -> Record:
     """`done`: when the last complete run ended; `found`: what it noticed; `trouble`: why a later one did not end."""
-    return await ctx.store.get("state", STATE) or {"done": None, "found": 0, "trouble": ""}
+    return await ctx.store.get("state", STATE) or NO_RUN
 
 
 async def _note(ctx: Context, *, audit: dict[str, Any] | None = None, **changes: Any) -> None:
-    before = await last_run(ctx)
-    after = {**before, "trouble": "", **changes}
-    if audit is not None or after != before:
-        lines = (Audit("system", "reconcile.done", details=audit),) if audit else ()
+    lines = (Audit("system", "reconcile.done", details=audit),) if audit else ()
+    while True:
+        stored = await ctx.store.get("state", STATE)
+        before = stored or NO_RUN
+        after = {**before, "trouble": "", **changes}
+        if audit is None and after == before:
+            return
         record = {**after, "id": STATE, "at": ctx.clock.now().isoformat()}
-        await ctx.store.commit(Put("state", record), audit=lines)
+        try:
+            await ctx.store.commit(Put("state", record), expect=(Expect("state", STATE, stored),), audit=lines)
+        except Conflict:
+            continue
+        return

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.drafts import BUSY, OPEN, Draft
+from bot.drafts import BUSY, OPEN, Draft, DraftState
 from bot.errors import UserError
-from bot.store import Audit, Expect, Figures, Put, Record
+from bot.store import Audit, Expect, Figures, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
+
+SOON = timedelta(seconds=0.3)
+"""In which an approved draft is usually posted."""
+PASSING = frozenset({DraftState.APPROVED, DraftState.POSTING, DraftState.UNDOING})
 
 
 def draft_record(draft: Draft) -> Record:
@@ -38,8 +43,8 @@ async def load_draft(ctx: Context, draft_id: str) -> Draft:
     return read_draft(record)
 
 
-async def save_draft(ctx: Context, before: Draft, after: Draft, *audit: Audit) -> Draft:
-    """Replace `before` by `after`, with its audit records, in one atomic write.
+async def save_draft(ctx: Context, before: Draft, after: Draft, *audit: Audit, jobs: Sequence[Job] = ()) -> Draft:
+    """Replace `before` by `after`, with its audit records and jobs, in one atomic write; its card follows by itself.
 
     Raises `bot.store.Conflict` when the stored draft is not `before` any more (its state, wording or card changed).
     """
@@ -48,8 +53,20 @@ async def save_draft(ctx: Context, before: Draft, after: Draft, *audit: Audit) -
         Put("drafts", draft_record(after)),
         expect=(Expect("drafts", before.id, {"version": old["version"], "card": old["card"]}),),
         audit=audit,
+        jobs=[*_card_job(ctx, before, after), *jobs],
     )
     return after
+
+
+def _card_job(ctx: Context, before: Draft, draft: Draft) -> list[Job]:
+    """The card is drawn anew after every change but those of the card's own state.
+
+    A draft whose next state is a moment away waits that moment, so that a quick outcome is one update in Slack, which
+    takes about one a second, and is seen at once.
+    """
+    if draft.version == before.version:
+        return []
+    return [Job("card", draft.id, at=ctx.clock.now() + SOON if draft.state in PASSING else None)]
 
 
 def audit(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bot.drafts import BUSY, OPEN, Draft
 from bot.log import get_logger
-from bot.store import Audit, Conflict, Expect, Put, Record
+from bot.store import Audit, Conflict, Expect, Job, Put, Record
 from bot.workflow.records import draft_record, read_draft
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ async def mark_restored(ctx: Context) -> None:
                     "system", "store.restored", details={"backup_of": restore["created"], "open_drafts": len(marked)}
                 ),
             ),
+            jobs=[
+                *(Job("draft", draft.id) for draft in marked),
+                *(Job("card", draft.id) for draft in marked),
+                *(Job("message", message["id"]) for message in messages),
+            ],
         )
     log.info("store.restored", backup_of=restore["created"], open_drafts=len(marked))
 

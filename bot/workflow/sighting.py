@@ -34,7 +34,7 @@ class Sighting(Frozen):
     `since`: all before was seen. `floor`: the first start (None in a folder that is older than this field). `started`:
     the run that goes on, `reached`: how far it came, by Jira's clock. `late`: its newest late events as (time, id).
     `stuck`: issues that could not be read, and since when each. `done`: the last complete run's start. `trouble`: what
-    kept one from its end.
+    kept one from its end. `version` grows with each change of the record (compare and set is on it); 0: there is none.
     """
 
     since: datetime
@@ -47,6 +47,7 @@ class Sighting(Frozen):
     done: datetime | None = None
     done_counts: dict[str, int] = Field(default_factory=dict)
     trouble: str = ""
+    version: int = 0
 
     @field_validator("stuck", mode="before")
     @classmethod
@@ -92,7 +93,14 @@ class Sighting(Frozen):
         """What is known after the run: everything before its start. What the next one asks for overlaps with it."""
         counts = {name: count for name, count in self.counts.items() if count}
         started = self.started or self.since
-        return Sighting(since=started, floor=self.floor, done=started, done_counts=counts, trouble=self.trouble)
+        return Sighting(
+            since=started,
+            floor=self.floor,
+            done=started,
+            done_counts=counts,
+            trouble=self.trouble,
+            version=self.version,
+        )
 
 
 def jql(sighting: Sighting, now: datetime, projects: Sequence[str]) -> str:

@@ -56,5 +56,4 @@ async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
                     draft = await load_draft(ctx, draft.id)
                     continue
                 log.info("draft.withheld", draft_id=draft.id, issue=key, reason=beyond.reason)
-                ctx.worker.wake_draft(draft.id)
                 break

@@ -44,7 +44,7 @@ async def away(stage: Stage, hours: float) -> None:
     stage.jira.losing = stage.bitbucket.losing = True
     store = TinyStore.open(stage.data, clock=SystemClock())
     at = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
-    await store.commit(Put("state", {"id": "reconcile", "at": at, "since": at}))
+    await store.commit(Put("state", {"id": "reconcile", "at": at, "since": at, "version": 1}))
     await store.close()
 
 

@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 
 from bot.app import build
+from bot.cards import Message as Said
 from bot.clients.claude_errors import ClaudeDown
 from bot.context import Context
 from bot.demo.slack_people import DANA, SAM, Message
@@ -28,11 +29,14 @@ from bot.intake import Delivery, notice
 from bot.issues import Comment, Person, PullRequest
 from bot.outage import Outage
 from bot.settings import load
-from bot.store import Audit, Delete, Expect, Put, Store, StoreUnavailable
+from bot.store import Audit, Delete, Expect, Job, Put, StoreUnavailable
 from bot.store.store import TinyStore
-from bot.worker import AT_ONCE
+from bot.work.kinds import TABLE
 from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
 from bot.workflow.development import pull_requests, remember
+from bot.workflow.messages import announce, deliver
+from bot.workflow.presenting import present
+from bot.workflow.publishing import advance
 from bot.workflow.records import draft_record, read_draft
 from tests.acceptance.test_main_path import NO, YES, ask
 from tests.acceptance.test_publishing import POST
@@ -65,10 +69,16 @@ class Between:
         self.before_find: Callable[[str, dict[str, Any]], Awaitable[None]] | None = None
         self.read = 0  # records that were given by `find`
 
-    async def commit(self, *changes: Put | Delete, expect: Sequence[Expect] = (), audit: Sequence[Audit] = ()) -> None:
+    async def commit(
+        self,
+        *changes: Put | Delete,
+        expect: Sequence[Expect] = (),
+        audit: Sequence[Audit] = (),
+        jobs: Sequence[Job] = (),
+    ) -> None:
         if self.before_commit:
             await self.before_commit(changes)
-        await self._store.commit(*changes, expect=expect, audit=audit)
+        await self._store.commit(*changes, expect=expect, audit=audit, jobs=jobs)
 
     async def find(self, table: Any, **how: Any) -> Any:
         if self.before_find:
@@ -82,7 +92,7 @@ class Between:
 
 
 class Program:
-    """The program's parts on the stage, with its worker and without its doors."""
+    """The program's parts on the stage, with its queue and without its doors."""
 
     def __init__(self, stage: Stage, **changes: str) -> None:
         self.stage = stage
@@ -93,11 +103,12 @@ class Program:
 
     def set(self, **changes: str) -> None:
         """The same store under other settings, as after a restart."""
-        self.ctx: Context = build(load({**self.stage.env, **changes}), cast(Store, self.store), self.clock)
+        self.ctx: Context = build(load({**self.stage.env, **changes}), cast(TinyStore, self.store), self.clock)
 
     async def start(self) -> None:
         await self.ctx.slack.start()
-        await self.ctx.worker.start()
+        await self.ctx.outages.load()
+        await self.ctx.queue.start()
 
     async def restart(self, **changes: str) -> None:
         """Everything but the store anew."""
@@ -106,7 +117,7 @@ class Program:
         await self.start()
 
     async def close(self) -> None:
-        await self.ctx.worker.drain(5.0)
+        await self.ctx.queue.drain(5.0)
         for part in (self.ctx.slack, self.ctx.jira, self.ctx.bitbucket, self.ctx.claude):
             await part.close()
 
@@ -242,7 +253,7 @@ async def test_a_draft_that_comes_back_while_a_newer_one_is_stored_is_retired_to
 
 async def test_24_a_draft_is_never_stored_under_a_mode_that_is_over(program: Program) -> None:
     async def switch(table: str, how: dict[str, Any]) -> None:
-        if table == "drafts" and "state" in how:
+        if table == "drafts" and "open" in how:
             program.store.before_find = None
             await switch_mode(program.ctx, "simulation", S)
 
@@ -386,7 +397,48 @@ async def noted(program: Program, draft: Draft, words: str) -> bool:
     return words in (await load_draft(program.ctx, draft.id)).note
 
 
+async def test_what_is_being_posted_is_left_to_who_posts_it(program: Program) -> None:
+    """Another caller finds the intent while its lease lives: that is no crash."""
+    draft, _ = await program.waiting()
+    over = asyncio.Event()
+    program.stage.jira.fail(POST, Fault("hang", over=over))
+    await program.click(draft, "approve")
+    await program.state(draft, DraftState.POSTING)
+    before = len(program.stage.jira.exchanges)
+    left = await advance(program.ctx, draft.id)
+    assert left is not None
+    assert 30.0 < left <= 60.0
+    assert len(program.stage.jira.exchanges) == before
+    over.set()
+    posted = await program.state(draft, DraftState.POSTED)
+    assert posted.lease is None
+    assert len(program.stage.jira.posted()) == 1
+
+
 # Cards
+
+
+async def test_a_card_and_a_message_that_are_being_sent_are_left_to_who_sends_them(program: Program) -> None:
+    over = asyncio.Event()
+    program.stage.slack.fail("chat.postMessage", *[Fault("hang", over=over)] * 2)
+    program.stage.claude.script(YES)
+    await program.asked()
+    await program.until(lambda: count(program, 1))
+    draft = await program.newest()
+    await announce(program.ctx, "a", Said([], "Something happened."))
+    await program.until(lambda: sending(program, draft))
+    for left in (await present(program.ctx, draft.id), await deliver(program.ctx, "a")):
+        assert left is not None
+        assert 30.0 < left <= 60.0
+    over.set()
+    await program.stage.slack.card("ECD-1", button="Approve")
+    await program.stage.slack.notice("Something happened.")
+    assert len(program.stage.slack.messages()) == 2
+
+
+async def sending(program: Program, draft: Draft) -> bool:
+    message = await program.ctx.store.get("messages", "a") or {}
+    return bool((await load_draft(program.ctx, draft.id)).card.sending_since and message["sending_since"])
 
 
 async def test_29_a_card_that_was_posted_and_not_recorded_is_retired_too(program: Program) -> None:
@@ -398,7 +450,7 @@ async def test_29_a_card_that_was_posted_and_not_recorded_is_retired_too(program
     await program.store.commit(Put("drafts", draft_record(lost)))
     program.stage.claude.script({**YES, "response_text": "The newer one."})
     program.set()
-    await program.ctx.slack.start()
+    await program.start()
     await program.requested()
     await program.stage.slack.card("ECD-1", shows="The newer one.")
     await program.stage.slack.changes(card, "Replaced by a newer draft")
@@ -514,7 +566,7 @@ async def test_51_a_clock_that_is_set_back_makes_nobody_late(program: Program) -
 
 
 async def waits(program: Program, event_id: str) -> bool:
-    return program.ctx.worker.waits_for(event_id) is not None
+    return program.ctx.queue.waits_for(event_id) is not None
 
 
 async def test_a_request_without_a_comment_is_about_the_newest(program: Program) -> None:
@@ -579,7 +631,7 @@ async def test_44_who_waits_for_claude_leaves_jira_alone(program: Program) -> No
 
 
 async def down(program: Program) -> bool:
-    return program.ctx.worker.claude.said() is not None
+    return program.ctx.outages.claude.said() is not None
 
 
 async def test_48_what_failed_while_it_was_noted_is_tried_again(program: Program) -> None:
@@ -610,15 +662,15 @@ async def test_44_a_notice_that_could_not_be_stored_comes_later(program: Program
     program.clock.ahead = timedelta(minutes=16)
     program.store.before_commit = full
     with pytest.raises(StoreUnavailable):
-        await program.ctx.worker.claude.remind()
+        await program.ctx.outages.claude.remind()
     program.store.before_commit = None
-    await program.ctx.worker.claude.remind()
+    await program.ctx.outages.claude.remind()
     await program.stage.slack.notice("Claude cannot be asked")
 
 
 async def test_44_an_outage_that_ends_while_its_notice_is_being_stored(program: Program) -> None:
     """The notice says that it is over, and the next outage gets one of its own."""
-    outage, ending = program.ctx.worker.claude, set[asyncio.Task[None]]()
+    outage, ending = program.ctx.outages.claude, set[asyncio.Task[None]]()
 
     async def over(changes: Sequence[Put | Delete]) -> None:
         if not ending and any(c.table == "messages" for c in changes):
@@ -643,11 +695,11 @@ async def test_44_killed_right_after_the_notice_was_stored(program: Program) -> 
         if any(c.table == "state" and isinstance(c, Put) and c.record.get("announced") for c in changes):
             raise StoreUnavailable("as good as killed")
 
-    await program.ctx.worker.claude.down(ClaudeDown("server", "Claude is overloaded"))
+    await program.ctx.outages.claude.down(ClaudeDown("server", "Claude is overloaded"))
     program.clock.ahead = timedelta(minutes=16)
     program.store.before_commit = full
     with pytest.raises(StoreUnavailable):
-        await program.ctx.worker.claude.remind()
+        await program.ctx.outages.claude.remind()
     program.store.before_commit = None
     notice = await program.stage.slack.notice("Claude cannot be asked")
     after_the_restart = Outage(program.ctx, "Claude", program.ctx.claude.probe, key="outage", first_wait=5.0)
@@ -662,17 +714,17 @@ async def test_44_an_outage_that_nobody_waits_for_any_more_is_found_to_be_over(p
     asked = await program.asked()
     await program.until(lambda: down(program), 30.0)
     program.clock.ahead = timedelta(minutes=16)
-    await program.ctx.worker.claude.look()  # while an event waits it only reminds
+    await program.ctx.outages.claude.look()  # while an event waits it only reminds
     notice = await program.stage.slack.notice("Claude cannot be asked")
     assert not program.stage.claude.calls("GET /v1/models")
     program.stage.jira.issues["ECD-1"].comments.clear()  # what was to be answered is gone
-    program.ctx.worker.wake_all_events()
+    program.ctx.queue.lift("answer")
     await program.until(lambda: is_done(program, asked), 30.0)
     await program.until(lambda: nothing_to_ask(program), 30.0)
     program.stage.claude.fail("GET .*/models", Fault("answer", 500))
-    await program.ctx.worker.claude.look()
+    await program.ctx.outages.claude.look()
     assert await down(program)
-    await program.ctx.worker.claude.look()
+    await program.ctx.outages.claude.look()
     await program.stage.slack.changes(notice, "answers again")
     assert not await down(program)
 
@@ -682,7 +734,7 @@ async def is_done(program: Program, event_id: str) -> bool:
 
 
 async def nothing_to_ask(program: Program) -> bool:
-    return program.ctx.worker.nothing_to_ask
+    return program.ctx.queue.idle("answer")
 
 
 async def test_46_with_the_budget_spent_one_event_asks_for_all(program: Program) -> None:
@@ -692,15 +744,15 @@ async def test_46_with_the_budget_spent_one_event_asks_for_all(program: Program)
     events = [await program.asked(f"ECD-{number}") for number in range(1, 21)]
     for event_id in events:
         await program.until(lambda event_id=event_id: waits(program, event_id))  # type: ignore[misc]  # bound at once
-    assert len(program.stage.jira.calls(READ)) <= AT_ONCE
+    assert len(program.stage.jira.calls(READ)) <= TABLE["answer"][1]
     assert not program.stage.claude.requests
     before = len(program.stage.jira.exchanges)
-    program.ctx.worker.wake_all_events()
+    program.ctx.queue.lift("answer")
     await program.until(lambda: asked_jira(program, before))
     await asyncio.sleep(0.3)
-    assert len(program.stage.jira.calls(READ)) <= AT_ONCE + 1
+    assert len(program.stage.jira.calls(READ)) <= TABLE["answer"][1] + 1
     await program.store.commit(Put("state", {**spent, "usd": 0.0, "version": 2}))
-    program.ctx.worker.wake_all_events()
+    program.ctx.queue.lift("answer")
     await program.until(lambda: none_received(program), 30.0)
     await program.stage.slack.notice("budget")
 
@@ -757,19 +809,19 @@ async def test_a_card_that_slack_refuses_is_tried_less_and_less_and_health_says_
     program.stage.slack.fail("POST .*chat.postMessage", *refusals)
     await program.asked()
     await program.until(lambda: says_cards(program))
-    [line] = [line for line in program.ctx.worker.health() if line.name == "cards"]
+    [line] = [line for line in program.ctx.queue.health() if line.name == "cards"]
     assert not line.ok
     assert "is refused by Slack" in line.text
     assert len(program.stage.slack.calls("chat.postMessage")) == 1
     program.stage.slack.mend()
     [draft] = await program.drafts()
-    program.ctx.worker.wake_draft(draft.id)
+    await program.ctx.queue.defer(Job("card", draft.id))
     await program.stage.slack.card("ECD-1", button="Approve")
     await program.until(lambda: says_no_cards(program))
 
 
 async def says_cards(program: Program) -> bool:
-    return any(line.name == "cards" for line in program.ctx.worker.health())
+    return any(line.name == "cards" for line in program.ctx.queue.health())
 
 
 async def says_no_cards(program: Program) -> bool:

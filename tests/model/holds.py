@@ -14,6 +14,7 @@ from tests.model.writer import tokens
 from tests.store.support import records
 
 APPROVALS = ("draft.approved", "draft.edited")
+EVENT_JOBS = ("look", "answer", "note")
 CLOSED = ("superseded", "expired")
 SECRETS = ("ANTHROPIC_API_KEY", "ATLASSIAN_SERVICE_ACCOUNT_TOKEN", "JIRA_WEBHOOK_SECRET", "BITBUCKET_WEBHOOK_SECRET",
            "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "JIRA_AUTOMATION_TOKEN")  # fmt: skip
@@ -74,6 +75,13 @@ def unsettled(world: World, *, strict: bool = False) -> list[str]:
     reason = "" if strict else waits(books)
     if not reason:
         found += [f"event {e['id']}" for e in books["webhook_events"].values() if e["state"] == "received"]
+    # Whatever waits has a job, or nothing would find it after a crash; and what has ended leaves none.
+    jobs = books["jobs"]
+    working = {job["key"] for job in jobs.values()}
+    received = {e["id"] for e in books["webhook_events"].values() if e["state"] == "received"}
+    assert received <= working, f"received, without a job: {received - working}"
+    found += [f"job {name}" for name, job in jobs.items() if job["kind"] in EVENT_JOBS and job["key"] not in received]
+    found += [f"job {name}" for name, job in jobs.items() if job["kind"] in ("card", "message", "mode")]
     current = books["state"]["mode"]["mode"] if "mode" in books["state"] else "production"
     found += [
         f"mode of {d['id']}" for d in books["drafts"].values()

@@ -237,15 +237,14 @@ def test_what_is_an_account() -> None:
         assert account_id(text) == text.removeprefix("slack:").removeprefix("jira:")
 
 
-async def test_the_running_bot_does_it_and_is_told_which_drafts_changed(store: TinyStore) -> None:
-    woken: list[str] = []
-    serving = asyncio.create_task(serve_requests(store, store.folder, wake_draft=woken.append, pause=0.01))
+async def test_the_running_bot_does_it_and_draws_the_cards_of_drafts_anew(store: TinyStore) -> None:
+    serving = asyncio.create_task(serve_requests(store, store.folder, pause=0.01))
     result = await asyncio.to_thread(ask_running_bot, store.folder, ANA.account_id)
     assert result.records["drafts"] == 3
     (store.folder / "requests" / "bad.json").write_text("{")
     while list((store.folder / "requests").iterdir()):  # noqa: ASYNC110 - a file appears or goes, nothing to await
         await asyncio.sleep(0.01)
-    assert sorted(woken) == ["d1", "d2", "d3"]
+    assert [job["id"] for job in await store.find("jobs")] == ["card:d1", "card:d2", "card:d3"]
     assert serving.done() is False
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -1,7 +1,7 @@
 """From an event to a draft, or to a recorded reason for silence, or to a recorded failure: exactly one of the three.
 
 The order is from cheap to dear: rules that need nothing, then Jira, then the cheap model, then the strong one.
-Whatever is raised as `RetryLater` leaves the event where it is, and the worker comes back to it.
+Whatever is raised as `RetryLater` leaves the event where it is, and the queue comes back to it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING, Any
 from bot.asking import Asked, decide
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
-from bot.drafts import RETIRABLE, Card, Draft, DraftState, Revision
+from bot.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
 from bot.errors import Gone, Permanent
 from bot.events import EVENT, DraftRequested, Event, IssueCommented
 from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
 from bot.log import get_logger
 from bot.markup import addresses_in
+from bot.outage import Held
 from bot.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
 from bot.prompting import Material
+from bot.reactions import ANSWER, done
+from bot.settings import settings_for
 from bot.silence import Silence, cycle, sets_security_level
-from bot.store import Conflict, Expect, Put, Record
+from bot.store import Conflict, Expect, Job, Put, Record
+from bot.workflow.controls import paused
 from bot.workflow.development import pull_requests
 from bot.workflow.ending import end_in_silence, fail_event, spent
 from bot.workflow.records import audit, draft_record, read_draft
@@ -40,6 +44,16 @@ CHANGES = 20
 """Changes of an issue that are looked through for a new security level: those of the minute in which Claude writes."""
 
 
+async def answer_when_due(ctx: Context, event_id: str) -> None:
+    """As `answer`. Raises `Held` while drafting is paused."""
+    halted = await paused(ctx)
+    if halted:
+        # Until somebody resumes, which lifts the hold.
+        left = 3600.0 if halted is True else (halted - ctx.clock.now()).total_seconds() + 0.05
+        raise Held("drafting is paused", after=left)
+    await answer(ctx, event_id)
+
+
 async def answer(ctx: Context, event_id: str) -> None:
     """Bring one received event to its end. Raises `RetryLater` when it has to wait."""
     record = await ctx.store.get("webhook_events", event_id)
@@ -50,7 +64,7 @@ async def answer(ctx: Context, event_id: str) -> None:
     calls: list[CallRecord] = []
     try:
         await settle_by_rule(ctx, event, record)
-        ctx.worker.claude.hold()
+        ctx.outages.claude.hold()
         subject = await _read(ctx, event)
         asked = await _ask(ctx, subject)
         calls += asked.calls
@@ -63,7 +77,7 @@ async def answer(ctx: Context, event_id: str) -> None:
         await end_in_silence(ctx, record, silence, calls, started=started)
     except Unanswerable as error:
         # Claude cannot answer this one: recorded, shown in the channel with Retry, and nothing else waits for it.
-        await ctx.worker.claude.up()
+        await ctx.outages.claude.up()
         await fail_event(ctx, record, started, error.reason, [*calls, *error.calls])
     except Permanent as error:
         await fail_event(ctx, record, started, error.reason, calls)
@@ -87,9 +101,9 @@ async def _read(ctx: Context, event: Event) -> Subject:
     try:
         subject = await _subject(ctx, event)
     except Silence:
-        await ctx.worker.jira_answered()
+        await ctx.outages.jira.up()
         raise
-    await ctx.worker.jira_answered()
+    await ctx.outages.jira.up()
     return subject
 
 
@@ -162,10 +176,10 @@ async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
 
 async def _ask(ctx: Context, subject: Subject) -> Asked:
     """Is an answer due, and which? Raises `Silence`, `Unanswerable` or `RetryLater`."""
-    ctx.worker.claude.turn()
+    ctx.outages.claude.turn()
     allowed = known(subject.issue, subject.links, ctx.settings.site)
     asked = await decide(ctx.claude, ctx.settings, ctx.prompts, subject.material, allowed)
-    await ctx.worker.claude.up()
+    await ctx.outages.claude.up()
     return asked
 
 
@@ -212,7 +226,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         prompt=asked.request.prompt,
         created=now,
         expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
-        card=Card(channel=ctx.settings.slack_channel_approvals),
+        card=Card(channel=settings_for(ctx.settings, issue.project).approvals_channel),
     )
     draft = draft.model_copy(update={"rendering": rendered(draft, ctx.settings.site).digest})
     draft = await marked_if_restored(ctx, draft, record)
@@ -223,13 +237,11 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
     while True:
         stored_mode = await ctx.store.get("state", "mode")
         draft = draft.model_copy(update={"mode": stored_mode["mode"] if stored_mode else ctx.settings.pmagent_mode})
-        older = [
-            read_draft(r)
-            for key in keys
-            for state in RETIRABLE
-            for r in await ctx.store.find("drafts", issue_key=key, state=str(state))
-        ]
+        others = [read_draft(r) for key in keys for r in await ctx.store.find("drafts", issue_key=key, open=True)]
+        older = [d for d in others if d.state in RETIRABLE]
         retired = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
+        # One that the program works on just now may come back to be decided: it gives way when it is looked at again.
+        jobs = [Job("card", d.id) for d in (draft, *retired)] + [Job("draft", d.id) for d in others if d.state in BUSY]
         expect = [
             Expect("webhook_events", record["id"], {"state": "received"}),
             Expect("drafts", draft.id),
@@ -245,7 +257,9 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
                 Put("webhook_events", {**record, "state": "done", "reason": "draft"}),
                 Put("agent_cycles", told),
                 *(Put("drafts", draft_record(d)) for d in retired),
+                *done(ANSWER, record["id"]),
                 expect=expect,
+                jobs=jobs,
                 audit=(
                     audit(
                         draft,
@@ -267,9 +281,3 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         break
     failpoint("answer.after_draft")
     log.info("draft.created", event_id=record["id"], draft_id=draft.id, issue=issue.key)
-    ctx.worker.wake_draft(draft.id)
-    # The retired ones, and one that came back to be decided while this was being stored: it gives way when it is woken.
-    for key in keys:
-        for open_one in await ctx.store.find("drafts", issue_key=key, open=True):
-            if open_one["id"] != draft.id:
-                ctx.worker.wake_draft(open_one["id"])

@@ -1,0 +1,134 @@
+"""The engine of one process: a keyed work queue for each kind, filled by the commits that store jobs.
+
+The store tells it of each job that became durable, so nothing is polled; at start it reads those that wait. A job's
+record goes in the commit that ends the work, where that commit deletes it, else in a commit after it. That one deletes
+only what it has carried out: a job that came again meanwhile has another token. Retries, holds and their reasons are in
+memory; after a restart everything that is stored is due at once, and its handler says when to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from bot.clock import Clock
+from bot.failpoints import failpoint
+from bot.health import HealthLine
+from bot.log import get_logger
+from bot.queue import Job, Kind, Kinds
+from bot.queue.keyed import Attempt, Entry, Hold, KeyedQueue, Outcome
+from bot.store import Conflict, Delete, Expect, StoreUnavailable
+from bot.store.batch import Stored
+from bot.store.store import TinyStore
+
+log = get_logger(__name__)
+
+
+class EmbeddedQueue:
+    """See `bot.queue.Queue`."""
+
+    def __init__(self, store: TinyStore, kinds: Kinds, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._kinds = kinds
+        self._queues = {name: KeyedQueue(name, kind.limit, self._attempt(name, kind)) for name, kind in kinds.items()}
+        self._tokens: dict[str, str] = {}  # the stored jobs' ids → the tokens of their records
+        self._started = self._stopping = False
+
+    async def defer(self, *jobs: Job) -> None:
+        if jobs:
+            await self._store.commit(jobs=jobs)
+
+    def hold(self, kind: str, hold: Hold) -> None:
+        self._queues[kind].hold(hold)
+
+    def lift(self, kind: str) -> None:
+        self._queues[kind].lift()
+
+    def idle(self, kind: str) -> bool:
+        return self._queues[kind].idle
+
+    async def start(self) -> None:
+        self._store.on_jobs(self._told)  # before it is read, so that none comes in between
+        for record in await self._store.find("jobs"):
+            if record["id"] not in self._tokens:
+                self._told([(record["id"], Stored.of(record))])
+        self._started = True
+
+    async def drain(self, seconds: float) -> None:
+        self._stopping = True
+        running = set().union(*(queue.stop() for queue in self._queues.values()))
+        if not running:
+            return
+        _, late = await asyncio.wait(running, timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=2.0)
+            log.info("queue.parked", jobs=len(late))
+
+    def park(self) -> None:
+        self._stopping = True
+        for queue in self._queues.values():
+            for task in queue.stop():
+                task.cancel()
+
+    # How it is
+
+    def ready(self) -> str | None:
+        if self._stopping:
+            return "stopping"
+        return None if self._started else "starting"
+
+    def waits_for(self, key: str) -> str | None:
+        for queue in self._queues.values():
+            entry = queue.get(key)
+            if entry is not None and (reason := entry.reason or queue.held):
+                return reason
+        return None
+
+    def health(self) -> list[HealthLine]:
+        queues = self._queues
+        running, later = sum(q.running for q in queues.values()), sum(q.waiting for q in queues.values())
+        why = "".join(f"; {name}s wait: {queue.held}" for name, queue in queues.items() if queue.held)
+        lines = [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting{why}")]
+        for name, kind in self._kinds.items():
+            stuck = [entry for entry in queues[name].entries if entry.reason] if kind.told else []
+            if stuck:
+                more = f", and {len(stuck) - 1} more" if len(stuck) > 1 else ""
+                lines.append(HealthLine(kind.told, False, f"{stuck[0].key} {stuck[0].reason}{more}"))
+        return lines
+
+    # What the store tells, and what it is told
+
+    def _told(self, jobs: Sequence[tuple[str, Stored | None]]) -> None:
+        for job_id, stored in jobs:
+            if stored is None:
+                self._tokens.pop(job_id, None)
+                continue
+            job, self._tokens[job_id] = stored
+            after = (job.at - self._clock.now()).total_seconds() if job.at else 0.0
+            self._queues[job.kind].add(job.key, after, lock=job.lock)
+
+    def _attempt(self, name: str, kind: Kind) -> Attempt:
+        async def attempt(entry: Entry) -> Outcome:
+            job_id = Job(name, entry.key).id
+            token = self._tokens.get(job_id)
+            outcome = await kind.attempt(entry)
+            if outcome is None and token is not None and self._tokens.get(job_id) == token:
+                await self._remove(job_id, token)
+            return outcome
+
+        return attempt
+
+    async def _remove(self, job_id: str, token: str) -> None:
+        failpoint("queue.before_removal")
+        try:
+            await self._store.commit(Delete("jobs", job_id), expect=(Expect("jobs", job_id, {"token": token}),))
+        except Conflict:
+            return  # it came again, of which the store has told
+        except StoreUnavailable as error:
+            log.warning(
+                "queue.not_removed", job=job_id, reason=str(error)
+            )  # it is carried out once more after a restart
+        failpoint("queue.after_removal")

@@ -1,0 +1,1 @@
+"""What the queue carries out, and what happens when an attempt fails: `kinds` is the table of contents."""
