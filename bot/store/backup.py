@@ -19,7 +19,9 @@ from typing import IO
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import Table
-from bot.store.archive import Manifest, Progress, Stored, reading, write
+from bot.store.archive import Manifest, Progress, Stored
+from bot.store.archive_reading import reading
+from bot.store.archive_writing import write
 from bot.store.audit import Verdict
 from bot.store.encoding import to_json
 from bot.store.loading import loading, sync
