@@ -242,6 +242,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, s
         retired = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
         # One that the program works on just now may come back to be decided: it gives way when it is looked at again.
         jobs = [Job("card", d.id) for d in (draft, *retired)] + [Job("draft", d.id) for d in others if d.state in BUSY]
+        jobs += [Job("draft", draft.id)] if draft.needs_search else []
         expect = [
             Expect("webhook_events", record["id"], {"state": "received"}),
             Expect("drafts", draft.id),
