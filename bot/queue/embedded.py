@@ -128,7 +128,6 @@ class EmbeddedQueue:
         except Conflict:
             return  # it came again, of which the store has told
         except StoreUnavailable as error:
-            log.warning(
-                "queue.not_removed", job=job_id, reason=str(error)
-            )  # it is carried out once more after a restart
+            # It is carried out once more after a restart.
+            log.warning("queue.not_removed", job=job_id, reason=str(error))
         failpoint("queue.after_removal")

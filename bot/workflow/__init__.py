@@ -12,11 +12,11 @@
     publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
 
 Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appear once), `development` (pull requests
-known for an issue), `windows` (which edit windows were opened), `ending` (silence and failure), `withholding` (an issue
-that is not for the channel any more), `restored` (what a restored backup left open), `records` (how drafts stand in
-the store), `reconciling` (what no webhook brought, found by asking: `sighting` has its rules,
-`reconciling_development` the pull requests, `reconciled` how it went). `bot.work` carries out the jobs of looks, notes,
-answers, drafts, cards and messages, `bot.schedule` the rest.
+known for an issue), `undoing` (a posted comment is withdrawn), `windows` (which edit windows were opened), `ending`
+(silence and failure), `withholding` (an issue that is not for the channel any more), `restored` (what a restored backup
+left open), `records` (how drafts stand in the store), `reconciling` (what no webhook brought, found by asking:
+`sighting` has its rules, `reconciling_development` the pull requests, `reconciled` how it went). `bot.work` carries out
+the jobs, `bot.schedule` what happens by the clock.
 """
 
 from bot.health import HealthLine

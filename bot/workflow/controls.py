@@ -16,7 +16,7 @@ from bot.failpoints import failpoint
 from bot.health import HealthLine
 from bot.origin import Spot
 from bot.policy import MOVED, out_of_bounds
-from bot.reactions import ANSWER
+from bot.reactions import jobs_for
 from bot.silence import Silence
 from bot.store import Audit, Conflict, Expect, Job, Put
 from bot.workflow.messages import is_message, message_record, revise
@@ -225,7 +225,7 @@ async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
             Put("webhook_events", {**record, "state": "received", "reason": None, "due": None}),
             expect=(Expect("webhook_events", event_id, {"state": "failed", "attempts": record["attempts"]}),),
             audit=(Audit(by.account, "event.retried", event_id, None, record["issue"]),),
-            jobs=[ANSWER.job(event_id, EVENT.validate_python(record["event"]))],
+            jobs=jobs_for(event_id, EVENT.validate_python(record["event"])),
         )
     except Conflict:
         raise UserError("Somebody else has just asked for the same.") from None

@@ -22,7 +22,6 @@ force, and gives way to a newer one.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +35,11 @@ from bot.freshness import freshness
 from bot.issues import Issue
 from bot.log import get_logger
 from bot.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
-from bot.store import Conflict
 from bot.workflow.claiming import check_claims
 from bot.workflow.controls import mode
 from bot.workflow.deciding import ask_again
-from bot.workflow.records import audit, load_draft, save_draft
+from bot.workflow.records import load_draft, move, seconds_left
+from bot.workflow.undoing import close_undo, undo
 from bot.workflow.withholding import withhold, without_content
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
     if draft.needs_search:
         draft = await _search(ctx, draft)
     if draft.state == S.APPROVED:
-        if (left := _left(ctx, draft)) > 0:
+        if (left := seconds_left(ctx, draft)) > 0:
             return left
         await _publish(ctx, draft)
     elif draft.state == S.POSTING:
@@ -90,16 +89,16 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
     elif draft.state == S.LOOKING:
         await _settle(ctx, draft)
     elif draft.state == S.UNDOING:
-        await _undo(ctx, draft)
+        await undo(ctx, draft)
     elif draft.state == S.HELD:
         await ask_again(ctx, draft)
     draft = await load_draft(ctx, draft_id)
     if draft.state in RETIRABLE:
         await _catch_up(ctx, draft)
     elif draft.state == S.APPROVED:
-        return _left(ctx, draft)
+        return seconds_left(ctx, draft)
     elif draft.state == S.POSTED and draft.due:
-        return await _close_undo(ctx, draft)
+        return await close_undo(ctx, draft)
     return None
 
 
@@ -118,26 +117,11 @@ async def _search(ctx: Context, draft: Draft) -> Draft:
     elif draft.state == S.APPROVED:  # long ago, perhaps, and what it led to may have been withdrawn in the meantime
         await _back_to_waiting(ctx, draft, DECIDE_AGAIN, restored=None, intent_at=intent)
     else:
-        await _move(ctx, draft, draft.state, "draft.restored", restored=None, intent_at=intent)
+        await move(ctx, draft, draft.state, "draft.restored", restored=None, intent_at=intent)
     after = await load_draft(ctx, draft.id)
     if after.needs_search:
         raise RetryLater("the draft changed while it was looked for in Jira")
     return after
-
-
-def _left(ctx: Context, draft: Draft) -> float:
-    """Seconds until the draft is due; 0 when it is."""
-    return max(0.0, (draft.due - ctx.clock.now()).total_seconds()) if draft.due else 0.0
-
-
-async def _close_undo(ctx: Context, draft: Draft) -> float | None:
-    """Take the Undo button away when its ten minutes are over; until then, the seconds that are left."""
-    if (left := _left(ctx, draft)) > 0:
-        return left
-    with suppress(Conflict):  # somebody pressed it at the last moment, or the card was just drawn
-        await save_draft(ctx, draft, draft.moved(S.POSTED, due=None))
-        return None
-    return 0.0
 
 
 async def _catch_up(ctx: Context, draft: Draft) -> None:
@@ -146,9 +130,9 @@ async def _catch_up(ctx: Context, draft: Draft) -> None:
     [newest] = await ctx.store.find("drafts", issue_key=draft.issue.key, newest_first=True, limit=1)
     current = (await mode(ctx)).mode
     if newest["id"] != draft.id and draft.state in (S.WAITING, S.HELD):  # a failed one shows why, and can be retried
-        await _move(ctx, draft, S.SUPERSEDED, "draft.superseded", superseded_by=newest["id"], note="", due=None)
+        await move(ctx, draft, S.SUPERSEDED, "draft.superseded", superseded_by=newest["id"], note="", due=None)
     elif draft.mode != current:
-        await _move(ctx, draft, draft.state, "draft.mode_changed", mode=current)
+        await move(ctx, draft, draft.state, "draft.mode_changed", mode=current)
 
 
 async def _publish(ctx: Context, draft: Draft) -> None:
@@ -178,10 +162,10 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         await _back_to_waiting(ctx, draft, f"Jira cannot be read, so nothing was posted: {error.reason}")
         return
     except Permanent as error:
-        await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
+        await move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
         return
     if beyond:
-        await _move(ctx, draft, S.EXPIRED, "draft.expired", reason=beyond.reason, **without_content(draft, beyond))
+        await move(ctx, draft, S.EXPIRED, "draft.expired", reason=beyond.reason, **without_content(draft, beyond))
         await withhold(ctx, draft.issue.key, beyond)  # whatever else waits on it
         return
     changes = freshness(draft.issue, issue, draft.answered)
@@ -194,7 +178,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         await _hold(ctx, draft, issue, changes, seen_by, examined)
         return
     if draft.mode == "simulation":
-        await _move(ctx, draft, S.SIMULATED, "draft.simulated", unchecked=examined.unchecked)
+        await move(ctx, draft, S.SIMULATED, "draft.simulated", unchecked=examined.unchecked)
         return
     with ctx.leases.take(LEASE) as lease:
         await _post(ctx, draft, examined.unchecked, lease)
@@ -204,7 +188,7 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: L
     """Intent, POST, outcome. The draft is `approved`, fresh, and in production."""
     body = rendered(draft, ctx.settings.site).adf()
     failpoint("publish.before_intent")
-    sending = await _move(
+    sending = await move(
         ctx,
         draft,
         S.POSTING,
@@ -219,7 +203,7 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: L
     failpoint("publish.after_intent")
     if (await mode(ctx)).mode != sending.mode:
         # Between the decision and here somebody switched: nothing was sent, the decision does not count any more.
-        await _move(ctx, sending, S.APPROVED, "draft.mode_changed", intent_at=draft.intent_at)
+        await move(ctx, sending, S.APPROVED, "draft.mode_changed", intent_at=draft.intent_at)
         return
     try:
         reply = await ctx.jira.post_comment(draft.issue.key, body, properties(sending), sending.visibility)
@@ -229,7 +213,7 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: L
     except Permanent as error:
         # A definite no: nothing of this attempt is in Jira. What an earlier one left there is still looked for.
         note = error.reason
-        await _move(ctx, sending, S.FAILED, "draft.failed", status=error.status, note=note, intent_at=draft.intent_at)
+        await move(ctx, sending, S.FAILED, "draft.failed", status=error.status, note=note, intent_at=draft.intent_at)
         return
     except OutcomeUnknown as error:
         log.warning("publish.answer_lost", draft_id=draft.id, reason=error.reason)
@@ -271,7 +255,7 @@ async def _record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
         note = FOUND_AGAIN + EDITED_MEANWHILE * edited
         more = {"note": note, "mode": "production", "restored": None, "found_after_restore": True, "approved_by": by}
     posted = Posted(comment_id=reply.comment_id, url=url, at=at)
-    await _move(
+    await move(
         ctx, draft, S.POSTED, "draft.posted", comment_id=reply.comment_id, posted=posted, due=at + UNDO_FOR, **more
     )
 
@@ -285,7 +269,7 @@ async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
         url = ctx.jira.comment_url(draft.issue.key, reply.comment_id)
         note = f"Jira made this internal reply public and did not delete it ({error.reason}). Delete it in Jira now."
         posted = Posted(comment_id=reply.comment_id, url=url, at=ctx.clock.now())
-        await _move(
+        await move(
             ctx, draft, S.POSTED, "draft.posted", posted=posted, due=ctx.clock.now() + UNDO_FOR, note=note, public=True
         )
         return
@@ -294,7 +278,7 @@ async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
         "Jira made this internal reply public, so it was deleted at once; the customer may have been mailed. "
         "Ask a Jira administrator whether the bot's account may add internal comments in this project."
     )
-    await _move(ctx, draft, S.FAILED, "draft.failed", note=note, intent_at=None, public=True)
+    await move(ctx, draft, S.FAILED, "draft.failed", note=note, intent_at=None, public=True)
 
 
 async def _again_later(ctx: Context, draft: Draft, error: RetryLater) -> None:
@@ -302,11 +286,11 @@ async def _again_later(ctx: Context, draft: Draft, error: RetryLater) -> None:
     now = ctx.clock.now()
     started = draft.decision.at if draft.decision else now
     if now - started > REFUSED_ENDS:
-        await _move(ctx, draft, S.FAILED, "draft.failed", note=f"Jira did not take the reply: {error.reason}")
+        await move(ctx, draft, S.FAILED, "draft.failed", note=f"Jira did not take the reply: {error.reason}")
         return
     seconds = max(error.after, 1.0) if error.after is not None else min(2.0 ** min(draft.attempts, 6), 60.0)
     note = f"Jira did not take it yet ({error.reason}); trying again in {seconds:.0f} s."
-    await _move(ctx, draft, S.APPROVED, "draft.deferred", note=note, due=now + timedelta(seconds=seconds))
+    await move(ctx, draft, S.APPROVED, "draft.deferred", note=note, due=now + timedelta(seconds=seconds))
 
 
 async def _settle(ctx: Context, draft: Draft) -> None:
@@ -335,7 +319,7 @@ async def _settle(ctx: Context, draft: Draft) -> None:
         if looked < len(LOOK_AFTER)
         else "Jira's answer was lost, and the comment was not found in three looks. It may still appear."
     )
-    await _move(ctx, draft, S.UNKNOWN, "draft.unknown", note=note, looks=looked)
+    await move(ctx, draft, S.UNKNOWN, "draft.unknown", note=note, looks=looked)
 
 
 def _since(draft: Draft) -> datetime:
@@ -360,7 +344,7 @@ async def _hold(
         shown["answered_text"] = ""  # it was for everybody when this was drafted; it is not shown any longer
     untrue = examined.contradictions
     shown["rendering"] = rendered(draft.model_copy(update={"issue": issue}), ctx.settings.site).digest
-    await _move(
+    await move(
         ctx, draft, S.HELD, "draft.held", changed=len(changes), contradicted=len(untrue), issue=issue, note="",
         changes=(*changes, *(c.sentence for c in untrue)), claims=tuple(c.key for c in untrue),
         unchecked=examined.unchecked, **shown,
@@ -374,63 +358,7 @@ def _shown(draft: Draft) -> Audience:
 async def _back_to_waiting(ctx: Context, draft: Draft, note: str, **more: Any) -> None:
     current = (await mode(ctx)).mode
     # Its card does not show what was held against it any more, so that has to be shown again.
-    await _move(
+    await move(
         ctx, draft, S.WAITING, "draft.waiting", mode=current, note=note, due=None, claims=(), unchecked=(),
         rendering=rendered(draft, ctx.settings.site).digest, **more,
     )  # fmt: skip
-
-
-async def _undo(ctx: Context, draft: Draft) -> None:
-    if draft.posted is None:
-        return
-    if (await mode(ctx)).mode != draft.mode:  # while it was being withdrawn: in simulation Jira is not written to
-        await _not_undone(ctx, draft, "the mode was switched meanwhile.")
-        return
-    failpoint("undo.before_delete")
-    try:
-        await ctx.jira.delete_comment(draft.issue.key, draft.posted.comment_id)
-    except (RetryLater, OutcomeUnknown) as error:
-        # Deleting twice is harmless, so it is tried again while the person may still wait for it.
-        asked = draft.decision.at if draft.decision else ctx.clock.now()
-        if ctx.clock.now() - asked < LOOKING_ENDS:
-            raise RetryLater(error.reason, after=getattr(error, "after", None) or 3.0) from None
-        await _not_undone(ctx, draft, error.reason)
-    except Permanent as error:
-        await _not_undone(ctx, draft, error.reason)
-    else:
-        failpoint("undo.after_delete")
-        note = "A customer may already have been mailed what it said." if draft.customer else ""
-        await _move(ctx, draft, S.UNDONE, "draft.undone", comment_id=draft.posted.comment_id, note=note, due=None)
-
-
-async def _not_undone(ctx: Context, draft: Draft, reason: str) -> None:
-    ends = draft.posted.at + UNDO_FOR if draft.posted else None
-    note = f"The comment could not be withdrawn: {reason} It is still in Jira."
-    await _move(ctx, draft, S.POSTED, "draft.undo_failed", note=note, due=ends)
-
-
-FIELDS = frozenset(Draft.model_fields)
-
-
-async def _move(ctx: Context, draft: Draft, to: DraftState, action: str, **values: Any) -> Draft | None:
-    """The next state, by the program itself. Values that are fields of a draft change it, the others are audit details.
-
-    None when the draft is not what it was any more (which only a second process could do): then nothing is done.
-    """
-    fields = {name: value for name, value in values.items() if name in FIELDS}
-    details = {name: value for name, value in values.items() if name not in FIELDS}
-    current = draft
-    while True:
-        after = current.moved(to, **fields)
-        try:
-            await save_draft(ctx, current, after, audit(after, action, "system", **details))
-        except Conflict:
-            newer = await load_draft(ctx, draft.id)
-            if newer.version != draft.version:
-                log.error("publish.overtaken", draft_id=draft.id, state=str(newer.state), wanted=str(to))
-                return None
-            current = newer  # only the card was redrawn meanwhile
-            continue
-        if to in (S.FAILED, S.UNKNOWN):
-            log.warning(action, draft_id=draft.id, event_id=draft.event_id, issue=after.issue.key, reason=after.note)
-        return after

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from bot.drafts import BUSY, OPEN, Draft, DraftState
 from bot.errors import UserError
-from bot.store import Audit, Expect, Figures, Job, Put, Record
+from bot.log import get_logger
+from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
 
+log = get_logger(__name__)
 SOON = timedelta(seconds=0.3)
 """In which an approved draft is usually posted."""
+_FIELDS = frozenset(Draft.model_fields)
 PASSING = frozenset({DraftState.APPROVED, DraftState.POSTING, DraftState.UNDOING})
 
 
@@ -78,6 +81,35 @@ def audit(
         actor, name, draft.event_id, draft.id, draft.issue.key, {k: v for k, v in facts.items() if v is not None},
         Figures(seconds, usd, draft.prompt),
     )  # fmt: skip
+
+
+async def move(ctx: Context, draft: Draft, to: DraftState, action: str, **values: Any) -> Draft | None:
+    """The next state, by the program itself. Values that are fields of a draft change it, the others are audit details.
+
+    None when the draft is not what it was any more (which only a second process could do): then nothing is done.
+    """
+    fields = {name: value for name, value in values.items() if name in _FIELDS}
+    details = {name: value for name, value in values.items() if name not in _FIELDS}
+    current = draft
+    while True:
+        after = current.moved(to, **fields)
+        try:
+            await save_draft(ctx, current, after, audit(after, action, "system", **details))
+        except Conflict:
+            newer = await load_draft(ctx, draft.id)
+            if newer.version != draft.version:
+                log.error("publish.overtaken", draft_id=draft.id, state=str(newer.state), wanted=str(to))
+                return None
+            current = newer  # only the card was redrawn meanwhile
+            continue
+        if to in (DraftState.FAILED, DraftState.UNKNOWN):
+            log.warning(action, draft_id=draft.id, event_id=draft.event_id, issue=after.issue.key, reason=after.note)
+        return after
+
+
+def seconds_left(ctx: Context, draft: Draft) -> float:
+    """Seconds until the draft is due; 0 when it is."""
+    return max(0.0, (draft.due - ctx.clock.now()).total_seconds()) if draft.due else 0.0
 
 
 def _iso(at: datetime) -> str:

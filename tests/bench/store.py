@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.store import REMEMBERED, Audit, Put, Unseen
+from bot.store import REMEMBERED, Audit, Delete, Job, Put, Unseen
 from bot.store.store import TinyStore
 
 PER_EVENT = 4  # records that are alive of each event: it, its cycle, two of the audit trail
@@ -98,11 +98,12 @@ async def accept(store: TinyStore, event: dict[str, Any]) -> None:
         *known,
         expect=(Unseen(tuple(keys(event)), since),),
         audit=(Audit(actor, "event.accepted", event["id"], None, event["issue"], details),),
+        jobs=(Job("answer", event["id"], event["issue"]),),
     )
 
 
 async def settle(store: TinyStore, event: dict[str, Any]) -> None:
-    """What the worker commits about an event that needs no answer."""
+    """What is committed about an event that needs no answer."""
     cycle = {
         "id": f"cyc_{event['id'][4:]}", "event_id": event["id"], "at": event["at"], "ended": event["at"],
         "issue": event["issue"], "outcome": "silence", "reason": "context", "reasoning": "", "confidence": None,
@@ -110,7 +111,8 @@ async def settle(store: TinyStore, event: dict[str, Any]) -> None:
     }  # fmt: skip
     line = Audit("system", "cycle.silence", event["id"], None, event["issue"], {"reason": "context"})
     done = {**event, "state": "done", "reason": "context"}
-    await store.commit(Put("webhook_events", done), Put("agent_cycles", cycle), audit=(line,))
+    job = Job("answer", event["id"]).id
+    await store.commit(Put("webhook_events", done), Put("agent_cycles", cycle), Delete("jobs", job), audit=(line,))
 
 
 async def build(folder: Path, records: int, *, recent: bool) -> None:
