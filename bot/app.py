@@ -39,11 +39,11 @@ def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
     from bot.clients.jira import Jira
     from bot.clients.slack import Slack
     from bot.leases import Leases
-    from bot.outage import Outages
     from bot.people import People
     from bot.prompting import load_prompts
     from bot.queue.embedded import EmbeddedQueue
     from bot.work.kinds import kinds
+    from bot.work.outage import ServiceOutages
 
     slack = Slack(settings)
     ctx = Context(
@@ -58,7 +58,7 @@ def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
         clock=clock,
         leases=Leases(clock, alone=True),  # the store has locked its folder
     )
-    ctx.outages = Outages(ctx)
+    ctx.outages = ServiceOutages(ctx)
     ctx.queue = EmbeddedQueue(store, kinds(ctx), clock)
     return ctx
 
@@ -119,7 +119,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         if not stop.is_set():
             slack_handle = ctx.slack.connection = await connect(ctx, bolt)
             await ctx.queue.start()
-            from bot.schedule import run_schedule
+            from bot.schedule.loop import run_schedule
 
             requests = serve_requests(store, settings.pmagent_data_dir)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bot.clients.slack import Slack
     from bot.clock import Clock
     from bot.leases import Leases
-    from bot.outage import Outages
+    from bot.outages import Outages
     from bot.people import People
     from bot.prompting import Prompts
     from bot.queue import Queue

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
      "bot.health", "bot.leases"),
     ("bot.store", "bot.queue", "bot.clients", "bot.people", "bot.budget", "bot.context"),
     ("bot.workflow", "bot.reports", "bot.asking", "bot.intake", "bot.reactions", "bot.work", "bot.schedule",
-     "bot.outage", "bot.silence"),
+     "bot.silence"),
     ("handlers", "bot.limits", "bot.server"),
     ("bot.app", "bot.commands", "bot.demo", "bot.__main__"),
 )  # fmt: skip
@@ -26,6 +26,9 @@ FILES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("handlers/**/*.py")])
 
 def module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module(path) for path in FILES}
 
 
 def rank(name: str) -> int:
@@ -56,3 +59,24 @@ def test_imports_point_one_way(path: Path) -> None:
             assert not other.startswith(("bot.clients", "bot.store.")), f"{mine} reaches past the workflow to {other}"
         if other.startswith("bot.demo"):
             assert mine.startswith(("bot.demo", "bot.commands.demo", "bot.__main__")), f"{mine} knows the stand-ins"
+
+
+def all_imports(path: Path) -> set[str]:
+    """Every module of ours that this one names in an import, also for types and in functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            within = {f"{node.module}.{alias.name}" for alias in node.names}
+            found.update(within & MODULES or {node.module})
+    return found & MODULES - {module(path)}
+
+
+def test_no_module_imports_itself_by_others() -> None:
+    """Also not for types: a cycle means that two modules are one, or that a third is missing."""
+    graph = {module(path): all_imports(path) for path in FILES}
+    while leaves := [name for name, others in graph.items() if not others & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert not graph, f"these import each other: {graph}"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.schedule import MEMORY, At, Run, due, next_at, occurrence
+from bot.schedule.rules import MEMORY, At, Run, due, next_at, occurrence
 from bot.standup_time import parse_standup
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -24,7 +24,10 @@ from bot.prompting import Sentence
 from bot.reports.facts import Fact, StandupFacts, last_working_day
 from bot.reports.standup import gather, standup_due, standup_now, write
 from bot.reports.standup_message import Report, standup_message
-from bot.schedule import At, Entry, Run, claim, entries, tick
+from bot.schedule.loop import tick
+from bot.schedule.rules import At, Run
+from bot.schedule.runs import claim
+from bot.schedule.table import Entry, entries
 from bot.settings import load
 from bot.store import Put
 from bot.store.store import TinyStore

@@ -21,16 +21,16 @@ from bot.failpoints import failpoint
 from bot.issues import Comment, Issue, PullRequest
 from bot.log import get_logger
 from bot.markup import addresses_in
-from bot.outage import Held
+from bot.outages import Held
 from bot.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
 from bot.settings import settings_for
 from bot.silence import Silence, cycle, sets_security_level
 from bot.store import Conflict, Expect, Job, Put, Record
-from bot.workflow.controls import paused
 from bot.workflow.development import pull_requests
 from bot.workflow.ending import end_in_silence, fail_event, spent
+from bot.workflow.pausing import paused
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.restored import marked_if_restored
 from bot.workflow.settling import settle_by_rule

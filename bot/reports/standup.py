@@ -26,7 +26,8 @@ from bot.prompting import read_standup, standup_request
 from bot.reports import facts as rules
 from bot.reports.facts import Fact, StandupFacts
 from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
-from bot.schedule import Run, claim, settled
+from bot.schedule.rules import Run
+from bot.schedule.runs import claim, settled
 from bot.store import Audit, Delete, Put
 from bot.workflow.records import read_draft
 from bot.workflow.withholding import withhold

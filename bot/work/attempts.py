@@ -12,9 +12,10 @@ from bot.clients.claude import BudgetReached, ClaudeDown
 from bot.clients.claude_errors import ClaudeBusy
 from bot.errors import Down, RetryLater
 from bot.log import get_logger
-from bot.outage import TOLD_BY_MODELS, Held
+from bot.outages import Held
 from bot.queue import Attempt, Entry, Hold, Outcome
 from bot.store import StoreUnavailable
+from bot.work.outage import TOLD_BY_MODELS
 from bot.workflow.ending import fail_event
 from bot.workflow.messages import announce
 from bot.workflow.presenting import Refused

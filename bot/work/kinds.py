@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 from bot.queue import Kind, Kinds
 from bot.reactions import answer, look, note
 from bot.work.attempts import Attempts, Handler
-from bot.workflow.controls import follow_mode
 from bot.workflow.messages import deliver
+from bot.workflow.modes import follow_mode
 from bot.workflow.presenting import present
 from bot.workflow.publishing import advance
 

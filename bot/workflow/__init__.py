@@ -11,34 +11,30 @@
     decide      deciding         a click becomes a state, by compare and set; the loser hears who won
     publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
 
-Beside it: `controls` (mode, pause, why, pending), `messages` (notices that appear once), `development` (pull requests
-known for an issue), `undoing` (a posted comment is withdrawn), `windows` (which edit windows were opened), `ending`
-(silence and failure), `withholding` (an issue that is not for the channel any more), `restored` (what a restored backup
-left open), `records` (how drafts stand in the store), `reconciling` (what no webhook brought, found by asking:
-`sighting` has its rules, `reconciling_development` the pull requests, `reconciled` how it went). `bot.work` carries out
-the jobs, `bot.schedule` what happens by the clock.
+Beside it: `modes`, `pausing`, `expiring`, `controls` (why, pending, another try), `messages` (notices that appear
+once), `development` (pull requests known for an issue), `undoing` (a posted comment is withdrawn), `windows` (which
+edit windows were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any
+more), `restored` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
+webhook brought, found by asking: `sighting` has its rules, `reconciling_development` the pull requests, `reconciled`
+how it went). `bot.work` carries out the jobs, `bot.schedule` what happens by the clock.
 """
 
 from bot.health import HealthLine
+from bot.workflow.actor import Actor
 from bot.workflow.controls import (
     LAST_EVENTS,
-    ModeSetting,
     WhyLine,
-    expire,
     health,
     is_failure,
-    mode,
-    pause,
-    paused,
     pending,
     request_draft,
-    resume,
     retry_event,
-    settle_mode,
-    switch_mode,
     why,
 )
-from bot.workflow.deciding import Actor, Lost, decide, refused, who_was_first
+from bot.workflow.deciding import Lost, decide, refused, who_was_first
+from bot.workflow.expiring import expire
+from bot.workflow.modes import ModeSetting, mode, settle_mode, switch_mode
+from bot.workflow.pausing import pause, paused, resume
 from bot.workflow.presenting import is_card
 from bot.workflow.records import load_draft
 from bot.workflow.restored import mark_restored

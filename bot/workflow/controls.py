@@ -1,15 +1,14 @@
-"""What people steer and ask besides deciding: mode, pause, a draft on request, why, what waits, health."""
+"""What people ask for besides deciding: a draft, why an event ended as it did, what waits, another try, health."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from bot.cards import failed_event, mode_notice
-from bot.drafts import OPEN, RETIRABLE, Draft, DraftState, Mode
+from bot.cards import failed_event
+from bot.drafts import Draft
 from bot.errors import Gone, PMAgentError, RetryLater, UserError
 from bot.events import EVENT, DraftRequested
 from bot.failpoints import failpoint
@@ -18,23 +17,16 @@ from bot.origin import Spot
 from bot.policy import MOVED, out_of_bounds
 from bot.reactions import jobs_for
 from bot.silence import Silence
-from bot.store import Audit, Conflict, Expect, Job, Put
-from bot.workflow.messages import is_message, message_record, revise
+from bot.store import Audit, Conflict, Expect, Put
+from bot.workflow.messages import is_message, revise
+from bot.workflow.modes import mode
+from bot.workflow.pausing import paused
 from bot.workflow.reconciled import reconciled
-from bot.workflow.records import audit, draft_record, read_draft, save_draft
+from bot.workflow.records import open_drafts
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.workflow.deciding import Actor
-
-
-@dataclass(frozen=True)
-class ModeSetting:
-    """The mode in force, who set it (their name, or "the settings") and when."""
-
-    mode: Mode
-    by: str
-    at: datetime | None
+    from bot.workflow.actor import Actor
 
 
 PATIENCE = 4.0
@@ -52,101 +44,6 @@ class WhyLine:
     outcome: str
     reason: str
     draft_id: str | None
-
-
-async def mode(ctx: Context) -> ModeSetting:
-    """The mode in force: the stored one, or the settings' for a data folder that has none yet."""
-    record = await ctx.store.get("state", "mode")
-    if record is None:
-        return ModeSetting(ctx.settings.pmagent_mode, "the settings", None)
-    return ModeSetting(record["mode"], record["name"], datetime.fromisoformat(record["at"]))
-
-
-async def settle_mode(ctx: Context) -> ModeSetting:
-    """At start: a new data folder takes the settings' mode for good; afterwards the stored one wins."""
-    record = {
-        "id": "mode", "at": ctx.clock.now().isoformat(), "mode": ctx.settings.pmagent_mode, "by": "system",
-        "name": "the settings",
-    }  # fmt: skip
-    with contextlib.suppress(Conflict):
-        await ctx.store.commit(Put("state", record), expect=(Expect("state", "mode"),))
-    return await mode(ctx)
-
-
-async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"], by: Actor) -> str:
-    """Switch, redraw the cards that wait, announce it; all or nothing. Returns a sentence for the person."""
-    while True:
-        before = await ctx.store.get("state", "mode")
-        current = await mode(ctx)
-        if current.mode == wanted:
-            return f"The mode is {wanted} already."
-        now = ctx.clock.now()
-        record = {"id": "mode", "at": now.isoformat(), "mode": wanted, "by": by.id, "name": by.name}
-        # A draft whose POST may have happened keeps the mode in which it was sent.
-        drafts = [draft for draft in await _open_drafts(ctx) if draft.state in RETIRABLE]
-        redrawn = [d.model_copy(update={"mode": wanted, "version": d.version + 1}) for d in drafts]
-        key = f"mode:{now.isoformat()}"
-        notice = message_record(
-            ctx, key, ctx.settings.slack_channel_approvals, mode_notice(wanted, by.name, len(redrawn))
-        )
-        jobs = [Job("message", key), Job("mode", "mode"), *(Job("card", draft.id) for draft in drafts)]
-        expect = [Expect("state", "mode", {"at": before["at"]} if before else None)]
-        for draft in drafts:
-            old = draft_record(draft)
-            expect.append(Expect("drafts", draft.id, {"version": old["version"], "card": old["card"]}))
-        try:
-            await ctx.store.commit(
-                Put("state", record),
-                Put("messages", notice),
-                *(Put("drafts", draft_record(d)) for d in redrawn),
-                expect=expect,
-                audit=(Audit(by.account, "mode.switched", details={"from": current.mode, "to": wanted}),),
-                jobs=jobs,
-            )
-        except Conflict:
-            continue
-        failpoint("mode.stored")
-        return f"The mode is {wanted} now, which is being announced in the approvals channel."
-
-
-async def follow_mode(ctx: Context, _: str) -> None:
-    """Look again at the drafts that were made, or came back to be decided, while a switch was on its way."""
-    now = (await mode(ctx)).mode
-    await ctx.queue.defer(*(Job("draft", draft.id) for draft in await _open_drafts(ctx) if draft.mode != now))
-
-
-async def pause(ctx: Context, until: datetime | None, by: Actor) -> None:
-    """Drafting waits until then (None: until somebody resumes); deliveries are still accepted."""
-    ends = until.isoformat() if until else None
-    await _set_pause(ctx, by, Audit(by.account, "agent.paused", details={"until": ends}), until=ends, paused=True)
-
-
-async def resume(ctx: Context, by: Actor) -> None:
-    """Drafting goes on with what has waited."""
-    await _set_pause(ctx, by, Audit(by.account, "agent.resumed"), until=None, paused=False)
-
-
-async def _set_pause(ctx: Context, by: Actor, told: Audit, **fields: Any) -> None:
-    while True:
-        before = await ctx.store.get("state", "pause")
-        record = {"id": "pause", "at": ctx.clock.now().isoformat(), "by": by.id, "name": by.name, **fields}
-        try:
-            await ctx.store.commit(Put("state", record), expect=(Expect("state", "pause", before),), audit=(told,))
-        except Conflict:
-            continue  # somebody else was faster, and the later one counts
-        ctx.queue.lift("answer")
-        return
-
-
-async def paused(ctx: Context) -> datetime | Literal[True] | None:
-    """None: not paused. True: until somebody resumes. A time: until then."""
-    record = await ctx.store.get("state", "pause")
-    if record is None or not record["paused"]:
-        return None
-    if record["until"] is None:
-        return True
-    until = datetime.fromisoformat(record["until"])
-    return until if until > ctx.clock.now() else None
 
 
 async def request_draft(ctx: Context, key: str, by: Actor) -> str:
@@ -210,7 +107,7 @@ async def _may_be_told_of(ctx: Context, key: str) -> bool:
 
 async def pending(ctx: Context) -> list[Draft]:
     """Drafts on which a person can decide, oldest first."""
-    return sorted(await _open_drafts(ctx), key=lambda draft: draft.created)
+    return sorted(await open_drafts(ctx), key=lambda draft: draft.created)
 
 
 async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
@@ -264,30 +161,6 @@ async def health(ctx: Context) -> list[HealthLine]:
         lines.append(HealthLine("jira", False, away.get("jira", str(error))))
     lines.append(HealthLine("claude", "claude" not in away, away.get("claude", "answering")))
     lines += [HealthLine(*line) for line in await reconciled(ctx)]
-    waiting = await _open_drafts(ctx)
+    waiting = await open_drafts(ctx)
     lines.append(HealthLine("drafts", True, f"{len(waiting)} wait for a decision"))
     return lines
-
-
-async def expire(ctx: Context) -> int:
-    """Close the drafts that nobody decided in time; returns how many. Called by the schedule."""
-    expired = 0
-    for draft in await _open_drafts(ctx):
-        if draft.needs_search:
-            continue  # it may have been posted
-        if draft.state in (DraftState.WAITING, DraftState.HELD) and draft.expires <= ctx.clock.now():
-            after = draft.moved(DraftState.EXPIRED, note="", due=None)
-            try:
-                await save_draft(ctx, draft, after, audit(after, "draft.expired", "system"))
-            except Conflict:
-                continue  # somebody decided at the last moment
-            failpoint("expire.stored")
-            expired += 1
-    return expired
-
-
-async def _open_drafts(ctx: Context) -> list[Draft]:
-    found: list[Draft] = []
-    for state in OPEN:
-        found += [read_draft(record) for record in await ctx.store.find("drafts", state=str(state))]
-    return found

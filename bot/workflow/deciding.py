@@ -6,7 +6,6 @@ Whoever comes second hears who was first, when and with what.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
@@ -15,7 +14,9 @@ from bot.events import DraftRequested
 from bot.failpoints import failpoint
 from bot.policy import rendered
 from bot.store import REMEMBERED, Audit, Conflict, Job
-from bot.workflow.controls import expire, mode
+from bot.workflow.actor import Actor
+from bot.workflow.expiring import expire
+from bot.workflow.modes import mode
 from bot.workflow.records import audit, load_draft, save_draft
 
 if TYPE_CHECKING:
@@ -48,19 +49,6 @@ RESTORED = (
     "posted or decided; please try again in a moment."
 )
 _APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who does something: a Slack user id and the name to show."""
-
-    id: str
-    name: str
-
-    @property
-    def account(self) -> str:
-        """The name in the audit trail and in revisions."""
-        return f"slack:{self.id}"
 
 
 class Lost(UserError):

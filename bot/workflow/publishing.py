@@ -36,8 +36,8 @@ from bot.issues import Issue
 from bot.log import get_logger
 from bot.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
 from bot.workflow.claiming import check_claims
-from bot.workflow.controls import mode
 from bot.workflow.deciding import ask_again
+from bot.workflow.modes import mode
 from bot.workflow.records import load_draft, move, seconds_left
 from bot.workflow.undoing import close_undo, undo
 from bot.workflow.withholding import withhold, without_content

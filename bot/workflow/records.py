@@ -36,6 +36,14 @@ def read_draft(record: Record) -> Draft:
     return Draft.model_validate({k: v for k, v in record.items() if k not in ("at", "issue_key", "open")})
 
 
+async def open_drafts(ctx: Context) -> list[Draft]:
+    """The drafts on which a person can decide."""
+    found: list[Draft] = []
+    for state in OPEN:
+        found += [read_draft(record) for record in await ctx.store.find("drafts", state=str(state))]
+    return found
+
+
 async def load_draft(ctx: Context, draft_id: str) -> Draft:
     """The draft as it is on stable storage. Raises `UserError` when there is none of this id."""
     record = await ctx.store.get("drafts", draft_id)

@@ -10,7 +10,7 @@ from bot.drafts import UNDO_FOR, Draft, DraftState
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.store import Conflict
-from bot.workflow.controls import mode
+from bot.workflow.modes import mode
 from bot.workflow.records import move, save_draft, seconds_left
 
 if TYPE_CHECKING:

@@ -27,11 +27,11 @@ from bot.drafts import Draft, DraftState
 from bot.events import BuildReported, DraftRequested, IssueCommented, PullRequestChanged
 from bot.intake import Delivery, notice
 from bot.issues import Comment, Person, PullRequest
-from bot.outage import Outage
 from bot.settings import load
 from bot.store import Audit, Delete, Expect, Job, Put, StoreUnavailable
 from bot.store.store import TinyStore
 from bot.work.kinds import TABLE
+from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
 from bot.workflow.development import pull_requests, remember
 from bot.workflow.messages import announce, deliver
@@ -702,7 +702,7 @@ async def test_44_killed_right_after_the_notice_was_stored(program: Program) -> 
         await program.ctx.outages.claude.remind()
     program.store.before_commit = None
     notice = await program.stage.slack.notice("Claude cannot be asked")
-    after_the_restart = Outage(program.ctx, "Claude", program.ctx.claude.probe, key="outage", first_wait=5.0)
+    after_the_restart = ServiceOutage(program.ctx, "Claude", program.ctx.claude.probe, key="outage", first_wait=5.0)
     await after_the_restart.load()
     await after_the_restart.up()
     await program.stage.slack.changes(notice, "answers again")

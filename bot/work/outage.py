@@ -17,18 +17,15 @@ from typing import TYPE_CHECKING
 from bot.cards import Message, outage_notice
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
+from bot.outages import Held
 from bot.store import Conflict, Expect, Put, Record
-from bot.workflow.controls import paused
 from bot.workflow.messages import announce, revise
+from bot.workflow.pausing import paused
 
 if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-
-
-class Held(RetryLater):
-    """Nobody's turn: what holds this event holds all that wait for an answer."""
 
 
 NOTICE_AFTER = timedelta(minutes=15)
@@ -53,12 +50,12 @@ class Known:
     announced: bool = False
 
 
-class Outages:
+class ServiceOutages:
     """The outages of the services that events wait for."""
 
     def __init__(self, ctx: Context) -> None:
-        self.claude = Outage(ctx, "Claude", ctx.claude.probe, key="outage", first_wait=5.0)
-        self.jira = Outage(ctx, "Jira", ctx.jira.probe, key="outage:jira", first_wait=1.0)
+        self.claude = ServiceOutage(ctx, "Claude", ctx.claude.probe, key="outage", first_wait=5.0)
+        self.jira = ServiceOutage(ctx, "Jira", ctx.jira.probe, key="outage:jira", first_wait=1.0)
 
     async def load(self) -> None:
         """Take up what began before a restart."""
@@ -72,7 +69,7 @@ class Outages:
         return {name: said for name, said in found.items() if said}
 
 
-class Outage:
+class ServiceOutage:
     """What is known about one service's being away: in memory when it is tried again, the rest also in the store.
 
     `probe`: raises while the service is away. `key`: the name of its record and of its notices. `first_wait`: seconds

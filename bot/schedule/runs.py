@@ -1,0 +1,60 @@
+"""The claim on a timed run, and which dates are settled, in the store."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from bot.leases import Lease
+from bot.schedule.rules import Run
+from bot.store import Conflict, Expect, Put
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+LEASE = 300.0
+"""Seconds for one attempt at a run: Jira is read, Claude writes, Slack is told."""
+
+
+def settled(run: Run, outcome: str, now: datetime) -> tuple[Put, Put]:
+    """The changes that settle a run (`done` or `skipped`), for the commit that records what was done."""
+    at = now.isoformat()
+    return (
+        Put("keys", {"id": run.key, "at": at, "state": outcome}),
+        Put("state", {"id": f"schedule:{run.name}", "at": at, "date": run.day.isoformat()}),
+    )
+
+
+@contextlib.asynccontextmanager
+async def claim(ctx: Context, run: Run) -> AsyncIterator[datetime | None]:
+    """Take this run: when it was first started (now, or before a crash); None: it is settled, or somebody has it."""
+    with ctx.leases.take(LEASE) as lease:
+        yield await _claimed(ctx, run, lease)
+
+
+async def _claimed(ctx: Context, run: Run, lease: Lease) -> datetime | None:
+    now = started = ctx.clock.now()
+    found = await ctx.store.get("keys", run.key)
+    if found and found["state"] == "started":
+        if ctx.leases.left(Lease.model_validate(found["lease"])) > 0:
+            return None
+        started = datetime.fromisoformat(found["at"])  # whoever started it is gone
+    # A skip from the future was recorded while the clock was wrong: the day it spoke of has not come yet.
+    elif found and not (found["state"] == "skipped" and datetime.fromisoformat(found["at"]) > now):
+        return None
+    mine = {"id": run.key, "at": started.isoformat(), "state": "started", "lease": lease.model_dump(mode="json")}
+    try:
+        await ctx.store.commit(Put("keys", mine), expect=(Expect("keys", run.key, found),))
+    except Conflict:
+        return None  # another process was faster
+    return started
+
+
+async def last_settled(ctx: Context, name: str) -> date | None:
+    """The local date of the last settled run, or None: never, or written by a clock that was ahead of today's."""
+    found = await ctx.store.get("state", f"schedule:{name}")
+    if found is None or datetime.fromisoformat(found["at"]) > ctx.clock.now():
+        return None
+    return date.fromisoformat(found["date"])

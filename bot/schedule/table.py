@@ -1,0 +1,71 @@
+"""The table: every entry of the schedule, when it is due and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bot.log import get_logger
+from bot.reports.standup import standup_due
+from bot.schedule.rules import At, Every, Run
+from bot.settings import Settings
+from bot.store import Put
+from bot.store.retention import delete_old
+from bot.workflow import expire
+from bot.workflow.reconciling import reconcile
+from bot.workflow.reconciling_development import reconcile_development
+
+if TYPE_CHECKING:
+    from bot.context import Context
+
+log = get_logger(__name__)
+LONGEST = 100_000.0
+"""Days: more than any retention, and few enough for a calendar."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the table. `rule` reads the settings (None: off). Timed entries are given their `Run`, others None."""
+
+    name: str
+    rule: Callable[[Settings], At | Every | None]
+    run: Callable[[Context, Run | None], Awaitable[None]]
+
+
+async def delete_old_records(ctx: Context, _: Run | None) -> None:
+    """Delete closed records that are older than the retention, once a day; at start when that is overdue."""
+    days = ctx.settings.pmagent_retention_days
+    now, last = ctx.clock.now(), await ctx.store.get("state", "retention")
+    if days is None or (last and timedelta(0) <= now - datetime.fromisoformat(last["at"]) < timedelta(days=1)):
+        return
+    deleted = await delete_old(ctx.store, now, now - timedelta(days=min(days, LONGEST)))
+    if deleted:
+        log.info("retention.deleted", **deleted)
+    await ctx.store.commit(Put("state", {"id": "retention", "at": now.isoformat()}))
+
+
+def entries() -> tuple[Entry, ...]:
+    """The table."""
+
+    async def expire_drafts(ctx: Context, _: Run | None) -> None:
+        await expire(ctx)
+
+    async def look_at_outage(ctx: Context, _: Run | None) -> None:
+        await ctx.outages.claude.look()
+        await ctx.outages.jira.look()
+
+    return (
+        Entry("standup", _standup_rule, standup_due),
+        Entry("expiry", lambda _: Every(60.0), expire_drafts),
+        Entry("outage", lambda _: Every(30.0), look_at_outage),
+        Entry("retention", lambda _: Every(600.0), delete_old_records),
+        Entry("reconcile", lambda _: Every(3600.0), reconcile),
+        Entry("pull_requests", lambda _: Every(3600.0), reconcile_development),
+    )
+
+
+def _standup_rule(settings: Settings) -> At | None:
+    asked = "pmagent_standup_at" in settings.model_fields_set
+    return At(settings.standup_time, settings.timezone, asked=asked) if settings.standup_time else None
