@@ -5,26 +5,31 @@ The story, as data flows through the tree::
     Jira, Bitbucket                 Slack                         clock
          │ webhook                    │ click, modal, /pmagent      │ due time
          ▼                            ▼                             ▼
-    handlers/webhooks.py      handlers/approvals.py           bot/schedule.py
+    handlers/webhooks.py      handlers/approvals.py           bot/schedule/
     handlers/jira.py          handlers/commands.py                  │
     handlers/bitbucket.py     handlers/home.py                      │
          │  verify, parse,            │  who, what                  │
          │  store, answer             │                             │
          └─────────────┬──────────────┴──────────────┬──────────────┘
                        ▼                             ▼
-                bot/workflow/, bot/reactions/  bot/reports/
-                notice → triage → draft → present → decide → publish (→ undo)
-                       │ jobs:  bot/work/                      (what carries them out, and what an error means)
-                       │ rules: bot/drafts.py, bot/policy.py, bot/freshness.py   (pure)
-                       │ cards: bot/cards/                     (pure)
-                       │ words: prompts/*.md                   (text; bot/prompting/ makes a request of them)
+                bot/intake/ an event is accepted     bot/reports/
+                bot/reactions/ what it leads to: answer · note
+                bot/workflow/  triage → draft → present → decide → publish (→ undo)
+                       │ jobs:  bot/work/              what carries them out, and what an error means
+                       │ rules: bot/rules/, over the values of bot/domain/      pure
+                       │ cards: bot/cards/             pure
+                       │ words: prompts/*.md           text; bot/prompting/ makes a request of them
+                       │ texts: bot/markup/, bot/safety/, bot/claims/            pure
                        ▼
-                bot/clients/ jira · bitbucket · slack · claude
-                bot/store/   TinyDB on SQLite
-                bot/queue/   carries out the jobs that are stored with the change that asks for them
+                bot/clients/  jira · bitbucket · slack · claude
+                bot/store/    TinyDB on SQLite
+                bot/queue/    carries out the jobs that are stored with the change that asks for them
 
-Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app. `tests/test_architecture.py` has each
-module's layer, and holds it to that. `bot.app` puts all of it together.
+Beside it: `bot/http/` (the server, and what a request may cost), `bot/access/` (who may do what), `bot/spending/` (what
+calls to Claude cost), `bot/settings/`, `bot/commands/`, and `bot/demo/` (stand-ins of the outside).
+
+Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app; none in a circle.
+`tests/test_architecture.py` has each room's layer, and holds it to that. `bot.app` puts all of it together.
 """
 
 __version__ = "0.1.0"

@@ -34,12 +34,12 @@ us, 3 s for ours to the services) it stays under the 20 s that the README promis
 
 def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
     """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop."""
+    from bot.access.people import People
     from bot.clients.bitbucket import Bitbucket
     from bot.clients.claude import Claude
     from bot.clients.jira import Jira
     from bot.clients.slack import Slack
-    from bot.leases import Leases
-    from bot.people import People
+    from bot.domain.leases import Leases
     from bot.prompting import load_prompts
     from bot.queue.embedded import EmbeddedQueue
     from bot.work.kinds import kinds
@@ -70,10 +70,10 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     Raises `bot.store.lock.DataFolderLocked` when another process holds the data folder, `UserError` when the store
     cannot be opened.
     """
-    from bot.server import listen, make_server
+    from bot.http.server import listen, make_server
     from bot.store.erase import serve_requests
     from bot.store.store import TinyStore
-    from bot.workflow import mark_restored, settle_mode
+    from bot.workflow import adopt_mode, mark_restored
     from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route
 
@@ -92,7 +92,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     # First of all, in a thread: loading Anthropic's SDK takes a second that the first question should not wait for.
     background.append(_keep_trying("claude", ctx.claude.start))
     try:
-        now = await settle_mode(ctx)
+        now = await adopt_mode(ctx)
         await mark_restored(ctx)
         await _recall_account(ctx)
         await ctx.outages.load()  # before anybody asks Jira: else an outage that goes on would begin anew

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bot.access.people import People
     from bot.clients.bitbucket import Bitbucket
     from bot.clients.claude import Claude
     from bot.clients.jira import Jira
     from bot.clients.slack import Slack
     from bot.clock import Clock
-    from bot.leases import Leases
+    from bot.domain.leases import Leases
     from bot.outages import Outages
-    from bot.people import People
     from bot.prompting import Prompts
     from bot.queue import Queue
     from bot.settings import Settings

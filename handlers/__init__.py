@@ -9,7 +9,7 @@ Bitbucket               POST /webhooks/bitbucket      `webhooks`, `bitbucket`
 Slack                   Socket Mode, or               `slack` (every listener; `slack_socket`, `slack_http`)
                         POST /webhooks/slack
   buttons, the modal                                  `approvals`
-  /pmagent …                                          `commands` (`answers`: what they say)
+  /pmagent …                                          `commands` (`pages`: what they say)
   the home tab                                        `home`
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs
@@ -20,19 +20,19 @@ a command               `erase` while we run          `bot.store.erase.serve_req
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:
 `decoding` (strict JSON, and models of somebody else's), `document` (the webhooks in the OpenAPI document),
 `interactions` (what Slack sends, in our own types), `telling` (what one person is told and nobody else).
-Each is thin: verify, decode into our own types (`bot.events`), call one function of the workflow, answer.
+Each is thin: verify, decode into our own types (`bot.domain.events`), call one function of the workflow, answer.
 
 A delivery's way to its 202, for who reads along; one `await` follows the other:
 
-1. `bot/server.py`: a connection, with a deadline for each request
+1. `bot/http/server.py`: a connection, with a deadline for each request
 2. `handlers/sidecar.py`: which endpoint
 3. `handlers/webhooks.py`: the checks in their order, and the answer
-4. `bot/limits.py`: how many, how large
+4. `bot/http/limits.py`: how many, how large
 5. `handlers/decoding.py`: bytes become an object, the object a model
 6. `handlers/jira.py` (or `handlers/bitbucket.py`): the models, and what they are in our words
-7. `bot/events.py`, with 8. `bot/issues.py`: our words; texts pass `bot.markup` and `bot.safety`
-9. `bot/intake.py`: the record, once, and whom to wake
-10. `bot/silence.py`: what an event alone can settle
+7. `bot/domain/events.py`, with 8. `bot/domain/issues.py`: our words; texts pass `bot.markup` and `bot.safety`
+9. `bot/intake/accept.py`: the record, once, with the jobs that it leads to
+10. `bot/intake/silence.py`: what an event alone can settle
 11. `bot/store/__init__.py`: one commit, returned from when it is on stable storage
 """
 

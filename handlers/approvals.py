@@ -10,11 +10,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from bot.access.people import TRY_AGAIN, Verdict
 from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal
-from bot.drafts import MAX_TEXT, DraftState
+from bot.domain.drafts import MAX_TEXT, DraftState
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
-from bot.people import TRY_AGAIN, Verdict
 from bot.store import Job, StoreUnavailable
 from bot.workflow import (
     Actor,

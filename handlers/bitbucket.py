@@ -1,8 +1,8 @@
 """What Bitbucket Cloud tells us: its payloads as models, and each as our own event. All of it is context for the issues
 that it names; nothing here is ever answered.
 
-Handled: pull request events, pushes of branches, commit statuses. Issue keys are looked for (`bot.issue_keys`) in the
-branch, the title and the commit messages. Everything else is ignored by its name. No clock, no I/O.
+Handled: pull request events, pushes of branches, commit statuses. Issue keys are looked for (`bot.domain.issue_keys`)
+in the branch, the title and the commit messages. Everything else is ignored by its name. No clock, no I/O.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from bot.events import BranchPushed, BuildReported, Event, Ignored, Malformed, PullRequestChanged
-from bot.issue_keys import MAX_KEYS, find_keys
-from bot.issues import Person, PullRequest
+from bot.domain.events import BranchPushed, BuildReported, Event, Ignored, Malformed, PullRequestChanged
+from bot.domain.issue_keys import MAX_KEYS, find_keys
+from bot.domain.issues import Person, PullRequest
 from handlers.decoding import AccountId, Identifier, Line, Moment, Name, Payload, decode, kind_of, one_line, wrong
 
 MAX_COMMITS = 10

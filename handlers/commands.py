@@ -15,10 +15,10 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from bot.access.people import Verdict
 from bot.cards import Message
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
-from bot.people import Verdict
 from bot.store import StoreUnavailable
 from bot.workflow import (
     Actor,
@@ -33,7 +33,7 @@ from bot.workflow import (
     switch_mode,
     why,
 )
-from handlers import answers
+from handlers import pages as answers
 from handlers.interactions import Ack, Command
 from handlers.telling import tell
 
@@ -49,7 +49,7 @@ MAX_DAYS = 3650.0
 
 
 class Who(Enum):
-    """Who may say a word: `bot.people` has the rules."""
+    """Who may say a word: `bot.access.people` has the rules."""
 
     EVERYBODY = "everybody"
     MEMBER = "full members of the approvals channel"

@@ -20,7 +20,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from bot.events import Malformed
+from bot.domain.events import Malformed
 from bot.safety import tidy
 
 MAX_DEPTH = 200

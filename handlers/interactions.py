@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from bot.access.origin import Origin, Spot
 from bot.cards import ACTIONS, EDIT, RETRY_EVENT, TEXT_ACTION, TEXT_BLOCK
-from bot.origin import Origin, Spot
 from bot.safety import clean
 
 Ack = Callable[..., Awaitable[Any]]

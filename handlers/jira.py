@@ -16,8 +16,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from bot.events import DraftRequested, Event, FieldChange, Ignored, IssueChanged, IssueCommented, IssueCreated
-from bot.issues import Comment, Person, Visibility
+from bot.domain.events import DraftRequested, Event, FieldChange, Ignored, IssueChanged, IssueCommented, IssueCreated
+from bot.domain.issues import Comment, Person, Visibility
 from bot.markup import from_body
 from handlers.decoding import (
     AccountId,

@@ -1,8 +1,8 @@
 """Slack's door: every listener in one table, and Bolt's app around them.
 
 A payload is parsed (`interactions`), Bolt calls its listener, and the listener calls a handler if the payload is from
-our own app in our own workspace (`bot.origin`). Whatever Slack sends is acknowledged, known or not: an interaction
-without an acknowledgement shows the person a warning triangle. How Slack reaches us is in `slack_http` and
+our own app in our own workspace (`bot.access.origin`). Whatever Slack sends is acknowledged, known or not: an
+interaction without an acknowledgement shows the person a warning triangle. How Slack reaches us is in `slack_http` and
 `slack_socket`. Facts about Bolt stand beside their lines.
 """
 
@@ -19,8 +19,8 @@ from weakref import WeakKeyDictionary
 from starlette.routing import Route
 
 from bot import cards
+from bot.access.origin import foreign
 from bot.log import get_logger
-from bot.origin import foreign
 from handlers import approvals, commands, home
 from handlers.interactions import Ack, Event, Interaction, Malformed, Submission, parse
 from handlers.slack_http import route

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from bot import __version__
-from bot.limits import is_local
+from bot.http.limits import is_local
 from bot.store import StoreUnavailable
 
 if TYPE_CHECKING:

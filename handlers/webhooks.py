@@ -2,13 +2,13 @@
 
 ::
 
-    rate, size            bot.limits            429, 413
+    rate, size            bot.http.limits            429, 413
     signature             verify                401   nothing was parsed, nothing is stored
     content type          _check_type           415
     JSON                  decoding.read_object  400
     fields                jira, bitbucket       422   recorded with the field's name
-    seen, age, project    bot.intake, here      200   duplicate, or ignored with a reason
-    new                   bot.intake            202   on stable storage; 503 where that failed
+    seen, age, project    bot.intake.accept, here      200   duplicate, or ignored with a reason
+    new                   bot.intake.accept            202   on stable storage; 503 where that failed
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from bot.events import Event, Ignored, Malformed
-from bot.intake import Delivery, Noticed, Source, notice
-from bot.issue_keys import find_keys
-from bot.limits import Limits, Refused
+from bot.domain.events import Event, Ignored, Malformed
+from bot.domain.issue_keys import find_keys
+from bot.http.limits import Limits, Refused
+from bot.intake.accept import Accepted, Delivery, Source, accept
 from bot.log import get_logger
 from bot.store import REMEMBERED, StoreUnavailable
 from handlers import bitbucket, document, jira
@@ -96,7 +96,7 @@ class Endpoint:
         try:
             await self.limits.count(request)
             body = await self.limits.body(request)
-            noticed = await self._take(request.headers, body)
+            accepted = await self._take(request.headers, body)
         except Refused as no:
             return no.answer()
         except ClientDisconnect:
@@ -109,10 +109,10 @@ class Endpoint:
             return Refused(500, "an error of the program, which its log describes").answer()
         finally:
             self.limits.done(body)
-        told = {"status": noticed.status, "event_id": noticed.event_id, "reason": noticed.reason}
-        return JSONResponse({name: text for name, text in told.items() if text}, _STATUS[noticed.status])
+        told = {"status": accepted.status, "event_id": accepted.event_id, "reason": accepted.reason}
+        return JSONResponse({name: text for name, text in told.items() if text}, _STATUS[accepted.status])
 
-    async def _take(self, headers: Headers, body: bytes) -> Noticed:
+    async def _take(self, headers: Headers, body: bytes) -> Accepted:
         """Record what was delivered. Raises `Refused`, `StoreUnavailable`."""
         source = self.authenticate(headers, body)
         _check_type(headers)
@@ -126,10 +126,10 @@ class Endpoint:
             event = await self.parse(source, headers, payload, now)
         except Malformed as error:
             unread = Ignored(reason="", kind=self.kind(source, headers, payload), issues=self.issues(payload))
-            return await notice(self.ctx, delivery, unread, str(error))
+            return await accept(self.ctx, delivery, unread, str(error))
         if self.has_age and not isinstance(event, Ignored) and now - event.at > REMEMBERED:
             event = Ignored(reason="older than 72 hours by its own timestamp", kind=event.kind, issues=event.issues)
-        return await notice(self.ctx, delivery, event)
+        return await accept(self.ctx, delivery, event)
 
     def authenticate(self, headers: Headers, body: bytes) -> Source:
         """As whom this request counts. Raises `Refused` (401)."""

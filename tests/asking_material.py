@@ -13,7 +13,7 @@ from typing import Any
 from bot.clients.claude import Claude
 from bot.demo.claude import ClaudeStandIn
 from bot.demo.wire import Server
-from bot.issues import Change, Comment, Issue, Link, Person, PullRequest
+from bot.domain.issues import Change, Comment, Issue, Link, Person, PullRequest
 from bot.prompting import Material, Request, load_prompts, reply_request
 from bot.settings import Settings, load
 from bot.store.store import TinyStore

@@ -21,8 +21,8 @@ from typing import Any, cast
 import aiohttp
 
 from bot.context import Context
-from bot.leases import Leases
-from bot.server import listen, make_server
+from bot.domain.leases import Leases
+from bot.http.server import listen, make_server
 from bot.settings import Settings, load
 from bot.store.store import TinyStore
 from handlers import create_sidecar

@@ -10,14 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("bot.errors", "bot.clock", "bot.failpoints", "bot.environment", "bot.issues", "bot.issue_keys", "bot.events",
-     "bot.drafts", "bot.settings", "bot.safety", "bot.secret_kinds", "bot.markup", "bot.claims", "bot.policy",
-     "bot.freshness", "bot.cards", "bot.prompting", "bot.prices", "bot.log", "bot.standup_time", "bot.origin",
-     "bot.health", "bot.leases"),
-    ("bot.store", "bot.queue", "bot.clients", "bot.people", "bot.budget", "bot.context"),
-    ("bot.workflow", "bot.reports", "bot.asking", "bot.intake", "bot.reactions", "bot.work", "bot.schedule",
-     "bot.silence"),
-    ("handlers", "bot.limits", "bot.server"),
+    ("bot.errors", "bot.clock", "bot.failpoints", "bot.log", "bot.domain", "bot.settings", "bot.safety", "bot.markup",
+     "bot.claims", "bot.rules", "bot.cards", "bot.prompting", "bot.access.origin", "bot.spending.prices",
+     "bot.outages"),
+    ("bot.store", "bot.queue", "bot.clients", "bot.access", "bot.spending", "bot.context"),
+    ("bot.workflow", "bot.reports", "bot.intake", "bot.reactions", "bot.work", "bot.schedule"),
+    ("handlers", "bot.http"),
     ("bot.app", "bot.commands", "bot.demo", "bot.__main__"),
 )  # fmt: skip
 # Nothing is lower than the package itself, and a test of a rule needs no layer.

@@ -10,8 +10,8 @@ import pytest
 from bot.clients.bitbucket import Bitbucket, refreshed
 from bot.demo.bitbucket import BitbucketPullRequest, BitbucketStandIn
 from bot.demo.wire import Fault, Server
+from bot.domain.issues import PullRequest
 from bot.errors import Down, Gone, Permanent, PMAgentError, RetryLater
-from bot.issues import PullRequest
 from bot.settings import Settings, load
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.events import EVENT, BranchPushed, BuildReported, Ignored, Malformed, PullRequestChanged
-from bot.issue_keys import find_keys
+from bot.domain.events import EVENT, BranchPushed, BuildReported, Ignored, Malformed, PullRequestChanged
+from bot.domain.issue_keys import find_keys
 from handlers import bitbucket
 from tests.damage import damage
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.claims import Facts, claims_in, examine
 from bot.claims.values import due
-from bot.issues import Issue, Link, Person, PullRequest
+from bot.domain.issues import Issue, Link, Person, PullRequest
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)  # a Monday
 ANA, BEN, CHEN = (

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from bot.asking import decide, decide_with
 from bot.clients.claude import BudgetHeld, BudgetReached, Claude, ClaudeBusy, ClaudeDown, Unanswerable
 from bot.clock import SystemClock
 from bot.demo.claude import Special
@@ -23,6 +22,7 @@ from bot.errors import RetryLater
 from bot.markup import Known
 from bot.prompting import Request, load_prompts, reply_request, triage_request
 from bot.store.store import TinyStore
+from bot.workflow.asking import decide, decide_with
 from tests.asking_material import Line, line, material, settings
 
 PROMPTS = load_prompts()
@@ -94,7 +94,7 @@ async def test_the_models_of_the_settings_are_checked_for_free(tmp_path: Path) -
 
 
 def test_importing_the_port_does_not_import_the_sdk() -> None:
-    code = "import sys, bot.asking, bot.clients.claude; sys.exit('anthropic' in sys.modules)"
+    code = "import sys, bot.workflow.asking, bot.clients.claude; sys.exit('anthropic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0
 
 

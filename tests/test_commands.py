@@ -14,11 +14,11 @@ from bot.cards import Message
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message, walk
 from bot.demo.slack_people import words
-from bot.drafts import Card, Draft, Revision
+from bot.domain.drafts import Card, Draft, Revision
+from bot.domain.issues import Issue
 from bot.errors import UserError
-from bot.issues import Issue
 from bot.workflow import HealthLine, ModeSetting, WhyLine
-from handlers import answers
+from handlers import pages as answers
 from handlers.commands import COMMANDS, Who, nearest, read_days, read_duration, read_key
 
 NOW = datetime(2026, 11, 20, 9, 42, tzinfo=UTC)

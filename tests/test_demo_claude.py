@@ -14,7 +14,7 @@ import pytest
 from bot.demo.claude import ClaudeStandIn
 from bot.demo.claude_writer import standup, write
 from bot.demo.wire import Server
-from bot.issues import Comment
+from bot.domain.issues import Comment
 from bot.prompting import load_prompts, read_block, read_standup, reply_request
 from tests.asking_material import ANA, BEN, CHEN, comment, full_issue, issue, material, pull_request, settings
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import drafts
 from bot.cards.outcomes import NOTIFICATIONS
-from bot.drafts import BUSY, OPEN, RETIRABLE, TRANSITIONS, Card, Decision, Draft, DraftState, Revision
+from bot.domain import drafts
+from bot.domain.drafts import BUSY, OPEN, RETIRABLE, TRANSITIONS, Card, Decision, Draft, DraftState, Revision
+from bot.domain.issues import Issue
 from bot.errors import Illegal
-from bot.issues import Issue
 from bot.workflow.deciding import ARROWS
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.freshness import GONE, HIDDEN, freshness
-from bot.issues import Change, Comment, Issue
+from bot.domain.issues import Change, Comment, Issue
+from bot.rules.freshness import GONE, HIDDEN, freshness
 from tests.test_policy import ANA, NOW, ROLE, comment, issue
 
 WINDOW = 5

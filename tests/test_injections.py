@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.issues import Person
+from bot.domain.issues import Person
 from bot.markup import Known, check_adf, render
 from bot.prompting import (
     InvalidAnswer,

@@ -8,9 +8,9 @@ from hashlib import sha256
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.intake import _base32, _said, new_event_id
-from bot.issues import Comment, Person
-from bot.policy import words
+from bot.domain.issues import Comment, Person
+from bot.intake.accept import _base32, _said, new_event_id
+from bot.rules.policy import words
 
 DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40)  # lone surrogates, too

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.clients.answers import own_words, retry_after
 from bot.clients.jira import Jira
+from bot.clients.responses import own_words, retry_after
 from bot.demo.jira import JiraStandIn
 from bot.demo.wire import Fault, Server
+from bot.domain.issues import Visibility
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
-from bot.issues import Visibility
 from bot.settings import Settings, load
 
 ADF = {

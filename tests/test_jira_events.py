@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.events import EVENT, DraftRequested, Ignored, IssueChanged, IssueCommented, IssueCreated, Malformed
-from bot.issues import Visibility
+from bot.domain.events import EVENT, DraftRequested, Ignored, IssueChanged, IssueCommented, IssueCreated, Malformed
+from bot.domain.issues import Visibility
 from handlers import jira
 from tests.damage import damage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from bot.leases import Lease, Leases
+from bot.domain.leases import Lease, Leases
 
 NOW = datetime(2026, 11, 30, 9, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from bot.limits import MANY_CLIENTS, Limits, Proxies, Rates, Refused
+from bot.http.limits import MANY_CLIENTS, Limits, Proxies, Rates, Refused
 from tests.sidecar_harness import (
     payload,
     running,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.issues import Change, Comment, Issue, Link, Person, Visibility
-from bot.policy import (
+from bot.domain.issues import Change, Comment, Issue, Link, Person, Visibility
+from bot.rules.policy import (
     LEVEL,
     MOVED,
     Audience,
@@ -20,8 +20,8 @@ from bot.policy import (
     audience_now,
     for_customer,
     is_confidential,
-    letters,
     may_decide,
+    normalised,
     out_of_bounds,
     standing,
     visible_to,
@@ -192,8 +192,8 @@ def test_an_edit_of_punctuation_is_no_edit(before: str, after: str, changed: boo
 
 @given(st.text(st.characters(max_codepoint=127)))
 def test_letters_are_those_of_the_words(text: str) -> None:
-    assert letters(text).decode() == "".join(words(text))
-    assert letters(f"{text} ä").decode() == "".join(words(f"{text} ä"))
+    assert normalised(text).decode() == "".join(words(text))
+    assert normalised(f"{text} ä").decode() == "".join(words(f"{text} ä"))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.prices import DEAREST, PRICES, Usage, cost, highest_cost, price_of
 from bot.settings import Settings
+from bot.spending.prices import DEAREST, PRICES, Usage, cost, highest_cost, price_of
 
 MILLION = 1_000_000
 

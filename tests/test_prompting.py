@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.issues import Visibility
 from bot.errors import UserError
-from bot.issues import Visibility
 from bot.prompting import (
     InvalidAnswer,
     TooLong,

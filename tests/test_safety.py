@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.safety import _INVISIBLE, _NEWLINES, REDACTED, _meant, clean, redact, secrets_in, tidy
-from bot.secret_kinds import KINDS, UNCASED, Kind, suspected
+from bot.safety.secret_kinds import KINDS, UNCASED, Kind, suspected
 
 A = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.schedule.rules import MEMORY, At, Run, due, next_at, occurrence
-from bot.standup_time import parse_standup
+from bot.settings.standup_time import parse_standup
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

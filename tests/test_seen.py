@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message, walk
-from bot.drafts import Card, Decision, Draft, DraftState, Posted, Revision
-from bot.issues import Comment, Issue, Person, Visibility
-from bot.policy import rendered
+from bot.domain.drafts import Card, Decision, Draft, DraftState, Posted, Revision
+from bot.domain.issues import Comment, Issue, Person, Visibility
+from bot.rules.policy import rendered
 from tests.reading import World, differences
 from tests.test_cards import BERLIN, NOW
 

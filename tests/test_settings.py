@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.environment import read
 from bot.settings import REQUIRED, Problem, Settings, SettingsError, load
-from bot.standup_time import parse_standup
+from bot.settings.environment import read
+from bot.settings.standup_time import parse_standup
 
 GOOD = {
     "ANTHROPIC_API_KEY": "sk-ant-secret-claude",

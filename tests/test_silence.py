@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.events import (
+from bot.domain.events import (
     BranchPushed,
     BuildReported,
     DraftRequested,
@@ -17,8 +17,8 @@ from bot.events import (
     IssueCommented,
     IssueCreated,
 )
-from bot.issues import Comment, Person
-from bot.silence import CONTEXT, at_the_door, by_its_words, settled
+from bot.domain.issues import Comment, Person
+from bot.intake.silence import CONTEXT, at_the_door, by_its_words, settled
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 BASE: dict[str, Any] = {"issues": ("ECD-1",), "project": "ECD", "summary": "Export", "at": NOW}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bot.access.origin import Home
 from bot.cards import Message, paragraph, whisper
 from bot.clients.slack import Slack
 from bot.clients.slack_pace import PATIENCE, Lane
@@ -30,7 +31,6 @@ from bot.demo.slack_people import (
 )
 from bot.demo.wire import Fault, Server
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
-from bot.origin import Home
 from bot.settings import Settings, load
 
 SINCE = datetime.now(UTC) - timedelta(minutes=5)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slack_bolt.request.async_request import AsyncBoltRequest
 
-from bot.origin import Home, Origin, Spot, foreign
+from bot.access.origin import Home, Origin, Spot, foreign
 from handlers.interactions import Challenge, Click, Malformed, Place, SslCheck, Submission, parse
 from handlers.slack_http import verify
 

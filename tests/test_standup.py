@@ -18,8 +18,8 @@ from bot.cards.parts import MAX_MESSAGE, size
 from bot.context import Context
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
+from bot.domain.issues import PullRequest
 from bot.errors import RetryLater
-from bot.issues import PullRequest
 from bot.prompting import Sentence
 from bot.reports.facts import Fact, StandupFacts, last_working_day
 from bot.reports.standup import gather, standup_due, standup_now, write

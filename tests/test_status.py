@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.limits import is_local
+from bot.http.limits import is_local
 from tests.sidecar_harness import (
     Sidecar,
     payload,

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from bot.events import EVENT, IssueCommented
-from bot.limits import MAX_BODY
+from bot.domain.events import EVENT, IssueCommented
+from bot.http.limits import MAX_BODY
 from tests.sidecar_harness import (
     BITBUCKET_SECRET,
     NOW,

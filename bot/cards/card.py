@@ -1,8 +1,9 @@
 """A draft's message, in every state of its life: what is answered, the reply, why, and what a person can do now.
 
-The draft is rendered once, for the card and for Jira (`bot.policy.rendered`), so what is seen is what is posted. It is
-never cut. The quoted comment is (a link leads to the rest), and then everything else, where a long draft leaves little
-room. What cannot be shown whole (only what an older version drafted) is shown as it was written; nobody can approve it.
+The draft is rendered once, for the card and for Jira (`bot.rules.policy.rendered`), so what is seen is what is posted.
+It is never cut. The quoted comment is (a link leads to the rest), and then everything else, where a long draft leaves
+little room. What cannot be shown whole (only what an older version drafted) is shown as it was written; nobody can
+approve it.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from bot.cards.parts import (
     size,
     text,
 )
-from bot.drafts import Draft, DraftState
+from bot.domain.drafts import Draft, DraftState
 from bot.markup import Rendered, render
-from bot.policy import known, rendered
+from bot.rules.policy import known, rendered
 
 S = DraftState
 EVENT_TYPE = "pmagent_draft"

@@ -21,7 +21,7 @@ from bot.cards.parts import (
     paragraph,
     text,
 )
-from bot.drafts import Draft, Mode
+from bot.domain.drafts import Draft, Mode
 
 MAX_ROWS = 20
 

@@ -8,7 +8,7 @@ from typing import Any
 from bot.cards import parts
 from bot.cards.actions import EDIT_MODAL, TEXT_ACTION, TEXT_BLOCK
 from bot.cards.parts import Block, audience_words, context, cut, key_of, mode_words, paragraph
-from bot.drafts import MAX_TEXT, Draft
+from bot.domain.drafts import MAX_TEXT, Draft
 
 
 def edit_modal(draft: Draft, *, text: str | None = None, notice: str | None = None) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from bot.cards.parts import (
     size,
     text,
 )
-from bot.drafts import Mode
-from bot.events import IssueCommented, IssueCreated
+from bot.domain.drafts import Mode
+from bot.domain.events import IssueCommented, IssueCreated
 
 UTC = ZoneInfo("UTC")
 FIRST_WORDS = 120

@@ -35,7 +35,7 @@ from bot.cards.parts import (
     section,
     text,
 )
-from bot.drafts import UNDO_FOR, Decision, Draft, DraftState
+from bot.domain.drafts import UNDO_FOR, Decision, Draft, DraftState
 
 S = DraftState
 APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
@@ -81,7 +81,7 @@ def notification(draft: Draft) -> str:
 
 
 def outcome(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None) -> list[Block]:
-    """The blocks that end the card. See `bot.drafts` for the states."""
+    """The blocks that end the card. See `bot.domain.drafts` for the states."""
     return _Ending(draft, site, now, timezone, newer_url).blocks()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from bot.drafts import Draft
+from bot.domain.drafts import Draft
 
 Block = dict[str, Any]
 MAX_MESSAGE = 13_000

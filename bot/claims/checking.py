@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from bot.claims import values
 from bot.claims.claim import Claim, Contradiction, Examined, Facts, Pull, Ticket
 from bot.claims.phrases import DONE, NUMBERS
-from bot.issues import Issue, PullRequest
+from bot.domain.issues import Issue, PullRequest
 
 _STATE_WORDS = {"OPEN": "open", "MERGED": "merged", "DECLINED": "declined", "SUPERSEDED": "superseded"}
 _MOST = 6

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bot.issues import Frozen, Issue, PullRequest
+from bot.domain.issues import Frozen, Issue, PullRequest
 
 Kind = Literal[
     "state", "approvals", "approved", "approved_by", "build",  # of a pull request

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bot.clients import sockets
-from bot.clients.answers import BITBUCKET, failed, hush, not_the_service, refused
 from bot.clients.jira_read import listing, mapping, moment, words
+from bot.clients.responses import BITBUCKET, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
+from bot.domain.issues import PullRequest
 from bot.errors import Down, Permanent, RetryLater
-from bot.issues import PullRequest
 
 if TYPE_CHECKING:
     from requests import Response

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.issues import Frozen
+from bot.domain.issues import Frozen
 
 
 class CallRecord(Frozen):

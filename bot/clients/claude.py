@@ -13,17 +13,17 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bot.budget import Budget, BudgetHeld, BudgetReached, Reservation
-from bot.clients.answers import retry_after
 from bot.clients.call_record import CallRecord
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, NotClaude, Unanswerable, status_error
+from bot.clients.responses import retry_after
 from bot.clock import Clock
 from bot.errors import RetryLater
 from bot.failpoints import failpoint
-from bot.prices import Usage, cost, highest_cost
 from bot.prompting.requests import Request
 from bot.safety import tidy
 from bot.settings import Settings
+from bot.spending.budget import Budget, BudgetHeld, BudgetReached, Reservation
+from bot.spending.prices import Usage, cost, highest_cost
 from bot.store import Store, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Claude:
         """One call.
 
         Raises `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetHeld`, `Unanswerable`, `StoreUnavailable`. A stop
-        reason other than `end_turn` is an answer here; `bot.asking` says what it means.
+        reason other than `end_turn` is an answer here; `bot.workflow.asking` says what it means.
         """
         await self._respect_pause()
         client, arguments = await self._prepare(request)

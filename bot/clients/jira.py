@@ -24,8 +24,8 @@ from bot.clients import jira_read as read
 from bot.clients import jira_thread as thread
 from bot.clients.jira_changes import ChangedPage
 from bot.clients.jira_wire import DEADLINE, Call, Wire
+from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent
-from bot.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 
 if TYPE_CHECKING:
     from bot.settings import Settings

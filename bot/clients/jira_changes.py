@@ -14,7 +14,7 @@ from typing import Any
 from bot.clients import jira_read as read
 from bot.clients.jira_thread import comment_page
 from bot.clients.jira_wire import Call, Wire
-from bot.issues import Comment, Frozen, Person
+from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
 
 PAGE = 50

@@ -1,4 +1,4 @@
-"""Jira's REST answers → our own types (`bot.issues`). Pure.
+"""Jira's REST answers → our own types (`bot.domain.issues`). Pure.
 
 Lenient on purpose: a missing or odd optional field is an empty value, never an exception; an issue needs only its key.
 Texts come as ADF (REST v3) or wiki markup and leave as tidy Markdown; names and summaries leave tidied too.
@@ -11,7 +11,7 @@ from collections.abc import Container
 from datetime import UTC, date, datetime
 from typing import Any
 
-from bot.issues import Change, Comment, Issue, Link, Person, Visibility
+from bot.domain.issues import Change, Comment, Issue, Link, Person, Visibility
 from bot.markup import from_body
 from bot.safety import tidy
 

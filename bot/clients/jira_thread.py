@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.clients import jira_read as read
 from bot.clients.jira_wire import Wire
-from bot.issues import Change
+from bot.domain.issues import Change
 
 NEWEST_COMMENTS = 50
 HISTORY_PAGE = 100

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.clients import jira_read, sockets
-from bot.clients.answers import JIRA, failed, hush, not_the_service, refused
+from bot.clients.responses import JIRA, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
+from bot.domain.issues import Person
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater
-from bot.issues import Person
 
 if TYPE_CHECKING:
     from requests import Response

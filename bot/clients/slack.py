@@ -25,13 +25,13 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 )
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.access.origin import Home
 from bot.clients.slack_answers import TokenRefused, explained
 from bot.clients.slack_pace import PATIENCE, Lane
+from bot.domain.issues import Frozen
 from bot.errors import Permanent, PMAgentError, RetryLater
-from bot.issues import Frozen
 from bot.log import get_logger
-from bot.origin import Home
-from bot.policy import SlackUser
+from bot.rules.policy import SlackUser
 from bot.safety import tidy
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.clients.answers import retry_after
+from bot.clients.responses import retry_after
 from bot.errors import Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
 
 TOKEN = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "no_permission"})

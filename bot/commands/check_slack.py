@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bot.access.people import UNKNOWN
 from bot.commands.check_lines import Line, failed, given, good, later, wrong
 from bot.errors import Gone, PMAgentError
-from bot.people import UNKNOWN
-from bot.policy import standing
+from bot.rules.policy import standing
 
 if TYPE_CHECKING:
     from bot.clients.slack import ChannelInfo, Slack

@@ -45,7 +45,7 @@ class BitbucketPullRequest:
 
     @property
     def id(self) -> str:
-        """`workspace/repo#number`, as `bot.issues.PullRequest` has it."""
+        """`workspace/repo#number`, as `bot.domain.issues.PullRequest` has it."""
         return f"{self.repository}#{self.number}"
 
 

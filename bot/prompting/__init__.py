@@ -11,9 +11,9 @@ The instructions are the project's own prompt files and stand in the system part
 in the user part, as JSON inside one delimited block (`untrusted`).
 """
 
-from bot.prompting.answers import Decision, InvalidAnswer, TooComplex, TooLong, read_decision
 from bot.prompting.files import PROMPTS, Prompts, load_prompts
 from bot.prompting.material import Material, refs_of
+from bot.prompting.parsing import Decision, InvalidAnswer, TooComplex, TooLong, read_decision
 from bot.prompting.requests import Request, reply_request, single_call, triage_request
 from bot.prompting.standup import Sentence, read_standup, standup_request
 from bot.prompting.untrusted import block, read_block

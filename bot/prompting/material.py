@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.issues import Change, Comment, Frozen, Issue, Person, PullRequest
+from bot.domain.issues import Change, Comment, Frozen, Issue, Person, PullRequest
 from bot.prompting.untrusted import cut
 
 # The bounds, in characters. Together at most about 45,000 (some 12,000 tokens): a reply needs the question whole, what

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from bot.prompting.answers import Decision, DecisionAnswer, read_decision
 from bot.prompting.files import Prompts, version_of
 from bot.prompting.material import Material, data_of, refs_of
+from bot.prompting.parsing import Decision, DecisionAnswer, read_decision
 from bot.prompting.untrusted import block
 from bot.settings import Settings
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bot.issues import Frozen
-from bot.prompting.answers import InvalidAnswer
+from bot.domain.issues import Frozen
 from bot.prompting.files import Prompts, version_of
+from bot.prompting.parsing import InvalidAnswer
 from bot.prompting.requests import Request
 from bot.prompting.untrusted import block, cut
 from bot.safety import tidy

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.health import HealthLine
+from bot.domain.health import HealthLine
 from bot.queue.keyed import Attempt, Entry, Hold, Outcome
 from bot.store import Job
 

@@ -12,8 +12,8 @@ import asyncio
 from collections.abc import Sequence
 
 from bot.clock import Clock
+from bot.domain.health import HealthLine
 from bot.failpoints import failpoint
-from bot.health import HealthLine
 from bot.log import get_logger
 from bot.queue import Job, Kind, Kinds
 from bot.queue.keyed import Attempt, Entry, Hold, KeyedQueue, Outcome

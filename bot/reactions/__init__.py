@@ -1,8 +1,8 @@
 """Reactions: what an event leads to. Here is the table of contents; how each is carried out is a module of this room.
 
 The door asks `jobs_for` and stores the jobs with the event. An event that the door can settle
-(`bot.silence.at_the_door`) leads to none. Its end in `webhook_events` is that of its answer, or, where no answer is
-possible, of its note.
+(`bot.intake.silence.at_the_door`) leads to none. Its end in `webhook_events` is that of its answer, or, where no answer
+is possible, of its note.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.events import BranchPushed, BuildReported, Event, IssueCommented, PullRequestChanged
-from bot.silence import may_lead_to_draft
+from bot.domain.events import BranchPushed, BuildReported, Event, IssueCommented, PullRequestChanged
+from bot.intake.silence import may_lead_to_draft
 from bot.store import Delete, Job
 
 

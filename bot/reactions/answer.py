@@ -11,29 +11,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.asking import Asked, decide
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
-from bot.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
+from bot.domain.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
+from bot.domain.events import EVENT, DraftRequested, Event, IssueCommented
+from bot.domain.issues import Comment, Issue, PullRequest
 from bot.errors import Gone, Permanent
-from bot.events import EVENT, DraftRequested, Event, IssueCommented
 from bot.failpoints import failpoint
-from bot.issues import Comment, Issue, PullRequest
+from bot.intake.silence import Silence, cycle, sets_security_level
 from bot.log import get_logger
 from bot.markup import addresses_in
 from bot.outages import Held
-from bot.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
+from bot.rules.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
 from bot.settings import settings_for
-from bot.silence import Silence, cycle, sets_security_level
 from bot.store import Conflict, Expect, Job, Put, Record
+from bot.workflow.asking import Asked, decide
 from bot.workflow.development import pull_requests
 from bot.workflow.ending import end_in_silence, fail_event, spent
 from bot.workflow.pausing import paused
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.restored import marked_if_restored
-from bot.workflow.settling import settle_by_rule
+from bot.workflow.rule_skips import skip_by_rule
 from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def answer(ctx: Context, event_id: str) -> None:
     started = ctx.clock.now()
     calls: list[CallRecord] = []
     try:
-        await settle_by_rule(ctx, event, record)
+        await skip_by_rule(ctx, event, record)
         ctx.outages.claude.hold()
         subject = await _read(ctx, event)
         asked = await _ask(ctx, subject)

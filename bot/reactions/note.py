@@ -1,18 +1,19 @@
 """The note of an event that no answer is due to: what it says of pull requests, branches, builds and levels is kept.
 
-Most of what Jira says was settled at the door already (`bot.silence.at_the_door`). What comes here is Bitbucket's
-events, which change what is known of pull requests, and new security levels, which end what waits on an issue.
+Most of what Jira says was settled at the door already (`bot.intake.silence.at_the_door`). What comes here is
+Bitbucket's events, which change what is known of pull requests, and new security levels, which end what waits on an
+issue.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.events import EVENT
+from bot.domain.events import EVENT
+from bot.intake.silence import CONTEXT, Silence, sets_security_level, settled
 from bot.log import get_logger
-from bot.policy import LEVEL
 from bot.reactions import NOTE, done
-from bot.silence import CONTEXT, Silence, sets_security_level, settled
+from bot.rules.policy import LEVEL
 from bot.store import Conflict, Expect, Put
 from bot.workflow.development import learn
 from bot.workflow.withholding import withhold

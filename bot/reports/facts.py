@@ -13,8 +13,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from bot.drafts import Draft, DraftState
-from bot.issues import Comment, Frozen, Issue, PullRequest
+from bot.domain.drafts import Draft, DraftState
+from bot.domain.issues import Comment, Frozen, Issue, PullRequest
 
 WAITING_DAYS = 14
 """An unanswered question or an open review older than this is no news for a standup."""
@@ -230,7 +230,7 @@ def _names(people: Sequence[str]) -> str:
 
 
 def _asks(text: str) -> bool:
-    from bot.policy import asks_something
+    from bot.rules.policy import asks_something
 
     return asks_something(text)
 

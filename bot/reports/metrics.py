@@ -30,7 +30,7 @@ DRAFT_STATES = (
     "approved", "expired", "failed", "held", "looking", "posted", "posting", "simulated", "skipped", "superseded",
     "undoing", "undone", "unknown", "waiting",
 )  # fmt: skip
-"""Those of `bot.drafts.DraftState`, without loading pydantic for a command that prints a dozen numbers."""
+"""Those of `bot.domain.drafts.DraftState`, without loading pydantic for a command that prints a dozen numbers."""
 CREATED = "draft.created"
 NOBODY_DECIDED = frozenset({"waiting", "held"})
 

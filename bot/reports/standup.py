@@ -14,21 +14,21 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.asking import ask_for
 from bot.cards import Message
-from bot.drafts import OPEN
+from bot.domain.drafts import OPEN
+from bot.domain.issues import Issue, PullRequest
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
-from bot.issues import Issue, PullRequest
 from bot.log import get_logger
-from bot.policy import Beyond, out_of_bounds
 from bot.prompting import read_standup, standup_request
 from bot.reports import facts as rules
 from bot.reports.facts import Fact, StandupFacts
 from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
+from bot.rules.policy import Beyond, out_of_bounds
 from bot.schedule.rules import Run
 from bot.schedule.runs import claim, settled
 from bot.store import Audit, Delete, Put
+from bot.workflow.asking import ask_for
 from bot.workflow.records import read_draft
 from bot.workflow.withholding import withhold
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bot.errors import RetryLater
 from bot.log import bound, get_logger
 from bot.schedule.rules import At, Every, due, next_at, occurrence
-from bot.schedule.runs import last_settled
+from bot.schedule.runs import last_finished
 from bot.schedule.table import Entry, entries
 from bot.store import Conflict, Expect, Put, StoreUnavailable
 
@@ -34,7 +34,7 @@ async def tick(ctx: Context, entry: Entry) -> float:
         return rule.seconds
     if not rule.asked:
         await _begin(ctx, entry.name, rule)
-    for run in due(ctx.clock.now(), await last_settled(ctx, entry.name), rule, entry.name):
+    for run in due(ctx.clock.now(), await last_finished(ctx, entry.name), rule, entry.name):
         await entry.run(ctx, run)
     now = ctx.clock.now()
     following = next_at(now, rule)

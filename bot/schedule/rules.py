@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from bot.standup_time import StandupTime
+from bot.settings.standup_time import StandupTime
 
 GRACE = timedelta(hours=2)
 """How late a missed standup is still worth posting."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from bot.leases import Lease
+from bot.domain.leases import Lease
 from bot.schedule.rules import Run
 from bot.store import Conflict, Expect, Put
 
@@ -52,7 +52,7 @@ async def _claimed(ctx: Context, run: Run, lease: Lease) -> datetime | None:
     return started
 
 
-async def last_settled(ctx: Context, name: str) -> date | None:
+async def last_finished(ctx: Context, name: str) -> date | None:
     """The local date of the last settled run, or None: never, or written by a clock that was ahead of today's."""
     found = await ctx.store.get("state", f"schedule:{name}")
     if found is None or datetime.fromisoformat(found["at"]) > ctx.clock.now():

@@ -20,11 +20,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bot import environment
-from bot.settings import rules
+from bot.settings import environment, rules
 from bot.settings.problems import Problem
+from bot.settings.standup_time import StandupTime, parse_standup
 from bot.settings.where import WHERE
-from bot.standup_time import StandupTime, parse_standup
 
 SERVICE_ACCOUNT_DOMAIN = "@serviceaccount.atlassian.com"
 LONGEST_DAYS = 36_500

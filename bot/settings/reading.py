@@ -7,7 +7,7 @@ from functools import cache
 
 from pydantic import ValidationError
 
-from bot import environment as outside
+from bot.settings import environment as outside
 from bot.settings.declaration import Settings
 from bot.settings.doubts import doubts
 from bot.settings.problems import Problem, SettingsError, shown

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from bot.settings.problems import SHORTEST_SECRET, shown, wrong
-from bot.standup_time import parse_standup
+from bot.settings.standup_time import parse_standup
 
 BOT_TOKEN, APP_TOKEN = "xoxb-", "xapp-"
 _SLACK_TOKENS = {

@@ -35,7 +35,7 @@ from bot.store import TABLES, Audit, Job, Record, StoreUnavailable, Table
 from bot.store.audit import blank, spans
 from bot.store.batch import Batch
 from bot.store.encoding import to_json
-from bot.store.scrub import Person, scrub
+from bot.store.scrub import ErasedPerson, scrub
 from bot.store.sqlite import BUSY_MS
 from bot.store.store import TinyStore
 
@@ -104,7 +104,7 @@ def _log_is_gone(connection: sqlite3.Connection) -> bool:
 def _erase(account: str, batch: Batch) -> Erased:
     """In the writer's transaction: nothing is committed between the look at the records and the change."""
     result = Erased()
-    person = Person.known_from(account, _records(batch))
+    person = ErasedPerson.known_from(account, _records(batch))
     changed: Counter[str] = Counter()
     blanked: list[int] = []
     lines: list[Audit] = []
@@ -146,7 +146,7 @@ def _records(batch: Batch) -> Iterator[tuple[Table, Record]]:
                 yield table, record
 
 
-def _without(person: Person, table: Table, record: Record) -> Record | None:
+def _without(person: ErasedPerson, table: Table, record: Record) -> Record | None:
     """The record without the person: the same object when it has nothing of them, None when it is to be dropped."""
     if table != "audit":
         return scrub(person, table, record)
@@ -154,7 +154,7 @@ def _without(person: Person, table: Table, record: Record) -> Record | None:
     return blank(record, names) if names else record
 
 
-def _leaves_about(person: Person, record: Record) -> list[str]:
+def _leaves_about(person: ErasedPerson, record: Record) -> list[str]:
     if not person.concerns(record):
         return []
     names = ["actor"] if person.named_in(record["actor"]) else []

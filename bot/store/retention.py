@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from bot.drafts import BUSY, OPEN
+from bot.domain.drafts import BUSY, OPEN
 from bot.store import REMEMBERED, Audit, Conflict, Delete, Expect, Record, Store
 
 BATCH = 200

@@ -40,7 +40,7 @@ _STILL_OPEN = frozenset({"waiting", "held", "failed", "approved", "posting", "un
 _WRITTEN_FIELDS = frozenset({"summary", "description", "environment", "comment"})
 
 
-class Person:
+class ErasedPerson:
     """Whom this is about, as the records tell it. `account` without its `slack:` or `jira:`."""
 
     def __init__(self, account: str) -> None:
@@ -55,7 +55,7 @@ class Person:
         self._part: re.Pattern[str] | None = None
 
     @classmethod
-    def known_from(cls, account: str, records: Iterable[tuple[Table, Record]]) -> Person:
+    def known_from(cls, account: str, records: Iterable[tuple[Table, Record]]) -> ErasedPerson:
         """Learn names, events and issues from all records."""
         person = cls(account)
         for table, record in records:
@@ -107,7 +107,7 @@ class Person:
         return self.named_in(text) or bool(self._part and self._part.search(text))
 
 
-def scrub(person: Person, table: Table, record: Record) -> Record | None:
+def scrub(person: ErasedPerson, table: Table, record: Record) -> Record | None:
     """The record without the person: the same object when it has nothing of them, None when it is to be dropped."""
     if (table, record["id"]) == ("state", "me"):
         return record  # our own service account: it is how we know our own comments
@@ -131,7 +131,7 @@ def scrub(person: Person, table: Table, record: Record) -> Record | None:
     return record if found == record else found
 
 
-def _walk(person: Person, value: Any, name: str) -> Any:
+def _walk(person: ErasedPerson, value: Any, name: str) -> Any:
     """A value without the person's texts, id and name. `name`: the field in which it stands."""
     if isinstance(value, str):
         if value in person.ids:
@@ -160,7 +160,7 @@ def _walk(person: Person, value: Any, name: str) -> Any:
     return found
 
 
-def _draft(person: Person, before: Record, found: Record, theirs: bool) -> Record:
+def _draft(person: ErasedPerson, before: Record, found: Record, theirs: bool) -> Record:
     """A draft: what answers them goes whole, and a draft that has lost its wording is closed."""
     comments = {c["id"]: c for c in before.get("issue", {}).get("comments", ())}
     answered = comments.get(before.get("answered"))
@@ -187,7 +187,7 @@ def _blank_message(record: Record) -> Record:
     return found
 
 
-def _anywhere(person: Person, value: Any) -> Any:
+def _anywhere(person: ErasedPerson, value: Any) -> Any:
     """The last sieve: whatever still holds the id or the name, whatever field it is in."""
     if isinstance(value, str):
         return (GONE_ID if value in person.ids else GONE) if person.named_in(value) else value

@@ -32,7 +32,7 @@ from bot.store.sqlite import RESTORING, create, empty, exists, note, noted, quic
 from bot.store.tiny import Database
 from bot.store.writer import Listener, Writer, prepared
 
-FEW = 64
+READ_ON_LOOP = 64
 """Records that are read on the event loop; more are read on a thread."""
 CHECK_EVERY = 86_400.0
 """Seconds between two checks of the file's structure."""
@@ -124,8 +124,8 @@ class TinyStore:
 
         if limit is not None or not indexed(table).isdisjoint(equals):
             with self._readable():
-                some = list(islice(found(self._db), FEW + 1))
-            if len(some) <= FEW:
+                some = list(islice(found(self._db), READ_ON_LOOP + 1))
+            if len(some) <= READ_ON_LOOP:
                 return some
         return await self._beside(lambda db: list(found(db)))
 

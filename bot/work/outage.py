@@ -41,7 +41,7 @@ IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
-class Known:
+class OutageState:
     """What is stored about a service's outage: since when (None: there is none), why, and what people were told."""
 
     since: datetime | None = None
@@ -84,7 +84,7 @@ class ServiceOutage:
         self._probe = probe
         self._name = key
         self._first_wait = first_wait
-        self._known = Known()
+        self._known = OutageState()
         self._failed = 0
         self._seen_first = 0.0
         self._next_attempt = 0.0
@@ -170,8 +170,8 @@ class ServiceOutage:
             # Whether it was announced or not: a kill may have come between the notice and the note of it.
             await revise(self._ctx, self._notice_key, self._notice(ended=now))
             log.info("outage.over", service=self._service, seconds=round((now - known.since).total_seconds(), 1))
-            self._known = Known()
-            await self._change(lambda stored: Known() if stored.since == known.since else stored)
+            self._known = OutageState()
+            await self._change(lambda stored: OutageState() if stored.since == known.since else stored)
         self._ctx.queue.lift("answer")
 
     def said(self) -> str | None:
@@ -197,11 +197,11 @@ class ServiceOutage:
     def _notice_key(self) -> str:
         return f"{self._name}:{self._known.since.isoformat() if self._known.since else ''}"
 
-    async def _change(self, change: Callable[[Known], Known]) -> None:
+    async def _change(self, change: Callable[[OutageState], OutageState]) -> None:
         """Change what is stored: compare and set. What it is then is known."""
         while True:
             record = await self._ctx.store.get("state", self._name)
-            before = _read(record) if record else Known()
+            before = _read(record) if record else OutageState()
             after = change(before)
             if after != before:
                 stored = {
@@ -217,6 +217,6 @@ class ServiceOutage:
             return
 
 
-def _read(record: Record) -> Known:
+def _read(record: Record) -> OutageState:
     since = record["since"] and datetime.fromisoformat(record["since"])
-    return Known(since, record["cause"], record["told_by_probe"], record["announced"])
+    return OutageState(since, record["cause"], record["told_by_probe"], record["announced"])

@@ -2,7 +2,7 @@
 
 ::
 
-    notice      bot.intake       a delivery is stored, once, with the jobs of its reactions
+    notice      bot.intake.accept       a delivery is stored, once, with the jobs of its reactions
     triage      bot.reactions    its reactions; `look`: what an edited comment's versions settle ends here
                 settling         rules that need no model: is an answer out of the question?
                 `answer`         the issue read from Jira, then the cheap model: is an answer due?
@@ -15,11 +15,11 @@ Beside it: `modes`, `pausing`, `expiring`, `controls` (why, pending, another try
 once), `development` (pull requests known for an issue), `undoing` (a posted comment is withdrawn), `windows` (which
 edit windows were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any
 more), `restored` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
-webhook brought, found by asking: `sighting` has its rules, `reconciling_development` the pull requests, `reconciled`
+webhook brought, found by asking: `checkpoint` has its rules, `reconciling_development` the pull requests, `reconciled`
 how it went). `bot.work` carries out the jobs, `bot.schedule` what happens by the clock.
 """
 
-from bot.health import HealthLine
+from bot.domain.health import HealthLine
 from bot.workflow.actor import Actor
 from bot.workflow.controls import (
     LAST_EVENTS,
@@ -33,7 +33,7 @@ from bot.workflow.controls import (
 )
 from bot.workflow.deciding import Lost, decide, refused, who_was_first
 from bot.workflow.expiring import expire
-from bot.workflow.modes import ModeSetting, mode, settle_mode, switch_mode
+from bot.workflow.modes import ModeSetting, adopt_mode, mode, switch_mode
 from bot.workflow.pausing import pause, paused, resume
 from bot.workflow.presenting import is_card
 from bot.workflow.records import load_draft
@@ -47,6 +47,7 @@ __all__ = [
     "Lost",
     "ModeSetting",
     "WhyLine",
+    "adopt_mode",
     "decide",
     "expire",
     "health",
@@ -64,7 +65,6 @@ __all__ = [
     "request_draft",
     "resume",
     "retry_event",
-    "settle_mode",
     "switch_mode",
     "who_was_first",
     "why",

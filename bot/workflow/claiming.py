@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bot.claims import Claim, Examined, Facts, Pull, Ticket, claims_in, examine
-from bot.drafts import Draft
+from bot.domain.drafts import Draft
+from bot.domain.issues import Issue, PullRequest
 from bot.errors import Permanent, RetryLater
-from bot.issues import Issue, PullRequest
-from bot.policy import MOVED, out_of_bounds
+from bot.rules.policy import MOVED, out_of_bounds
 from bot.workflow.development import known_pull_requests, read_again
 
 if TYPE_CHECKING:

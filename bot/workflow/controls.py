@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from bot.access.origin import Spot
 from bot.cards import failed_event
-from bot.drafts import Draft
+from bot.domain.drafts import Draft
+from bot.domain.events import EVENT, DraftRequested
+from bot.domain.health import HealthLine
 from bot.errors import Gone, PMAgentError, RetryLater, UserError
-from bot.events import EVENT, DraftRequested
 from bot.failpoints import failpoint
-from bot.health import HealthLine
-from bot.origin import Spot
-from bot.policy import MOVED, out_of_bounds
+from bot.intake.silence import Silence
 from bot.reactions import jobs_for
-from bot.silence import Silence
+from bot.rules.policy import MOVED, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Put
 from bot.workflow.messages import is_message, revise
 from bot.workflow.modes import mode
@@ -48,7 +48,7 @@ class WhyLine:
 
 async def request_draft(ctx: Context, key: str, by: Actor) -> str:
     """Ask for a draft on this issue. Returns a sentence; raises `UserError` when the issue is not there for us."""
-    from bot.intake import Delivery, Ended, notice
+    from bot.intake.accept import Delivery, Ended, accept
 
     try:
         issue = await ctx.jira.fields(key)
@@ -62,7 +62,7 @@ async def request_draft(ctx: Context, key: str, by: Actor) -> str:
     now = ctx.clock.now()
     event = DraftRequested(issues=(issue.key,), by=by.account, at=now)
     ended = Ended(Silence(beyond.reason)) if beyond else None
-    await notice(ctx, Delivery("slack", f"draft:{by.id}:{now.isoformat()}", None, now), event, ended=ended)
+    await accept(ctx, Delivery("slack", f"draft:{by.id}:{now.isoformat()}", None, now), event, ended=ended)
     if beyond:
         return f"{key} {beyond.says}."
     if await paused(ctx):

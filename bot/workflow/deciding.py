@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bot.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
+from bot.domain.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
+from bot.domain.events import DraftRequested
 from bot.errors import UserError
-from bot.events import DraftRequested
 from bot.failpoints import failpoint
-from bot.policy import rendered
+from bot.rules.policy import rendered
 from bot.store import REMEMBERED, Audit, Conflict, Job
 from bot.workflow.actor import Actor
 from bot.workflow.expiring import expire
@@ -109,7 +109,7 @@ async def decide(
 
 async def ask_again(ctx: Context, draft: Draft) -> None:
     """Request a new draft for what `draft` answers if that was the last decision on it, once for each such decision."""
-    from bot.intake import Delivery, notice
+    from bot.intake.accept import Delivery, accept
 
     asked, now = draft.decision, ctx.clock.now()
     if asked is None or asked.action != "draft_anew" or now - asked.at > REMEMBERED:
@@ -118,7 +118,7 @@ async def ask_again(ctx: Context, draft: Draft) -> None:
     if await ctx.store.find("webhook_events", issue=draft.issue.key, delivery_id=delivery_id):
         return
     request = DraftRequested(issues=(draft.issue.key,), comment_id=draft.answered, by=f"slack:{asked.by}", at=asked.at)
-    await notice(ctx, Delivery("slack", delivery_id, None, now), request)
+    await accept(ctx, Delivery("slack", delivery_id, None, now), request)
 
 
 async def refused(ctx: Context, draft_id: str | None, action: str, by: str, reason: str) -> None:

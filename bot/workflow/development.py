@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bot.domain.events import BranchPushed, BuildReported, Event, PullRequestChanged
+from bot.domain.issues import PullRequest
 from bot.errors import Permanent, RetryLater
-from bot.events import BranchPushed, BuildReported, Event, PullRequestChanged
-from bot.issues import PullRequest
 from bot.log import get_logger
 from bot.store import Conflict, Expect, Put, Record
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from bot.cards import failed_event, text, whisper
 from bot.clients.claude import CallRecord
 from bot.failpoints import failpoint
+from bot.intake.silence import CONTEXT, Silence, cycle, silent
 from bot.log import get_logger
 from bot.reactions import ANSWER, done
 from bot.settings import settings_for
-from bot.silence import CONTEXT, Silence, cycle, silent
 from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
 from bot.workflow.messages import message_record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.drafts import DraftState
+from bot.domain.drafts import DraftState
 from bot.failpoints import failpoint
 from bot.store import Conflict
 from bot.workflow.records import audit, open_drafts, save_draft

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from bot.access.origin import Spot
 from bot.cards import Message
+from bot.domain.leases import Lease
 from bot.errors import OutcomeUnknown, Permanent
 from bot.failpoints import failpoint
-from bot.leases import Lease
 from bot.log import get_logger
-from bot.origin import Spot
 from bot.store import Conflict, Expect, Job, Put, Record
 
 if TYPE_CHECKING:

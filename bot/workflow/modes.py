@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from bot.cards import mode_notice
-from bot.drafts import RETIRABLE, Mode
+from bot.domain.drafts import RETIRABLE, Mode
 from bot.failpoints import failpoint
 from bot.store import Audit, Conflict, Expect, Job, Put
 from bot.workflow.actor import Actor
@@ -36,7 +36,7 @@ async def mode(ctx: Context) -> ModeSetting:
     return ModeSetting(record["mode"], record["name"], datetime.fromisoformat(record["at"]))
 
 
-async def settle_mode(ctx: Context) -> ModeSetting:
+async def adopt_mode(ctx: Context) -> ModeSetting:
     """At start: a new data folder takes the settings' mode for good; afterwards the stored one wins."""
     record = {
         "id": "mode", "at": ctx.clock.now().isoformat(), "mode": ctx.settings.pmagent_mode, "by": "system",

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bot.access.origin import Spot
 from bot.cards import draft_card
-from bot.drafts import OPEN, Card, Draft, DraftState
+from bot.domain.drafts import OPEN, Card, Draft, DraftState
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
-from bot.origin import Spot
 from bot.store import Conflict, Job
 from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.leases import Lease
+    from bot.domain.leases import Lease
 
 log = get_logger(__name__)
 LOOK_AFTER = 2.0

@@ -28,13 +28,13 @@ from typing import TYPE_CHECKING, Any
 from bot import __version__
 from bot.cards.parts import audience_words
 from bot.claims import Examined
-from bot.drafts import RETIRABLE, UNDO_FOR, Draft, DraftState, Posted
+from bot.domain.drafts import RETIRABLE, UNDO_FOR, Draft, DraftState, Posted
+from bot.domain.issues import Issue
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
-from bot.freshness import freshness
-from bot.issues import Issue
 from bot.log import get_logger
-from bot.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
+from bot.rules.freshness import freshness
+from bot.rules.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
 from bot.workflow.claiming import check_claims
 from bot.workflow.deciding import ask_again
 from bot.workflow.modes import mode
@@ -45,7 +45,7 @@ from bot.workflow.withholding import withhold, without_content
 if TYPE_CHECKING:
     from bot.clients.jira import Reply
     from bot.context import Context
-    from bot.leases import Lease
+    from bot.domain.leases import Lease
 
 S = DraftState
 log = get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bot.workflow.reconciling import last_sighting
+from bot.workflow.reconciling import last_checkpoint
 from bot.workflow.reconciling_development import last_run
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ Sentence = tuple[str, bool, str]
 async def reconciled(ctx: Context) -> list[Sentence]:
     """When Jira, and with a token Bitbucket, were last asked for what no webhook told; or why they were not."""
     lines = []
-    sighting = await last_sighting(ctx)
-    if sighting is not None:
-        missed = sighting.done_counts.get("found", 0) + sighting.done_counts.get("late", 0)
-        unreadable = sighting.done_counts.get("unreadable", 0)
-        trouble = sighting.trouble or (
+    checkpoint = await last_checkpoint(ctx)
+    if checkpoint is not None:
+        missed = checkpoint.done_counts.get("found", 0) + checkpoint.done_counts.get("late", 0)
+        unreadable = checkpoint.done_counts.get("unreadable", 0)
+        trouble = checkpoint.trouble or (
             f"{unreadable} issue{'s' if unreadable > 1 else ''} could not be read" if unreadable else ""
         )
-        lines.append(_line(ctx, "reconcile", "Jira", sighting.done, missed, trouble))
+        lines.append(_line(ctx, "reconcile", "Jira", checkpoint.done, missed, trouble))
     if ctx.bitbucket.configured:
         run = await last_run(ctx)
         done = datetime.fromisoformat(run["done"]) if run["done"] else None

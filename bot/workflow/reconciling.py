@@ -2,12 +2,12 @@
 
 ::
 
-    last sighting ──────── overlap ──────── now
+    last checkpoint ──────── overlap ──────── now
          │  ask Jira      which watched issues changed since then, the longest ago first
          │  compare       with what is known, by the comment's id and version
          │  take in       what is unknown, oldest first: as its webhook would have been, with source `reconcile`
          │  or list       what is older than a day: too late to answer unasked, so people are told once
-         ▼  finish        one write: the message, the next sighting, the audit record
+         ▼  finish        one write: the message, the next checkpoint, the audit record
 
 A run is a record before it begins, and each late comment is written together with it; so a crash in between repeats the
 run from where it was, doubles nothing and forgets nothing. A new data folder only records where it begins.
@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING
 
 from bot.cards import missed_notice
 from bot.clients.jira_changes import ChangedIssue
+from bot.domain.events import EVENT, IssueCommented, IssueCreated
 from bot.errors import Down, Gone, Permanent, RetryLater
-from bot.events import EVENT, IssueCommented, IssueCreated
 from bot.failpoints import failpoint
-from bot.intake import Delivery, Ended, notice
+from bot.intake.accept import Delivery, Ended, accept
+from bot.intake.silence import Silence, by_its_words
 from bot.log import get_logger
-from bot.policy import Beyond, out_of_bounds
-from bot.silence import Silence, by_its_words
+from bot.rules.policy import Beyond, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
+from bot.workflow.checkpoint import Checkpoint, KnownEvents, Missed, jql, said
 from bot.workflow.messages import message_record
-from bot.workflow.sighting import Known, Missed, Sighting, jql, said
 from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
@@ -56,39 +56,43 @@ class Overtaken(RetryLater):
 
 async def reconcile(ctx: Context, _run: object = None) -> None:
     """One run. Raises `RetryLater` when Jira has to be asked again; what was found until then is kept."""
-    sighting = await last_sighting(ctx)
-    if sighting is None:
+    checkpoint = await last_checkpoint(ctx)
+    if checkpoint is None:
         begin = ctx.clock.now()
-        await _save(ctx, Sighting(since=begin, floor=begin))  # nothing is owed for the time before there was a program
+        await _save(
+            ctx, Checkpoint(since=begin, floor=begin)
+        )  # nothing is owed for the time before there was a program
         return
     try:
-        sighting = await _read(ctx, await _save(ctx, sighting.begun(ctx.clock.now())))
+        checkpoint = await _read(ctx, await _save(ctx, checkpoint.begun(ctx.clock.now())))
     except Overtaken:
         raise
     except (RetryLater, Permanent) as error:
-        now = await last_sighting(ctx) or sighting
+        now = await last_checkpoint(ctx) or checkpoint
         if now.trouble != error.reason:
             await _save(ctx, now.model_copy(update={"trouble": error.reason}))
             log.warning("reconcile.waits", reason=error.reason)
         if isinstance(error, RetryLater):
             raise
         return  # refused for good: again in an hour, and `health` says why
-    await _finish(ctx, sighting)
+    await _finish(ctx, checkpoint)
 
 
-async def last_sighting(ctx: Context) -> Sighting | None:
+async def last_checkpoint(ctx: Context) -> Checkpoint | None:
     """How far Jira is known; None before the first start."""
     record = await ctx.store.get("state", "reconcile")
     return (
-        None if record is None else Sighting.model_validate({k: v for k, v in record.items() if k not in ("id", "at")})
+        None
+        if record is None
+        else Checkpoint.model_validate({k: v for k, v in record.items() if k not in ("id", "at")})
     )
 
 
-async def _read(ctx: Context, sighting: Sighting) -> Sighting:
+async def _read(ctx: Context, checkpoint: Checkpoint) -> Checkpoint:
     """Ask Jira, page by page, and take in what is unknown. How far it came is kept after each page."""
     projects, trouble, token = ctx.settings.jira_projects, "", None
-    since, until = sighting.owed, ctx.clock.now()
-    search = jql(sighting, until, projects)
+    since, until = checkpoint.owed, ctx.clock.now()
+    search = jql(checkpoint, until, projects)
     while True:
         try:
             page = await ctx.jira.changed(search, since, token)
@@ -99,16 +103,16 @@ async def _read(ctx: Context, sighting: Sighting) -> Sighting:
             visible = await _visible(ctx, projects) if error.status == 400 and not trouble else projects
             if not visible or visible == projects:
                 raise
-            search, trouble = jql(sighting, until, visible), error.reason
+            search, trouble = jql(checkpoint, until, visible), error.reason
             continue
         for issue in page.issues:
-            sighting = await _take_in(ctx, sighting, issue, since, until)
+            checkpoint = await _take_in(ctx, checkpoint, issue, since, until)
         if page.issues:
-            sighting = await _save(ctx, sighting.came_to(page.issues))
+            checkpoint = await _save(ctx, checkpoint.came_to(page.issues))
             failpoint("reconcile.after_page")
         token = page.following
         if token is None:
-            return sighting.model_copy(update={"trouble": trouble})
+            return checkpoint.model_copy(update={"trouble": trouble})
         await asyncio.sleep(BREATH)
 
 
@@ -124,10 +128,12 @@ async def _visible(ctx: Context, projects: Sequence[str]) -> tuple[str, ...]:
     return tuple(seen)
 
 
-async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since: datetime, until: datetime) -> Sighting:
+async def _take_in(
+    ctx: Context, checkpoint: Checkpoint, issue: ChangedIssue, since: datetime, until: datetime
+) -> Checkpoint:
     """What was said in one issue between these times and is not known yet."""
     if not ctx.settings.watches(issue.project):
-        return sighting  # found without a project's name in the search
+        return checkpoint  # found without a project's name in the search
     beyond = out_of_bounds(issue, ctx.settings)
     if beyond:
         await withhold(ctx, issue.key, beyond)
@@ -142,25 +148,25 @@ async def _take_in(ctx: Context, sighting: Sighting, issue: ChangedIssue, since:
                 raise
             now = ctx.clock.now()
             if isinstance(error, RetryLater):
-                sighting = sighting.kept_up(issue.key, now)
-                if now - sighting.stuck[issue.key] < STUCK:
+                checkpoint = checkpoint.kept_up(issue.key, now)
+                if now - checkpoint.stuck[issue.key] < STUCK:
                     # What was passed on this page is passed, and counted, again; what was taken in is not.
-                    before = await last_sighting(ctx) or sighting
-                    once = {name: sighting.counts[name] for name in ("found", "late") if name in sighting.counts}
-                    await _save(ctx, sighting.model_copy(update={"counts": before.counts | once}))
+                    before = await last_checkpoint(ctx) or checkpoint
+                    once = {name: checkpoint.counts[name] for name in ("found", "late") if name in checkpoint.counts}
+                    await _save(ctx, checkpoint.model_copy(update={"counts": before.counts | once}))
                     raise
             log.warning("reconcile.unreadable", issue=issue.key, reason=error.reason)
-            return sighting.counted(**{"gone" if isinstance(error, Gone) else "unreadable": 1})
+            return checkpoint.counted(**{"gone" if isinstance(error, Gone) else "unreadable": 1})
     events = said(issue, comments, ctx.jira.account_id, since=since, until=until)
     if not events:
-        return sighting
-    known = Known(await ctx.store.find("webhook_events", issue=issue.key))
+        return checkpoint
+    known = KnownEvents(await ctx.store.find("webhook_events", issue=issue.key))
     unknown = [event for event in events if event not in known]
     marked = await _marked(ctx, unknown)
     for event in unknown:
         if isinstance(event, IssueCreated) or event.comment.id not in marked:
-            sighting = await _notice(ctx, sighting, event, beyond)
-    return sighting.counted(known=len(events) - len(unknown))
+            checkpoint = await _notice(ctx, checkpoint, event, beyond)
+    return checkpoint.counted(known=len(events) - len(unknown))
 
 
 async def _marked(ctx: Context, events: Sequence[Missed]) -> frozenset[str]:
@@ -171,7 +177,7 @@ async def _marked(ctx: Context, events: Sequence[Missed]) -> frozenset[str]:
         return frozenset()  # gone since; it is looked at again before anything is answered
 
 
-async def _notice(ctx: Context, sighting: Sighting, event: Missed, beyond: Beyond | None) -> Sighting:
+async def _notice(ctx: Context, checkpoint: Checkpoint, event: Missed, beyond: Beyond | None) -> Checkpoint:
     """Take in one missed event; one that is too old ends here, together with its place in the list.
 
     `beyond`: why its issue is not for the channel, where it is not.
@@ -179,64 +185,64 @@ async def _notice(ctx: Context, sighting: Sighting, event: Missed, beyond: Beyon
     now = ctx.clock.now()
     delivery = Delivery("reconcile", None, None, now)
     if now - event.at <= ANSWERED:
-        noticed = await notice(ctx, delivery, event)
+        noticed = await accept(ctx, delivery, event)
         failpoint("reconcile.after_event")
-        return sighting.counted(found=noticed.status == "accepted")
+        return checkpoint.counted(found=noticed.status == "accepted")
     silence = by_its_words(event, ctx.jira.account_id)  # a bot's words are no news for anybody
     if beyond:
         silence = Silence(beyond.reason)
-    after = sighting
+    after = checkpoint
 
     def also(event_id: str) -> list[Put]:
         nonlocal after
-        after = _next(sighting if silence else sighting.with_late(event, event_id))
+        after = _next(checkpoint if silence else checkpoint.with_late(event, event_id))
         return [Put("state", _record(ctx, after))]
 
     with _not_overtaken():
-        noticed = await notice(ctx, delivery, event, ended=Ended(silence or TOO_LATE, also, [_expect(sighting)]))
+        noticed = await accept(ctx, delivery, event, ended=Ended(silence or TOO_LATE, also, [_expect(checkpoint)]))
     failpoint("reconcile.after_event")
-    return after if noticed.status == "accepted" else sighting
+    return after if noticed.status == "accepted" else checkpoint
 
 
-async def _finish(ctx: Context, sighting: Sighting) -> None:
+async def _finish(ctx: Context, checkpoint: Checkpoint) -> None:
     """The end of a run in one write: what people are told, where the next one begins, and the audit record."""
-    after = _next(sighting.ended())
+    after = _next(checkpoint.ended())
     puts, key = [Put("state", _record(ctx, after))], f"reconcile:{after.since.isoformat()}"
-    if sighting.late:
-        records = [await ctx.store.get("webhook_events", event_id) for _, event_id in sighting.late]
+    if checkpoint.late:
+        records = [await ctx.store.get("webhook_events", event_id) for _, event_id in checkpoint.late]
         events = [EVENT.validate_python(record["event"]) for record in records if record]
         message = missed_notice(
             [event for event in events if isinstance(event, IssueCommented | IssueCreated)],
-            sighting.counts["late"],
+            checkpoint.counts["late"],
             site=ctx.settings.site,
             now=ctx.clock.now(),
             timezone=ctx.settings.timezone,
         )
         puts.append(Put("messages", message_record(ctx, key, ctx.settings.slack_channel_approvals, message)))
-    window = {"since": sighting.since.isoformat(), "until": after.since.isoformat()}
+    window = {"since": checkpoint.since.isoformat(), "until": after.since.isoformat()}
     details = {"service": "jira", **window, **after.done_counts}
     failpoint("reconcile.before_done")
-    jobs = [Job("message", key)] if sighting.late else []
+    jobs = [Job("message", key)] if checkpoint.late else []
     told = Audit("system", "reconcile.done", details=details)
     with _not_overtaken():
-        await ctx.store.commit(*puts, expect=(_expect(sighting),), audit=(told,), jobs=jobs)
+        await ctx.store.commit(*puts, expect=(_expect(checkpoint),), audit=(told,), jobs=jobs)
     failpoint("reconcile.after_done")
     log.info("reconcile.done", **details)
 
 
-async def _save(ctx: Context, sighting: Sighting) -> Sighting:
-    after = _next(sighting)
+async def _save(ctx: Context, checkpoint: Checkpoint) -> Checkpoint:
+    after = _next(checkpoint)
     with _not_overtaken():
-        await ctx.store.commit(Put("state", _record(ctx, after)), expect=(_expect(sighting),))
+        await ctx.store.commit(Put("state", _record(ctx, after)), expect=(_expect(checkpoint),))
     return after
 
 
-def _next(sighting: Sighting) -> Sighting:
-    return sighting.model_copy(update={"version": sighting.version + 1})
+def _next(checkpoint: Checkpoint) -> Checkpoint:
+    return checkpoint.model_copy(update={"version": checkpoint.version + 1})
 
 
-def _expect(sighting: Sighting) -> Expect:
-    return Expect("state", "reconcile", {"version": sighting.version} if sighting.version else None)
+def _expect(checkpoint: Checkpoint) -> Expect:
+    return Expect("state", "reconcile", {"version": checkpoint.version} if checkpoint.version else None)
 
 
 @contextmanager
@@ -247,5 +253,5 @@ def _not_overtaken() -> Iterator[None]:
         raise Overtaken("somebody else asks Jira for what was missed just now") from None
 
 
-def _record(ctx: Context, sighting: Sighting) -> Record:
-    return {"id": "reconcile", "at": ctx.clock.now().isoformat(), **sighting.model_dump(mode="json")}
+def _record(ctx: Context, checkpoint: Checkpoint) -> Record:
+    return {"id": "reconcile", "at": ctx.clock.now().isoformat(), **checkpoint.model_dump(mode="json")}

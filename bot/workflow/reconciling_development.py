@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bot.domain.events import PullRequestChanged
+from bot.domain.issue_keys import find_keys
+from bot.domain.issues import PullRequest
 from bot.errors import Gone, Permanent, RetryLater
-from bot.events import PullRequestChanged
 from bot.failpoints import failpoint
-from bot.intake import Delivery, notice
-from bot.issue_keys import find_keys
-from bot.issues import PullRequest
+from bot.intake.accept import Delivery, accept
 from bot.log import get_logger
 from bot.store import Audit, Conflict, Expect, Put, Record
 from bot.workflow.development import known_repositories, read_again
@@ -75,7 +75,7 @@ async def _read_all(ctx: Context) -> dict[str, int]:
         for found in read.values():
             event = None if found.id in waiting else changed(ctx, known.get(found.id), found)
             if event is not None:
-                await notice(ctx, Delivery("reconcile", None, None, ctx.clock.now()), event)
+                await accept(ctx, Delivery("reconcile", None, None, ctx.clock.now()), event)
                 failpoint("reconcile.after_pull_request")
                 counts["found"] += 1
     return counts

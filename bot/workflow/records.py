@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.drafts import BUSY, OPEN, Draft, DraftState
+from bot.domain.drafts import BUSY, OPEN, Draft, DraftState
 from bot.errors import UserError
 from bot.log import get_logger
 from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record

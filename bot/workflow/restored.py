@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bot.drafts import BUSY, OPEN, Draft
+from bot.domain.drafts import BUSY, OPEN, Draft
 from bot.log import get_logger
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
 from bot.workflow.records import draft_record, read_draft

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.drafts import UNDO_FOR, Draft, DraftState
+from bot.domain.drafts import UNDO_FOR, Draft, DraftState
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.store import Conflict

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bot.drafts import Draft
+from bot.domain.drafts import Draft
 from bot.store import Put
 
 if TYPE_CHECKING:

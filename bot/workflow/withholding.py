@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bot.drafts import OPEN, Draft, DraftState
+from bot.domain.drafts import OPEN, Draft, DraftState
 from bot.log import get_logger
-from bot.policy import Beyond
+from bot.rules.policy import Beyond
 from bot.store import Conflict
 from bot.workflow.records import audit, load_draft, read_draft, save_draft
 

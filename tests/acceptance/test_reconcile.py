@@ -21,7 +21,7 @@ from bot.errors import RetryLater
 from bot.store import Put, Record, Table
 from bot.store.store import TinyStore
 from bot.workflow import health
-from bot.workflow.reconciling import last_sighting, reconcile
+from bot.workflow.reconciling import last_checkpoint, reconcile
 from tests.acceptance.test_main_path import YES
 from tests.acceptance.test_workflow_faults import Program
 
@@ -49,7 +49,7 @@ async def away(stage: Stage, hours: float) -> None:
 
 
 async def days_pass(stage: Stage, by: timedelta) -> None:
-    """The program is not running: its first start, its last sighting and its events become so much older."""
+    """The program is not running: its first start, its last checkpoint and its events become so much older."""
     store = TinyStore.open(stage.data, clock=SystemClock())
     for table, names in (("state", ("at", "since", "floor")), ("webhook_events", ("at",))):
         for record in await store.find(table):  # type: ignore[arg-type]  # a table's name
@@ -59,7 +59,7 @@ async def days_pass(stage: Stage, by: timedelta) -> None:
     await store.close()
 
 
-async def sighted(stage: Stage) -> None:
+async def checkpointed(stage: Stage) -> None:
     """The program has recorded where it begins."""
     await until(stage, lambda: has_sighting(stage))
 
@@ -159,7 +159,7 @@ async def test_a_first_start_asks_nothing_about_the_past(stage: Stage) -> None:
     stage.jira.issue("ECD-1", "When does it end?", reporter="ben")
     stage.jira.write("ECD-1", "ben", QUESTION, at=ago(minutes=5))
     await stage.start_bot()
-    await sighted(stage)
+    await checkpointed(stage)
     assert not stage.jira.calls(SEARCH)
     assert await events(stage) == []
 
@@ -172,7 +172,7 @@ async def test_restarts_owe_nothing_from_before_the_first_start(stage: Stage) ->
         await stage.jira.comment("ECD-1", "ben", f"{QUESTION} {minutes}", at=ago(minutes=minutes))
     stage.jira.issue("ECD-2", reporter="ben", summary="Where is the export?", at=ago(minutes=5))
     await stage.start_bot()
-    await sighted(stage)
+    await checkpointed(stage)
     await stage.stop_bot()
     await stage.start_bot()
     await runs(stage)
@@ -195,7 +195,7 @@ async def test_restarts_owe_nothing_from_before_the_first_start(stage: Stage) ->
 async def test_an_edit_and_a_new_issue_that_were_missed(stage: Stage) -> None:
     stage.jira.issue("ECD-1", status="In Progress", assignee="ana", reporter="ben")
     await stage.start_bot(JIRA_PROJECTS="ECD")
-    await sighted(stage)
+    await checkpointed(stage)
     first = await stage.jira.comment("ECD-1", "ben", "Thanks everybody")
     await until(stage, lambda: records(stage, "agent_cycles"))
     await stage.stop_bot(signal.SIGKILL)
@@ -340,7 +340,7 @@ async def test_more_than_a_page_of_issues_and_of_comments(stage: Stage) -> None:
 async def test_what_a_webhook_brought_days_ago_does_not_come_again(stage: Stage) -> None:
     stage.jira.issue("ECD-1", status="In Progress", assignee="ana", reporter="ben")
     await stage.start_bot()
-    await sighted(stage)
+    await checkpointed(stage)
     stage.claude.script(YES)
     await stage.jira.comment("ECD-1", "ben", QUESTION, at=ago(days=5))
     await stage.slack.card("ECD-1")
@@ -424,9 +424,9 @@ async def fails(program: Program, *, times: int, every: timedelta) -> None:
 async def counts(program: Program, *names: str) -> list[int]:
     """What a complete run counted."""
     await reconcile(program.ctx)
-    sighting = await last_sighting(program.ctx)
-    assert sighting is not None
-    return [sighting.done_counts[name] for name in names]
+    checkpoint = await last_checkpoint(program.ctx)
+    assert checkpoint is not None
+    return [checkpoint.done_counts[name] for name in names]
 
 
 async def test_one_issue_that_cannot_be_read_does_not_keep_the_others_waiting_for_ever(stage: Stage) -> None:
@@ -459,7 +459,7 @@ async def test_several_issues_that_cannot_be_read_do_not_begin_each_others_hour_
 async def test_while_paused_what_was_missed_waits_too(stage: Stage) -> None:
     stage.jira.issue("ECD-1", status="In Progress", assignee="ana", reporter="ben")
     await stage.start_bot()
-    await sighted(stage)
+    await checkpointed(stage)
     await stage.slack.command(DANA, "/pmagent", "pause")
     await stage.slack.whispered(DANA, "")
     await stage.stop_bot(signal.SIGKILL)

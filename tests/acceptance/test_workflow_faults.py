@@ -23,10 +23,10 @@ from bot.context import Context
 from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
-from bot.drafts import Draft, DraftState
-from bot.events import BuildReported, DraftRequested, IssueCommented, PullRequestChanged
-from bot.intake import Delivery, notice
-from bot.issues import Comment, Person, PullRequest
+from bot.domain.drafts import Draft, DraftState
+from bot.domain.events import BuildReported, DraftRequested, IssueCommented, PullRequestChanged
+from bot.domain.issues import Comment, Person, PullRequest
+from bot.intake.accept import Delivery, accept
 from bot.settings import load
 from bot.store import Audit, Delete, Expect, Job, Put, StoreUnavailable
 from bot.store.store import TinyStore
@@ -132,13 +132,13 @@ class Program:
         event = IssueCommented(
             issues=(key,), project=key.partition("-")[0], summary="Export", comment=comment, at=self.clock.now()
         )
-        return (await notice(self.ctx, Delivery("jira", f"d{found.id}", None, self.clock.now()), event)).event_id
+        return (await accept(self.ctx, Delivery("jira", f"d{found.id}", None, self.clock.now()), event)).event_id
 
     async def requested(self, key: str = "ECD-1") -> str:
         """A Jira Automation rule asks for a draft."""
         event = DraftRequested(issues=(key,), by="jira:automation", at=self.clock.now())
         delivery = Delivery("automation", f"r{next(self._numbers)}", None, self.clock.now())
-        return (await notice(self.ctx, delivery, event)).event_id
+        return (await accept(self.ctx, delivery, event)).event_id
 
     async def card(self, key: str = "ECD-1") -> tuple[Draft, Message]:
         """The newest draft on the issue with its card, once it waits."""
@@ -791,13 +791,13 @@ async def test_a_webhook_and_an_automation_rule_on_one_comment_make_one_draft(pr
         comment = program.stage.jira.comments(key)[0]
         event = DraftRequested(issues=(key,), by="jira:automation", comment_id=comment.id, at=program.clock.now())
         delivery = Delivery("automation", f"a{number}", None, program.clock.now())
-        await notice(program.ctx, delivery, event)
+        await accept(program.ctx, delivery, event)
         if first == "rule":
             await program.until(lambda: none_received(program), 30.0)
             told = Comment(id=comment.id, author=Person(account_id="712020:ben", name="Ben"), text=comment.text,
                            created=comment.created, updated=comment.updated)  # fmt: skip
             late = IssueCommented(issues=(key,), project="ECD", summary="x", comment=told, at=program.clock.now())
-            await notice(program.ctx, Delivery("jira", f"w{number}", None, program.clock.now()), late)
+            await accept(program.ctx, Delivery("jira", f"w{number}", None, program.clock.now()), late)
         await program.until(lambda: none_received(program), 30.0)
         ends = [r["reason"] for r in await program.store.find("webhook_events", issue=key)]
         assert ends == ["draft", "it has a draft"]

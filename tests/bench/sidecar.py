@@ -2,8 +2,8 @@
 
     python -m tests.bench.sidecar [--events 12000] [--rounds 3] [--only bare|held|free]
 
-Three servers take turns, each started anew in each round, on the same `bot.server.make_server` with the same settings
-and no rate limit:
+Three servers take turns, each started anew in each round, on the same `bot.http.server.make_server` with the same
+settings and no rate limit:
 
 - **bare**: a FastAPI endpoint that reads the body and answers. It checks nothing and keeps nothing.
 - **held**: the real program (`python -m bot`, against the stand-ins of `bot.demo` in this process), after
@@ -41,7 +41,7 @@ from fastapi import FastAPI, Request
 
 from bot.demo.slack_people import DANA
 from bot.demo.stage import Stage
-from bot.server import listen, make_server
+from bot.http.server import listen, make_server
 from tests.bench.sender import Order, Result, send_apart
 
 LEAST_RATE, MOST_P99 = 0.33, 3.0

@@ -88,7 +88,7 @@ def keys(event: dict[str, Any]) -> list[str]:
 
 
 async def accept(store: TinyStore, event: dict[str, Any]) -> None:
-    """What `bot.intake` commits."""
+    """What `bot.intake.accept` commits."""
     since = datetime.fromisoformat(event["at"]) - REMEMBERED
     details = {name: event[name] for name in ("source", "kind", "delivery_id", "body_sha256")}
     actor = f"jira:{event['event']['comment']['author']['account_id']}"

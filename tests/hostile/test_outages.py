@@ -19,7 +19,7 @@ from bot.demo.stage import BotFailed, Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, exported
 from tests.acceptance.test_reconcile import away as away_since
-from tests.acceptance.test_reconcile import records, sighted
+from tests.acceptance.test_reconcile import checkpointed, records
 from tests.hostile.proxy import Wire
 from tests.hostile.support import cards, clean, question, until, until_so
 from tests.model.reins import Reins
@@ -202,7 +202,7 @@ async def test_a_gateway_refuses_the_post_and_the_withdrawal(stage: Stage, reins
 async def test_a_gateway_answers_the_search_at_start(stage: Stage) -> None:
     """What was missed is asked for again; health says what is the matter, and then that it is over."""
     await stage.start_bot()
-    await sighted(stage)
+    await checkpointed(stage)
     await stage.stop_bot()
     stage.jira.fail("/search/jql", *[GATEWAYS["maintenance"]] * 3)
     await stage.start_bot()

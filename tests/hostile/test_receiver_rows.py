@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.demo.stage import Stage
-from bot.workflow.settling import DRAFTS_PER_ISSUE
+from bot.workflow.rule_skips import DRAFTS_PER_ISSUE
 from tests.acceptance.test_main_path import YES, exported
 from tests.acceptance.test_receiver import send
 from tests.hostile.support import answer, question, request, until, until_so

@@ -16,8 +16,8 @@ from bot.clients.bitbucket import Bitbucket
 from bot.clients.jira import Jira
 from bot.clients.threads import MOST_LEFT_BEHIND
 from bot.demo.stage import Stage
+from bot.domain.issues import PullRequest
 from bot.errors import OutcomeUnknown, RetryLater
-from bot.issues import PullRequest
 from bot.settings import load
 from tests.hostile.proxy import Wire
 from tests.hostile.support import until, until_so

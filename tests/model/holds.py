@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from bot.drafts import BUSY
+from bot.domain.drafts import BUSY
 from bot.store.audit import verify
 from tests.model.wires import Post
 from tests.model.world import APPROVERS, World, waits

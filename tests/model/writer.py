@@ -7,8 +7,8 @@ from typing import Any
 
 from bot.demo.claude import ClaudeStandIn, Item, Special
 from bot.demo.wire import Exchange
-from bot.prices import Usage, cost
 from bot.prompting.untrusted import read_block
+from bot.spending.prices import Usage, cost
 
 
 def tokens(text: str) -> list[str]:

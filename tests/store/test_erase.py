@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from bot.drafts import Card, Decision, Draft, DraftState, Revision
+from bot.domain.drafts import Card, Decision, Draft, DraftState, Revision
+from bot.domain.events import EVENT, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
+from bot.domain.events import FieldChange as Changed
+from bot.domain.issues import Change, Comment, Issue, Person, PullRequest
 from bot.errors import UserError
-from bot.events import EVENT, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
-from bot.events import FieldChange as Changed
-from bot.issues import Change, Comment, Issue, Person, PullRequest
 from bot.store import Audit, Expect, Put
 from bot.store.audit import verify
 from bot.store.erase import account_id, ask_running_bot, erase_now, serve_requests

@@ -18,12 +18,20 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from bot.events import DraftRequested, Event, Ignored, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
+from bot.domain.events import (
+    DraftRequested,
+    Event,
+    Ignored,
+    IssueChanged,
+    IssueCommented,
+    IssueCreated,
+    PullRequestChanged,
+)
+from bot.domain.issues import Comment
 from bot.failpoints import failpoint
-from bot.issues import Comment
-from bot.policy import letters
+from bot.intake.silence import Silence, at_the_door, settled
 from bot.reactions import jobs_for
-from bot.silence import Silence, at_the_door, settled
+from bot.rules.policy import normalised
 from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Job, Put, Record, Unseen
 
 if TYPE_CHECKING:
@@ -54,7 +62,7 @@ class Ended:
     expect: Sequence[Expect] = ()
 
 
-class Noticed(NamedTuple):
+class Accepted(NamedTuple):
     """What became of a delivery. `event_id` is the first one's for a duplicate. `reason`: why it was ignored."""
 
     event_id: str
@@ -62,14 +70,14 @@ class Noticed(NamedTuple):
     reason: str = ""
 
 
-async def notice(
+async def accept(
     ctx: Context,
     delivery: Delivery,
     event: Event | Ignored,
     malformed: str | None = None,
     *,
     ended: Ended | None = None,
-) -> Noticed:
+) -> Accepted:
     """Record this delivery and the jobs of its reactions. Returns after all of it is on stable storage.
 
     `malformed` names the field that was wrong; `event` is then an `Ignored` with what is known (`invalid`; it never
@@ -86,7 +94,7 @@ async def notice(
     puts = [Put("webhook_events", record), *_known_by(record, keys)]
     if record["state"] == "invalid":
         await ctx.store.commit(*puts, audit=lines)
-        return Noticed(event_id, "invalid", record["reason"])
+        return Accepted(event_id, "invalid", record["reason"])
     jobs: tuple[Job, ...] = ()
     if not isinstance(event, Ignored):
         if ended is None and (silence := at_the_door(event, ctx.jira.account_id)):
@@ -101,11 +109,11 @@ async def notice(
     unseen = Unseen(tuple(found), delivery.received - REMEMBERED)
     first = await _commit_unseen(ctx, puts, lines, jobs, [unseen, *(ended.expect if ended else ())])
     if first is not None:
-        return Noticed(first, "duplicate")
+        return Accepted(first, "duplicate")
     if isinstance(event, Ignored):
-        return Noticed(event_id, "ignored", record["reason"])
+        return Accepted(event_id, "ignored", record["reason"])
     failpoint("intake.stored")
-    return Noticed(event_id, "accepted")
+    return Accepted(event_id, "accepted")
 
 
 async def _commit_unseen(
@@ -189,7 +197,7 @@ def _said(comment: Comment) -> str:
     The words too: what says something else is something else, whatever its id and time. Their letters alone, because
     one announcement may carry wiki markup and the other ADF.
     """
-    said = sha256(comment.author.account_id.encode("utf-8", "replace") + b" " + letters(comment.text)).hexdigest()
+    said = sha256(comment.author.account_id.encode("utf-8", "replace") + b" " + normalised(comment.text)).hexdigest()
     return f"{comment.id}:{comment.updated.isoformat()}:{said[:32]}"
 
 

@@ -3,12 +3,12 @@
 The app is installed in one workspace (`org_deploy_enabled: false` in the manifest), so a payload names one team: the
 workspace in which it happened. In a channel that is shared with another organisation that is still ours, and the person
 is told apart by `user.team_id`. On an Enterprise Grid an account may have its home in another workspace of the
-organisation; who is a member of ours is then for `users.info` to say (`bot.people`).
+organisation; who is a member of ours is then for `users.info` to say (`bot.access.people`).
 """
 
 from __future__ import annotations
 
-from bot.issues import Frozen
+from bot.domain.issues import Frozen
 
 NOT_KNOWN_YET = "Slack has not said yet who this bot is. Please try again in a moment."
 OTHER_TEAM = "Nothing was done: this came from another Slack workspace than the bot's own."

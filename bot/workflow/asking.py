@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from bot.budget import BudgetHeld, BudgetReached
 from bot.clients.claude import Answer, CallRecord
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.markup import Known, render
@@ -27,6 +26,7 @@ from bot.prompting import (
     triage_request,
 )
 from bot.settings import Settings
+from bot.spending.budget import BudgetHeld, BudgetReached
 
 T = TypeVar("T")
 TRIES = 2

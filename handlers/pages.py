@@ -24,7 +24,7 @@ from bot.cards.parts import (
     text,
     whisper,
 )
-from bot.drafts import Draft, DraftState
+from bot.domain.drafts import Draft, DraftState
 
 if TYPE_CHECKING:
     from bot.workflow import HealthLine, ModeSetting, WhyLine

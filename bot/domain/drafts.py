@@ -54,9 +54,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
+from bot.domain.issues import Frozen, Issue, Visibility
+from bot.domain.leases import Lease
 from bot.errors import Illegal
-from bot.issues import Frozen, Issue, Visibility
-from bot.leases import Lease
 
 MAX_TEXT = 3000
 """Characters in a draft: the limit of Slack's plain_text_input, so that every draft can be edited."""

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bot.errors import UserError
-from bot.limits import Refused
+from bot.http.limits import Refused
 
 SECONDS = 12.0
 """For a request to arrive whole. Slow senders are to be gone within 15."""
@@ -185,7 +185,7 @@ def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int) -
         lifespan="on",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # bot.limits decides whom to believe
+        proxy_headers=False,  # bot.http.limits decides whom to believe
         server_header=False,
         timeout_graceful_shutdown=drain_seconds,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bot.errors import Gone, PMAgentError
 from bot.log import get_logger
-from bot.policy import SlackUser, may_decide, standing
+from bot.rules.policy import SlackUser, may_decide, standing
 
 if TYPE_CHECKING:
     from bot.clients.slack import Slack

@@ -1,8 +1,8 @@
 """The rules: who may decide, what is for the channel, who will see a reply, what may Claude know. Pure: facts in,
 verdict out.
 
-The look-ups that feed these rules are in `bot.people` (Slack) and `bot.clients.jira`; nothing in here waits. Whether a
-draft is still fresh is in `bot.freshness`.
+The look-ups that feed these rules are in `bot.access.people` (Slack) and `bot.clients.jira`; nothing in here waits.
+Whether a draft is still fresh is in `bot.rules.freshness`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from bot.issues import Change, Comment, Frozen, Issue, Visibility
+from bot.domain.issues import Change, Comment, Frozen, Issue, Visibility
 
 if TYPE_CHECKING:
-    from bot.drafts import Draft
+    from bot.domain.drafts import Draft
     from bot.markup import Known, Rendered
     from bot.settings import Settings
 
@@ -207,7 +207,7 @@ _LOWER = bytes(ord(chr(byte).lower()) if byte < 128 else byte for byte in range(
 _NO_WORDS = bytes(byte for byte in range(128) if not chr(byte).isalnum() and chr(byte) != "$")
 
 
-def letters(text: str) -> bytes:
+def normalised(text: str) -> bytes:
     """The words of a text without what stands between them, to be hashed: the same for two spellings of its marks and
     spaces. UTF-8, in which a lone surrogate is a question mark."""
     if text.isascii():  # a fiftieth of the time; the door asks this of every comment

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.clients.jira_changes import ChangedIssue
-from bot.events import IssueCommented, IssueCreated
-from bot.issues import Comment, Person
-from bot.workflow.sighting import LISTED, OVERLAP, Known, Missed, Sighting, jql, said
+from bot.domain.events import IssueCommented, IssueCreated
+from bot.domain.issues import Comment, Person
+from bot.workflow.checkpoint import LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, said
 
 NOW = datetime(2026, 11, 23, 8, 30, 20, tzinfo=UTC)  # a Monday
 OWN = "712020:own"
@@ -49,45 +49,45 @@ def asked_for(comment_id: str | None, source: str) -> dict[str, Any]:
 
 
 def test_nothing_is_owed_from_before_the_first_start() -> None:
-    first = Sighting(since=NOW, floor=NOW)
+    first = Checkpoint(since=NOW, floor=NOW)
     assert first.owed == NOW
     later = first.begun(NOW + timedelta(minutes=5)).ended()
     assert (later.since, later.owed) == (NOW + timedelta(minutes=5), NOW)
     assert later.begun(NOW + timedelta(hours=5)).ended().owed == NOW + timedelta(hours=5) - OVERLAP
-    assert Sighting(since=NOW).owed == NOW - OVERLAP, "a folder from before this was recorded"
-    wrong = Sighting(since=back(hours=-5), floor=back(hours=-5)).begun(NOW)
+    assert Checkpoint(since=NOW).owed == NOW - OVERLAP, "a folder from before this was recorded"
+    wrong = Checkpoint(since=back(hours=-5), floor=back(hours=-5)).begun(NOW)
     assert wrong.floor == NOW, "the future was recorded by a wrong clock"
 
 
 @pytest.mark.parametrize(
-    ("sighting", "expected"),
+    ("checkpoint", "expected"),
     [
-        # An hour since the last sighting, and the overlap; a part of a minute counts as one.
-        (Sighting(since=back(hours=1)), "-91m"),
-        (Sighting(since=back(days=2.5)), "-3631m"),
+        # An hour since the last checkpoint, and the overlap; a part of a minute counts as one.
+        (Checkpoint(since=back(hours=1)), "-91m"),
+        (Checkpoint(since=back(days=2.5)), "-3631m"),
         # It goes on from where it was cut off, a little before.
-        (Sighting(since=back(days=9), started=NOW, reached=back(hours=3)), "-191m"),
+        (Checkpoint(since=back(days=9), started=NOW, reached=back(hours=3)), "-191m"),
         # A clock that was set back never makes a window of nothing.
-        (Sighting(since=back(hours=-5)), "-30m"),
+        (Checkpoint(since=back(hours=-5)), "-30m"),
     ],
 )
-def test_the_window_is_minutes_before_now(sighting: Sighting, expected: str) -> None:
-    assert jql(sighting, NOW, ()) == f'updated >= "{expected}" ORDER BY updated ASC'
-    scoped = jql(sighting, NOW, ("ECD", "IN"))
+def test_the_window_is_minutes_before_now(checkpoint: Checkpoint, expected: str) -> None:
+    assert jql(checkpoint, NOW, ()) == f'updated >= "{expected}" ORDER BY updated ASC'
+    scoped = jql(checkpoint, NOW, ("ECD", "IN"))
     assert scoped == f'project in ("ECD", "IN") AND updated >= "{expected}" ORDER BY updated ASC'
 
 
 def test_a_run_begins_once_and_ends_where_it_began() -> None:
-    begun = Sighting(since=back(hours=2), trouble="Jira is down").begun(NOW)
+    begun = Checkpoint(since=back(hours=2), trouble="Jira is down").begun(NOW)
     again = begun.counted(found=2).begun(NOW + timedelta(hours=3))
     assert (again.started, again.counts, again.trouble) == (NOW, {"found": 2}, "Jira is down")
     ended = again.model_copy(update={"trouble": ""}).ended()
     assert (ended.since, ended.done, ended.started, ended.done_counts) == (NOW, NOW, None, {"found": 2})
-    assert Sighting(since=back(hours=-5)).begun(NOW).since == NOW, "the future was recorded by a wrong clock"
+    assert Checkpoint(since=back(hours=-5)).begun(NOW).since == NOW, "the future was recorded by a wrong clock"
 
 
 def test_one_issue_that_cannot_be_read_is_stuck_since_its_first_failure() -> None:
-    found = Sighting(since=back(days=3)).kept_up("ECD-7", back(minutes=50)).kept_up("ECD-8", back(minutes=20))
+    found = Checkpoint(since=back(days=3)).kept_up("ECD-7", back(minutes=50)).kept_up("ECD-8", back(minutes=20))
     found = found.kept_up("ECD-7", NOW)
     assert found.stuck == {"ECD-7": back(minutes=50), "ECD-8": back(minutes=20)}
     assert found.begun(NOW).stuck == {}
@@ -95,11 +95,11 @@ def test_one_issue_that_cannot_be_read_is_stuck_since_its_first_failure() -> Non
 
 @pytest.mark.parametrize("stuck", [None, ["ECD-7", "2026-11-23T08:00:00Z"]])
 def test_a_record_of_the_first_form_is_read(stuck: Any) -> None:
-    assert Sighting.model_validate({"since": NOW, "stuck": stuck}).stuck.keys() == ({"ECD-7"} if stuck else set())
+    assert Checkpoint.model_validate({"since": NOW, "stuck": stuck}).stuck.keys() == ({"ECD-7"} if stuck else set())
 
 
 def test_the_newest_late_ones_are_listed_and_all_are_counted() -> None:
-    found = Sighting(since=back(days=3))
+    found = Checkpoint(since=back(days=3))
     for number in range(LISTED + 5):
         found = found.with_late(commented(number, back(days=2, minutes=number)), f"evt_{number}")
     assert found.counts["late"] == LISTED + 5
@@ -130,19 +130,19 @@ def test_what_comes_while_we_listen_is_left_to_its_webhook() -> None:
 
 def test_known_is_the_same_version_however_it_came() -> None:
     first, second = commented(1, back(days=5)), commented(2, back(hours=2))
-    known = Known([record(first), record(None), record(second, source="reconcile")])
+    known = KnownEvents([record(first), record(None), record(second, source="reconcile")])
     assert first in known
     assert second in known
     assert commented(1, back(days=4)) not in known
     created = IssueCreated(issues=("ECD-1",), project="ECD", summary="Export", text="Where?", at=NOW)
     assert created not in known
-    assert created in Known([record(created)])
+    assert created in KnownEvents([record(created)])
 
 
 def test_where_automation_rules_stand_in_for_webhooks_nothing_comes_twice() -> None:
     for_one, for_newest = asked_for("7", "automation"), asked_for(None, "automation")
-    assert commented(7, back(minutes=1)) in Known([for_one])
-    assert commented(8, back(minutes=1)) not in Known([for_one])
-    assert commented(7, NOW + timedelta(hours=1)) not in Known([for_one]), "it was edited since"
-    assert commented(8, back(minutes=1)) in Known([for_newest])
-    assert commented(8, back(minutes=1)) not in Known([asked_for(None, "slack")])
+    assert commented(7, back(minutes=1)) in KnownEvents([for_one])
+    assert commented(8, back(minutes=1)) not in KnownEvents([for_one])
+    assert commented(7, NOW + timedelta(hours=1)) not in KnownEvents([for_one]), "it was edited since"
+    assert commented(8, back(minutes=1)) in KnownEvents([for_newest])
+    assert commented(8, back(minutes=1)) not in KnownEvents([asked_for(None, "slack")])

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from bot.clock import Clock
-from bot.issues import Frozen
+from bot.domain.issues import Frozen
 
 
 class Lease(Frozen):

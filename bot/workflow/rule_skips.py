@@ -10,10 +10,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.drafts import RETIRABLE, DraftState
-from bot.events import EVENT, DraftRequested, Event, IssueCommented
-from bot.policy import words_changed
-from bot.silence import CONTEXT, Silence, by_its_words
+from bot.domain.drafts import RETIRABLE, DraftState
+from bot.domain.events import EVENT, DraftRequested, Event, IssueCommented
+from bot.intake.silence import CONTEXT, Silence, by_its_words
+from bot.rules.policy import words_changed
 from bot.store import Record
 from bot.workflow.records import read_draft
 
@@ -35,7 +35,7 @@ VERSIONS = 50
 """Versions of one comment, and drafts for it, that are compared: the newest ones."""
 
 
-async def settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
+async def skip_by_rule(ctx: Context, event: Event, record: Record) -> None:
     """Raise `Silence` for what needs no model."""
     silence = by_its_words(event, ctx.jira.account_id)
     if silence is None and isinstance(event, IssueCommented):
@@ -50,7 +50,7 @@ async def settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
         raise silence
     recent = await ctx.store.find("drafts", issue_key=record["issue"], newest_first=True, limit=DRAFTS_PER_ISSUE)
     if not record["attempts"]:  # else somebody asked for this very one
-        await _settle_by_later(ctx, record, recent)
+        await _skip_by_later(ctx, record, recent)
     since = (ctx.clock.now() - DRAFTS_WITHIN).isoformat()
     if sum(r["at"] >= since for r in recent) >= DRAFTS_PER_ISSUE:
         raise Silence(
@@ -58,7 +58,7 @@ async def settle_by_rule(ctx: Context, event: Event, record: Record) -> None:
         )
 
 
-async def _settle_by_later(ctx: Context, record: Record, recent: list[Record]) -> None:
+async def _skip_by_later(ctx: Context, record: Record, recent: list[Record]) -> None:
     """Later means stored later: the clock may have been set back in between."""
     newest = await ctx.store.find(
         "webhook_events", issue=record["issue"], state="received", kind="issue_commented", newest_first=True,

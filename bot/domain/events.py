@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from bot.issues import Comment, Frozen, Person, PullRequest
+from bot.domain.issues import Comment, Frozen, Person, PullRequest
 
 
 class FieldChange(Frozen):

@@ -13,22 +13,22 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from bot.clients.jira_changes import ChangedIssue
-from bot.events import IssueCommented, IssueCreated
-from bot.issues import Comment, Frozen
-from bot.policy import asks_something
+from bot.domain.events import IssueCommented, IssueCreated
+from bot.domain.issues import Comment, Frozen
+from bot.rules.policy import asks_something
 from bot.store import Record
 
 Missed = IssueCommented | IssueCreated
 
 OVERLAP = timedelta(minutes=30)
-"""How far before the last sighting is asked: for Jira's late index, its whole minutes, and clocks that differ."""
+"""How far before the last checkpoint is asked: for Jira's late index, its whole minutes, and clocks that differ."""
 CLOCKS_APART = timedelta(minutes=10)
 """Our clock and Jira's may differ by this much."""
 LISTED = 20
 """Late ones that are listed by name, the newest; the rest is counted."""
 
 
-class Sighting(Frozen):
+class Checkpoint(Frozen):
     """How far Jira is known: the record `state/reconcile`.
 
     `since`: all before was seen. `floor`: the first start (None in a folder that is older than this field). `started`:
@@ -55,45 +55,45 @@ class Sighting(Frozen):
         """A record of the first form names one issue with its time, or none."""
         return value if isinstance(value, dict) else dict([value] if value else ())
 
-    def begun(self, now: datetime) -> Sighting:
+    def begun(self, now: datetime) -> Checkpoint:
         """With a run on record: a new one, or the one that was cut off."""
         if self.started is not None:
             return self
-        # A sighting in the future was recorded while the clock was wrong.
+        # A checkpoint in the future was recorded while the clock was wrong.
         fresh: dict[str, Any] = {"since": min(self.since, now), "started": now}
         fresh["floor"] = self.floor and min(self.floor, now)
         return self.model_copy(update={**fresh, "reached": None, "counts": {}, "late": (), "stuck": {}})
 
     @property
     def owed(self) -> datetime:
-        """From when on things are taken in: a little before the last sighting, and never before the first start."""
+        """From when on things are taken in: a little before the last checkpoint, and never before the first start."""
         overlapping = self.since - OVERLAP
         return max(overlapping, self.floor) if self.floor else overlapping
 
-    def came_to(self, issues: Sequence[ChangedIssue]) -> Sighting:
+    def came_to(self, issues: Sequence[ChangedIssue]) -> Checkpoint:
         """After all of these, the last ones of the search so far, were taken in."""
         return self.model_copy(update={"reached": max(i.updated for i in issues)}).counted(issues=len(issues))
 
-    def counted(self, **more: int) -> Sighting:
+    def counted(self, **more: int) -> Checkpoint:
         """With these added to the counts."""
         return self.model_copy(
             update={"counts": {**self.counts, **{k: self.counts.get(k, 0) + v for k, v in more.items()}}}
         )
 
-    def kept_up(self, key: str, now: datetime) -> Sighting:
+    def kept_up(self, key: str, now: datetime) -> Checkpoint:
         """With this issue on record as not to be read, since now or since when it first was."""
         return self.model_copy(update={"stuck": {key: now, **self.stuck}})
 
-    def with_late(self, event: Missed, event_id: str) -> Sighting:
+    def with_late(self, event: Missed, event_id: str) -> Checkpoint:
         """With one more that is too late to be answered."""
         newest = tuple(sorted((*self.late, (event.at, event_id)), reverse=True)[:LISTED])
         return self.model_copy(update={"late": newest}).counted(late=1)
 
-    def ended(self) -> Sighting:
+    def ended(self) -> Checkpoint:
         """What is known after the run: everything before its start. What the next one asks for overlaps with it."""
         counts = {name: count for name, count in self.counts.items() if count}
         started = self.started or self.since
-        return Sighting(
+        return Checkpoint(
             since=started,
             floor=self.floor,
             done=started,
@@ -103,9 +103,9 @@ class Sighting(Frozen):
         )
 
 
-def jql(sighting: Sighting, now: datetime, projects: Sequence[str]) -> str:
+def jql(checkpoint: Checkpoint, now: datetime, projects: Sequence[str]) -> str:
     """The search for what changed. Minutes before now: a time would be read in the zone of the account's profile."""
-    begin = sighting.reached - CLOCKS_APART if sighting.reached else sighting.since - OVERLAP
+    begin = checkpoint.reached - CLOCKS_APART if checkpoint.reached else checkpoint.since - OVERLAP
     minutes = max(int((now - begin).total_seconds() // 60) + 1, int(OVERLAP.total_seconds() // 60))
     names = ", ".join(f'"{key}"' for key in projects)  # quoted: a key may be a word of JQL, such as IN
     scope = f"project in ({names}) AND " if names else ""
@@ -133,7 +133,7 @@ def said(
     return sorted((event for event in found if event.at <= until), key=lambda event: event.at)
 
 
-class Known:
+class KnownEvents:
     """What the store's events of one issue tell about it, however long ago they came."""
 
     def __init__(self, records: Iterable[Record]) -> None:

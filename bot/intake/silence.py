@@ -1,7 +1,7 @@
 """What an event alone can settle, without the store, Jira or Claude: pure rules, and how silence is recorded.
 
 The door asks `at_the_door` before it stores an event, so that context is stored with its end in the same commit and
-never has to be worked on. What needs the store's view is in `bot.workflow.settling`.
+never has to be worked on. What needs the store's view is in `bot.workflow.rule_skips`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.events import DraftRequested, Event, IssueChanged, IssueCommented, IssueCreated
-from bot.issues import Person
-from bot.policy import asks_something
+from bot.domain.events import DraftRequested, Event, IssueChanged, IssueCommented, IssueCreated
+from bot.domain.issues import Person
+from bot.rules.policy import asks_something
 from bot.store import Audit, Figures, Record
 
 CONTEXT = "context"

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from bot.issues import Change, Comment, Issue
+from bot.domain.issues import Change, Comment, Issue
 
 MAX_SENTENCES = 8
 """Changes named on a card; the rest is counted."""

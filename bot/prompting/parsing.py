@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from bot.drafts import MAX_TEXT
+from bot.domain.drafts import MAX_TEXT
+from bot.domain.issues import Frozen
 from bot.errors import PMAgentError
-from bot.issues import Frozen
 from bot.safety import tidy
 
 MAX_REASONING = 600

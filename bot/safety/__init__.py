@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.secret_kinds import KINDS, REDACTED, Kind, suspected
+from bot.safety.secret_kinds import KINDS, REDACTED, Kind, suspected
 
 # --- characters -------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Who may do what (`people`), and whether an interaction is really theirs (`origin`)."""

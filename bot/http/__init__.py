@@ -1,0 +1,1 @@
+"""The HTTP server and what a request may cost: rates, sizes, deadlines."""

@@ -1,0 +1,1 @@
+"""The rules, as pure functions: facts in, verdict out."""
