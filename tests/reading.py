@@ -284,7 +284,7 @@ def _says_something_else(label: str, href: str) -> bool:
     if re.fullmatch(r"[A-Z][A-Z0-9_]+-\d+", label):
         return not href.endswith(f"/browse/{label}")
     stated = re.match(r"https?://\S+", label)
-    return stated is not None and not unquote(href).startswith(_in_letters(stated[0].rstrip("/.,)")))
+    return stated is not None and not unquote(href).startswith(_in_letters(stated[0].rstrip("/.,)#")))
 
 
 def _in_letters(address: str) -> str:

@@ -100,5 +100,5 @@ async def test_a_step_that_does_not_hold_ends_with_1(tmp_path: Path, capsys: pyt
     code = await play_here(verbose=False, stage=stage, patience=6.0)
     out = capsys.readouterr().out
     assert code == 1
-    assert "✗ jira: waited 6 s in vain for the reply on ECD-142" in out
+    assert "✗ jira: waited 18 s in vain for the reply on ECD-142" in out
     assert "did not hold." in out

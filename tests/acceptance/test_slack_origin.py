@@ -5,6 +5,7 @@ Fault 64, through the front door: each test sends what Slack would send, with on
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from collections.abc import Callable
@@ -323,7 +324,8 @@ async def test_before_slack_has_said_who_we_are_nothing_counts(stage: Stage) -> 
     card = await waiting_card(stage)
     await stage.slack.until(lambda: stage.log.count("slack.refused") == 1)
     for _ in range(40):
-        await stage.slack.click(DANA, card, "Approve")
-        if "Posted" in card.words or stage.jira.posted("ECD-1"):
+        if "Approve" not in card.buttons:
             break
+        await stage.slack.click(DANA, card, "Approve")
+        await asyncio.sleep(0.5)
     await stage.slack.changes(card, "Posted")

@@ -213,7 +213,7 @@ FULL_AT_START = """
 
 def test_a_disk_that_is_full_at_start_is_said_at_the_first_write(tmp_path: Path) -> None:
     """Also with a log of a process that was killed, for whose content there is no room in the database."""
-    acknowledged = run_and_kill(tmp_path, "r", 0.3)
+    acknowledged = run_and_kill(tmp_path, "r", 0.0, least=500)
     room = (tmp_path / "pm_agent.db").stat().st_size + 1000
     command = [sys.executable, "-c", textwrap.dedent(FULL_AT_START), str(tmp_path), str(room)]
     done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
@@ -296,13 +296,13 @@ def survivors(folder: Path, acknowledged: set[str]) -> None:
         assert f"{record['id']}-{record['last'] + 1}" not in events
 
 
-def run_and_kill(folder: Path, name: str, seconds: float) -> set[str]:
-    """What a process acknowledged before it was killed, `seconds` after its first acknowledgement."""
+def run_and_kill(folder: Path, name: str, seconds: float, least: int = 1) -> set[str]:
+    """What a process acknowledged before it was killed, `seconds` after its `least`th acknowledgement."""
     child = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(COMMIT_FOREVER), str(folder), name], stdout=subprocess.PIPE
     )
     assert child.stdout is not None
-    first = child.stdout.readline()
+    first = b"".join(child.stdout.readline() for _ in range(least))
     time.sleep(seconds)
     child.send_signal(signal.SIGKILL)
     rest = child.stdout.read()
