@@ -1,4 +1,4 @@
-"""What every use case is given. One object, made once by `bot.app`, handed down by reference."""
+"""Context: the services that every use case is given. One object, made once by `bot.app`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outages of Claude and Jira: the port by which they are found, told and ended. `bot.work.outage` is behind it."""
+"""The interface of outage tracking, for Claude and Jira. `bot.work.outage` implements it."""
 
 from __future__ import annotations
 

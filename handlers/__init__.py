@@ -18,8 +18,8 @@ a command               `erase` while we run          `bot.store.erase.serve_req
 ======================  ============================  ======================================================
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:
-`decoding` (strict JSON, and models of somebody else's), `document` (the webhooks in the OpenAPI document),
-`interactions` (what Slack sends, in our own types), `telling` (what one person is told and nobody else).
+`decoding` (strict JSON, and models of somebody else's), `openapi_document` (the webhooks in it),
+`interactions` (what Slack sends, in our own types), `private_answers` (what one person is told and nobody else).
 Each is thin: verify, decode into our own types (`bot.domain.events`), call one function of the workflow, answer.
 
 A delivery's way to its 202, for who reads along; one `await` follows the other:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from bot.access.people import TRY_AGAIN, Verdict
+from bot.access.people import TRY_AGAIN, Permission
 from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal
 from bot.domain.drafts import MAX_TEXT, DraftState
 from bot.errors import PMAgentError, UserError
@@ -28,7 +28,7 @@ from bot.workflow import (
     who_was_first,
 )
 from handlers.interactions import Ack, Click, Place, Submission
-from handlers.telling import refuse, tell
+from handlers.private_answers import refuse, tell
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -199,5 +199,5 @@ async def _keep_open(ctx: Context, ack: Ack, sent: Submission, reason: str) -> N
     await ack(response_action="update", view=edit_modal(draft, text=sent.text, notice=reason))
 
 
-def _actor(place: Place, verdict: Verdict) -> Actor:
+def _actor(place: Place, verdict: Permission) -> Actor:
     return Actor(place.user, verdict.name)

@@ -1,5 +1,6 @@
-"""What Bitbucket Cloud tells us: its payloads as models, and each as our own event. All of it is context for the issues
-that it names; nothing here is ever answered.
+"""Bitbucket Cloud's webhook payloads: their models, and their conversion to events.
+
+All of it is context for the issues that it names; nothing here is ever answered.
 
 Handled: pull request events, pushes of branches, commit statuses. Issue keys are looked for (`bot.domain.issue_keys`)
 in the branch, the title and the commit messages. Everything else is ignored by its name. No clock, no I/O.

@@ -15,7 +15,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from bot.access.people import Verdict
+from bot.access.people import Permission
 from bot.cards import Message
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
@@ -35,7 +35,7 @@ from bot.workflow import (
 )
 from handlers import pages as answers
 from handlers.interactions import Ack, Command
-from handlers.telling import tell
+from handlers.private_answers import tell
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -120,10 +120,10 @@ async def _answer(ctx: Context, said: Command) -> Message | str:
     return await word.run(Asked(ctx, rest, Actor(said.place.user, verdict.name)))
 
 
-async def _may(ctx: Context, who: Who, user: str) -> Verdict:
+async def _may(ctx: Context, who: Who, user: str) -> Permission:
     people = ctx.people
     if who is Who.EVERYBODY:
-        return Verdict(True, "", "somebody")
+        return Permission(True, "", "somebody")
     if who is Who.MEMBER:
         return await people.is_member(user, patience=PATIENCE)
     if who is Who.ADMIN:

@@ -1,4 +1,4 @@
-"""What Jira tells us: its payloads as models, and each as our own event, a named silence, or `Malformed`.
+"""Jira's webhook payloads: their models, and their conversion to events, named silences, or `Malformed`.
 
 Handled: `comment_created`, `comment_updated`, `jira:issue_created`, `jira:issue_updated`. A comment may also arrive as
 `jira:issue_updated` (with the comment in it): it becomes the same event, and intake knows it by id and time of

@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from bot import __version__
-from handlers import document, status, webhooks
+from handlers import openapi_document as document
+from handlers import status, webhooks
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -23,9 +23,9 @@ from bot.access.origin import foreign
 from bot.log import get_logger
 from handlers import approvals, commands, home
 from handlers.interactions import Ack, Event, Interaction, Malformed, Submission, parse
+from handlers.private_answers import record, refuse, tell
 from handlers.slack_http import route
 from handlers.slack_socket import Admit, Door, Socket, open_socket
-from handlers.telling import record, refuse, tell
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp

@@ -1,4 +1,4 @@
-"""How we are, for people, load balancers and Prometheus: `/`, `/health`, `/ready`, `/metrics`."""
+"""Status endpoints for people, load balancers and Prometheus: `/`, `/health`, `/ready`, `/metrics`."""
 
 from __future__ import annotations
 

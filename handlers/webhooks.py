@@ -31,11 +31,12 @@ from starlette.responses import JSONResponse, Response
 
 from bot.domain.events import Event, Ignored, Malformed
 from bot.domain.issue_keys import find_keys
-from bot.http.limits import Limits, Refused
+from bot.http.limits import Limits, RequestRefused
 from bot.intake.accept import Accepted, Delivery, Source, accept
 from bot.log import get_logger
-from bot.store import REMEMBERED, StoreUnavailable
-from handlers import bitbucket, document, jira
+from bot.store import DELIVERY_KEYS_KEPT, StoreUnavailable
+from handlers import bitbucket, jira
+from handlers import openapi_document as document
 from handlers.decoding import NotJson, kind_of, read_object, text_at
 
 if TYPE_CHECKING:
@@ -97,45 +98,45 @@ class Endpoint:
             await self.limits.count(request)
             body = await self.limits.body(request)
             accepted = await self._take(request.headers, body)
-        except Refused as no:
+        except RequestRefused as no:
             return no.answer()
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except StoreUnavailable as error:
             log.error("webhook.not_stored", source=self.source, error=str(error))
-            return Refused(503, "the event cannot be stored at the moment", RETRY).answer()
+            return RequestRefused(503, "the event cannot be stored at the moment", RETRY).answer()
         except Exception:
             log.exception("webhook.failed", source=self.source)
-            return Refused(500, "an error of the program, which its log describes").answer()
+            return RequestRefused(500, "an error of the program, which its log describes").answer()
         finally:
             self.limits.done(body)
         told = {"status": accepted.status, "event_id": accepted.event_id, "reason": accepted.reason}
         return JSONResponse({name: text for name, text in told.items() if text}, _STATUS[accepted.status])
 
     async def _take(self, headers: Headers, body: bytes) -> Accepted:
-        """Record what was delivered. Raises `Refused`, `StoreUnavailable`."""
+        """Record what was delivered. Raises `RequestRefused`, `StoreUnavailable`."""
         source = self.authenticate(headers, body)
         _check_type(headers)
         now = self.ctx.clock.now()
         try:
             payload = read_object(body)
         except NotJson as error:
-            raise Refused(400, str(error)) from None
+            raise RequestRefused(400, str(error)) from None
         delivery = Delivery(source, self.delivery_id(source, headers, payload), sha256(body).hexdigest(), now)
         try:
             event = await self.parse(source, headers, payload, now)
         except Malformed as error:
             unread = Ignored(reason="", kind=self.kind(source, headers, payload), issues=self.issues(payload))
             return await accept(self.ctx, delivery, unread, str(error))
-        if self.has_age and not isinstance(event, Ignored) and now - event.at > REMEMBERED:
+        if self.has_age and not isinstance(event, Ignored) and now - event.at > DELIVERY_KEYS_KEPT:
             event = Ignored(reason="older than 72 hours by its own timestamp", kind=event.kind, issues=event.issues)
         return await accept(self.ctx, delivery, event)
 
     def authenticate(self, headers: Headers, body: bytes) -> Source:
-        """As whom this request counts. Raises `Refused` (401)."""
+        """As whom this request counts. Raises `RequestRefused` (401)."""
         if not verify(self.secrets, body, _one(headers, "x-hub-signature")):
             self.complain(f"X-Hub-Signature is absent, or made with another secret than {self.setting}")
-            raise Refused(401, "the signature is absent or wrong")
+            raise RequestRefused(401, "the signature is absent or wrong")
         return self.source
 
     def complain(self, what: str) -> None:
@@ -158,7 +159,7 @@ class Endpoint:
         raise NotImplementedError
 
     async def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
-        """The event. Raises `Malformed`, `Refused`."""
+        """The event. Raises `Malformed`, `RequestRefused`."""
         raise NotImplementedError
 
 
@@ -180,7 +181,7 @@ class JiraEndpoint(Endpoint):
         secret = _key(expected.get_secret_value()) if expected else b""
         if not secret or not hmac.compare_digest(given.encode("latin-1"), secret):
             self.complain("X-PMAgent-Token is not JIRA_AUTOMATION_TOKEN")
-            raise Refused(401, "the token is wrong")
+            raise RequestRefused(401, "the token is wrong")
         return "automation"
 
     def delivery_id(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str | None:
@@ -207,7 +208,7 @@ class JiraEndpoint(Endpoint):
         with suppress(TimeoutError):
             await asyncio.wait_for(self.ctx.introduced.wait(), max(self._introduced_by - loop.time(), 0.0))
         if self.ctx.jira.account_id is None and self.ctx.outages.jira.said() is None:
-            raise Refused(503, "Jira has not said yet which account is this program's own", RETRY)
+            raise RequestRefused(503, "Jira has not said yet which account is this program's own", RETRY)
         return jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id)
 
 
@@ -274,8 +275,8 @@ def _one(headers: Headers, name: str) -> str | None:
 
 
 def _check_type(headers: Headers) -> None:
-    """Exactly JSON, in UTF-8, not packed. Raises `Refused` (415)."""
+    """Exactly JSON, in UTF-8, not packed. Raises `RequestRefused` (415)."""
     if any(encoding.strip().lower() not in ("", "identity") for encoding in headers.getlist("content-encoding")):
-        raise Refused(415, "a content encoding is not accepted")
+        raise RequestRefused(415, "a content encoding is not accepted")
     if not _JSON.fullmatch(_one(headers, "content-type") or ""):
-        raise Refused(415, "the content type must be application/json")
+        raise RequestRefused(415, "the content type must be application/json")

@@ -22,7 +22,7 @@ from bot.errors import RetryLater
 from bot.markup import Known
 from bot.prompting import Request, load_prompts, reply_request, triage_request
 from bot.store.store import TinyStore
-from bot.workflow.asking import decide, decide_with
+from bot.workflow.asking import ask_claude, decide_with
 from tests.asking_material import Line, line, material, settings
 
 PROMPTS = load_prompts()
@@ -296,23 +296,23 @@ async def test_the_key_is_in_no_error(tmp_path: Path) -> None:
 
 async def test_triage_then_reply(tmp_path: Path) -> None:
     async with line(tmp_path) as on:
-        asked = await decide(on.claude, on.settings, PROMPTS, material(), NOBODY)
+        asked = await ask_claude(on.claude, on.settings, PROMPTS, material(), NOBODY)
         assert [c.purpose for c in asked.calls] == ["triage", "reply"]
         assert [b["model"] for b in on.standin.requests] == ["claude-haiku-5-5", "claude-sonnet-5-5"]
         assert "PR #12" in asked.decision.response_text
         assert "PR acme/app#12" in asked.decision.sources
         on.standin.script(NO)
-        silent = await decide(on.claude, on.settings, PROMPTS, material(), NOBODY)
+        silent = await ask_claude(on.claude, on.settings, PROMPTS, material(), NOBODY)
         assert [c.purpose for c in silent.calls] == ["triage"]
         assert not silent.decision.should_respond
 
 
 async def test_one_model_is_one_call(tmp_path: Path) -> None:
     async with line(tmp_path, PMAGENT_TRIAGE_MODEL="claude-sonnet-5-5") as on:
-        asked = await decide(on.claude, on.settings, PROMPTS, material(), NOBODY)
+        asked = await ask_claude(on.claude, on.settings, PROMPTS, material(), NOBODY)
         assert [c.purpose for c in asked.calls] == ["reply"]
     async with line(tmp_path / "b") as on:
-        asked = await decide(on.claude, on.settings, PROMPTS, material(asked_for=True), NOBODY)
+        asked = await ask_claude(on.claude, on.settings, PROMPTS, material(asked_for=True), NOBODY)
         assert [c.purpose for c in asked.calls] == ["reply"]
 
 

@@ -14,7 +14,7 @@ import pytest
 from dotenv import dotenv_values
 
 from bot.settings import REQUIRED, Settings, SettingsError, load
-from bot.settings.doubts import PLANNED, doubts
+from bot.settings.cautions import PLANNED, doubts
 from bot.settings.reading import secret_names
 
 ROOT = Path(__file__).parents[1]

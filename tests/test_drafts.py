@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.cards.outcomes import NOTIFICATIONS
+from bot.cards.states import NOTIFICATIONS
 from bot.domain import drafts
 from bot.domain.drafts import BUSY, OPEN, RETIRABLE, TRANSITIONS, Card, Decision, Draft, DraftState, Revision
 from bot.domain.issues import Issue

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from bot.http.limits import MANY_CLIENTS, Limits, Proxies, Rates, Refused
+from bot.http.limits import MANY_CLIENTS, Limits, Proxies, Rates, RequestRefused
 from tests.sidecar_harness import (
     payload,
     running,
@@ -149,7 +149,7 @@ class TestMemory:
         assert limits.waiting == 0
 
     async def _read(self, limits: Limits, receive: Any) -> int:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RequestRefused) as refused:
             await limits.body(Request(SCOPE, receive))
         return refused.value.status
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.safety import _INVISIBLE, _NEWLINES, REDACTED, _meant, clean, redact, secrets_in, tidy
-from bot.safety.secret_kinds import KINDS, UNCASED, Kind, suspected
+from bot.safety.secret_kinds import KINDS, UNCASED, SecretKind, suspected
 
 A = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 
@@ -172,7 +172,7 @@ def slowly_redacted(text: str) -> tuple[str, tuple[str, ...]]:
     kinds: list[str] = []
     for kind in KINDS:
 
-        def replace(match: re.Match[str], kind: Kind = kind) -> str:
+        def replace(match: re.Match[str], kind: SecretKind = kind) -> str:
             group = match.lastgroup or 0
             if not kind.plausible(match[group]) or REDACTED in match[0]:
                 return match[0]

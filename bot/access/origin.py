@@ -1,4 +1,4 @@
-"""Where an interaction comes from, and whether that is our own Slack app in our own workspace. Pure.
+"""Checks that a Slack interaction comes from our own app in our own workspace. Pure.
 
 The app is installed in one workspace (`org_deploy_enabled: false` in the manifest), so a payload names one team: the
 workspace in which it happened. In a channel that is shared with another organisation that is still ours, and the person

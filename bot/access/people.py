@@ -41,7 +41,7 @@ class ChannelIsPublic(PMAgentError):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Permission:
     """Whether they may, the sentence why not (else empty), and the name to show."""
 
     allowed: bool
@@ -58,17 +58,17 @@ class People:
         self._clock = clock
         self._memberships: dict[str, tuple[float, frozenset[str]]] = {}
 
-    async def may_decide(self, user_id: str, *, patience: float = PATIENCE) -> Verdict:
+    async def may_decide(self, user_id: str, *, patience: float = PATIENCE) -> Permission:
         """Whether they may approve, edit, skip, undo, and ask for drafts."""
         settings = self._settings
         return await self._asked(user_id, patience, lambda: self._members(settings.pmagent_approvers, user_id), None)
 
-    async def may_administer(self, user_id: str, *, patience: float = PATIENCE) -> Verdict:
+    async def may_administer(self, user_id: str, *, patience: float = PATIENCE) -> Permission:
         """Whether they may switch the mode."""
         reason = "Only admins may do this. The setting PMAGENT_ADMINS says who they are."
         return await self._asked(user_id, patience, lambda: self._members(self._settings.admins, user_id), reason)
 
-    async def is_member(self, user_id: str, *, patience: float = PATIENCE) -> Verdict:
+    async def is_member(self, user_id: str, *, patience: float = PATIENCE) -> Permission:
         """Whether they are a full member of the workspace and in the approvals channel."""
         reason = "This is for members of the approvals channel. Join it, or ask somebody there."
         channel = self._settings.slack_channel_approvals
@@ -80,36 +80,36 @@ class People:
         patience: float,
         members: Callable[[], Awaitable[frozenset[str]]],
         otherwise: str | None,
-    ) -> Verdict:
+    ) -> Permission:
         name = "somebody"
         if not self._slack.team_id:
             # Slack could not be reached since the start, so there is no home workspace to compare with yet.
-            return Verdict(False, TRY_AGAIN, name)
+            return Permission(False, TRY_AGAIN, name)
         try:
             async with asyncio.timeout(patience):
                 user, allowed = await asyncio.gather(
                     self._slack.user(user_id), members(), return_exceptions=True
                 )  # together: an interaction waits for both
         except TimeoutError:
-            return Verdict(False, TRY_AGAIN, name)
+            return Permission(False, TRY_AGAIN, name)
         if isinstance(user, Gone):
-            return Verdict(False, UNKNOWN, name)
+            return Permission(False, UNKNOWN, name)
         if isinstance(user, SlackUser):
             name = user.name
             if reason := standing(user, self._slack.team_id):
-                return Verdict(False, reason, name)
+                return Permission(False, reason, name)
         if isinstance(allowed, ChannelIsPublic):
-            return Verdict(False, PUBLIC, name)
+            return Permission(False, PUBLIC, name)
         for failed in (user, allowed):
             if isinstance(failed, PMAgentError):
                 log.warning("people.lookup_failed", user=user_id, reason=str(failed))
-                return Verdict(False, TRY_AGAIN, name)
+                return Permission(False, TRY_AGAIN, name)
             if isinstance(failed, BaseException):
                 raise failed
         if not isinstance(user, SlackUser) or isinstance(allowed, BaseException) or user.id != user_id:
-            return Verdict(False, TRY_AGAIN, name)
+            return Permission(False, TRY_AGAIN, name)
         reason = may_decide(user, self._slack.team_id, allowed)
-        return Verdict(reason is None, (otherwise or reason) if reason else "", name)
+        return Permission(reason is None, (otherwise or reason) if reason else "", name)
 
     async def _members(self, who: tuple[str, ...], user_id: str) -> frozenset[str]:
         """The ids behind user ids, groups and the word `channel`. A person who is named is found without a look-up.

@@ -13,7 +13,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.cards.actions import APPROVE, POST_AGAIN, POST_ANYWAY, RETRY
-from bot.cards.outcomes import notification, outcome
 from bot.cards.parts import (
     DIVIDER,
     MAX_MESSAGE,
@@ -34,6 +33,7 @@ from bot.cards.parts import (
     size,
     text,
 )
+from bot.cards.states import notification, state_blocks
 from bot.domain.drafts import Draft, DraftState
 from bot.markup import Rendered, render
 from bot.rules.policy import known, rendered
@@ -57,7 +57,7 @@ def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, ne
     draft, the newer card's address in Slack. Its blocks stay within Slack's limits, whatever the issue holds.
     """
     site = site.rstrip("/")
-    end = outcome(draft, site=site, now=now, timezone=timezone, newer_url=newer_url)
+    end = state_blocks(draft, site=site, now=now, timezone=timezone, newer_url=newer_url)
     if draft.state in CLOSED or draft.withheld:
         blocks = [_issue(draft, site), *end]
     else:

@@ -6,8 +6,8 @@
     examine(claims, facts) → Examined      `checking`: contradictions, and what could not be checked
 
 A person approves a text; between the model's reading and that click (days, perhaps) a pull request is merged, a build
-fails, a due date moves, and a person's edit can be mistaken as well as a model. `bot.workflow.claiming` gathers the
-facts and holds the draft.
+fails, a due date moves, and a person's edit can be mistaken as well as a model. `bot.workflow.checking_claims` gathers
+the facts and holds the draft.
 """
 
 from bot.claims.checking import examine

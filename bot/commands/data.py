@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bot.store import Record
-    from bot.store.audit import Verdict
+    from bot.store.audit import ChainCheck
 
 EXPORTED = ("webhook_events", "agent_cycles", "drafts", "audit")
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -227,7 +227,7 @@ def run_verify(args: argparse.Namespace) -> int:
     return 0 if verdict.broken_at is None else 1
 
 
-def _verified(head: str | None = None) -> Verdict:
+def _verified(head: str | None = None) -> ChainCheck:
     from bot.errors import UserError
     from bot.store.audit import Unreadable, verify
     from bot.store.store import opened

@@ -27,7 +27,7 @@ MANY_CLIENTS = 2000
 """Clients with a window of their own; those that come when there are more share one. Each delivery looks at all."""
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """Nothing was stored. `status` and `reason` are the answer; `retry_after`: seconds until it is welcome again."""
 
     def __init__(self, status: int, reason: str, retry_after: int | None = None) -> None:
@@ -139,12 +139,12 @@ class Limits:
         self.waiting = 0
 
     async def count(self, request: Request) -> None:
-        """Count a request of its client. Raises `Refused` (429)."""
+        """Count a request of its client. Raises `RequestRefused` (429)."""
         if wait := await self.rates.wait(_bucket(self.proxies.client(request.scope))):
-            raise Refused(429, "too many deliveries from this address", wait)
+            raise RequestRefused(429, "too many deliveries from this address", wait)
 
     async def body(self, request: Request) -> bytes:
-        """The whole body, which is in hand until `done`. Raises `Refused` (413, 503), `ClientDisconnect`."""
+        """The whole body, which is in hand until `done`. Raises `RequestRefused` (413, 503), `ClientDisconnect`."""
         declared = request.headers.get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 15 or int(declared) > self.max_body:
             raise self._too_large()
@@ -156,7 +156,7 @@ class Limits:
                 if len(body) > self.max_body:
                     raise self._too_large()
                 if self.waiting > self.max_waiting:
-                    raise Refused(503, "too much is arriving at once", 5)
+                    raise RequestRefused(503, "too much is arriving at once", 5)
         except BaseException:
             self.done(body)
             raise
@@ -166,5 +166,5 @@ class Limits:
         """This body is in hand no more."""
         self.waiting -= len(body)
 
-    def _too_large(self) -> Refused:
-        return Refused(413, f"the body is larger than {self.max_body} bytes")
+    def _too_large(self) -> RequestRefused:
+        return RequestRefused(413, f"the body is larger than {self.max_body} bytes")

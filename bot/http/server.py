@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bot.errors import UserError
-from bot.http.limits import Refused
+from bot.http.limits import RequestRefused
 
 SECONDS = 12.0
 """For a request to arrive whole. Slow senders are to be gone within 15."""
@@ -143,7 +143,8 @@ class Draining:
             while (message := await receive()).get("more_body"):
                 pass  # who is answered before they have sent all may never read it
             if message["type"] != "http.disconnect":
-                await Refused(503, "the program is stopping", RETRY_STOPPED).answer(close=True)(scope, receive, send)
+                answer = RequestRefused(503, "the program is stopping", RETRY_STOPPED).answer(close=True)
+                await answer(scope, receive, send)
             return
 
         async def last(message: Message) -> None:

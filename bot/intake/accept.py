@@ -1,4 +1,4 @@
-"""Notice: a delivery becomes a record, once, on stable storage, before anybody is told that it was received.
+"""Accepting a delivery: one commit stores its record, its keys and its jobs, before it is answered.
 
 One commit holds the record, with the keys under which it must not be seen again, its line in the audit trail, and the
 jobs of its reactions (`bot.reactions`). The keys are the delivery's id and the body's hash (the id is not covered by
@@ -32,7 +32,7 @@ from bot.failpoints import failpoint
 from bot.intake.silence import Silence, at_the_door, settled
 from bot.reactions import jobs_for
 from bot.rules.policy import normalised
-from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Job, Put, Record, Unseen
+from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Put, Record, Unseen
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -106,7 +106,7 @@ async def accept(
         else:
             jobs = jobs_for(event_id, event)
     found = keys if delivery.source == "reconcile" else [*keys, *_versions(event)]
-    unseen = Unseen(tuple(found), delivery.received - REMEMBERED)
+    unseen = Unseen(tuple(found), delivery.received - DELIVERY_KEYS_KEPT)
     first = await _commit_unseen(ctx, puts, lines, jobs, [unseen, *(ended.expect if ended else ())])
     if first is not None:
         return Accepted(first, "duplicate")

@@ -1,4 +1,4 @@
-"""What an event alone can settle, without the store, Jira or Claude: pure rules, and how silence is recorded.
+"""Rules that end an event without a draft, from the event alone, and the records of that end. Pure.
 
 The door asks `at_the_door` before it stores an event, so that context is stored with its end in the same commit and
 never has to be worked on. What needs the store's view is in `bot.workflow.rule_skips`.

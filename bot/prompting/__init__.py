@@ -5,7 +5,7 @@
     prompts/*.md ──────────────→ files.Prompts ─┐
     Issue, pull requests ──────→ material ──────┼→ requests.Request ──→ (bot.clients.claude) ──→ text
     standup facts ─────────────→ standup ───────┘                                                 │
-    Decision, Sentence ←────────────────────────── answers, standup ←─────────────────────────────┘
+    ReplyDecision, Sentence ←────────────────────────── answers, standup ←─────────────────────────────┘
 
 The instructions are the project's own prompt files and stand in the system part. Whatever somebody else wrote stands
 in the user part, as JSON inside one delimited block (`untrusted`).
@@ -13,14 +13,29 @@ in the user part, as JSON inside one delimited block (`untrusted`).
 
 from bot.prompting.files import PROMPTS, Prompts, load_prompts
 from bot.prompting.material import Material, refs_of
-from bot.prompting.parsing import Decision, InvalidAnswer, TooComplex, TooLong, read_decision
+from bot.prompting.parsing import InvalidAnswer, ReplyDecision, TooComplex, TooLong, read_decision
 from bot.prompting.requests import Request, reply_request, single_call, triage_request
 from bot.prompting.standup import Sentence, read_standup, standup_request
 from bot.prompting.untrusted import block, read_block
 
 __all__ = [
-    "PROMPTS", "Decision", "InvalidAnswer", "Material", "Prompts", "Request", "Sentence", "TooComplex",
-    "TooLong", "block",
-    "load_prompts", "read_block", "read_decision", "read_standup", "refs_of", "reply_request", "single_call",
-    "standup_request", "triage_request",
+    "PROMPTS",
+    "InvalidAnswer",
+    "Material",
+    "Prompts",
+    "ReplyDecision",
+    "Request",
+    "Sentence",
+    "TooComplex",
+    "TooLong",
+    "block",
+    "load_prompts",
+    "read_block",
+    "read_decision",
+    "read_standup",
+    "refs_of",
+    "reply_request",
+    "single_call",
+    "standup_request",
+    "triage_request",
 ]  # fmt: skip

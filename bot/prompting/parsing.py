@@ -1,4 +1,4 @@
-"""What came back: the text of an answer → a `Decision`, or a reason why it is none."""
+"""Parsing what Claude answered into a `ReplyDecision`, or into the reason why it is none."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TooComplex(InvalidAnswer):
         )
 
 
-class Decision(Frozen):
+class ReplyDecision(Frozen):
     """What Claude decided. `response_text`: Markdown, empty when not responding; `sources`: refs that were given."""
 
     should_respond: bool
@@ -74,7 +74,7 @@ class DecisionAnswer(BaseModel):
         return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list | tuple) else ()
 
 
-def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | None = None) -> Decision:
+def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | None = None) -> ReplyDecision:
     """Read an answer. The four fields must be there with exact types; unknown fields are ignored.
 
     `drafting` False (triage): the response text is not wanted and is dropped. `refs`: sources other than these are
@@ -94,7 +94,7 @@ def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | N
     reasoning = " ".join(tidy(answer.reasoning).split())
     if len(reasoning) > MAX_REASONING:
         reasoning = reasoning[: MAX_REASONING - 1] + "…"
-    return Decision(
+    return ReplyDecision(
         should_respond=answer.should_respond,
         reasoning=reasoning,
         response_text=words,

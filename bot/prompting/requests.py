@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from bot.prompting.files import Prompts, version_of
 from bot.prompting.material import Material, data_of, refs_of
-from bot.prompting.parsing import Decision, DecisionAnswer, read_decision
+from bot.prompting.parsing import DecisionAnswer, ReplyDecision, read_decision
 from bot.prompting.untrusted import block
 from bot.settings import Settings
 
@@ -56,7 +56,7 @@ class Request:
         """The same request with a sentence of our own at its end: for the one second try."""
         return replace(self, message=f"{self.message}\n\n{note}")
 
-    def read(self, text: str) -> Decision:
+    def read(self, text: str) -> ReplyDecision:
         """The decision in an answer to this request. Raises `InvalidAnswer`."""
         return read_decision(text, drafting=self.purpose != "triage", refs=self.refs)
 

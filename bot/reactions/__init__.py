@@ -1,4 +1,4 @@
-"""Reactions: what an event leads to. Here is the table of contents; how each is carried out is a module of this room.
+"""Reactions: what an event leads to, one module each. A new one also needs its row in `bot.work.kinds`.
 
 The door asks `jobs_for` and stores the jobs with the event. An event that the door can settle
 (`bot.intake.silence.at_the_door`) leads to none. Its end in `webhook_events` is that of its answer, or, where no answer

@@ -27,12 +27,12 @@ from bot.reactions import ANSWER, done
 from bot.rules.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
-from bot.workflow.asking import Asked, decide
+from bot.workflow.asking import AskedClaude, ask_claude
 from bot.workflow.development import pull_requests
 from bot.workflow.ending import end_in_silence, fail_event, spent
 from bot.workflow.pausing import paused
 from bot.workflow.records import audit, draft_record, read_draft
-from bot.workflow.restored import marked_if_restored
+from bot.workflow.restoring import marked_if_restored
 from bot.workflow.rule_skips import skip_by_rule
 from bot.workflow.withholding import withhold
 
@@ -174,11 +174,11 @@ async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
     return comment
 
 
-async def _ask(ctx: Context, subject: Subject) -> Asked:
+async def _ask(ctx: Context, subject: Subject) -> AskedClaude:
     """Is an answer due, and which? Raises `Silence`, `Unanswerable` or `RetryLater`."""
     ctx.outages.claude.turn()
     allowed = known(subject.issue, subject.links, ctx.settings.site)
-    asked = await decide(ctx.claude, ctx.settings, ctx.prompts, subject.material, allowed)
+    asked = await ask_claude(ctx.claude, ctx.settings, ctx.prompts, subject.material, allowed)
     await ctx.outages.claude.up()
     return asked
 
@@ -197,7 +197,7 @@ def _for_the_channel(ctx: Context, key: str, issue: Issue) -> None:
         raise Silence(beyond.reason, f"{key} {beyond.says}")
 
 
-async def _draft(ctx: Context, record: Record, subject: Subject, asked: Asked, started: datetime) -> None:
+async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedClaude, started: datetime) -> None:
     """The draft, its cycle, the event's end and the retirement of older drafts, in one write."""
     now = ctx.clock.now()
     suffix = str(record["id"]).removeprefix("evt_")

@@ -1,4 +1,4 @@
-"""What must never pass: characters that nobody can see, and secrets that nobody meant to share. Pure.
+"""Redaction: removes invisible characters, and secrets that nobody meant to share. Pure.
 
 Every text from Jira, Bitbucket or Claude goes through `tidy` at the door, so that what a person reads on a card is all
 there is to read, and so that no key from a ticket reaches Claude, Slack, the log or the audit trail. All functions take
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.safety.secret_kinds import KINDS, REDACTED, Kind, suspected
+from bot.safety.secret_kinds import KINDS, REDACTED, SecretKind, suspected
 
 # --- characters -------------------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ def _redact(text: str, *, part: bool = False) -> tuple[str, tuple[str, ...]]:
     return text, tuple(dict.fromkeys(kinds))
 
 
-def _replaced(text: str, kind: Kind, kinds: list[str]) -> str:
+def _replaced(text: str, kind: SecretKind, kinds: list[str]) -> str:
     """`text` without secrets of this kind; the kind's name is added to `kinds` for each."""
 
     def replace(match: re.Match[str]) -> str:

@@ -16,7 +16,7 @@ from ahocorasick_rs import BytesAhoCorasick
 REDACTED = "[redacted secret]"
 
 
-class Kind(NamedTuple):
+class SecretKind(NamedTuple):
     """A kind of secret and how it looks. A named group in `pattern`, where there is one, is what is replaced; else all.
 
     `hints`: one of them stands in every text that `pattern` matches; in lower case where case does not count. `needs`:
@@ -71,8 +71,8 @@ _KEYS = (
 )  # fmt: skip
 _GITLAB = ("pat", "dt", "rt", "rtr", "ptt", "ft", "soat", "cbt", "imt", "agent", "oas", "ffct")
 
-KINDS: tuple[Kind, ...] = tuple(
-    Kind(name, hints, re.compile(pattern), *rest)
+KINDS: tuple[SecretKind, ...] = tuple(
+    SecretKind(name, hints, re.compile(pattern), *rest)
     for name, hints, pattern, *rest in (
         ("Anthropic API key", ("sk-ant-",), r"sk-ant-[A-Za-z0-9_-]{8,}"),
         ("OpenAI API key", ("sk-",), r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}"),

@@ -1,4 +1,4 @@
-"""The loop that keeps the table, each entry by itself."""
+"""The scheduler's loop: runs each entry of the table when it is due."""
 
 from __future__ import annotations
 

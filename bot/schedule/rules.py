@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bot.settings.standup_time import StandupTime
 
-GRACE = timedelta(hours=2)
+STANDUP_GRACE = timedelta(hours=2)
 """How late a missed standup is still worth posting."""
 MEMORY = 10
 """Missed dates that are recorded one by one; of a longer absence, the last ones."""
@@ -27,7 +27,7 @@ class At:
 
     time: StandupTime
     zone: ZoneInfo
-    grace: timedelta = GRACE
+    grace: timedelta = STANDUP_GRACE
     asked: bool = True
 
 

@@ -16,9 +16,9 @@ happens at import.
 """
 
 from bot.settings.declaration import Settings
+from bot.settings.hints import REQUIRED, WHERE
 from bot.settings.per_project import ProjectSettings, settings_for
 from bot.settings.problems import Problem, SettingsError
 from bot.settings.reading import load
-from bot.settings.where import REQUIRED, WHERE
 
 __all__ = ["REQUIRED", "WHERE", "Problem", "ProjectSettings", "Settings", "SettingsError", "load", "settings_for"]

@@ -20,10 +20,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bot.settings import environment, rules
+from bot.settings import environment
+from bot.settings import formats as rules
+from bot.settings.hints import WHERE
 from bot.settings.problems import Problem
 from bot.settings.standup_time import StandupTime, parse_standup
-from bot.settings.where import WHERE
 
 SERVICE_ACCOUNT_DOMAIN = "@serviceaccount.atlassian.com"
 LONGEST_DAYS = 36_500

@@ -8,10 +8,10 @@ from functools import cache
 from pydantic import ValidationError
 
 from bot.settings import environment as outside
+from bot.settings.cautions import doubts
 from bot.settings.declaration import Settings
-from bot.settings.doubts import doubts
+from bot.settings.hints import REQUIRED, WHERE
 from bot.settings.problems import Problem, SettingsError, shown
-from bot.settings.where import REQUIRED, WHERE
 
 # An empty text means "off" for these two, so it must not be dropped as unset.
 _EMPTY_MEANS_OFF = ("PMAGENT_STANDUP_AT", "PMAGENT_RATE_LIMIT")

@@ -7,8 +7,8 @@ returns after the data is on stable storage, never before.
 Tables that people see (`export TABLE`): webhook_events, agent_cycles, drafts, audit. Tables of our own: `development`
 (pull requests, branches), `messages` (what must appear in Slack once, besides the cards), `keys` (what must happen
 once, such as a run of the schedule), `state` (mode, pause, spend, and the like), `deliveries` (the keys of what was
-received, for `REMEMBERED`), `rollup` (figures, kept by the store in the commit that they count), `jobs` (the follow-up
-work that is stored with the change that asks for it; `bot.queue` carries it out).
+received, for `DELIVERY_KEYS_KEPT`), `rollup` (figures, kept by the store in the commit that they count), `jobs` (the
+follow-up work that is stored with the change that asks for it; `bot.queue` carries it out).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TABLES: tuple[Table, ...] = (
     "rollup", "jobs",
 )  # fmt: skip
 
-REMEMBERED = timedelta(hours=72)
+DELIVERY_KEYS_KEPT = timedelta(hours=72)
 """How long the keys of a delivery are known again, from its `at`."""
 
 
@@ -61,8 +61,8 @@ class Expect(NamedTuple):
 class Unseen(NamedTuple):
     """True when `deliveries` has none of these keys with `at >= since`.
 
-    A record of it is `{"id": key, "at", "event_id"}`. `since` lies at most `REMEMBERED` back: older keys are deleted in
-    passing.
+    A record of it is `{"id": key, "at", "event_id"}`. `since` lies at most `DELIVERY_KEYS_KEPT` back: older keys are
+    deleted in passing.
     """
 
     keys: tuple[str, ...]

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple, Protocol
 
 from bot.store import Record, Table
-from bot.store.audit import Verdict
+from bot.store.audit import ChainCheck
 
 FORMAT = 1
 KIND = "pm-agent backup"
@@ -56,7 +56,7 @@ class Trail:
     broken: str = ""
 
     @classmethod
-    def of(cls, verdict: Verdict) -> Trail:
+    def of(cls, verdict: ChainCheck) -> Trail:
         return cls(verdict.records, verdict.head, "" if verdict.broken_at is None else str(verdict))
 
 

@@ -16,7 +16,7 @@ from bot import __version__
 from bot.errors import UserError
 from bot.store import TABLES, Table
 from bot.store.archive import FORMAT, KIND, MANIFEST, Content, Manifest, Progress, Target, Trail, file_name
-from bot.store.audit import Verdict, verify
+from bot.store.audit import ChainCheck, verify
 from bot.store.encoding import to_json
 
 MOST_MANIFEST = 1 << 20
@@ -41,7 +41,7 @@ class Archive:
         self._file = file
         self.manifest = self._read_manifest()
 
-    def load(self, target: Target, progress: Progress) -> Verdict:
+    def load(self, target: Target, progress: Progress) -> ChainCheck:
         """Put every record into `target`, and check all of it: files, records, the audit chain. Raises `BadBackup`.
 
         What the chain says is compared with what it said when the backup was made: a trail that was broken then is

@@ -31,7 +31,7 @@ from typing import Any
 from bot.store import Audit, Record
 from bot.store.encoding import canonical
 
-__all__ = ["GENESIS", "Unreadable", "Verdict", "blank", "check", "digest", "seal", "spans", "verify"]
+__all__ = ["GENESIS", "ChainCheck", "Unreadable", "blank", "check", "digest", "seal", "spans", "verify"]
 GENESIS = "0" * 64
 SALT = 32
 """Hex digits of a leaf's salt: 128 bits."""
@@ -53,7 +53,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ChainCheck:
     """What `verify` found. `broken_at`: the first bad `seq`, None when the chain is whole."""
 
     records: int
@@ -186,7 +186,7 @@ def _spans_of(record: Record) -> list[list[int]]:
     ]
 
 
-def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> Verdict:
+def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> ChainCheck:
     """Recompute the chain, in the order in which it is stored, and name the first bad record.
 
     `head`: a hash that was published earlier; it must be in the chain, else the end was cut off or rewritten.
@@ -203,7 +203,7 @@ def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> V
         seq += 1
         why = _wrong(record, seq, prev)
         if why:
-            return Verdict(seq - 1, prev, seq, unreadable or why)
+            return ChainCheck(seq - 1, prev, seq, unreadable or why)
         unreadable = ""
         prev = record["hash"]
         seen = seen or (len(wanted) >= SHORT_HEAD and prev.startswith(wanted))
@@ -212,22 +212,22 @@ def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> V
         if record["action"] == "erase":
             allowed += _spans_of(record)
     if unreadable:
-        return Verdict(seq, prev, seq + 1, unreadable)
+        return ChainCheck(seq, prev, seq + 1, unreadable)
     if not seq and len(wanted) >= SHORT_HEAD:
         seen = seen or prev.startswith(wanted)  # the head of nothing; once there are records it proves nothing
     if not seen:
         why = (
             f"the head {wanted} is not in the chain: what followed record {seq} was cut off, or the trail was rewritten"
         )
-        return _first_bad(Verdict(seq, prev, seq + 1, why), blanked, allowed)
-    return _first_bad(Verdict(seq, prev), blanked, allowed)
+        return _first_bad(ChainCheck(seq, prev, seq + 1, why), blanked, allowed)
+    return _first_bad(ChainCheck(seq, prev), blanked, allowed)
 
 
-def _first_bad(verdict: Verdict, blanked: list[int], allowed: list[list[int]]) -> Verdict:
+def _first_bad(verdict: ChainCheck, blanked: list[int], allowed: list[list[int]]) -> ChainCheck:
     """The verdict, unless a record before was blanked without an `erase` record that names it."""
     for seq in blanked:
         if not any(first <= seq <= last for first, last in allowed):
-            return Verdict(verdict.records, verdict.head, seq, "it was blanked, and no erase record says so")
+            return ChainCheck(verdict.records, verdict.head, seq, "it was blanked, and no erase record says so")
     return verdict
 
 

@@ -2,7 +2,7 @@
 
 A backup is read in one transaction, so the bot may go on writing meanwhile. A restore checks everything before anything
 is replaced, and leaves a record (`state`, id `restored`) by which the bot knows at its next start that the world has
-gone on since (`bot.workflow.restored`).
+gone on since (`bot.workflow.restoring`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bot.store import Table
 from bot.store.archive import Manifest, Progress, Stored
 from bot.store.archive_reading import reading
 from bot.store.archive_writing import write
-from bot.store.audit import Verdict
+from bot.store.audit import ChainCheck
 from bot.store.encoding import to_json
 from bot.store.loading import loading, sync
 from bot.store.schema import NAME
@@ -65,7 +65,7 @@ def backup(folder: Path, destination: str, progress: Progress) -> tuple[Path, Ma
     return path, manifest
 
 
-def restore(source: Path, folder: Path, progress: Progress, *, force: bool = False) -> Verdict:
+def restore(source: Path, folder: Path, progress: Progress, *, force: bool = False) -> ChainCheck:
     """Put a backup's data into the data folder; what its audit trail is. What was there goes only with `force`.
 
     Raises `UserError` (also `DataFolderLocked`, `BadBackup`); then the folder's data are as they were.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from bot.store import REMEMBERED, Audit, Condition, Conflict, Expect, Job, Record, Table, Unseen
+from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Record, Table, Unseen
 from bot.store.audit import seal
 from bot.store.encoding import to_json
 from bot.store.mapping import Row
@@ -188,7 +188,7 @@ class Batch:
         if self.position.keys < PRUNE_EVERY:
             return
         self.position.keys = 0
-        before = self.now - REMEMBERED
+        before = self.now - DELIVERY_KEYS_KEPT
         for limit in (GLANCE, 2 * PRUNE_EVERY):
             oldest = self.db.of("deliveries").find(limit=limit)
             gone = [record["id"] for record in oldest if datetime.fromisoformat(record["at"]) < before]

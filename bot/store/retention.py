@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import datetime
 
 from bot.domain.drafts import BUSY, OPEN
-from bot.store import REMEMBERED, Audit, Conflict, Delete, Expect, Record, Store
+from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Record, Store
 
 BATCH = 200
 """Events that are deleted in one commit."""
@@ -22,7 +22,7 @@ async def delete_old(store: Store, now: datetime, older_than: datetime) -> dict[
 
     Nothing leaves while its delivery is remembered, whatever the setting. Raises `StoreUnavailable`.
     """
-    until = min(older_than, now - REMEMBERED)
+    until = min(older_than, now - DELIVERY_KEYS_KEPT)
     deleted: Counter[str] = Counter()
     staying: set[str] = set()
     while True:

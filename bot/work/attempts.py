@@ -1,4 +1,4 @@
-"""An attempt at a job, and what its error means: when the next attempt is, for this job or for all of its kind."""
+"""Retries: what an error of a job means, and when it is tried again, for this job or for all of its kind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot.store import StoreUnavailable
 from bot.work.outage import TOLD_BY_MODELS
 from bot.workflow.ending import fail_event
 from bot.workflow.messages import announce
-from bot.workflow.presenting import Refused
+from bot.workflow.presenting import CardRefused
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -81,7 +81,7 @@ class Attempts:
                 return self._rest(kind, entry, error, await self._ctx.outages.jira.down(error))
             case Held() | ClaudeBusy() | BudgetHeld():
                 return self._hold(kind, entry, max(error.after or 0.0, 0.05), error.reason)
-            case Refused():
+            case CardRefused():
                 return self._wait(kind, entry, _growing(entry.tries), error.reason)
             case RetryLater():
                 # Never at once: a `Retry-After` of nothing is no reason to hurry.

@@ -2,26 +2,32 @@
 
 ::
 
-    notice      bot.intake.accept       a delivery is stored, once, with the jobs of its reactions
-    triage      bot.reactions    its reactions; `look`: what an edited comment's versions settle ends here
-                settling         rules that need no model: is an answer out of the question?
-                `answer`         the issue read from Jira, then the cheap model: is an answer due?
-    draft       `answer`         the strong model writes it; it is stored, older drafts retire
-    present     presenting       the card in Slack follows the stored draft, whatever is restarted
-    decide      deciding         a click becomes a state, by compare and set; the loser hears who won
-    publish     publishing       fresh? intent, one POST with its marker, its outcome; undo
+    accept      bot.intake.accept        a delivery is stored, once, with the jobs of its reactions
+    triage      bot.reactions.look       what an edited comment's versions settle ends here
+                rule_skips               rules that need no model: is an answer out of the question?
+                bot.reactions.answer     the issue read from Jira, then the cheap model: is an answer due?
+    draft       bot.reactions.answer     the strong model writes it; it is stored, older drafts retire
+    present     presenting               the card in Slack follows the stored draft, whatever is restarted
+    decide      deciding                 a click changes the state, by compare and set; the loser hears who won
+    publish     publishing               fresh? intent, one POST with its marker, its outcome; `undoing`
 
-Beside it: `modes`, `pausing`, `expiring`, `controls` (why, pending, another try), `messages` (notices that appear
-once), `development` (pull requests known for an issue), `undoing` (a posted comment is withdrawn), `windows` (which
-edit windows were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any
-more), `restored` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
-webhook brought, found by asking: `checkpoint` has its rules, `reconciling_development` the pull requests, `reconciled`
-how it went). `bot.work` carries out the jobs, `bot.schedule` what happens by the clock.
+Beside it: `modes`, `pausing`, `expiring`, `requests` (why, pending, another try), `messages` (notices that appear
+once), `development` (pull requests known for an issue), `windows` (which edit windows were opened), `ending` (silence
+and failure), `withholding` (an issue that is not for the channel any more), `restoring` (what a restored backup left
+open), `records` (how drafts stand in the store), `reconciling` (what no webhook brought, found by asking: `checkpoint`
+has its rules, `reconciling_development` the pull requests, `reconcile_health` how it went). `bot.work` carries out the
+jobs, `bot.schedule` what happens by the clock.
 """
 
 from bot.domain.health import HealthLine
 from bot.workflow.actor import Actor
-from bot.workflow.controls import (
+from bot.workflow.deciding import Lost, decide, refused, who_was_first
+from bot.workflow.expiring import expire
+from bot.workflow.modes import ModeSetting, adopt_mode, mode, switch_mode
+from bot.workflow.pausing import pause, paused, resume
+from bot.workflow.presenting import is_card
+from bot.workflow.records import load_draft
+from bot.workflow.requests import (
     LAST_EVENTS,
     WhyLine,
     health,
@@ -31,13 +37,7 @@ from bot.workflow.controls import (
     retry_event,
     why,
 )
-from bot.workflow.deciding import Lost, decide, refused, who_was_first
-from bot.workflow.expiring import expire
-from bot.workflow.modes import ModeSetting, adopt_mode, mode, switch_mode
-from bot.workflow.pausing import pause, paused, resume
-from bot.workflow.presenting import is_card
-from bot.workflow.records import load_draft
-from bot.workflow.restored import mark_restored
+from bot.workflow.restoring import mark_restored
 from bot.workflow.windows import is_window, remember_window
 
 __all__ = [

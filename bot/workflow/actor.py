@@ -1,4 +1,4 @@
-"""Who does something."""
+"""Actor: the person who does something."""
 
 from __future__ import annotations
 

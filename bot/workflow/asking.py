@@ -15,10 +15,10 @@ from bot.clients.claude import Answer, CallRecord
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.markup import Known, render
 from bot.prompting import (
-    Decision,
     InvalidAnswer,
     Material,
     Prompts,
+    ReplyDecision,
     Request,
     TooComplex,
     reply_request,
@@ -52,10 +52,10 @@ class Asks(Protocol):
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedClaude:
     """A decision and every call that led to it. `request` is the one whose answer was taken (its `model`, `prompt`)."""
 
-    decision: Decision
+    decision: ReplyDecision
     calls: tuple[CallRecord, ...]
     request: Request
 
@@ -64,7 +64,9 @@ class Asked:
         return sum(call.cost_usd for call in self.calls)
 
 
-async def decide(claude: Asks, settings: Settings, prompts: Prompts, material: Material, known: Known) -> Asked:
+async def ask_claude(
+    claude: Asks, settings: Settings, prompts: Prompts, material: Material, known: Known
+) -> AskedClaude:
     """The whole question: is an answer due, and if so which.
 
     `known`: what the reply's links and mentions are held against; it is rendered, to see that it can be shown. One call
@@ -79,17 +81,19 @@ async def decide(claude: Asks, settings: Settings, prompts: Prompts, material: M
     return await decide_with(claude, reply_request(prompts, settings, material), known, before=triage.calls)
 
 
-async def decide_with(claude: Asks, request: Request, known: Known, *, before: tuple[CallRecord, ...] = ()) -> Asked:
+async def decide_with(
+    claude: Asks, request: Request, known: Known, *, before: tuple[CallRecord, ...] = ()
+) -> AskedClaude:
     """The decision on one request. `before`: earlier calls of the same cycle; they come first in `calls`."""
 
-    def read(text: str) -> Decision:
+    def read(text: str) -> ReplyDecision:
         decision = request.read(text)
         if problem := render(decision.response_text, known).problem:
             raise TooComplex(problem)
         return decision
 
     decision, calls = await ask_for(claude, request, read, before=before)
-    return Asked(decision, calls, request)
+    return AskedClaude(decision, calls, request)
 
 
 async def ask_for(

@@ -1,4 +1,4 @@
-"""A person's click becomes a state: compare and set, with its audit record, in one write. Nothing slow happens here.
+"""Decisions: a click on a card changes its draft's state, by compare and set, in one commit. Nothing slow happens here.
 
 What follows from the new state (reading the issue again, the POST, the card, a new draft) is a job of the same commit.
 Whoever comes second hears who was first, when and with what.
@@ -6,6 +6,7 @@ Whoever comes second hears who was first, when and with what.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.domain.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
@@ -13,7 +14,7 @@ from bot.domain.events import DraftRequested
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.rules.policy import rendered
-from bot.store import REMEMBERED, Audit, Conflict, Job
+from bot.store import Audit, Conflict, Job
 from bot.workflow.actor import Actor
 from bot.workflow.expiring import expire
 from bot.workflow.modes import mode
@@ -48,6 +49,8 @@ RESTORED = (
     "A backup was restored, and Jira is being asked whether this reply was posted since. Until it answers nothing is "
     "posted or decided; please try again in a moment."
 )
+ANEW_WITHIN = timedelta(hours=72)
+"""After this time a request for a new draft is forgotten."""
 _APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
 
 
@@ -112,7 +115,7 @@ async def ask_again(ctx: Context, draft: Draft) -> None:
     from bot.intake.accept import Delivery, accept
 
     asked, now = draft.decision, ctx.clock.now()
-    if asked is None or asked.action != "draft_anew" or now - asked.at > REMEMBERED:
+    if asked is None or asked.action != "draft_anew" or now - asked.at > ANEW_WITHIN:
         return
     delivery_id = f"anew:{draft.id}:{len(draft.decided)}"
     if await ctx.store.find("webhook_events", issue=draft.issue.key, delivery_id=delivery_id):

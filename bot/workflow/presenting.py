@@ -28,7 +28,7 @@ NEWER_FIRST = 10.0
 RETIRED = frozenset({DraftState.SUPERSEDED, DraftState.EXPIRED})
 
 
-class Refused(RetryLater):
+class CardRefused(RetryLater):
     """Slack will not take this card until something is changed by a person: the bot invited, the channel restored."""
 
 
@@ -36,7 +36,7 @@ async def present(ctx: Context, draft_id: str) -> float | None:
     """Post or redraw the card of this draft until it shows the stored version.
 
     Returns the seconds until it has to be looked at again, where it has to. Raises `RetryLater` while Slack does not
-    take it (429 with its time, or unreachable), `Refused` when it will not.
+    take it (429 with its time, or unreachable), `CardRefused` when it will not.
     """
     with ctx.leases.take(LEASE) as lease:
         return await _present(ctx, draft_id, lease)
@@ -101,7 +101,7 @@ async def _present(ctx: Context, draft_id: str, lease: Lease) -> float | None:
                 await _save_card(ctx, draft, Card(channel=card.channel))
                 continue
             if not gone:
-                raise Refused(f"is refused by Slack: {error.reason}") from None
+                raise CardRefused(f"is refused by Slack: {error.reason}") from None
             ts = found
         shown = card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None, "lease": None})
         await _save_card(ctx, draft, shown, [] if card.ts else await _retired(ctx, draft))

@@ -35,7 +35,7 @@ from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.rules.freshness import freshness
 from bot.rules.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
-from bot.workflow.claiming import check_claims
+from bot.workflow.checking_claims import check_claims
 from bot.workflow.deciding import ask_again
 from bot.workflow.modes import mode
 from bot.workflow.records import load_draft, move, seconds_left

@@ -1,4 +1,4 @@
-"""What the webhooks did not bring: Jira gives up on one after five tries, and a home server is away for longer.
+"""Reconciling: asks Jira, at start and hourly, for what no webhook brought. Jira gives up on one after five tries.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What Bitbucket's webhooks did not bring: it tries each at most three times, and large ones not at all.
+"""Reconciling with Bitbucket: asks for what no webhook brought. It tries each at most three times, large ones never.
 
 Every hour, and at start, the open pull requests of the repositories that are known from webhooks are read; those known
 as open and not among them any more were merged or declined. What differs from what is known becomes an event with

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-SOON = timedelta(seconds=0.3)
+CARD_DELAY = timedelta(seconds=0.3)
 """In which an approved draft is usually posted."""
 _FIELDS = frozenset(Draft.model_fields)
 PASSING = frozenset({DraftState.APPROVED, DraftState.POSTING, DraftState.UNDOING})
@@ -77,7 +77,7 @@ def _card_job(ctx: Context, before: Draft, draft: Draft) -> list[Job]:
     """
     if draft.version == before.version:
         return []
-    return [Job("card", draft.id, at=ctx.clock.now() + SOON if draft.state in PASSING else None)]
+    return [Job("card", draft.id, at=ctx.clock.now() + CARD_DELAY if draft.state in PASSING else None)]
 
 
 def audit(

@@ -1,4 +1,4 @@
-"""Silence that needs no model: what the store's view adds to an event's own words, before Jira or Claude is asked.
+"""Rules that end an event without a draft, by looking at the store, before Jira or Claude is asked.
 
 A later event on the issue is answered with all that came before it in view, so an earlier one gives way to it when many
 wait, or when it was held up. Every question here is answered by an index and a handful of records, whatever the issue

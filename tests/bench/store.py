@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.store import REMEMBERED, Audit, Delete, Job, Put, Unseen
+from bot.store import DELIVERY_KEYS_KEPT, Audit, Delete, Job, Put, Unseen
 from bot.store.store import TinyStore
 
 PER_EVENT = 4  # records that are alive of each event: it, its cycle, two of the audit trail
@@ -89,7 +89,7 @@ def keys(event: dict[str, Any]) -> list[str]:
 
 async def accept(store: TinyStore, event: dict[str, Any]) -> None:
     """What `bot.intake.accept` commits."""
-    since = datetime.fromisoformat(event["at"]) - REMEMBERED
+    since = datetime.fromisoformat(event["at"]) - DELIVERY_KEYS_KEPT
     details = {name: event[name] for name in ("source", "kind", "delivery_id", "body_sha256")}
     actor = f"jira:{event['event']['comment']['author']['account_id']}"
     known = [Put("deliveries", {"id": key, "at": event["at"], "event_id": event["id"]}) for key in keys(event)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.store import REMEMBERED, Audit, Conflict, Delete, Expect, Figures, Put, Store, StoreUnavailable, Unseen
+from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Figures, Put, Store, StoreUnavailable, Unseen
 from bot.store.audit import verify
 from tests.store.conftest import Opening
 from tests.store.support import NOW, Clock
@@ -199,7 +199,7 @@ def delivery(name: str, *keys: str, at: datetime = NOW) -> list[Put]:
 async def take(store: Store, name: str, *keys: str, at: datetime = NOW) -> str | None:
     """Store an event unless one of its keys is known; the id of the first one if so."""
     try:
-        await store.commit(*delivery(name, *keys, at=at), expect=[Unseen(keys, at - REMEMBERED)])
+        await store.commit(*delivery(name, *keys, at=at), expect=[Unseen(keys, at - DELIVERY_KEYS_KEPT)])
     except Conflict as conflict:
         return str((conflict.found or {})["event_id"])
     return None
@@ -228,7 +228,7 @@ async def test_of_twenty_at_once_one_wins_and_the_others_hear_of_it(store: Store
 
 async def test_after_72_hours_it_is_new_again(store: Store) -> None:
     assert await take(store, "evt_1", "k") is None
-    just = NOW + REMEMBERED
+    just = NOW + DELIVERY_KEYS_KEPT
     assert await take(store, "evt_2", "k", at=just) == "evt_1"
     late = just + timedelta(seconds=1)
     assert await take(store, "evt_3", "k", at=late) is None
@@ -252,11 +252,11 @@ async def test_a_clock_that_was_wrong_for_a_while_makes_nobody_forget(
     for hours in range(0, 72, 6):
         clock.at = NOW + timedelta(hours=hours)
         assert await take(store, f"evt_{hours}", f"k{hours}", at=clock.at) is None
-    clock.at = NOW + REMEMBERED + jump
+    clock.at = NOW + DELIVERY_KEYS_KEPT + jump
     assert await take(store, "evt_jump", "jump", at=clock.at) is None
     assert await take(store, "evt_more", "jump", at=clock.at) == "evt_jump"
     for days in range(3):
-        clock.at = NOW + REMEMBERED + timedelta(days=days)
+        clock.at = NOW + DELIVERY_KEYS_KEPT + timedelta(days=days)
         assert await take(store, f"evt_now_{days}", f"now {days}", at=clock.at) is None
         for hours in range(24 * days, 72, 6):
             assert await take(store, "evt_x", f"k{hours}", at=clock.at) == f"evt_{hours}"

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.store import REMEMBERED, Audit, Conflict, Delete, Expect, Put, Record, Table, Unseen
+from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Put, Record, Table, Unseen
 from bot.store.audit import verify
 from bot.store.store import TinyStore
 from tests.store.support import NOW, Clock
@@ -88,7 +88,7 @@ class StoreMachine(RuleBasedStateMachine):
             for table, name, fields in changes
         ]
         made += [Put("deliveries", {"id": key, "at": at, "event_id": "e"}) for key in keys]
-        asked: list[Expect | Unseen] = [Unseen(tuple(keys), self.clock.at - REMEMBERED)] if keys else []
+        asked: list[Expect | Unseen] = [Unseen(tuple(keys), self.clock.at - DELIVERY_KEYS_KEPT)] if keys else []
         if expect is not None:
             table, name, what = expect
             fields = {"absent": None, "any": {}, "received": {"state": "received"}}[what]

@@ -1,4 +1,4 @@
-"""What may be a mistake and need not be one: the program starts with it, and says so.
+"""Warnings about settings with which the program starts all the same.
 
 Above all a name that nobody reads: a misspelt one is no error to anything, and what it was to change stays as it was.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 
+from bot.settings.hints import WHERE
 from bot.settings.problems import SHORTEST_SECRET, Problem
-from bot.settings.where import WHERE
 
 PREFIX = "PMAGENT_"
 PLANNED = frozenset(

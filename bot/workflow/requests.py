@@ -1,4 +1,4 @@
-"""What people ask for besides deciding: a draft, why an event ended as it did, what waits, another try, health."""
+"""What people ask for by /pmagent and Retry: a draft, why, what waits, another try, health."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bot.store import Audit, Conflict, Expect, Put
 from bot.workflow.messages import is_message, revise
 from bot.workflow.modes import mode
 from bot.workflow.pausing import paused
-from bot.workflow.reconciled import reconciled
+from bot.workflow.reconcile_health import reconciled
 from bot.workflow.records import open_drafts
 
 if TYPE_CHECKING:

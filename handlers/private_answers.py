@@ -1,4 +1,4 @@
-"""What one person is told and nobody else: answers, and refusals, which are recorded."""
+"""Private answers to one Slack user, and refusals, which are recorded."""
 
 from __future__ import annotations
 

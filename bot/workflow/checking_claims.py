@@ -1,4 +1,4 @@
-"""What a reply states, checked against the state of things at Approve: gathers the facts for `bot.claims`.
+"""Checks at Approve what a reply states, against fresh facts that are gathered for `bot.claims`.
 
 Nothing is read for a reply that states nothing. Jira unreadable: `RetryLater`, and the draft goes on waiting, as where
 its own issue cannot be read. Bitbucket unreadable, or a pull request that nobody told us of: that is no reason to hold

@@ -1,4 +1,4 @@
-"""The end of a draft's card: what became of it, in one clear sentence, the next step, and the buttons of that state."""
+"""The lower part of a draft's card, one method per state: its sentence and its buttons (Approve, Edit, Skip, Undo)."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def notification(draft: Draft) -> str:
     return said
 
 
-def outcome(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None) -> list[Block]:
+def state_blocks(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None) -> list[Block]:
     """The blocks that end the card. See `bot.domain.drafts` for the states."""
-    return _Ending(draft, site, now, timezone, newer_url).blocks()
+    return _StateBlocks(draft, site, now, timezone, newer_url).blocks()
 
 
-class _Ending:
+class _StateBlocks:
     def __init__(self, draft: Draft, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None) -> None:
         self.draft, self.site, self.now, self.timezone, self.newer_url = draft, site, now, timezone, newer_url
         self.last = draft.decision
