@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.environment import read
 from bot.settings import REQUIRED, Problem, Settings, SettingsError, load
-from bot.settings.environment import read
 from bot.settings.standup_time import parse_standup
 
 GOOD = {

@@ -145,7 +145,7 @@ def _for_people(run: Run) -> Run:
 
 def data_folder() -> Path:
     """`PMAGENT_DATA_DIR`, from the environment or `.env`."""
-    from bot.settings.environment import DATA_DIR, read
+    from bot.environment import DATA_DIR, read
 
     return Path(read(("PMAGENT_DATA_DIR",)).get("PMAGENT_DATA_DIR", "").strip() or DATA_DIR)
 
@@ -158,8 +158,8 @@ def run_stats(args: argparse.Namespace) -> int:
     from zoneinfo import ZoneInfo
 
     from bot.clock import SystemClock
+    from bot.environment import read
     from bot.reports.metrics import as_text, figures
-    from bot.settings.environment import read
     from bot.store.store import TinyStore
 
     store = TinyStore.read_only(data_folder())

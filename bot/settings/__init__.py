@@ -2,7 +2,7 @@
 
 ::
 
-    environment, .env, files of secrets          bot.settings.environment    texts by name
+    environment, .env, files of secrets          bot.environment    texts by name
                  │
                  ▼
     load()                                       reading            every problem of them, or the settings

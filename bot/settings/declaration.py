@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bot.settings import environment
+from bot import environment
 from bot.settings import formats as rules
 from bot.settings.hints import WHERE
 from bot.settings.problems import Problem

@@ -7,7 +7,7 @@ from functools import cache
 
 from pydantic import ValidationError
 
-from bot.settings import environment as outside
+from bot import environment as outside
 from bot.settings.cautions import doubts
 from bot.settings.declaration import Settings
 from bot.settings.hints import REQUIRED, WHERE
