@@ -163,12 +163,17 @@ def _server() -> tuple[str, subprocess.Popen[bytes]]:
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
+    atexit.register(_end, server)
     end = time.monotonic() + 60
     while not Path(path).exists():
         assert server.poll() is None, f"the fork server ended with {server.returncode}"
         assert time.monotonic() < end, "the fork server did not come up in 60 s"
         time.sleep(0.02)
     return path, server
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.communicate()  # its standard input ends, and so it does
 
 
 if __name__ == "__main__":

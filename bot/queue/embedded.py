@@ -22,6 +22,8 @@ from bot.store.batch import Stored
 from bot.store.store import TinyStore
 
 log = get_logger(__name__)
+AGAIN = 5.0
+"""Seconds until a job is carried out once more whose end could not be stored."""
 
 
 class EmbeddedQueue:
@@ -116,18 +118,20 @@ class EmbeddedQueue:
             token = self._tokens.get(job_id)
             outcome = await kind.attempt(entry)
             if outcome is None and token is not None and self._tokens.get(job_id) == token:
-                await self._remove(job_id, token)
+                return await self._remove(job_id, token)
             return outcome
 
         return attempt
 
-    async def _remove(self, job_id: str, token: str) -> None:
+    async def _remove(self, job_id: str, token: str) -> Outcome:
+        """Delete a job that is done. Where the store does not take that, the job is carried out once more later on."""
         failpoint("queue.before_removal")
         try:
             await self._store.commit(Delete("jobs", job_id), expect=(Expect("jobs", job_id, {"token": token}),))
         except Conflict:
-            return  # it came again, of which the store has told
+            return None  # it came again, of which the store has told
         except StoreUnavailable as error:
-            # It is carried out once more after a restart.
-            log.warning("queue.not_removed", job=job_id, reason=str(error))
+            log.warning("queue.not_removed", job=job_id, reason=str(error), next_try_in=AGAIN)
+            return AGAIN
         failpoint("queue.after_removal")
+        return None
