@@ -16,7 +16,7 @@ from bot.store.schema import APPLICATION_ID, VERSION, statements
 
 BUSY_MS = 10_000
 """How long a connection waits for another one's lock."""
-STATEMENTS = 512
+STATEMENTS = 128
 """Prepared statements that a connection keeps."""
 WAL_KEPT = 64 * 1024 * 1024
 """Bytes of the write-ahead log that stay on disk after a checkpoint."""
@@ -71,7 +71,7 @@ def writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
-        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute("PRAGMA cache_size = -4096")
         # The log of a process that was killed is taken in before the file's size is looked at. A disk that is full
         # lets nothing be taken in: the program starts all the same, and its first write says so.
         with suppress(sqlite3.OperationalError):
