@@ -283,7 +283,7 @@ def _says_something_else(label: str, href: str) -> bool:
     """The label is the key of an issue, or begins with an address, and the link leads elsewhere."""
     if re.fullmatch(r"[A-Z][A-Z0-9_]+-\d+", label):
         return not href.endswith(f"/browse/{label}")
-    stated = re.match(r"https?://\S+", label)
+    stated = re.match(r"https?://[^\s<>]+", label)
     return stated is not None and not unquote(href).startswith(_in_letters(stated[0].rstrip("/.,)#")))
 
 
@@ -302,7 +302,8 @@ def _unmarked(shown: list[Char]) -> list[str]:
         if any(c.url or "code" in c.style for c in here) or len({c.style for c in here}) > 1:
             continue
         before = words[done : match.start()]
-        if MARK not in before and not (before.endswith("(") and MARK in words[:done]):
+        glued = bool(done) and not re.search(r"\s", before)  # to the one before: the mark is before both
+        if MARK not in before and not glued and not (before.endswith("(") and MARK in words[:done]):
             found.append(match[0])
         done = match.end()
     return found
