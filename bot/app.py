@@ -19,7 +19,7 @@ from bot.context import Context
 from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.log import configure, get_logger
 from bot.settings import Settings
-from bot.store import Put
+from bot.store import Put, StoreUnavailable
 
 if TYPE_CHECKING:
     from bot.store.store import TinyStore
@@ -208,7 +208,7 @@ def _keep_trying(name: str, attempt: Callable[[], Awaitable[object]]) -> asyncio
         while True:
             try:
                 await attempt()
-            except PMAgentError as error:
+            except (PMAgentError, StoreUnavailable) as error:
                 if str(error) != said:  # once for each change, however often it is tried
                     said = str(error)
                     log.warning("start.waits", part=name, reason=said, next_try_in=pause)

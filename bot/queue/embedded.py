@@ -108,6 +108,9 @@ class EmbeddedQueue:
             if stored is None:
                 self._tokens.pop(job_id, None)
                 continue
+            if stored.job.kind not in self._queues:  # a newer version's: it stays stored for that
+                log.warning("queue.unknown_kind", job=job_id)
+                continue
             job, self._tokens[job_id] = stored
             after = (job.at - self._clock.now()).total_seconds() if job.at else 0.0
             self._queues[job.kind].add(job.key, after, lock=job.lock)

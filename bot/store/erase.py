@@ -108,6 +108,7 @@ def _erase(account: str, batch: Batch) -> Erased:
     changed: Counter[str] = Counter()
     blanked: list[int] = []
     lines: list[Audit] = []
+    messages: list[str] = []  # those in Slack, or on their way there, are drawn again
     at = batch.now.isoformat()
     for table in (*(table for table in TABLES if table not in ("audit", "rollup")), "audit"):
         for before in batch.db.of(table).find():
@@ -120,6 +121,8 @@ def _erase(account: str, batch: Batch) -> Erased:
                 blanked.append(before["seq"])
             if table == "drafts":
                 result.drafts.append(before["id"])
+            if table == "messages" and after is not None and after.get("pending"):
+                messages.append(before["id"])
             cycle, ends = _ended(table, before, after, at)
             for record in cycle:
                 batch.put("agent_cycles", record)
@@ -132,9 +135,9 @@ def _erase(account: str, batch: Batch) -> Erased:
             "seqs": spans(blanked),
         }
         batch.record([*lines, Audit("system", "erase", details=details)])
-        cards = [Job("card", draft_id) for draft_id in result.drafts]
-        batch.look_up((), cards)
-        batch.defer(cards)
+        jobs = [*(Job("card", draft_id) for draft_id in result.drafts), *(Job("message", key) for key in messages)]
+        batch.look_up((), jobs)
+        batch.defer(jobs)
     result.records = dict(changed)
     return result
 

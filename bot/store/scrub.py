@@ -183,7 +183,7 @@ def _blank_message(record: Record) -> Record:
     section = {"type": "rich_text_section", "elements": [{"type": "text", "text": GONE}]}
     found = {**record, "blocks": [{"type": "rich_text", "elements": [section]}], "text": GONE}
     if "pending" in record:
-        found |= {"version": record["version"] + 1, "pending": record.get("ts") is not None}
+        found |= {"version": record["version"] + 1, "pending": bool(record.get("ts") or record.get("sending_since"))}
     return found
 
 

@@ -18,7 +18,7 @@ from bot.cards import Message, outage_notice
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
 from bot.outages import Held
-from bot.store import Conflict, Expect, Put, Record
+from bot.store import Conflict, Expect, Put, Record, StoreUnavailable
 from bot.workflow.messages import announce, revise
 from bot.workflow.pausing import paused
 
@@ -171,7 +171,11 @@ class ServiceOutage:
             await revise(self._ctx, self._notice_key, self._notice(ended=now))
             log.info("outage.over", service=self._service, seconds=round((now - known.since).total_seconds(), 1))
             self._known = OutageState()
-            await self._change(lambda stored: OutageState() if stored.since == known.since else stored)
+            try:
+                await self._change(lambda stored: OutageState() if stored.since == known.since else stored)
+            except StoreUnavailable:
+                self._known = known  # it ends when that can be stored
+                raise
         self._ctx.queue.lift("answer")
 
     def said(self) -> str | None:

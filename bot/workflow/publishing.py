@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from bot import __version__
 from bot.cards.parts import audience_words
 from bot.claims import Examined
-from bot.domain.drafts import RETIRABLE, UNDO_FOR, Draft, DraftState, Posted
+from bot.domain.drafts import BUSY, RETIRABLE, UNDO_FOR, Draft, DraftState, Posted
 from bot.domain.issues import Issue
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
@@ -97,6 +97,8 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
         await _catch_up(ctx, draft)
     elif draft.state == S.APPROVED:
         return seconds_left(ctx, draft)
+    elif draft.state in BUSY:  # it was changed under way, its texts erased, say: what is left is done the next time
+        return max(ctx.leases.left(draft.lease), 1.0)
     elif draft.state == S.POSTED and draft.due:
         return await close_undo(ctx, draft)
     return None

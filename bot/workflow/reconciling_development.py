@@ -53,10 +53,11 @@ async def reconcile_development(ctx: Context, _run: object = None) -> None:
 
 async def _read_all(ctx: Context) -> dict[str, int]:
     counts = {"repositories": 0, "pull_requests": 0, "found": 0, "unreadable": 0}
-    repositories = await known_repositories(ctx)
-    # What an earlier run noticed and nobody has taken up yet would differ once more.
+    # What an earlier run noticed and nobody has taken up yet would differ once more. It is looked for first: what is
+    # taken up in between is among what is known.
     pending = await ctx.store.find("webhook_events", state="received", kind="pull_request")
     waiting = {record["event"]["pull_request"]["id"] for record in pending}
+    repositories = await known_repositories(ctx)
     for repository, known in list(repositories.items())[:REPOSITORIES]:
         try:
             read = {one.id: one for one in await ctx.bitbucket.open_pull_requests(repository)}

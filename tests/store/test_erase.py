@@ -237,14 +237,18 @@ def test_what_is_an_account() -> None:
         assert account_id(text) == text.removeprefix("slack:").removeprefix("jira:")
 
 
-async def test_the_running_bot_does_it_and_draws_the_cards_of_drafts_anew(store: TinyStore) -> None:
+async def test_the_running_bot_does_it_and_draws_cards_and_messages_anew(store: TinyStore) -> None:
     serving = asyncio.create_task(serve_requests(store, store.folder, pause=0.01))
     result = await asyncio.to_thread(ask_running_bot, store.folder, ANA.account_id)
     assert result.records["drafts"] == 3
     (store.folder / "requests" / "bad.json").write_text("{")
     while list((store.folder / "requests").iterdir()):  # noqa: ASYNC110 - a file appears or goes, nothing to await
         await asyncio.sleep(0.01)
-    assert [job["id"] for job in await store.find("jobs")] == ["card:d1", "card:d2", "card:d3"]
+    jobs = [job["id"] for job in await store.find("jobs")]
+    assert jobs[:3] == ["card:d1", "card:d2", "card:d3"]
+    pending = [record["id"] for record in await store.find("messages", pending=True)]
+    assert pending
+    assert jobs[3:] == [f"message:{key}" for key in pending]
     assert serving.done() is False
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
