@@ -8,6 +8,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ nobody decided in PMAGENT_DRAFT_DAYS ────→ expired
               ─ its issue is not for the channel now ────→ expired
               ─ found in Jira after a restore ───────────→ posted
+              ─ found in public after that, and deleted ─→ failed
     approved  ─ fresh, in production: the intent ────────→ posting
               ─ fresh, in simulation ────────────────────→ simulated
               ─ the issue changed, or who will see it ───→ held
@@ -21,6 +22,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
               ─ a newer draft, as by Draft anew ─────────→ superseded
               ─ nobody decided, or not for the channel ──→ expired
               ─ found in Jira after a restore ───────────→ posted
+              ─ found in public after that, and deleted ─→ failed
     posting   ─ Jira took it ────────────────────────────→ posted
               ─ Jira refused it ─────────────────────────→ failed
               ─ Jira's answer was lost ──────────────────→ unknown
@@ -33,12 +35,14 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
     unknown   ─ Look again ──────────────────────────────→ looking
               ─ Post again ──────────────────────────────→ approved
               ─ found in Jira after a restore ───────────→ posted
+              ─ found in public after that, and deleted ─→ failed
     looking   ─ found ───────────────────────────────────→ posted
               ─ not found ───────────────────────────────→ unknown
               ─ found in public, and so deleted ─────────→ failed
     posted    ─ Undo ────────────────────────────────────→ undoing
     undoing   ─ deleted ─────────────────────────────────→ undone
               ─ Jira refused to delete it ───────────────→ posted
+              ─ found in public after a restore, deleted → failed
 
 `approved` is a decision on stable storage: whoever finds it there (its job, or the next process after a crash)
 publishes it. Every change is one `save_draft` (`bot.workflow.records`): compare and set on the version, with its audit
@@ -86,15 +90,15 @@ class DraftState(StrEnum):
 
 S = DraftState
 TRANSITIONS: dict[DraftState, frozenset[DraftState]] = {
-    S.WAITING: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED, S.POSTED}),
+    S.WAITING: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED, S.POSTED, S.FAILED}),
     S.APPROVED: frozenset({S.POSTING, S.SIMULATED, S.HELD, S.WAITING, S.POSTED, S.FAILED, S.EXPIRED}),
-    S.HELD: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED, S.POSTED}),
+    S.HELD: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED, S.POSTED, S.FAILED}),
     S.POSTING: frozenset({S.POSTED, S.FAILED, S.UNKNOWN, S.APPROVED}),
     S.FAILED: frozenset({S.APPROVED, S.SKIPPED, S.SUPERSEDED, S.EXPIRED, S.POSTED}),
-    S.UNKNOWN: frozenset({S.LOOKING, S.APPROVED, S.POSTED}),
+    S.UNKNOWN: frozenset({S.LOOKING, S.APPROVED, S.POSTED, S.FAILED}),
     S.LOOKING: frozenset({S.POSTED, S.UNKNOWN, S.FAILED}),
     S.POSTED: frozenset({S.UNDOING}),
-    S.UNDOING: frozenset({S.UNDONE, S.POSTED}),
+    S.UNDOING: frozenset({S.UNDONE, S.POSTED, S.FAILED}),
     S.SIMULATED: frozenset(),
     S.UNDONE: frozenset(),
     S.SKIPPED: frozenset(),

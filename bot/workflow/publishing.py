@@ -272,15 +272,16 @@ async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
         note = f"Jira made this internal reply public and did not delete it ({error.reason}). Delete it in Jira now."
         posted = Posted(comment_id=reply.comment_id, url=url, at=ctx.clock.now())
         await move(
-            ctx, draft, S.POSTED, "draft.posted", posted=posted, due=ctx.clock.now() + UNDO_FOR, note=note, public=True
-        )
+            ctx, draft, S.POSTED, "draft.posted", posted=posted, due=ctx.clock.now() + UNDO_FOR, note=note, public=True,
+            restored=None,
+        )  # fmt: skip
         return
     failpoint("publish.after_withdrawal")
     note = (
         "Jira made this internal reply public, so it was deleted at once; the customer may have been mailed. "
         "Ask a Jira administrator whether the bot's account may add internal comments in this project."
     )
-    await move(ctx, draft, S.FAILED, "draft.failed", note=note, intent_at=None, public=True)
+    await move(ctx, draft, S.FAILED, "draft.failed", note=note, intent_at=None, public=True, restored=None)
 
 
 async def _again_later(ctx: Context, draft: Draft, error: RetryLater) -> None:

@@ -146,3 +146,22 @@ async def test_61_what_had_no_card_and_no_draft_yet_gets_no_second_one(stage: St
     await stage.slack.changes(card, "Found in Jira after a backup was restored", seconds=20)
     assert len(await stage.slack.cards()) == 1
     assert len(stage.jira.calls(POST)) == len(stage.jira.posted("ECD-1")) == 1
+
+
+async def test_61_an_internal_reply_that_is_public_by_now_is_deleted_and_the_card_says_so(stage: Stage) -> None:
+    await stage.start_bot()
+    stage.claude.script(YES)
+    stage.jira.issue("SUP-1", "Cannot log in", status="Waiting for support", reporter="mira")
+    await stage.jira.comment("SUP-1", "mira", "When will this be fixed?")
+    card = await stage.slack.card("SUP-1", button="Approve")
+    backup = await backed_up(stage)
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    await restored(stage, backup)
+    [reply] = stage.jira.posted("SUP-1")
+    reply.public = True
+    await stage.start_bot()
+    await stage.slack.changes(card, "deleted at once")
+    assert not stage.jira.posted("SUP-1")
+    assert await state(stage) == "failed"
+    await settled(stage)
