@@ -11,7 +11,7 @@ from bot.domain.events import BranchPushed, BuildReported, Event, PullRequestCha
 from bot.domain.issues import PullRequest
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
-from bot.store import Conflict, Expect, Put, Record
+from bot.store import Expect, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -19,18 +19,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 REFRESHED = 5
 """How many open pull requests of an issue are read from Bitbucket again before a draft, where there is a token."""
-
-
-async def remember(ctx: Context, event: Event) -> None:
-    """Bring the `development` table up to date with a Bitbucket event; other events change nothing."""
-    while True:
-        learned = await learn(ctx, event)
-        try:
-            if learned.puts:
-                await ctx.store.commit(*learned.puts, expect=learned.expect)
-            return
-        except Conflict:
-            continue
 
 
 @dataclass(frozen=True)

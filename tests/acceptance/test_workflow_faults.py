@@ -33,7 +33,7 @@ from bot.store.store import TinyStore
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
-from bot.workflow.development import pull_requests, remember
+from bot.workflow.development import pull_requests
 from bot.workflow.messages import announce, deliver
 from bot.workflow.presenting import present
 from bot.workflow.publishing import advance
@@ -599,12 +599,16 @@ async def test_builds_that_are_reported_together_are_both_kept(program: Program)
     now = program.clock.now()
     known = PullRequest(id="a/b#1", repository="a/b", number=1, title="ECD-1 x", url="https://bitbucket.org/a/b/1",
                         state="OPEN", branch="x", keys=("ECD-1",), updated=now)  # fmt: skip
-    await remember(program.ctx, PullRequestChanged(issues=("ECD-1",), action="created", pull_request=known, at=now))
+    opened = PullRequestChanged(issues=("ECD-1",), action="created", pull_request=known, at=now)
+    await accept(program.ctx, Delivery("bitbucket", "w0", None, now), opened)
+    await program.until(lambda: none_received(program))
     builds = [
         BuildReported(issues=("ECD-1",), repository="a/b", branch="x", commit="c", name=name, state="FAILED", at=now)
         for name in ("unit", "lint")
     ]
-    await asyncio.gather(*(remember(program.ctx, build) for build in builds))
+    reports = [Delivery("bitbucket", f"w{number}", None, now) for number in (1, 2)]
+    await asyncio.gather(*(accept(program.ctx, *report) for report in zip(reports, builds, strict=True)))
+    await program.until(lambda: none_received(program))
     [found] = await pull_requests(program.ctx, "ECD-1")
     assert found.builds == {"unit": "FAILED", "lint": "FAILED"}
 
