@@ -56,7 +56,7 @@ def _members(table: Table, name: str) -> list[str]:
     """A table of (member, seq) for a field that holds a list, kept by triggers."""
     members = f"{table}_{name}"
     forget = f"DELETE FROM {members} WHERE seq = OLD.seq;"  # noqa: S608 - names of our own
-    note = f"INSERT INTO {members} SELECT DISTINCT value, NEW.seq FROM json_each(NEW.doc, '$.{name}');"  # noqa: S608
+    note = f"INSERT INTO {members} SELECT DISTINCT value, NEW.seq FROM json_each(NEW.doc, '$.{name}');"  # noqa: S608 - as above
     return [
         f"CREATE TABLE {members} (member TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (member, seq)) WITHOUT ROWID",
         f"CREATE INDEX {members}_seq ON {members}(seq)",
