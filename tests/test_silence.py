@@ -18,7 +18,7 @@ from bot.domain.events import (
     IssueCreated,
 )
 from bot.domain.issues import Comment, Person
-from bot.intake.silence import CONTEXT, at_the_door, by_its_words, settled
+from bot.intake.silence import CONTEXT, at_the_door, by_its_words, silence_records
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 BASE: dict[str, Any] = {"issues": ("ECD-1",), "project": "ECD", "summary": "Export", "at": NOW}
@@ -72,7 +72,7 @@ def test_a_settled_event_has_its_three_records() -> None:
     }
     silence = at_the_door(IssueCreated(text="Export fails.", **BASE), None)
     assert silence is not None
-    after, cycle, audit = settled(record, silence, started=NOW, ended=NOW + timedelta(seconds=1))
+    after, cycle, audit = silence_records(record, silence, started=NOW, ended=NOW + timedelta(seconds=1))
     assert (after["state"], after["reason"], record["state"]) == ("done", CONTEXT, "received")
     assert (cycle["id"], cycle["event_id"], cycle["outcome"], cycle["calls"]) == ("cyc_1", "evt_1", "silence", [])
     assert cycle["reasoning"] == "a new issue that asks nothing"

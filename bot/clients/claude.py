@@ -103,7 +103,7 @@ class Claude:
         failpoint("claude.after_call")
         # If that fails now the reservation stays, which is more than the cost: the answer is paid for and good.
         with contextlib.suppress(StoreUnavailable, RetryLater):
-            await self.budget.settle(reservation, answer.call.cost_usd)
+            await self.budget.charge(reservation, answer.call.cost_usd)
         return answer
 
     async def models(self) -> tuple[ModelState, ...]:

@@ -29,7 +29,7 @@ from bot.domain.events import (
 )
 from bot.domain.issues import Comment
 from bot.failpoints import failpoint
-from bot.intake.silence import Silence, at_the_door, settled
+from bot.intake.silence import Silence, at_the_door, silence_records
 from bot.reactions import jobs_for
 from bot.rules.policy import normalised
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Put, Record, Unseen
@@ -100,7 +100,9 @@ async def accept(
         if ended is None and (silence := at_the_door(event, ctx.jira.account_id)):
             ended = Ended(silence)  # context needs no work, and so no second write
         if ended is not None:
-            after, cycle, line = settled(record, ended.silence, started=delivery.received, ended=ctx.clock.now())
+            after, cycle, line = silence_records(
+                record, ended.silence, started=delivery.received, ended=ctx.clock.now()
+            )
             puts = [Put("webhook_events", after), *puts[1:], Put("agent_cycles", cycle), *ended.also(event_id)]
             lines.append(line)
         else:

@@ -69,7 +69,9 @@ def at_the_door(event: Event, own_account: str | None) -> Silence | None:
     return None
 
 
-def settled(record: Record, silence: Silence, *, started: datetime, ended: datetime) -> tuple[Record, Record, Audit]:
+def silence_records(
+    record: Record, silence: Silence, *, started: datetime, ended: datetime
+) -> tuple[Record, Record, Audit]:
     """An event that no call was made for, at its end: its record, its `agent_cycles` record, its audit line.
 
     All three belong into one commit. `started`, `ended`: when it was looked at, aware.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.domain.events import EVENT
-from bot.intake.silence import CONTEXT, Silence, sets_security_level, settled
+from bot.intake.silence import CONTEXT, Silence, sets_security_level, silence_records
 from bot.log import get_logger
 from bot.reactions import NOTE, done
 from bot.rules.policy import LEVEL
@@ -35,7 +35,7 @@ async def note(ctx: Context, event_id: str) -> None:
         await withhold(ctx, event.issues[0], LEVEL)
     while True:
         learned = await learn(ctx, event)
-        after, cycle, line = settled(record, Silence(CONTEXT), started=started, ended=ctx.clock.now())
+        after, cycle, line = silence_records(record, Silence(CONTEXT), started=started, ended=ctx.clock.now())
         cycle["reactions"] = [NOTE.name]
         try:
             await ctx.store.commit(

@@ -26,7 +26,7 @@ from bot.reports.facts import Fact, StandupFacts
 from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
 from bot.rules.policy import Beyond, out_of_bounds
 from bot.schedule.rules import Run
-from bot.schedule.runs import claim, settled
+from bot.schedule.runs import claim, run_finished
 from bot.store import Audit, Delete, Put
 from bot.workflow.asking import ask_for
 from bot.workflow.records import read_draft
@@ -144,7 +144,7 @@ async def _post(ctx: Context, run: Run, started: datetime) -> None:
     details = {"date": day, "ts": ts, "kind": "late" if _late(run, started) else "on time"}
     details |= written["details"] if written else {}
     await ctx.store.commit(
-        *settled(run, "done", ctx.clock.now()),
+        *run_finished(run, "done", ctx.clock.now()),
         Delete("state", WRITTEN),
         audit=[Audit("system", "standup.posted", details=details)],
     )
@@ -171,7 +171,7 @@ async def _written(ctx: Context, run: Run) -> dict[str, Any]:
 async def _skip(ctx: Context, run: Run, reason: str) -> None:
     details = {"date": run.day.isoformat(), "planned": run.planned.isoformat(), "reason": reason}
     await ctx.store.commit(
-        *settled(run, "skipped", ctx.clock.now()),
+        *run_finished(run, "skipped", ctx.clock.now()),
         Delete("state", WRITTEN),
         audit=[Audit("system", "standup.skipped", details=details)],
     )

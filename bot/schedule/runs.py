@@ -18,7 +18,7 @@ LEASE = 300.0
 """Seconds for one attempt at a run: Jira is read, Claude writes, Slack is told."""
 
 
-def settled(run: Run, outcome: str, now: datetime) -> tuple[Put, Put]:
+def run_finished(run: Run, outcome: str, now: datetime) -> tuple[Put, Put]:
     """The changes that settle a run (`done` or `skipped`), for the commit that records what was done."""
     at = now.isoformat()
     return (

@@ -101,7 +101,7 @@ class Budget:
         self._in_flight.add(reservation.id)
         return reservation
 
-    async def settle(self, reservation: Reservation, usd: float) -> None:
+    async def charge(self, reservation: Reservation, usd: float) -> None:
         """The call was answered and cost `usd`."""
         await self._end(reservation, usd, calls=1)
 

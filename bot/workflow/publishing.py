@@ -85,9 +85,9 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
         if (left := ctx.leases.left(draft.lease)) > 0:
             return left  # somebody is sending it
         # Whoever was sending it is gone: look, never send blindly.
-        await _settle(ctx, draft)
+        await _find_outcome(ctx, draft)
     elif draft.state == S.LOOKING:
-        await _settle(ctx, draft)
+        await _find_outcome(ctx, draft)
     elif draft.state == S.UNDOING:
         await undo(ctx, draft)
     elif draft.state == S.HELD:
@@ -220,7 +220,7 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: L
     except OutcomeUnknown as error:
         log.warning("publish.answer_lost", draft_id=draft.id, reason=error.reason)
         failpoint("publish.answer_lost")
-        await _settle(ctx, sending)
+        await _find_outcome(ctx, sending)
         return
     failpoint("publish.after_post")
     await _record_posted(ctx, sending, reply)
@@ -296,7 +296,7 @@ async def _again_later(ctx: Context, draft: Draft, error: RetryLater) -> None:
     await move(ctx, draft, S.APPROVED, "draft.deferred", note=note, due=now + timedelta(seconds=seconds))
 
 
-async def _settle(ctx: Context, draft: Draft) -> None:
+async def _find_outcome(ctx: Context, draft: Draft) -> None:
     """A comment may or may not be there: three looks that Jira answered, then a person is asked."""
     started = ctx.clock.monotonic()
     looked = 0
