@@ -75,7 +75,7 @@ def _run(_: argparse.Namespace) -> int:
     from bot.app import serve
     from bot.errors import UserError
     from bot.store import StoreUnavailable
-    from bot.store.lock import DataFolderLocked
+    from bot.store.embedded.lock import DataFolderLocked
 
     async def served() -> int:
         code = await serve(settings)

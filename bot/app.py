@@ -22,7 +22,7 @@ from bot.settings import Settings
 from bot.store import Put, StoreUnavailable
 
 if TYPE_CHECKING:
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
     from handlers.slack_socket import Door, Socket
 
 log = get_logger(__name__)
@@ -67,12 +67,12 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code: 0 after a drain, 2 when Slack refuses the token.
 
     `clock`: another than the machine's, for whoever runs the program at another hour.
-    Raises `bot.store.lock.DataFolderLocked` when another process holds the data folder, `UserError` when the store
-    cannot be opened.
+    Raises `DataFolderLocked` when another process holds the data folder, `UserError` when the store cannot be
+    opened.
     """
     from bot.http.server import listen, make_server
+    from bot.store.embedded.store import TinyStore
     from bot.store.erase import serve_requests
-    from bot.store.store import TinyStore
     from bot.workflow import adopt_mode, mark_restored
     from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route

@@ -16,7 +16,7 @@ from bot.demo.wire import Server
 from bot.domain.issues import Change, Comment, Issue, Link, Person, PullRequest
 from bot.prompting import Material, Request, load_prompts, reply_request
 from bot.settings import Settings, load
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 
 NOW = datetime(2026, 11, 23, 9, 42, tzinfo=UTC)
 ANA = Person(account_id="557058:ana", name="Ana Ruiz")

@@ -24,7 +24,7 @@ from bot.context import Context
 from bot.domain.leases import Leases
 from bot.http.server import listen, make_server
 from bot.settings import Settings, load
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from handlers import create_sidecar
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

@@ -21,7 +21,7 @@ from bot.demo.wire import Fault
 from bot.errors import RetryLater
 from bot.markup import Known
 from bot.prompting import Request, load_prompts, reply_request, triage_request
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from bot.workflow.asking import ask_claude, decide_with
 from tests.asking_material import Line, line, material, settings
 

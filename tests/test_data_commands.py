@@ -24,7 +24,7 @@ from bot import __version__
 from bot.errors import UserError
 from bot.store import TABLES, Audit, Delete, Put
 from bot.store.backup import backup, restore
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from tests.store.support import commit
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ HOLD = """
     from pathlib import Path
     from bot.store import Audit, Put
     from bot.store.erase import serve_requests
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
 
     async def main():
         store = TinyStore.open(Path(sys.argv[1]))

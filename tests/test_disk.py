@@ -12,7 +12,7 @@ import pytest
 from bot.demo.slack_people import DANA
 from bot.demo.stage import BotFailed, Stage
 from bot.store import Put
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from tests.acceptance.test_main_path import NO, YES, ask, exported
 from tests.model import holds
 from tests.model.world import KEYS, Sent, World

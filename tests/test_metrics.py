@@ -12,7 +12,7 @@ import pytest
 from bot.domain.drafts import DraftState
 from bot.reports.metrics import DRAFT_STATES, as_text, figures
 from bot.store import Audit, Figures, Put
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from tests.store.support import Clock
 
 PROMISED = {  # other programs read these

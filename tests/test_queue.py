@@ -14,7 +14,7 @@ from bot.clock import SystemClock
 from bot.queue import Entry, Hold, Job, Kind, Outcome
 from bot.queue.embedded import EmbeddedQueue
 from bot.store import Conflict, Delete, Expect, Put
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
 

@@ -30,7 +30,7 @@ from bot.schedule.runs import claim
 from bot.schedule.table import Entry, entries
 from bot.settings import load
 from bot.store import Put
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 
 BERLIN = ZoneInfo("Europe/Berlin")
 # The stand-in's search counts its days from the real clock, so the story happens around the last Monday.

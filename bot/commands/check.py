@@ -87,7 +87,7 @@ async def _guarded(name: str, tries: Awaitable[list[Line]]) -> list[Line]:
 def store(settings: Settings) -> list[Line]:
     """The data folder: it opens, its audit trail has a head, and when something last came in. Read only."""
     from bot.errors import UserError
-    from bot.store.store import opened
+    from bot.store.embedded.store import opened
 
     folder = settings.pmagent_data_dir.absolute()
     if not folder.is_dir():

@@ -160,7 +160,7 @@ def run_stats(args: argparse.Namespace) -> int:
     from bot.clock import SystemClock
     from bot.environment import read
     from bot.reports.metrics import as_text, figures
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
 
     store = TinyStore.read_only(data_folder())
     values = read(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
@@ -178,7 +178,7 @@ def run_stats(args: argparse.Namespace) -> int:
 @_for_people
 def run_export(args: argparse.Namespace) -> int:
     """`export TABLE` and `audit export`."""
-    from bot.store.store import opened
+    from bot.store.embedded.store import opened
 
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a TextIOWrapper in a command
     table = opened(data_folder()).of(args.table)
@@ -230,7 +230,7 @@ def run_verify(args: argparse.Namespace) -> int:
 def _verified(head: str | None = None) -> ChainCheck:
     from bot.errors import UserError
     from bot.store.audit import Unreadable, verify
-    from bot.store.store import opened
+    from bot.store.embedded.store import opened
 
     try:
         records = opened(data_folder()).of("audit").salvaged()
@@ -279,11 +279,11 @@ def run_restore(args: argparse.Namespace) -> int:
 @_for_people
 def run_erase(args: argparse.Namespace) -> int:
     """`erase ACCOUNT`."""
+    from bot.store.embedded.lock import DataFolderLocked
+    from bot.store.embedded.sqlite import exists
+    from bot.store.embedded.store import TinyStore
     from bot.store.erase import account_id, ask_running_bot, erase_now
-    from bot.store.lock import DataFolderLocked
     from bot.store.schema import NAME
-    from bot.store.sqlite import exists
-    from bot.store.store import TinyStore
 
     folder = data_folder()
     account = account_id(args.account)

@@ -19,7 +19,7 @@ from bot.queue import Job, Kind, Kinds
 from bot.queue.keyed import Attempt, Entry, Hold, KeyedQueue, Outcome
 from bot.store import Conflict, Delete, Expect, StoreUnavailable
 from bot.store.batch import Stored
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 
 log = get_logger(__name__)
 AGAIN = 5.0

@@ -1,4 +1,4 @@
-"""What the program needs of a store: one atomic write, and reads of what is durable. `store.TinyStore` is the backend.
+"""What the program needs of a store: one atomic write, and reads of what is durable. `embedded` is the backend.
 
 A record is a JSON object with an `id` (a string) in a table. One `commit` is one step of a story: all its changes, in
 all tables, and its audit records become durable together or not at all, after every `expect` was found true. It

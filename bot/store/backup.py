@@ -23,11 +23,11 @@ from bot.store.archive import Manifest, Progress, Stored
 from bot.store.archive_reading import reading
 from bot.store.archive_writing import write
 from bot.store.audit import ChainCheck
+from bot.store.embedded.loading import loading, sync
+from bot.store.embedded.sqlite import exists, reader
+from bot.store.embedded.tiny import Database
 from bot.store.encoding import to_json
-from bot.store.loading import loading, sync
 from bot.store.schema import NAME
-from bot.store.sqlite import exists, reader
-from bot.store.tiny import Database
 
 
 def backup(folder: Path, destination: str, progress: Progress) -> tuple[Path, Manifest]:

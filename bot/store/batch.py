@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Record, Table, Unseen
 from bot.store.audit import seal
+from bot.store.embedded.mapping import Row
+from bot.store.embedded.tiny import Database
 from bot.store.encoding import to_json
-from bot.store.mapping import Row
 from bot.store.rollup import Rollup
-from bot.store.tiny import Database
 
 Changed = tuple[Table, str]
 """A record that is written: its table and id."""

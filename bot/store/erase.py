@@ -34,10 +34,10 @@ from bot.failpoints import failpoint
 from bot.store import TABLES, Audit, Job, Record, StoreUnavailable, Table
 from bot.store.audit import blank, spans
 from bot.store.batch import Batch
+from bot.store.embedded.sqlite import BUSY_MS
+from bot.store.embedded.store import TinyStore
 from bot.store.encoding import to_json
 from bot.store.scrub import ErasedPerson, scrub
-from bot.store.sqlite import BUSY_MS
-from bot.store.store import TinyStore
 
 REQUESTS = "requests"
 PATIENCE = 30.0

@@ -16,7 +16,7 @@ from itertools import accumulate
 from tinydb import where
 
 from bot.store import Audit, Record
-from bot.store.tiny import Database
+from bot.store.embedded.tiny import Database
 
 EVER = "ever"
 """In place of a day: everything there was."""

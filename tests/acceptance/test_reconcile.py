@@ -19,7 +19,7 @@ from bot.demo.stage import BotFailed, Stage
 from bot.demo.wire import PATIENCE, Fault
 from bot.errors import RetryLater
 from bot.store import Put, Record, Table
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from bot.workflow import health
 from bot.workflow.reconciling import last_checkpoint, reconcile
 from tests.acceptance.test_main_path import YES

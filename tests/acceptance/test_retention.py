@@ -10,7 +10,7 @@ import pytest
 
 from bot.demo.stage import Stage
 from bot.store import Audit, Put
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 
 OLD = datetime.now(UTC) - timedelta(days=400)
 TABLES = ("webhook_events", "agent_cycles", "drafts")

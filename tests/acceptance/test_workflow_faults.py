@@ -29,7 +29,7 @@ from bot.domain.issues import Comment, Person, PullRequest
 from bot.intake.accept import Delivery, accept
 from bot.settings import load
 from bot.store import Audit, Delete, Expect, Job, Put, StoreUnavailable
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why

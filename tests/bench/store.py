@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Delete, Job, Put, Unseen
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 
 PER_EVENT = 4  # records that are alive of each event: it, its cycle, two of the audit trail
 WRITERS, ROUNDS, ACCEPTS = 32, 12, 1500
@@ -39,7 +39,7 @@ SLOWER = 2.5
 OPEN = """
 import asyncio, json, sys, time
 from pathlib import Path
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 def memory():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 begun = time.perf_counter()

@@ -41,7 +41,7 @@ def main() -> int:
     from bot.app import serve
     from bot.errors import UserError
     from bot.settings import load
-    from bot.store.lock import DataFolderLocked
+    from bot.store.embedded.lock import DataFolderLocked
 
     try:
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector())) as runner:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.store import Store
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from tests.store.support import Clock
 
 Opening = Callable[[], Awaitable[Store]]

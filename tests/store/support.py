@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.store import Audit, Condition, Delete, Put, Record, Store, Table
-from bot.store.store import opened
+from bot.store.embedded.store import opened
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 

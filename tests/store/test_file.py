@@ -19,9 +19,9 @@ import pytest
 from bot.errors import UserError
 from bot.store import Audit, Put, StoreUnavailable
 from bot.store.audit import verify
-from bot.store.lock import DataFolderLocked
-from bot.store.sqlite import Damaged, noted
-from bot.store.store import CHECK_EVERY, TinyStore, opened
+from bot.store.embedded.lock import DataFolderLocked
+from bot.store.embedded.sqlite import Damaged, noted
+from bot.store.embedded.store import CHECK_EVERY, TinyStore, opened
 from tests.store.support import Clock, commit, records
 
 
@@ -156,7 +156,7 @@ FULL_DISK = """
     import asyncio, resource, sys
     from pathlib import Path
     from bot.store import Audit, Expect, Put, StoreUnavailable
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
 
     async def main():
         folder = Path(sys.argv[1])
@@ -192,7 +192,7 @@ FULL_AT_START = """
     import asyncio, resource, sys
     from pathlib import Path
     from bot.store import Put, StoreUnavailable
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 
@@ -227,7 +227,7 @@ ONE_AFTER_ANOTHER = """
     import asyncio, sys
     from pathlib import Path
     from bot.store import Put, StoreUnavailable
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
 
     async def main():
         store = TinyStore.open(Path(sys.argv[1]))
@@ -261,7 +261,7 @@ COMMIT_FOREVER = """
     import asyncio, os, sys
     from pathlib import Path
     from bot.store import Audit, Put
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
 
     async def writer(store, name):
         number = 0
@@ -328,7 +328,7 @@ def test_killed_at_each_place_of_a_write(tmp_path: Path, name: str, monkeypatch:
     monkeypatch.setenv("PMAGENT_FAILPOINT", name)
     code = (
         "import asyncio, sys; from pathlib import Path; from bot.store import Audit, Put\n"
-        "from bot.store.store import TinyStore; store = TinyStore.open(Path(sys.argv[1]))\n"
+        "from bot.store.embedded.store import TinyStore; store = TinyStore.open(Path(sys.argv[1]))\n"
         "async def last(): await store.commit(Put('keys', {'id': 'last'}), audit=[Audit('system', 'x')])\n"
         "asyncio.run(last())"
     )
@@ -367,7 +367,7 @@ def test_a_reader_sees_a_consistent_moment_while_another_process_writes(tmp_path
 HOLD = """
     import sys, time
     from pathlib import Path
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
     store = TinyStore.open(Path(sys.argv[1]))
     print("held", flush=True)
     time.sleep(60)

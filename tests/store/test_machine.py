@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Put, Record, Table, Unseen
 from bot.store.audit import verify
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from tests.store.support import NOW, Clock
 
 T = TypeVar("T")

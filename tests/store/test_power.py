@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from bot.store.audit import verify
-from bot.store.store import TinyStore
+from bot.store.embedded.store import TinyStore
 from tests.store.support import records
 
 WRITER = """
     import asyncio, os, sys
     from pathlib import Path
     from bot.store import Audit, Put
-    from bot.store.store import TinyStore
+    from bot.store.embedded.store import TinyStore
 
     async def one(store, name):
         for number in range(15):

@@ -16,9 +16,9 @@ from tinydb.operations import increment
 from tinydb.table import Document
 
 from bot.store import TABLES
-from bot.store.queries import equals, translate
-from bot.store.sqlite import create, writer
-from bot.store.tiny import Database, transaction
+from bot.store.embedded.queries import equals, translate
+from bot.store.embedded.sqlite import create, writer
+from bot.store.embedded.tiny import Database, transaction
 
 
 @pytest.fixture

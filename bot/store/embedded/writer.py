@@ -27,9 +27,9 @@ from bot.failpoints import failpoint
 from bot.store import TABLES, Audit, Condition, Conflict, Delete, Job, Put, StoreUnavailable, Table
 from bot.store.audit import check
 from bot.store.batch import Batch, Changed, Position, Stored
+from bot.store.embedded.sqlite import Damaged, note, noted, writer
+from bot.store.embedded.tiny import Database, transaction
 from bot.store.encoding import to_json
-from bot.store.sqlite import Damaged, note, noted, writer
-from bot.store.tiny import Database, transaction
 
 GROUP = 500
 """Commits in one transaction, at most."""

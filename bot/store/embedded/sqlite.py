@@ -117,7 +117,7 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
 def exists(path: Path) -> bool:
     """Whether there is a database. Raises `Damaged` where only its write-ahead log is left.
 
-    It also does while a restore is putting another one in its place (`bot.store.loading`), or was cut short in that.
+    It also does while a restore is putting another one in its place (`loading`), or was cut short in that.
     """
     if path.with_name(f"{path.name}{RESTORED}").exists():
         raise Damaged(path, "was being replaced by a restore, which was cut short")

@@ -1,6 +1,6 @@
 """TinyDB on SQLite, through its two extension points: a `Storage` and a `table_class`.
 
-    from bot.store.tiny import Database
+    from bot.store.embedded.tiny import Database
     db = Database("data/pm_agent.db")
     db.table("drafts").search(where("state") == "waiting")
 
@@ -27,10 +27,10 @@ from tinydb.table import Document
 from tinydb.table import Table as TinyTable
 
 from bot.store import TABLES, Table
-from bot.store.mapping import Changes, Row, View, document
-from bot.store.queries import moment, translate
+from bot.store.embedded.mapping import Changes, Row, View, document
+from bot.store.embedded.queries import moment, translate
+from bot.store.embedded.sqlite import reader
 from bot.store.schema import field
-from bot.store.sqlite import reader
 
 ROWS = 64
 """Rows that one statement writes at most."""

@@ -3,7 +3,7 @@
 ::
 
     pm_agent.db.restoring   is being filled: a process that dies now leaves the old data as they were
-    pm_agent.db.restored    whole and synced: from here on the folder is refused (`bot.store.sqlite.exists`) until it is
+    pm_agent.db.restored    whole and synced: from here on the folder is refused (`sqlite.exists`) until it is
                             pm_agent.db, so that no old write-ahead log meets a database that it does not belong to
     pm_agent.db             the restored data
 """
@@ -20,11 +20,11 @@ from typing import cast
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import Record, Table
-from bot.store.lock import FolderLock
-from bot.store.mapping import Row
+from bot.store.embedded.lock import FolderLock
+from bot.store.embedded.mapping import Row
+from bot.store.embedded.sqlite import RESTORED, RESTORING, create
+from bot.store.embedded.tiny import Database, transaction
 from bot.store.schema import NAME
-from bot.store.sqlite import RESTORED, RESTORING, create
-from bot.store.tiny import Database, transaction
 
 
 class _Filling:

@@ -25,12 +25,12 @@ from bot.clock import Clock, SystemClock
 from bot.errors import UserError
 from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailable, Table
 from bot.store.batch import Batch
-from bot.store.lock import FolderLock
-from bot.store.queries import equals as equal
+from bot.store.embedded.lock import FolderLock
+from bot.store.embedded.queries import equals as equal
+from bot.store.embedded.sqlite import RESTORING, create, empty, exists, note, noted, quick_check, reader
+from bot.store.embedded.tiny import Database
+from bot.store.embedded.writer import Listener, Writer, prepared
 from bot.store.schema import NAME, indexed
-from bot.store.sqlite import RESTORING, create, empty, exists, note, noted, quick_check, reader
-from bot.store.tiny import Database
-from bot.store.writer import Listener, Writer, prepared
 
 READ_ON_LOOP = 64
 """Records that are read on the event loop; more are read on a thread."""
