@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml  # comes with uvicorn[standard]
+import yaml
 
 from handlers.commands import COMMANDS
 from handlers.slack import COMMAND_LISTENERS, EVENT_LISTENERS
