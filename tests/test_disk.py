@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.demo.process import BotFailed
 from bot.demo.slack_people import DANA
-from bot.demo.stage import BotFailed, Stage
+from bot.demo.stage import Stage
 from bot.store import Put
 from bot.store.embedded.store import TinyStore
 from tests.acceptance.test_main_path import NO, YES, ask, exported

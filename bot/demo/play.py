@@ -18,9 +18,10 @@ from typing import Any
 
 from bot.demo import adf, story
 from bot.demo.jira_world import JiraComment
+from bot.demo.process import BotFailed
 from bot.demo.show import real_claude
 from bot.demo.slack_people import DANA, PRIYA, SAM, Message
-from bot.demo.stage import BotFailed, Stage
+from bot.demo.stage import Stage
 from bot.demo.wire import Exchange
 
 Json = dict[str, Any]

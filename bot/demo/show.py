@@ -11,8 +11,9 @@ import sys
 import webbrowser
 
 from bot.demo import story
+from bot.demo.process import BotFailed
 from bot.demo.site import Site
-from bot.demo.stage import BotFailed, Stage
+from bot.demo.stage import Stage
 
 
 def real_claude(stage: Stage, key: str) -> str:
@@ -69,7 +70,7 @@ async def _until_the_end(stage: Stage, stop: asyncio.Event) -> int:
     bot = stage.bot
     if bot is None:
         return 1
-    ended, told = asyncio.create_task(bot.wait()), asyncio.create_task(stop.wait())
+    ended, told = asyncio.create_task(bot.process.wait()), asyncio.create_task(stop.wait())
     await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
     for task in (ended, told):
         task.cancel()

@@ -15,63 +15,26 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
-import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
-
-import aiohttp
+from typing import Self
 
 from bot.demo.bitbucket import BitbucketStandIn
 from bot.demo.claude import ClaudeStandIn
 from bot.demo.jira import JiraStandIn
+from bot.demo.process import Bot, Running, free_port, start
 from bot.demo.slack import SlackStandIn
 from bot.demo.wire import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-_GUARD = "import os, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), 9)"
-"""Ends the program when this process is gone, however it went: then, and only then, its standard input ends."""
-
-
-class Running(Protocol):
-    """A process of the program's: what the stage needs of `asyncio.subprocess.Process`."""
-
-    @property
-    def pid(self) -> int: ...
-
-    @property
-    def returncode(self) -> int | None: ...
-
-    @property
-    def stdout(self) -> asyncio.StreamReader | None: ...
-
-    @property
-    def stderr(self) -> asyncio.StreamReader | None: ...
-
-    async def wait(self) -> int: ...
-
-    def send_signal(self, signal: int, /) -> None: ...
-
-
-async def start(*arguments: str, folder: Path, environment: dict[str, str], apart: bool = False) -> Running:
-    """Start `python -m MODULE …` (`arguments`: from the module on). `apart`: its errors are not among its output."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *arguments, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE if apart else asyncio.subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C in a terminal is for us; we pass it on
-    )  # fmt: skip
-
-
-class BotFailed(RuntimeError):
-    """The program ended, or did not get ready. The text holds what it printed."""
 
 
 class Stage:
     """Stand-ins, server, data folder and the program's process. `env` may be changed before `start_bot`.
+
+    `bot` is the process that the stand-ins send to; `others` are those that share its database with it.
 
     `program`: the module that `start_bot` runs; a test may run the program through a launcher of its own. `starter`:
     how it is started, if not by a Python of its own.
@@ -84,14 +47,13 @@ class Stage:
         self.bitbucket = BitbucketStandIn()
         self.claude = ClaudeStandIn()
         self.folder = folder or Path(tempfile.mkdtemp(prefix="pm-agent-"))
-        self.bot: Running | None = None
+        self.bot: Bot | None = None
         self.bot_port = 0
+        self.others: list[Bot] = []
         self.output = bytearray()
         self.env: dict[str, str] = {}
         self.program = "bot"
         self.starter = starter
-        self._reader: asyncio.Task[None] | None = None
-        self._guard: asyncio.subprocess.Process | None = None
 
     @property
     def data(self) -> Path:
@@ -140,23 +102,30 @@ class Stage:
 
     async def start_bot(self, *arguments: str, **changes: str) -> None:
         """Start `python -m bot` and wait until it is ready. `changes`: settings for this start (upper-case names)."""
-        self.bot_port = _free_port()
+        self.bot = await self._started(arguments, changes)
+        self.bot_port = self.bot.port
+        self.jira.target = f"{self.bot_url}/webhooks/jira"
+        self.bitbucket.target = f"{self.bot_url}/webhooks/bitbucket"
+        await self.bot.ready()
+
+    async def start_other(self, *arguments: str, **changes: str) -> Bot:
+        """Start another process with the same settings, beside the first one, and wait until it is ready."""
+        other = await self._started(arguments, changes)
+        self.others.append(other)
+        await other.ready()
+        return other
+
+    async def _started(self, arguments: Sequence[str], changes: Mapping[str, str]) -> Bot:
+        port = free_port()
         environment = {
             **{k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "SYSTEMROOT")},
             "PYTHONPATH": str(ROOT),
-            "PMAGENT_PORT": str(self.bot_port),
+            "PMAGENT_PORT": str(port),
             **self.env,
             **changes,
         }
-        self.bot = await self.starter(self.program, *arguments, folder=self.folder, environment=environment)
-        self._reader = asyncio.create_task(self._read(self.bot))
-        self._guard = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _GUARD, str(self.bot.pid), stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        self.jira.target = f"{self.bot_url}/webhooks/jira"
-        self.bitbucket.target = f"{self.bot_url}/webhooks/bitbucket"
-        await self._ready(20.0)
+        process = await self.starter(self.program, *arguments, folder=self.folder, environment=environment)
+        return await Bot(process, port, self.output).guarded()
 
     async def run(self, *arguments: str, seconds: float = 60.0, **changes: str) -> tuple[int, str]:
         """Run another command of the program (`stats`, `export drafts`), same settings: exit code and output."""
@@ -179,19 +148,16 @@ class Stage:
         """Wait until the program has ended (at a failpoint, say) and return its exit code."""
         if self.bot is None:
             return 0
-        code = await asyncio.wait_for(self.bot.wait(), seconds)
-        if self._guard:
-            self._guard.kill()
-            await self._guard.wait()
-        if self._reader:
-            await self._reader
+        code = await self.bot.ended(seconds)
         self.bot = None
         return code
 
     async def close(self) -> None:
-        if self.bot is not None:
-            with contextlib.suppress(ProcessLookupError, TimeoutError):
-                await self.stop_bot(signal.SIGKILL, 5.0)
+        for bot in (self.bot, *self.others):
+            if bot is not None:
+                with contextlib.suppress(TimeoutError):
+                    await bot.stop(signal.SIGKILL, 5.0)
+        self.bot = None
         for standin in self.standins:
             await standin.close()
         await self.server.stop()
@@ -210,39 +176,6 @@ class Stage:
         """Everything the program printed so far, over all its starts."""
         return self.output.decode("utf-8", "replace")
 
-    async def _read(self, bot: Running) -> None:
-        if bot.stdout is None:
-            return
-        while chunk := await bot.stdout.read(65536):
-            self.output += chunk
-
-    async def _ready(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        async with aiohttp.ClientSession() as session:
-            while time.monotonic() < end:
-                if self.bot is None or self.bot.returncode is not None:
-                    await asyncio.sleep(0.05)
-                    raise BotFailed(f"the program ended with {self.bot and self.bot.returncode}:\n{self.log}")
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with session.get(f"{self.bot_url}/ready") as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(0.05)
-        raise BotFailed(f"the program was not ready after {seconds:g} s:\n{self.log}")
-
 
 async def _whole(stream: asyncio.StreamReader | None) -> bytes:
     return await stream.read() if stream else b""
-
-
-def _free_port() -> int:
-    """A port that nobody has, and that the kernel gives to nobody: one that it had just given may soon be another's.
-
-    Whoever still sends to a program that was killed must find nobody there, not the program of another stage. So it is
-    the kernel's chance: `random` is the same in every test that hypothesis runs, and they would take the same ports.
-    """
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
+from bot.demo.process import BotFailed
 from bot.demo.slack_people import DANA, Message
-from bot.demo.stage import BotFailed, Stage
+from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
 from bot.errors import RetryLater
 from bot.store import Put, Record, Table

@@ -12,8 +12,9 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
+from bot.demo.process import BotFailed
 from bot.demo.slack_people import DANA, SAM
-from bot.demo.stage import BotFailed, Stage
+from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from bot.settings import Settings
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from bot.demo.process import BotFailed
 from bot.demo.slack_people import DANA, PRIYA
-from bot.demo.stage import BotFailed, Stage
+from bot.demo.stage import Stage
 
 
 def minutes_ago(minutes: float) -> dict[str, str]:

@@ -14,8 +14,9 @@ import aiohttp
 import pytest
 
 from bot.demo.hooks import signature
+from bot.demo.process import BotFailed
 from bot.demo.slack_people import DANA, Message
-from bot.demo.stage import BotFailed, Stage
+from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, exported
 from tests.acceptance.test_reconcile import away as away_since
