@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.markup import (
+    CUT,
+    MAX_TEXT,
     Known,
     address,
     escape,
@@ -395,6 +397,37 @@ def test_from_body_is_tidy() -> None:
     key = "ghp_" + "a1B2" * 9
     for body in (f"use {key[:8]}\u200b{key[8:]} \U000e0041now", paragraph(text(f"use {key}"), text(" \u202enow"))):
         assert from_body(body) == "use [redacted secret] now"
+
+
+def test_a_text_that_jira_would_not_take_is_cut_before_it_is_converted_and_says_so() -> None:
+    whole = "word " * 6553 + "an"  # 32,767 characters
+    assert len(whole) == MAX_TEXT
+    nodes = [{"type": "text", "text": word, "marks": [{"type": "strong"}]} for word in whole.split(" ")]
+    for body in (whole, _adf({"type": "text", "text": whole}), _adf(*nodes)):
+        assert CUT not in from_body(body)
+    assert from_body(f"{whole} more") == f"{from_body(whole)}\n\n{CUT}"
+    assert from_body(_adf({"type": "text", "text": f"{whole} more"})) == f"{from_body(whole)}\n\n{CUT}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "* item\n" * 700_000,
+        {"type": "doc", "content": [{"type": "paragraph", "content": []}] * 100_000},
+        {"type": "doc", "content": [{"type": "text", "text": "", "marks": [{"type": "strong"}] * 1_000_000}]},
+        {"type": "doc", "content": [{"type": "blockCard", "attrs": {"url": "https://example.com/" + "a" * 5_000_000}}]},
+        {"type": "doc", "content": [{f"name {number}": "x" for number in range(1_000_000)}]},
+    ],
+    ids=["wiki", "nodes", "marks", "attribute", "names"],
+)
+def test_what_is_read_of_a_body_is_bounded_whatever_it_is_made_of(body: Any) -> None:
+    text = from_body(body)
+    assert text.endswith(CUT)
+    assert len(text) < 10 * MAX_TEXT
+
+
+def _adf(*inline: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "doc", "content": [{"type": "paragraph", "content": list(inline)}]}
 
 
 def test_a_private_key_over_several_nodes_is_one_secret() -> None:

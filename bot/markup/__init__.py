@@ -16,6 +16,7 @@ Read next: `parse.py` (Markdown → tree), `address.py` (what may be a link), `a
 """
 
 from collections.abc import Mapping
+from itertools import islice
 
 from bot.markup.from_adf import from_adf
 from bot.markup.rendering import Known, Rendered, addresses_in, render
@@ -28,22 +29,62 @@ __all__ = [
 ]  # fmt: skip
 
 
+MAX_TEXT = 32_767
+"""Characters of one text that are read: as many as Jira takes. What is longer was not written in Jira."""
+MAX_VALUES = 40_000
+"""Values of one document that are looked at: texts, attributes, marks and nodes."""
+CUT = f"*(The text was cut here: PM Agent reads {MAX_TEXT:,} characters of it.)*"
+
+
 def from_body(body: str | Mapping[str, object] | None) -> str:
     """A Jira text as tidy Markdown, whichever way Jira sent it; "" for nothing and for what is no text at all.
 
-    Tidied before as well as after: an escape or a mark that the conversion writes must not hide half a secret.
+    Tidied before as well as after: an escape or a mark that the conversion writes must not hide half a secret. A text
+    over `MAX_TEXT` is cut before anything is done with it, and says so: what takes time is never larger.
     """
     if isinstance(body, str):
-        return tidy(from_wiki(tidy(body)))
-    return tidy(from_adf(_tidy_texts(body, 0))) if isinstance(body, Mapping) else ""
+        return _ended(tidy(from_wiki(tidy(body[:MAX_TEXT]))), cut=len(body) > MAX_TEXT)
+    if not isinstance(body, Mapping):
+        return ""
+    bounded = _Bounded()
+    return _ended(tidy(from_adf(bounded.tidied(body, 0))), cut=bounded.cut)
 
 
-def _tidy_texts(value: object, depth: int) -> object:
-    """An ADF value with every string in it tidied, each a part of the whole; deeper than a document, nothing stays."""
-    if isinstance(value, str):
-        return tidy_part(value)
-    if depth > 100:
-        return None
-    if isinstance(value, Mapping):
-        return {key: _tidy_texts(inner, depth + 1) for key, inner in value.items()}
-    return [_tidy_texts(inner, depth + 1) for inner in value] if isinstance(value, list) else value
+def _ended(text: str, *, cut: bool) -> str:
+    return f"{text}\n\n{CUT}" if cut else text
+
+
+class _Bounded:
+    """Reads an ADF value with every string in it tidied, each a part of the whole; `cut`: some of it was left out.
+
+    Deeper than a document, nothing stays. The names of nodes and their attributes are bounded apart from the words, so
+    that a text which Jira took is never cut for what stands around it.
+    """
+
+    def __init__(self) -> None:
+        self.cut = False
+        self._left = {True: MAX_TEXT, False: 8 * MAX_TEXT}  # words; everything else
+        self._values = MAX_VALUES
+
+    def tidied(self, value: object, depth: int, *, words: bool = False) -> object:
+        self._values -= 1
+        if self._values < 0:
+            self.cut = True
+            return None
+        if isinstance(value, str):
+            return tidy_part(self._as_much(value, words))
+        if depth > 100:
+            return None
+        if isinstance(value, Mapping):
+            some = islice(value.items(), self._values + 1)
+            return {key: self.tidied(inner, depth + 1, words=key == "text") for key, inner in some}
+        if isinstance(value, list):
+            return [self.tidied(inner, depth + 1) for inner in islice(value, self._values + 1)]
+        return value
+
+    def _as_much(self, text: str, words: bool) -> str:
+        """As much of a text as is left to be read."""
+        given = text[: self._left[words]]
+        self.cut = self.cut or len(given) < len(text)
+        self._left[words] -= len(given)
+        return given

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.demo.stage import Stage
+from bot.markup import CUT, MAX_TEXT
 from bot.workflow.rule_skips import DRAFTS_PER_ISSUE
 from tests.acceptance.test_main_path import YES, exported
 from tests.acceptance.test_receiver import send
@@ -151,3 +152,15 @@ async def test_14_the_answer_is_lost_and_it_comes_again(stage: Stage) -> None:
     await stage.start_bot()
     assert (await stage.jira.deliver(payload)).status == 200
     assert len(await exported(stage, "drafts")) == 1
+
+
+async def test_a_signed_comment_of_megabytes_is_cut_before_it_is_converted(stage: Stage) -> None:
+    """It kept the event loop for 16 s; clicks have three."""
+    await stage.start_bot()
+    payload = question(stage, "ECD-1")
+    payload["comment"]["body"] = "* item\n" * 600_000
+    assert (await stage.jira.deliver(payload)).status == 202
+    [event] = await exported(stage, "webhook_events")
+    text = event["event"]["comment"]["text"]
+    assert text.endswith(CUT)
+    assert len(text) < 2 * MAX_TEXT
