@@ -283,8 +283,8 @@ def _says_something_else(label: str, href: str) -> bool:
     """The label is the key of an issue, or begins with an address, and the link leads elsewhere."""
     if re.fullmatch(r"[A-Z][A-Z0-9_]+-\d+", label):
         return not href.endswith(f"/browse/{label}")
-    stated = re.match(r"https?://[^\s<>]+", label)
-    return stated is not None and not unquote(href).startswith(_in_letters(stated[0].rstrip("/.,)#")))
+    stated = re.match(r"https?://[^\s<>\[\]{}|\\^`\"]+", label)  # what RFC 3986 has in an address
+    return stated is not None and not unquote(href).startswith(_in_letters(stated[0].rstrip("/.,)#*~_")))
 
 
 def _in_letters(address: str) -> str:
