@@ -27,10 +27,11 @@ from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailab
 from bot.store.commits import Commit, Reading, prepared
 from bot.store.embedded.lock import FolderLock
 from bot.store.embedded.queries import equals as equal
+from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import RESTORING, create, empty, exists, note, noted, quick_check, reader
 from bot.store.embedded.tiny import Database
 from bot.store.embedded.writer import Listener, Writer
-from bot.store.schema import NAME, indexed
+from bot.store.schema import indexed
 
 READ_ON_LOOP = 64
 """Records that are read on the event loop; more are read on a thread."""

@@ -29,9 +29,9 @@ from tinydb.table import Table as TinyTable
 from bot.store import TABLES, Table
 from bot.store.embedded.mapping import Changes, View, document
 from bot.store.embedded.queries import moment, translate
+from bot.store.embedded.schema import field
 from bot.store.embedded.sqlite import reader
 from bot.store.encoding import Row
-from bot.store.schema import field
 
 ROWS = 64
 """Rows that one statement writes at most."""
