@@ -77,6 +77,7 @@ class Proxy:
             while data := await reader.read(1 << 16):
                 if self.at is not None and b"COMMIT\0" in data:
                     backwards.cancel()
+                    await asyncio.wait({backwards})
                     await self._lose(data, writer, answers, server)
                     return
                 server.write(data)
