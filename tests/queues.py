@@ -135,4 +135,4 @@ async def jobs(store: Any) -> dict[str, str | None]:
 async def empty(store: Any, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while await jobs(store):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)

@@ -7,7 +7,7 @@ What is asked of it without waiting (why a job waits, how many do) it answers fr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from procrastinate import PsycopgConnector
@@ -24,8 +24,11 @@ from bot.store.postgres.jobs import LATER, come_due, forget
 
 log = get_logger(__name__)
 
-CONNECTIONS = 4
-"""To PostgreSQL at once, at most, besides the lifeline's."""
+FETCHING, STORING = 2, 3
+"""Connections to PostgreSQL at most: to fetch jobs, and to store what becomes of them."""
+UNHURRIED = "-c synchronous_commit=off"
+"""What becomes of a job need not be on the server's disk when it is answered: should the server crash and forget it,
+the job is still marked as running here, where it does not run, and is carried out once more."""
 LOOK = 2.0
 """Seconds between two looks at what waits."""
 LONGEST_NAP = 5.0
@@ -55,10 +58,8 @@ class ProcrastinateQueue:
         self._store = store
         self._kinds = kinds
         self._clock = clock
-        options = CONNECTION | {"autocommit": True}
-        self._pool = AsyncConnectionPool(
-            url, min_size=1, max_size=CONNECTIONS, timeout=5.0, open=False, name="queue", kwargs=options
-        )
+        self._fetching = _pool(url, FETCHING)
+        self._pool = _pool(url, STORING, options=UNHURRIED)
         self._connector = PsycopgConnector()
         manager = JobManager(self._connector)
         self._lifeline = Lifeline(url, manager, [*kinds, LATER], self._heard)
@@ -87,11 +88,13 @@ class ProcrastinateQueue:
         return self._lanes[kind].idle
 
     async def start(self) -> None:
-        await self._pool.open(wait=False)
-        await self._connector.open_async(self._pool)
-        loops = {"lifeline": self._lifeline.run(), "due": self._queue_what_is_due(), "look": self._look_again()}
-        for name, work in {**loops, **{name: lane.run() for name, lane in self._lanes.items()}}.items():
-            self._tasks.append(asyncio.create_task(self._kept_up(name, work), name=f"queue:{name}"))
+        await self._pool.open()
+        await self._fetching.open()
+        await self._connector.open_async(self._fetching)
+        loops = {"lifeline": self._lifeline.run, "due": self._queue_what_is_due, "look": self._look_again}
+        loops |= {name: lane.run for name, lane in self._lanes.items()}
+        for name, work in loops.items():
+            self._tasks.append(asyncio.create_task(self._keep_up(name, work), name=f"queue:{name}"))
 
     async def drain(self, seconds: float) -> None:
         self._stopping = True
@@ -117,6 +120,7 @@ class ProcrastinateQueue:
                     await forget(connection, [self._lifeline.worker])
         except Away as error:
             log.warning("queue.not_left", reason=type(error).__name__)
+        await self._fetching.close(timeout=1.0)
         await self._pool.close(timeout=1.0)
 
     def park(self) -> None:
@@ -157,18 +161,19 @@ class ProcrastinateQueue:
         if queue in ("", LATER):
             self._later.set()
         for name, lane in self._lanes.items():
-            if queue in ("", LATER, name):
-                lane.known = False
             if queue in ("", name):
-                lane.news.set()
+                lane.heard()
+            elif queue == LATER:
+                lane.known = False
 
-    async def _kept_up(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do this work, and say so should it end by a fault of ours."""
-        try:
-            await work
-        except Exception:
-            log.exception("queue.ended", part=name)
-            raise
+    async def _keep_up(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do this work until it is cancelled, whatever fault of ours it meets."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("queue.begins_again", part=name)
+                await asyncio.sleep(PAUSES[-1])
 
     async def _queue_what_is_due(self) -> None:
         while True:
@@ -179,7 +184,8 @@ class ProcrastinateQueue:
             try:
                 async with self._pool.connection() as connection:
                     due = await come_due(connection, now, [*lifted])
-            except Away:
+            except Away as error:
+                log.warning("queue.not_looked", what="due", reason=type(error).__name__)
                 self._lifted |= lifted
                 await asyncio.sleep(PAUSES[-1])
                 continue
@@ -196,8 +202,8 @@ class ProcrastinateQueue:
             await self._lifeline.up.wait()
             try:
                 await self._look()
-            except Away:
-                log.debug("queue.not_looked")
+            except Away as error:
+                log.warning("queue.not_looked", what="waiting", reason=type(error).__name__)
             await asyncio.sleep(LOOK)
 
     async def _look(self) -> None:
@@ -214,3 +220,8 @@ class ProcrastinateQueue:
         for kind in waiting.keys() - self._unknown:  # a newer version's: it stays stored for that
             self._unknown.add(kind)
             log.warning("queue.unknown_kind", kind=kind)
+
+
+def _pool(url: str, size: int, **parameters: Any) -> AsyncConnectionPool:
+    parameters |= CONNECTION | {"autocommit": True}
+    return AsyncConnectionPool(url, min_size=1, max_size=size, timeout=5.0, open=False, kwargs=parameters)

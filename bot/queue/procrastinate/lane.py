@@ -53,7 +53,6 @@ class Lane:
     ) -> None:
         self.name = name
         self.held: str | None = None
-        self.news = asyncio.Event()
         self.waiting = 0
         self.reasons: dict[str, str] = {}
         self.known = False
@@ -64,7 +63,11 @@ class Lane:
         self._clock = clock
         self._entries: dict[int, Entry] = {}  # what runs, by the numbers of the rows
         self._tasks: set[asyncio.Task[None]] = set()
-        self._may_go_on = asyncio.Event()  # something changed: a place is free, a hold is over
+        self._wake = asyncio.Event()
+        # Looking for a job costs as much as there are jobs behind others of their locks. So it is done until none is
+        # found where there may be new ones, and once for each attempt that has ended: the next of its lock may start.
+        self._news = True
+        self._turns = 0
         self._finding_out = self._stopped = False
         self._hold_over: asyncio.TimerHandle | None = None
         self._looked = 0.0
@@ -86,7 +89,7 @@ class Lane:
         if self._hold_over:
             self._hold_over.cancel()
         self._hold_over, self.held = None, None
-        self._may_go_on.set()
+        self._wake.set()
 
     def stop(self) -> set[asyncio.Task[None]]:
         """Start nothing any more. Returns the attempts that are under way."""
@@ -109,30 +112,38 @@ class Lane:
     async def run(self) -> None:
         """Fetch and carry out, until this is cancelled."""
         while True:
-            while not self._free():
-                self._may_go_on.clear()
-                await self._may_go_on.wait()
             await self._lifeline.up.wait()
-            self.news.clear()
+            self._wake.clear()
+            if not (self._free() and (self._news or self._turns)):
+                try:
+                    async with asyncio.timeout(LOOK):
+                        await self._wake.wait()
+                except TimeoutError:
+                    self._news = True
+                continue
+            # What comes during the fetch is for the next one.
+            news, turns, self._news, self._turns = self._news, self._turns, False, 0
             try:
-                if not await self._start_one():
-                    await self._wait_for_news()
+                found = await self._start_one()
             except UniqueViolation:  # another process was quicker with a job of the same lock
-                await asyncio.sleep(0)
-            except Away:
+                self._news = True
+            except Away as error:
+                self._news = True
+                log.warning("queue.not_fetched", kind=self.name, reason=type(error.__cause__ or error).__name__)
                 await asyncio.sleep(PAUSE)
+            else:
+                if found:
+                    self._news, self._turns = self._news or news, self._turns + turns - (not news)
+
+    def heard(self) -> None:
+        """There may be new jobs."""
+        self._news, self.known = True, False
+        self._wake.set()
 
     def _free(self) -> bool:
         """Whether one more may be started."""
         limit = 1 if self._finding_out else self._kind.limit
         return self._hold_over is None and not self._stopped and len(self._tasks) < limit
-
-    async def _wait_for_news(self) -> None:
-        try:
-            async with asyncio.timeout(LOOK):
-                await self.news.wait()
-        except TimeoutError:
-            return
 
     async def _start_one(self) -> bool:
         """Fetch the job whose turn it is, and start its attempt. False: there is none."""
@@ -162,8 +173,9 @@ class Lane:
         if now < self._looked + LOOK:
             return
         self._looked = now
+        known = {*self._entries}  # before it is asked: what ends meanwhile is not lost
         async with self._pool.connection() as connection:
-            lost = {*await running(connection, worker, self.name)} - self._entries.keys()
+            lost = {*await running(connection, worker, self.name)} - known
             if lost:
                 log.warning("queue.fetched_again", kind=self.name, jobs=len(lost))
                 await give_back(connection, worker, [*lost])
@@ -172,8 +184,8 @@ class Lane:
         self._tasks.discard(task)
         if row.id is not None:
             self._entries.pop(row.id, None)
-        self._may_go_on.set()
-        self.news.set()  # what waited for its lock
+        self._turns += 1
+        self._wake.set()
 
     async def _carry_out(self, row: int, worker: int, lock: str, entry: Entry) -> None:
         outcome: Outcome
