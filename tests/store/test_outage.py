@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,7 +13,7 @@ import pytest
 from bot.store import Audit, Expect, Put, StoreUnavailable
 from bot.store.audit import verify
 from bot.store.postgres.store import PostgresStore
-from tests.postgres import fresh_database, private_server, store_database
+from tests.postgres import fresh_database, private_server, stop, store_database
 from tests.postgres_proxy import At, Proxy
 
 
@@ -138,13 +137,13 @@ async def test_a_caller_does_not_wait_forever_to_be_told() -> None:
         assert [record["id"] for record in await store.find("keys")] == ["a", "b"]
 
 
-async def test_a_server_that_is_away_is_told_at_once_and_found_again(tmp_path: Path) -> None:
-    server = private_server(tmp_path)
+async def test_a_server_that_is_away_is_told_at_once_and_found_again() -> None:
+    server = private_server()
     url = fresh_database(server.get_uri())
     try:
         async with opened(url) as store:
             await store.commit(Put("keys", {"id": "a"}), audit=[Audit("system", "first")])
-            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(stop, server)
             for work in (
                 lambda: store.commit(Put("keys", {"id": "lost"})),
                 lambda: store.get("keys", "a"),
@@ -154,7 +153,7 @@ async def test_a_server_that_is_away_is_told_at_once_and_found_again(tmp_path: P
             ):
                 with pytest.raises(StoreUnavailable):
                     await work()
-            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.ensure_postgres_running)
             await until_it_works(lambda: store.get("keys", "a"))
             await until_it_works(lambda: store.commit(Put("keys", {"id": "b"}), audit=[Audit("system", "second")]))
             assert [record["id"] for record in await store.find("keys")] == ["a", "b"]

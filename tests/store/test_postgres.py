@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from bot.errors import UserError
-from bot.store import Audit, Expect, Put, Record, StoreUnavailable, Table
+from bot.store import Audit, Conflict, Delete, Expect, Job, Put, Record, StoreUnavailable, Table
 from bot.store.audit import verify
 from bot.store.postgres.queries import Query
 from bot.store.postgres.store import PostgresStore
@@ -125,3 +126,13 @@ async def test_an_address_that_leads_nowhere_is_told_without_its_password(addres
         await PostgresStore.open(address)
     assert "PMAGENT_DATABASE_URL" in str(found.value)
     assert "geheim" not in str(found.value)
+
+
+async def test_jobs_are_stored_with_the_change_that_asks_for_them(store: PostgresStore) -> None:
+    later = NOW + timedelta(days=36500)
+    await store.commit(Put("keys", {"id": "a"}), jobs=[Job("card", "d1"), Job("draft", "d1", at=later)])
+    with pytest.raises(Conflict):
+        await store.commit(jobs=[Job("card", "d2")], expect=[Expect("keys", "a")])
+    await store.commit(Delete("jobs", "card:d1"), jobs=[Job("card", "d1")])
+    found = {record["id"]: record["at"] for record in await store.find("jobs")}
+    assert found == {"card:d1": None, "draft:d1": later.isoformat(timespec="microseconds")}
