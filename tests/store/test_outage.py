@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 from bot.store import Audit, Expect, Put, StoreUnavailable
 from bot.store.audit import verify
+from bot.store.postgres.connecting import connect
 from bot.store.postgres.store import PostgresStore
 from tests.postgres import fresh_database, private_server, stop, store_database
 from tests.postgres_proxy import At, Proxy
@@ -160,3 +164,40 @@ async def test_a_server_that_is_away_is_told_at_once_and_found_again() -> None:
             assert verify(await store.find("audit")).records == 2
     finally:
         await asyncio.to_thread(server.cleanup)
+
+
+async def test_a_process_that_hangs_in_a_transaction_does_not_hold_up_the_others_for_long() -> None:
+    url = await store_database()
+    hanging = await connect(url, "hangs")
+    await hanging.execute("BEGIN")
+    await hanging.execute("SELECT * FROM head FOR UPDATE")
+    async with opened(url) as store:
+        await store.commit(audit=[Audit("system", "x")])
+        assert (await store.audit_head())[0] == 1
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        await hanging.execute("UPDATE head SET seq = 7")
+    await hanging.close()
+
+
+KILLED = """
+import asyncio, sys
+from bot.store import Audit, Put
+from bot.store.postgres.store import PostgresStore
+async def run():
+    store = await PostgresStore.open(sys.argv[1])
+    await store.commit(Put("webhook_events", {"id": "e"}), audit=[Audit("system", "x")])
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize("at", ["before_write", "before_commit", "after_commit"])
+async def test_a_process_that_is_killed_has_stored_all_or_nothing(at: str) -> None:
+    url = await store_database()
+    environment = {**os.environ, "PMAGENT_FAILPOINT": f"store.{at}"}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, url, env=environment)
+    assert await process.wait() == -signal.SIGKILL
+    stored = at == "after_commit"
+    async with opened(url) as store:
+        await store.commit(audit=[Audit("system", "y")])
+        assert [e["arrived"] for e in await store.find("webhook_events")] == [1] * stored
+        assert verify(await store.find("audit")).records == 1 + stored

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.resources import files
+from zlib import crc32
 
 import psycopg
 
 from bot.errors import UserError
 from bot.store.postgres.connecting import OLDEST, Connection
 from bot.store.postgres.locks import MIGRATION
-from bot.store.postgres.queue_schema import install
+from bot.store.postgres.queue_schema import OURS, install, migrations
 
 _SLOW = b"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-_NOTE = b"INSERT INTO about VALUES ('schema', %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_NOTE = b"INSERT INTO about VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _KEPT = b"DELETE FROM commits WHERE at < now() - interval '30 days'"
 """Processes that are long gone have left their last one."""
 
 
-def migrations() -> Iterator[tuple[int, bytes]]:
+def numbered() -> Iterator[tuple[int, bytes]]:
     """The numbered files, in order: number and SQL."""
     folder = files("bot.store.postgres") / "migrations"
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
@@ -37,7 +38,7 @@ async def migrate(connection: Connection) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise UserError(f"The database holds texts as {encoding}; create one with ENCODING 'UTF8'.")
-    steps = [*migrations()]
+    steps = [*numbered()]
     try:
         async with connection.transaction():
             await connection.execute(_SLOW)
@@ -51,8 +52,12 @@ async def migrate(connection: Connection) -> None:
             for number, text in steps:
                 if number > found:
                     await connection.execute(text)
-                    await connection.execute(_NOTE, [str(number)])
-            await install(connection)
+                    await connection.execute(_NOTE, ["schema", str(number)])
+            # Its statements lock the table of jobs: no process that only starts shall hold up those that work.
+            queue = f"{migrations()[-1]} {crc32(OURS.encode())}"
+            if await noted(connection, "queue") != queue:
+                await install(connection)
+                await connection.execute(_NOTE, ["queue", queue])
             await connection.execute(_KEPT)
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(
@@ -70,5 +75,10 @@ async def version(connection: Connection) -> int:
     row = await (await connection.execute("SELECT to_regclass('about') IS NOT NULL")).fetchone()
     if row is None or not row[0]:
         return 0
-    row = await (await connection.execute("SELECT value FROM about WHERE name = 'schema'")).fetchone()
-    return int(row[0]) if row else 0
+    return int(await noted(connection, "schema") or 0)
+
+
+async def noted(connection: Connection, name: str) -> str:
+    """What is noted about the database under this name; empty for nothing."""
+    row = await (await connection.execute("SELECT value FROM about WHERE name = %s", [name])).fetchone()
+    return str(row[0]) if row else ""
