@@ -1,4 +1,4 @@
-"""The tables in the database: made at the first start, upgraded by the numbered files in `migrations`.
+"""The tables in the database: made at the first start, upgraded by the migrations files in `migrations`.
 
 Whichever process comes first does it, in one transaction; others wait for that, and find it done. The job queue's own
 tables are made in the same transaction.
@@ -13,9 +13,9 @@ from zlib import crc32
 import psycopg
 
 from bot.errors import UserError
+from bot.store.postgres import queue_schema
 from bot.store.postgres.connecting import OLDEST, Connection
 from bot.store.postgres.locks import MIGRATION
-from bot.store.postgres.queue_schema import OURS, install, migrations
 
 _SLOW = b"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 _NOTE = b"INSERT INTO about VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -23,7 +23,7 @@ _KEPT = b"DELETE FROM commits WHERE at < now() - interval '30 days'"
 """Processes that are long gone have left their last one."""
 
 
-def numbered() -> Iterator[tuple[int, bytes]]:
+def migrations() -> Iterator[tuple[int, bytes]]:
     """The numbered files, in order: number and SQL."""
     folder = files("bot.store.postgres") / "migrations"
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
@@ -38,7 +38,7 @@ async def migrate(connection: Connection) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise UserError(f"The database holds texts as {encoding}; create one with ENCODING 'UTF8'.")
-    steps = [*numbered()]
+    steps = [*migrations()]
     try:
         async with connection.transaction():
             await connection.execute(_SLOW)
@@ -54,9 +54,9 @@ async def migrate(connection: Connection) -> None:
                     await connection.execute(text)
                     await connection.execute(_NOTE, ["schema", str(number)])
             # Its statements lock the table of jobs: no process that only starts shall hold up those that work.
-            queue = f"{migrations()[-1]} {crc32(OURS.encode())}"
+            queue = f"{queue_schema.migrations()[-1]} {crc32(queue_schema.OURS.encode())}"
             if await noted(connection, "queue") != queue:
-                await install(connection)
+                await queue_schema.install(connection)
                 await connection.execute(_NOTE, ["queue", queue])
             await connection.execute(_KEPT)
     except psycopg.errors.InsufficientPrivilege as error:
