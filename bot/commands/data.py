@@ -280,10 +280,10 @@ def run_restore(args: argparse.Namespace) -> int:
 def run_erase(args: argparse.Namespace) -> int:
     """`erase ACCOUNT`."""
     from bot.store.embedded.lock import DataFolderLocked
+    from bot.store.embedded.schema import NAME
     from bot.store.embedded.sqlite import exists
     from bot.store.embedded.store import TinyStore
     from bot.store.erase import account_id, ask_running_bot, erase_now
-    from bot.store.schema import NAME
 
     folder = data_folder()
     account = account_id(args.account)

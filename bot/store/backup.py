@@ -24,10 +24,10 @@ from bot.store.archive_reading import reading
 from bot.store.archive_writing import write
 from bot.store.audit import ChainCheck
 from bot.store.embedded.loading import loading, sync
+from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import exists, reader
 from bot.store.embedded.tiny import Database
 from bot.store.encoding import to_json
-from bot.store.schema import NAME
 
 
 def backup(folder: Path, destination: str, progress: Progress) -> tuple[Path, Manifest]:

@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -33,7 +34,7 @@ from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import TABLES, Audit, Job, Record, StoreUnavailable, Table
 from bot.store.audit import blank, spans
-from bot.store.batch import Batch
+from bot.store.commits import Changed, Commit, Reading, record_json
 from bot.store.embedded.sqlite import BUSY_MS
 from bot.store.embedded.store import TinyStore
 from bot.store.encoding import to_json
@@ -101,22 +102,23 @@ def _log_is_gone(connection: sqlite3.Connection) -> bool:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
 
-def _erase(account: str, batch: Batch) -> Erased:
-    """In the writer's transaction: nothing is committed between the look at the records and the change."""
+def _erase(account: str, read: Reading, now: datetime) -> tuple[Commit, Erased]:
+    """What is written to erase this person. Nothing is committed between the look at the records and the change."""
     result = Erased()
-    person = ErasedPerson.known_from(account, _records(batch))
+    person = ErasedPerson.known_from(account, _records(read))
+    changes: dict[Changed, str | None] = {}
     changed: Counter[str] = Counter()
     blanked: list[int] = []
     lines: list[Audit] = []
     messages: list[str] = []  # those in Slack, or on their way there, are drawn again
-    at = batch.now.isoformat()
+    at = now.isoformat()
     for table in (*(table for table in TABLES if table not in ("audit", "rollup")), "audit"):
-        for before in batch.db.of(table).find():
+        for before in read(table):
             after = _without(person, table, before)
             if after is before:
                 continue
             changed[table] += 1
-            batch.change({(table, before["id"]): None if after is None else to_json(after)})
+            changes[table, before["id"]] = None if after is None else record_json(after)
             if table == "audit":
                 blanked.append(before["seq"])
             if table == "drafts":
@@ -124,28 +126,25 @@ def _erase(account: str, batch: Batch) -> Erased:
             if table == "messages" and after is not None and after.get("pending"):
                 messages.append(before["id"])
             cycle, ends = _ended(table, before, after, at)
-            for record in cycle:
-                batch.put("agent_cycles", record)
+            changes |= {("agent_cycles", record["id"]): record_json(record) for record in cycle}
             lines += ends
-    if changed:
-        salt = secrets.token_hex(16)
-        details = {
-            "account_sha256": f"{salt}:{sha256(f'{salt}:{account}'.encode()).hexdigest()}",
-            "records": sum(changed.values()),
-            "seqs": spans(blanked),
-        }
-        batch.record([*lines, Audit("system", "erase", details=details)])
-        jobs = [*(Job("card", draft_id) for draft_id in result.drafts), *(Job("message", key) for key in messages)]
-        batch.look_up((), jobs)
-        batch.defer(jobs)
     result.records = dict(changed)
-    return result
+    if not changed:
+        return Commit({}), result
+    salt = secrets.token_hex(16)
+    details = {
+        "account_sha256": f"{salt}:{sha256(f'{salt}:{account}'.encode()).hexdigest()}",
+        "records": sum(changed.values()),
+        "seqs": spans(blanked),
+    }
+    jobs = [*(Job("card", draft_id) for draft_id in result.drafts), *(Job("message", key) for key in messages)]
+    return Commit(changes, (), [*lines, Audit("system", "erase", details=details)], jobs), result
 
 
-def _records(batch: Batch) -> Iterator[tuple[Table, Record]]:
+def _records(read: Reading) -> Iterator[tuple[Table, Record]]:
     for table in TABLES:
         if table not in ("audit", "rollup"):
-            for record in batch.db.of(table).find():
+            for record in read(table):
                 yield table, record
 
 

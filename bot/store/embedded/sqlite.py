@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot.errors import UserError
-from bot.store.schema import APPLICATION_ID, VERSION, statements
+from bot.store.embedded.schema import APPLICATION_ID, VERSION, statements
 
 BUSY_MS = 10_000
 """How long a connection waits for another one's lock."""
