@@ -24,6 +24,7 @@ from bot import __version__
 from bot.errors import UserError
 from bot.store import TABLES, Audit, Delete, Put
 from bot.store.backup import backup, restore
+from bot.store.embedded.data import FolderData
 from bot.store.embedded.store import TinyStore
 from tests.store.support import commit
 
@@ -70,7 +71,7 @@ HOLD = """
     import asyncio, sys
     from pathlib import Path
     from bot.store import Audit, Put
-    from bot.store.erase import serve_requests
+    from bot.store.embedded.erasing import serve_requests
     from bot.store.embedded.store import TinyStore
 
     async def main():
@@ -428,7 +429,7 @@ OUTSIDE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 def test_restore_refuses_a_bad_backup_and_changes_nothing(
     data: Path, tmp_path: Path, fault: str | Callable[[dict[str, bytes]], None] | None
 ) -> None:
-    good, _ = backup(data, str(tmp_path / "good.tar.gz"), _quiet)
+    good, _ = backup(FolderData(data), str(tmp_path / "good.tar.gz"), _quiet)
     bad = tmp_path / "bad.tar.gz"
     if isinstance(fault, str):
         change, words = OUTSIDE[fault]
@@ -440,7 +441,7 @@ def test_restore_refuses_a_bad_backup_and_changes_nothing(
         words = "is not there"
     before = everything(data)
     with pytest.raises(UserError, match="Nothing was changed") as refused:
-        restore(bad, data, _quiet, force=True)
+        restore(bad, FolderData(data), _quiet, force=True)
     assert str(bad) in str(refused.value)
     assert words in str(refused.value)
     assert everything(data) == before

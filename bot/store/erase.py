@@ -1,50 +1,29 @@
-"""`erase ACCOUNT`: a person's texts leave every record and the file itself, and the audit chain still verifies.
+"""`erase ACCOUNT`: what a person's erasure changes in the records. Pure: records in, changes out.
 
-What goes is decided in `scrub`. All records are changed in one transaction on the writer's thread, between two groups
-of commits. Then the write-ahead log, which holds the old ones, is taken into the database and cut to nothing (a reader
-holds that up, so it is tried until it is complete), and the database is written anew without its free pages. In the
-audit trail the person's id is blanked in a way that the chain allows (`audit`), and one `erase` record says which
-records were blanked; it holds a salted hash of the id, never the id.
-
-While the bot runs it holds the folder, so the command leaves a request in `requests/` and the bot carries it out.
-Backups and what stands in Slack and Jira are not ours to change; the command says so.
+What goes of a record is decided in `scrub`. In the audit trail the person's id is blanked in a way that the chain
+allows (`audit`), and one `erase` record says which records were blanked; it holds a salted hash of the id, never the
+id. A backend reads its records for `planned` and writes what that says in one transaction, in which nobody else writes,
+and then sees to it that the old records leave its files.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import logging
-import os
 import re
 import secrets
-import sqlite3
-import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
 from bot.errors import UserError
-from bot.failpoints import failpoint
-from bot.store import TABLES, Audit, Job, Record, StoreUnavailable, Table
+from bot.store import TABLES, Audit, Job, Record, Table
 from bot.store.audit import blank, spans
-from bot.store.batch import Batch
-from bot.store.embedded.sqlite import BUSY_MS
-from bot.store.embedded.store import TinyStore
 from bot.store.encoding import to_json
 from bot.store.scrub import ErasedPerson, scrub
 
-REQUESTS = "requests"
-PATIENCE = 30.0
-"""Seconds that a command waits for the bot."""
 _ACCOUNT = re.compile(r"[UW][A-Z0-9]{2,}|[A-Za-z0-9{][A-Za-z0-9:_.{}@-]{3,127}")
 _CAUSE = {"reason": "erased"}
-log = logging.getLogger("pmagent.store")
 
 
 @dataclass
@@ -53,6 +32,16 @@ class Erased:
 
     records: dict[str, int] = field(default_factory=dict)
     drafts: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """What an erasure writes: records (JSON; None: deleted), lines of the audit trail, and then jobs."""
+
+    changes: dict[tuple[Table, str], str | None] = field(default_factory=dict)
+    audit: list[Audit] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    erased: Erased = field(default_factory=Erased)
 
 
 def account_id(text: str) -> str:
@@ -66,67 +55,34 @@ def account_id(text: str) -> str:
     return account
 
 
-def erase_now(store: TinyStore, account: str, *, patience: float = PATIENCE) -> Erased:
-    """Erase this person. Blocks; the store must be open for writing. Raises `UserError`, `StoreUnavailable`.
+def planned(account: str, records: Callable[[Table], Iterable[Record]], now: datetime) -> Plan:
+    """What to write so that nothing of this person is left. `records`: all of a table, the same each time.
 
-    `patience`: seconds that readers of the file are waited for, each time they hold it up.
+    They are read twice: first to learn who is meant. Raises `UserError` for what is no account.
     """
     account = account_id(account)
-    erased = store.change(partial(_erase, account))
-    failpoint("erase.before_vacuum")
-    _forget_the_log(store, patience)
-    store.alone(lambda connection: connection.execute("VACUUM").fetchall())
-    failpoint("erase.after_vacuum")
-    _forget_the_log(store, patience)
-    return erased
-
-
-def _forget_the_log(store: TinyStore, patience: float) -> None:
-    """Cut the write-ahead log to nothing. A reader holds that up: it is tried again until `patience` is over."""
-    end = time.monotonic() + patience
-    while not store.alone(_log_is_gone):
-        if time.monotonic() > end:
-            raise UserError(
-                "The records were erased, but somebody has been reading the data all the time (an export, a backup), "
-                "so old pages are still in the log of the database. Run this again when that has ended."
-            )
-        time.sleep(0.1)
-
-
-def _log_is_gone(connection: sqlite3.Connection) -> bool:
-    connection.execute("PRAGMA busy_timeout = 100")
-    try:
-        return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-
-
-def _erase(account: str, batch: Batch) -> Erased:
-    """In the writer's transaction: nothing is committed between the look at the records and the change."""
-    result = Erased()
-    person = ErasedPerson.known_from(account, _records(batch))
+    plan = Plan()
+    kept = [table for table in TABLES if table not in ("audit", "rollup")]
+    person = ErasedPerson.known_from(account, ((table, record) for table in kept for record in records(table)))
     changed: Counter[str] = Counter()
     blanked: list[int] = []
-    lines: list[Audit] = []
     messages: list[str] = []  # those in Slack, or on their way there, are drawn again
-    at = batch.now.isoformat()
-    for table in (*(table for table in TABLES if table not in ("audit", "rollup")), "audit"):
-        for before in batch.db.of(table).find():
+    for table in (*kept, "audit"):
+        for before in records(table):
             after = _without(person, table, before)
             if after is before:
                 continue
             changed[table] += 1
-            batch.change({(table, before["id"]): None if after is None else to_json(after)})
+            plan.changes[table, before["id"]] = None if after is None else to_json(after)
             if table == "audit":
                 blanked.append(before["seq"])
             if table == "drafts":
-                result.drafts.append(before["id"])
+                plan.erased.drafts.append(before["id"])
             if table == "messages" and after is not None and after.get("pending"):
                 messages.append(before["id"])
-            cycle, ends = _ended(table, before, after, at)
-            for record in cycle:
-                batch.put("agent_cycles", record)
-            lines += ends
+            cycle, ends = _ended(table, before, after, now.isoformat())
+            plan.changes.update({("agent_cycles", record["id"]): to_json(record) for record in cycle})
+            plan.audit += ends
     if changed:
         salt = secrets.token_hex(16)
         details = {
@@ -134,19 +90,13 @@ def _erase(account: str, batch: Batch) -> Erased:
             "records": sum(changed.values()),
             "seqs": spans(blanked),
         }
-        batch.record([*lines, Audit("system", "erase", details=details)])
-        jobs = [*(Job("card", draft_id) for draft_id in result.drafts), *(Job("message", key) for key in messages)]
-        batch.look_up((), jobs)
-        batch.defer(jobs)
-    result.records = dict(changed)
-    return result
-
-
-def _records(batch: Batch) -> Iterator[tuple[Table, Record]]:
-    for table in TABLES:
-        if table not in ("audit", "rollup"):
-            for record in batch.db.of(table).find():
-                yield table, record
+        plan.audit.append(Audit("system", "erase", details=details))
+        plan.jobs = [
+            *(Job("card", draft_id) for draft_id in plan.erased.drafts),
+            *(Job("message", m) for m in messages),
+        ]
+    plan.erased.records = dict(changed)
+    return plan
 
 
 def _without(person: ErasedPerson, table: Table, record: Record) -> Record | None:
@@ -178,95 +128,3 @@ def _ended(table: Table, before: Record, after: Record | None, at: str) -> tuple
         "calls": [], "cost_usd": 0.0, "draft_id": None,
     }  # fmt: skip
     return [cycle], [Audit("system", "cycle.silence", before["id"], None, before.get("issue"), _CAUSE)]
-
-
-# From a command to the bot that holds the folder
-
-
-def ask_running_bot(folder: Path, account: str, *, patience: float = PATIENCE) -> Erased:
-    """Leave a request in the data folder and wait for its answer. Raises `UserError`."""
-    requests = folder / REQUESTS
-    requests.mkdir(mode=0o700, exist_ok=True)
-    name = secrets.token_hex(8)
-    request, answer = requests / f"{name}.json", requests / f"{name}.answer"
-    _write(request, {"erase": account_id(account)})
-    try:
-        while time.time() < _sign_of_life(request) + patience:
-            if answer.exists():
-                found = json.loads(answer.read_text())
-                if "error" in found:
-                    raise UserError(found["error"])
-                return Erased(**found["erased"])
-            time.sleep(0.05)
-    finally:
-        request.unlink(missing_ok=True)
-        answer.unlink(missing_ok=True)
-    raise UserError(
-        f"The bot that holds the data folder did not answer within {patience:.0f} s. Stop it and run this again: "
-        "erasing is safe to repeat."
-    )
-
-
-async def serve_requests(store: TinyStore, folder: Path, *, pause: float = 0.5) -> None:
-    """Carry out what commands ask of the running bot, until cancelled."""
-    requests = folder / REQUESTS
-    while True:
-        for path in await asyncio.to_thread(_waiting, requests):
-            await _told_to_wait(path, asyncio.create_task(asyncio.to_thread(_serve, store, path)))
-        await asyncio.sleep(pause)
-
-
-async def _told_to_wait(path: Path, work: asyncio.Task[None]) -> None:
-    """Touch the request while it is worked on: a large store takes longer than a command's patience."""
-    while not (await asyncio.wait({work}, timeout=PATIENCE / 6))[0]:
-        with contextlib.suppress(OSError):
-            os.utime(path)
-    await work
-
-
-def _sign_of_life(request: Path) -> float:
-    """When the bot last worked on a request, or it was made."""
-    try:
-        return request.stat().st_mtime
-    except FileNotFoundError:  # carried out: its answer is there
-        return time.time()
-
-
-def _serve(store: TinyStore, path: Path) -> None:
-    """Carry out one request and answer it; the request goes last, so that one cut short is done again."""
-    try:
-        account = str(json.loads(path.read_text())["erase"])
-    except (OSError, ValueError, KeyError, TypeError):
-        log.warning("a request in %s could not be read; it was removed", path.parent)
-        path.unlink(missing_ok=True)
-        return
-    try:
-        erased = erase_now(store, account)
-        failpoint("erase.stored")
-        answer: dict[str, Any] = {"erased": asdict(erased)}
-    except (UserError, StoreUnavailable) as error:
-        answer = {"error": str(error)}
-    with contextlib.suppress(OSError):
-        if path.exists():  # else the command has stopped waiting
-            _write(path.with_suffix(".answer"), answer)
-        path.unlink(missing_ok=True)
-
-
-def _waiting(requests: Path) -> list[Path]:
-    """The requests that wait; answers that nobody fetched (their command was killed) are removed."""
-    if not requests.is_dir():
-        return []
-    with contextlib.suppress(OSError):
-        for answer in requests.glob("*.answer"):
-            if time.time() - answer.stat().st_mtime > 2 * PATIENCE:
-                answer.unlink(missing_ok=True)
-    return sorted(requests.glob("*.json"))
-
-
-def _write(path: Path, content: Any) -> None:
-    """A file that appears whole, for its owner alone."""
-    temporary = path.with_suffix(f"{path.suffix}.part")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        json.dump(content, file)
-    temporary.replace(path)
