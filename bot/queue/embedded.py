@@ -18,8 +18,8 @@ from bot.log import get_logger
 from bot.queue import Job, Kind, Kinds
 from bot.queue.keyed import Attempt, Entry, Hold, KeyedQueue, Outcome
 from bot.store import Conflict, Delete, Expect, StoreUnavailable
-from bot.store.batch import Stored
 from bot.store.embedded.store import TinyStore
+from bot.store.embedded.transactions import Stored
 
 log = get_logger(__name__)
 AGAIN = 5.0

@@ -1,197 +1,201 @@
-"""What one transaction writes: the changes of several commits, their audit records, and the figures that count them."""
+"""What one transaction decides and writes, apart from any database: a backend reads what it asks, and writes its rows.
+
+::
+
+    batch.wanted(commits)     records to be read for `known`; then `decide` each commit, in order
+    batch.gone, batch.rows()  to be deleted, and then to be put
+    batch.asked()             what sealing has to know, to be read where nobody else seals meanwhile
+    batch.seal(tail)          the rows that are left: events with their numbers, the audit trail, figures
+"""
 
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Record, Table, Unseen
+from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Record, Table
 from bot.store.audit import seal
-from bot.store.embedded.mapping import Row
-from bot.store.embedded.tiny import Database
-from bot.store.encoding import to_json
+from bot.store.commits import Changed, Commit
+from bot.store.encoding import Row, to_json
 from bot.store.rollup import Rollup
 
-Changed = tuple[Table, str]
-"""A record that is written: its table and id."""
 PRUNE_EVERY = 500
 """New keys of deliveries after which old ones are looked for; twice as many are deleted at most."""
 GLANCE = 20
 """The oldest keys: where none of them is old enough to go, no more are looked at."""
+LOOKS = (GLANCE, 2 * PRUNE_EVERY)
+"""How many of the oldest keys are looked at for some to be deleted, as long as some are found."""
 
 
-class Stored(NamedTuple):
-    """A job as it was asked for, and the token of its record."""
-
-    job: Job
-    token: str
-
-    @classmethod
-    def of(cls, record: Record) -> Stored:
-        at = record["at"] and datetime.fromisoformat(record["at"])
-        return cls(Job(record["kind"], record["key"], record["lock"], at), record["token"])
-
-
-@dataclass
-class Position:
-    """Where the writer stands: the audit trail's last record, how many events have arrived, keys since the last prune.
-
-    What a transaction changes counts when it is durable: `Batch` works on a copy.
-    """
+class Position(NamedTuple):
+    """Where a store stands: the number and hash of the audit trail's last record, and how many events have arrived."""
 
     seq: int = 0
     head: str = ""
     arrived: int = 0
-    keys: int = 0
 
-    @classmethod
-    def of(cls, db: Database) -> Position:
-        """As the file tells it."""
-        last = next(db.of("audit").find(newest_first=True, limit=1), None)
-        sql = "SELECT seq FROM sqlite_sequence WHERE name = 'webhook_events'"
-        row = db.connection.execute(sql).fetchone()
-        found = cls(arrived=row[0] if row else 0)
-        if last is not None:
-            found.seq, found.head = last["seq"], last["hash"]
-        return found
+
+class Asked(NamedTuple):
+    """What sealing has to know. `events`: ids of which the number of arrival is asked, where they have one. `drafts`:
+    ids of which it is asked what the audit trail has of them. `figures`: ids of records of `rollup`."""
+
+    events: list[str]
+    drafts: list[str]
+    figures: list[str]
+
+
+class Tail(NamedTuple):
+    """The answer to `Asked`. `actions`: pairs of a draft and an action that the audit trail has."""
+
+    position: Position
+    events: Mapping[str, int]
+    actions: Collection[tuple[str, str]]
+    figures: Iterable[Record]
+
+
+class Sealed(NamedTuple):
+    """What is left to be put, by table, and where the store stands once that is durable."""
+
+    rows: dict[Table, list[Row]]
+    position: Position
 
 
 class Batch:
-    """The changes of one transaction. Conditions see those of the commits before them."""
+    """The changes of one transaction. Conditions see those of the commits before them.
 
-    def __init__(self, db: Database, position: Position, now: datetime, zone: tzinfo) -> None:
-        self.db = db
-        self.position = position
+    `gone`: the ids to be deleted, before anything is put. `jobs`: those to be stored, in order.
+    """
+
+    def __init__(self, now: datetime, zone: tzinfo) -> None:
         self.now = now
-        self.audited: list[Record] = []
-        self.jobs: list[tuple[str, Stored | None]] = []
-        """The jobs that are stored or deleted (None) here, by their ids, in order."""
-        self._at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._rollup = Rollup(db, zone, now)
-        self._stored: dict[Changed, Record | None] = {}
-        self._pending: dict[Changed, str | None] = {}
-        self._deleted: dict[Changed, None] = {}
+        self.jobs: list[Job] = []
+        self.gone: dict[Table, dict[str, None]] = {}
+        self._zone = zone
+        self._lines: list[Audit] = []
+        self._rollup: Rollup | None = None
+        self._stored: dict[Table, dict[str, Record]] = {}
+        self._pending: dict[Table, dict[str, str | None]] = {}
 
-    def look_up(self, conditions: Iterable[Condition], jobs: Iterable[Job] = ()) -> None:
-        """Read what these conditions ask about, and these jobs where they wait already, a table at a time: one by one
-        would take as long as the writing."""
-        wanted: dict[Table, dict[str, None]] = {}
-        for job in jobs:
-            wanted.setdefault("jobs", {})[job.id] = None
-        for asked in conditions:
-            if isinstance(asked, Expect):
-                wanted.setdefault(asked.table, {})[asked.id] = None
-            else:
-                wanted.setdefault("deliveries", {}).update(dict.fromkeys(asked.keys))
-        for table, ids in wanted.items():
-            self._stored.update({(table, record_id): None for record_id in ids})
-            self._stored.update({(table, record["id"]): record for record in self.db.of(table).by_ids([*ids])})
-
-    def require(self, conditions: Iterable[Condition]) -> None:
-        """Raises `Conflict` for the first of these conditions, which were looked up, that is not true."""
-        for asked in conditions:
-            if isinstance(asked, Unseen):
-                for key in asked.keys:
-                    found = self._record(("deliveries", key))
-                    if found is not None and datetime.fromisoformat(found["at"]) >= asked.since:
-                        raise Conflict(asked, found)
-                continue
-            found = self._record((asked.table, asked.id))
-            if asked.fields is None:
-                if found is not None:
-                    raise Conflict(asked, found)
-            elif found is None or any(found.get(name) != value for name, value in asked.fields.items()):
-                raise Conflict(asked, found)
-
-    def _record(self, place: Changed) -> Record | None:
-        if place in self._pending:
-            pending = self._pending[place]
-            return None if pending is None else json.loads(pending)
-        return self._stored[place]
-
-    def change(self, changes: Mapping[Changed, str | None]) -> None:
-        """Store these records (JSON), or delete them (None). What comes back after it was deleted arrives anew."""
-        for place, text in changes.items():
-            if text is None:
-                self._deleted[place] = None
-                if place[0] == "jobs":
-                    self.jobs.append((place[1], None))
-            elif place in self._deleted:
-                self._pending.pop(place, None)
-            self._pending[place] = text
-
-    def defer(self, jobs: Iterable[Job]) -> None:
-        """Store these jobs, which were looked up."""
-        for job in jobs:
-            waiting, at = self._record(("jobs", job.id)), job.at and job.at.isoformat()
-            if waiting is not None:
-                at = at and waiting["at"] and min(at, waiting["at"], key=datetime.fromisoformat)
-            # A job that comes again has another token, so that the end of the one that runs does not remove it.
-            token = secrets.token_hex(6)
-            record = {"id": job.id, "kind": job.kind, "key": job.key, "lock": job.lock, "at": at, "token": token}
-            self.put("jobs", record)
-            self.jobs.append((job.id, Stored(job, token)))
-
-    def put(self, table: Table, record: Record) -> None:
-        self.change({(table, record["id"]): to_json(record)})
-
-    def record(self, lines: Iterable[Audit]) -> None:
-        """Put these lines into the audit trail, and count them."""
-        for line in lines:
-            sealed = seal(line, seq=self.position.seq + 1, at=self._at, prev=self.position.head)
-            self.position.seq, self.position.head = sealed["seq"], sealed["hash"]
-            self.audited.append(sealed)
-            self._rollup.add(line)
-
-    def write(self) -> None:
-        """Write all of it through TinyDB's tables, into the open transaction."""
-        for record in [*self._rollup.records()] if self.audited else []:
-            self.put("rollup", record)
-        gone: dict[Table, list[str]] = {}
-        for table, record_id in self._deleted:
-            gone.setdefault(table, []).append(record_id)
-        for table, ids in gone.items():
-            self.db.of(table).delete(ids)
-        rows: dict[Table, list[Row]] = {}
-        for (table, record_id), text in self._pending.items():
-            if text is not None:
-                rows.setdefault(table, []).append((None, record_id, text))
-        if "webhook_events" in rows:
-            rows["webhook_events"] = self._in_order_of_arrival(rows["webhook_events"])
-        rows.setdefault("audit", []).extend((None, r["id"], to_json(r)) for r in self.audited)
-        for table, found in rows.items():
-            self.db.of(table).put(found)
-        self._prune(len(rows.get("deliveries", ())))
-
-    def _in_order_of_arrival(self, rows: list[Row]) -> list[Row]:
-        """New events get the next numbers, those that are replaced keep theirs."""
-        known = self.db.of("webhook_events").places([record_id for _, record_id, _ in rows])
-        found: list[Row] = []
-        for _, record_id, text in rows:
-            seq = known.get(record_id)
-            if seq is None:
-                self.position.arrived += 1
-            arrived = seq or self.position.arrived
-            found.append((None if seq else arrived, record_id, f'{text[:-1]},"arrived":{arrived}}}'))
+    def wanted(self, commits: Iterable[Commit]) -> dict[Table, dict[str, None]]:
+        """The ids of the records that the conditions ask about, by table: to be read all at once, as one by one would
+        take as long as the writing."""
+        found: dict[Table, dict[str, None]] = {}
+        for commit in commits:
+            for asked in commit.expect:
+                if isinstance(asked, Expect):
+                    found.setdefault(asked.table, {})[asked.id] = None
+                else:
+                    found.setdefault("deliveries", {}).update(dict.fromkeys(asked.keys))
         return found
 
-    def _prune(self, new: int) -> None:
-        """Delete keys of deliveries that are not remembered any more, a few at a time.
+    def known(self, table: Table, records: Iterable[Record]) -> None:
+        """Take note of records that are wanted; those that are not named here do not exist."""
+        self._stored.setdefault(table, {}).update((record["id"], record) for record in records)
 
-        As many as came, twice over: a clock that is wrong for an hour forgets little.
-        """
-        self.position.keys += new
-        if self.position.keys < PRUNE_EVERY:
-            return
-        self.position.keys = 0
-        before = self.now - DELIVERY_KEYS_KEPT
-        for limit in (GLANCE, 2 * PRUNE_EVERY):
-            oldest = self.db.of("deliveries").find(limit=limit)
-            gone = [record["id"] for record in oldest if datetime.fromisoformat(record["at"]) < before]
-            if not gone:
-                break
-            self.db.of("deliveries").delete(gone)
+    def decide(self, commit: Commit) -> Conflict | None:
+        """Take a commit in, or tell which of its conditions is not true."""
+        for asked in commit.expect:
+            if conflict := self._conflict(asked):
+                return conflict
+        self._change(commit.changes)
+        self._defer(commit.jobs)
+        self._lines += commit.audit
+        return None
+
+    def _conflict(self, asked: Condition) -> Conflict | None:
+        if isinstance(asked, Expect):
+            found = self._record(asked.table, asked.id)
+            if asked.fields is None or found is None:
+                return Conflict(asked, found) if (asked.fields is None) != (found is None) else None
+            differs = any(found.get(name) != value for name, value in asked.fields.items())
+            return Conflict(asked, found) if differs else None
+        for key in asked.keys:
+            found = self._record("deliveries", key)
+            if found is not None and datetime.fromisoformat(found["at"]) >= asked.since:
+                return Conflict(asked, found)
+        return None
+
+    def _record(self, table: Table, record_id: str) -> Record | None:
+        pending = self._pending.get(table)
+        if pending is not None and record_id in pending:
+            text = pending[record_id]
+            return None if text is None else json.loads(text)
+        return self._stored[table].get(record_id) if table in self._stored else None
+
+    def _change(self, changes: Mapping[Changed, str | None]) -> None:
+        """Store these records (JSON), or delete them (None). What comes back after it was deleted arrives anew."""
+        for (table, record_id), text in changes.items():
+            pending = self._pending.setdefault(table, {})
+            if text is None:
+                self.gone.setdefault(table, {})[record_id] = None
+            elif record_id in self.gone.get(table, ()):
+                pending.pop(record_id, None)
+            pending[record_id] = text
+
+    def _defer(self, jobs: Sequence[Job]) -> None:
+        self.jobs += jobs
+
+    # What is written
+
+    def rows(self) -> dict[Table, list[Row]]:
+        """The records to be put that need no seal."""
+        return {table: rows for table in self._pending if table != "webhook_events" and (rows := self._rows(table))}
+
+    def _rows(self, table: Table) -> list[Row]:
+        pending = self._pending.get(table, {})
+        return [(None, record_id, text) for record_id, text in pending.items() if text is not None]
+
+    def asked(self) -> Asked:
+        """What `seal` has to know. An event that was deleted here, and came back, has no number any more."""
+        gone = self.gone.get("webhook_events", ())
+        events = [record_id for _, record_id, _ in self._rows("webhook_events") if record_id not in gone]
+        if not self._lines:
+            return Asked(events, [], [])
+        self._rollup = Rollup(self._lines, self._zone, self.now)
+        return Asked(events, self._rollup.drafts(), self._rollup.ids())
+
+    def seal(self, tail: Tail) -> Sealed:
+        """Give the events and the lines of the audit trail their numbers, and count what they tell."""
+        seq, head, arrived = tail.position
+        rows: dict[Table, list[Row]] = {"webhook_events": [], "audit": [], "rollup": []}
+        for _, record_id, text in self._rows("webhook_events"):
+            known = tail.events.get(record_id)
+            if known is None:
+                arrived += 1
+            number = known or arrived
+            row = (None if known else number, record_id, f'{text[:-1]},"arrived":{number}}}')
+            rows["webhook_events"].append(row)
+        at = self.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for line in self._lines:
+            sealed = seal(line, seq=seq + 1, at=at, prev=head)
+            seq, head = sealed["seq"], sealed["hash"]
+            rows["audit"].append((None, sealed["id"], to_json(sealed)))
+        if self._rollup is not None:
+            counted = self._rollup.records(tail.figures, tail.actions)
+            rows["rollup"] += [(None, record["id"], to_json(record)) for record in counted]
+        return Sealed({table: found for table, found in rows.items() if found}, Position(seq, head, arrived))
+
+
+def forgotten(records: Iterable[Record], now: datetime) -> list[str]:
+    """The ids of the keys of deliveries, of these oldest ones, that are not remembered any more."""
+    before = now - DELIVERY_KEYS_KEPT
+    return [record["id"] for record in records if datetime.fromisoformat(record["at"]) < before]
+
+
+class Pruning:
+    """When old keys of deliveries are looked for: after `PRUNE_EVERY` new ones.
+
+    Twice as many are deleted as came, at most: a clock that is wrong for an hour forgets little.
+    """
+
+    def __init__(self) -> None:
+        self._new = 0
+
+    def due(self, new: int) -> bool:
+        self._new += new
+        if self._new < PRUNE_EVERY:
+            return False
+        self._new = 0
+        return True

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+Row = tuple[int | None, str, str]
+"""A record to be stored: its number in the order of arrival (None: the next one), its id, and its JSON."""
+
 _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _sorted = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -19,6 +18,7 @@ from hashlib import sha256
 from bot.errors import UserError
 from bot.store import TABLES, Audit, Job, Record, Table
 from bot.store.audit import blank, spans
+from bot.store.commits import Changed, Commit, Reading, record_json
 from bot.store.encoding import to_json
 from bot.store.scrub import ErasedPerson, scrub
 
@@ -34,16 +34,6 @@ class Erased:
     drafts: list[str] = field(default_factory=list)
 
 
-@dataclass
-class Plan:
-    """What an erasure writes: records (JSON; None: deleted), lines of the audit trail, and then jobs."""
-
-    changes: dict[tuple[Table, str], str | None] = field(default_factory=dict)
-    audit: list[Audit] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
-    erased: Erased = field(default_factory=Erased)
-
-
 def account_id(text: str) -> str:
     """The bare account id of `ACCOUNT`, with or without `slack:` or `jira:`. Raises `UserError`."""
     account = text.strip().removeprefix("slack:").removeprefix("jira:")
@@ -55,48 +45,47 @@ def account_id(text: str) -> str:
     return account
 
 
-def planned(account: str, records: Callable[[Table], Iterable[Record]], now: datetime) -> Plan:
-    """What to write so that nothing of this person is left. `records`: all of a table, the same each time.
+def planned(account: str, read: Reading, now: datetime) -> tuple[Commit, Erased]:
+    """What to write so that nothing of this person is left. Each table is read twice: first to learn who is meant.
 
-    They are read twice: first to learn who is meant. Raises `UserError` for what is no account.
+    Raises `UserError` for what is no account.
     """
     account = account_id(account)
-    plan = Plan()
+    erased = Erased()
     kept = [table for table in TABLES if table not in ("audit", "rollup")]
-    person = ErasedPerson.known_from(account, ((table, record) for table in kept for record in records(table)))
+    person = ErasedPerson.known_from(account, ((table, record) for table in kept for record in read(table)))
+    changes: dict[Changed, str | None] = {}
     changed: Counter[str] = Counter()
     blanked: list[int] = []
+    lines: list[Audit] = []
     messages: list[str] = []  # those in Slack, or on their way there, are drawn again
     for table in (*kept, "audit"):
-        for before in records(table):
+        for before in read(table):
             after = _without(person, table, before)
             if after is before:
                 continue
             changed[table] += 1
-            plan.changes[table, before["id"]] = None if after is None else to_json(after)
+            changes[table, before["id"]] = None if after is None else record_json(after)
             if table == "audit":
                 blanked.append(before["seq"])
             if table == "drafts":
-                plan.erased.drafts.append(before["id"])
+                erased.drafts.append(before["id"])
             if table == "messages" and after is not None and after.get("pending"):
                 messages.append(before["id"])
             cycle, ends = _ended(table, before, after, now.isoformat())
-            plan.changes.update({("agent_cycles", record["id"]): to_json(record) for record in cycle})
-            plan.audit += ends
-    if changed:
-        salt = secrets.token_hex(16)
-        details = {
-            "account_sha256": f"{salt}:{sha256(f'{salt}:{account}'.encode()).hexdigest()}",
-            "records": sum(changed.values()),
-            "seqs": spans(blanked),
-        }
-        plan.audit.append(Audit("system", "erase", details=details))
-        plan.jobs = [
-            *(Job("card", draft_id) for draft_id in plan.erased.drafts),
-            *(Job("message", m) for m in messages),
-        ]
-    plan.erased.records = dict(changed)
-    return plan
+            changes |= {("agent_cycles", record["id"]): record_json(record) for record in cycle}
+            lines += ends
+    erased.records = dict(changed)
+    if not changed:
+        return Commit({}), erased
+    salt = secrets.token_hex(16)
+    details = {
+        "account_sha256": f"{salt}:{sha256(f'{salt}:{account}'.encode()).hexdigest()}",
+        "records": sum(changed.values()),
+        "seqs": spans(blanked),
+    }
+    jobs = [*(Job("card", draft_id) for draft_id in erased.drafts), *(Job("message", key) for key in messages)]
+    return Commit(changes, (), [*lines, Audit("system", "erase", details=details)], jobs), erased
 
 
 def _without(person: ErasedPerson, table: Table, record: Record) -> Record | None:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import accumulate
 
-from tinydb import where
-
 from bot.store import Audit, Record
-from bot.store.embedded.tiny import Database
 
 EVER = "ever"
 """In place of a day: everything there was."""
@@ -25,28 +22,34 @@ ONCE_A_DRAFT = frozenset(f"draft.{name}" for name in ("posted", "simulated", "ed
 
 
 class Rollup:
-    """The figures that one transaction changes."""
+    """The figures that these lines of the audit trail change."""
 
-    def __init__(self, db: Database, zone: tzinfo, now: datetime) -> None:
-        self._db = db
-        self._day = now.astimezone(zone).date().isoformat()
+    def __init__(self, lines: Sequence[Audit], zone: tzinfo, now: datetime) -> None:
         self._at = now.astimezone(UTC).isoformat()
-        self._lines: list[tuple[Audit, bool]] = []
-        self._seen: set[tuple[str, str]] = set()
+        self._lines = lines
+        days = (now.astimezone(zone).date().isoformat(), EVER)
+        self._wanted = [(f"{day}|{key}", day, n) for n, key in enumerate(map(_key, lines)) for day in days]
 
-    def add(self, line: Audit) -> None:
-        """Count this line. It is not in the audit trail yet."""
-        self._lines.append((line, line.action in ONCE_A_DRAFT and self._is_first(line)))
+    def ids(self) -> list[str]:
+        """The records that are changed: `records` has to know them as they are."""
+        return list(dict.fromkeys(record_id for record_id, *_ in self._wanted))
 
-    def records(self) -> list[Record]:
-        """The records of `rollup` as they are with these lines."""
-        wanted = [(f"{day}|{_key(line)}", day, line, first) for line, first in self._lines for day in (self._day, EVER)]
-        ids = list(dict.fromkeys(record_id for record_id, *_ in wanted))
-        found: dict[str, Record] = {record["id"]: record for record in self._db.of("rollup").by_ids(ids)}
-        for record_id, day, line, first in wanted:
-            record = found.setdefault(record_id, self._new(record_id, day, line))
+    def drafts(self) -> list[str]:
+        """The drafts of which it has to know what they had before."""
+        once = (line.draft_id for line in self._lines if line.action in ONCE_A_DRAFT)
+        return list(dict.fromkeys(draft_id for draft_id in once if draft_id is not None))
+
+    def records(self, known: Iterable[Record], had: Iterable[tuple[str, str]]) -> list[Record]:
+        """The records as they are with these lines. `had`: drafts and actions that they had before."""
+        found = {record["id"]: record for record in known}
+        first = self._first(set(had))
+        for record_id, day, number in self._wanted:
+            line = self._lines[number]
+            record = found.get(record_id)
+            if record is None:
+                record = found[record_id] = self._new(record_id, day, line)
             record["count"] += 1
-            record["drafts"] += first
+            record["drafts"] += number in first
             record["usd"] = round(record["usd"] + line.figures.usd, 9)
             if line.figures.seconds is not None:
                 record["seconds"] = round(record["seconds"] + line.figures.seconds, 3)
@@ -54,18 +57,20 @@ class Rollup:
                 record["spread"][value] = record["spread"].get(value, 0) + 1
         return list(found.values())
 
+    def _first(self, had: set[tuple[str, str]]) -> set[int]:
+        """Which of the lines are their draft's first of that action."""
+        found: set[int] = set()
+        for number, line in enumerate(self._lines):
+            if line.action in ONCE_A_DRAFT and line.draft_id is not None and (line.draft_id, line.action) not in had:
+                had.add((line.draft_id, line.action))
+                found.add(number)
+        return found
+
     def _new(self, record_id: str, day: str, line: Audit) -> Record:
         return {
             "id": record_id, "at": self._at, "day": day, "project": _project(line), "action": line.action,
             "prompt": line.figures.prompt, "count": 0, "drafts": 0, "seconds": 0.0, "usd": 0.0, "spread": {},
         }  # fmt: skip
-
-    def _is_first(self, line: Audit) -> bool:
-        if line.draft_id is None or (line.action, line.draft_id) in self._seen:
-            return False
-        self._seen.add((line.action, line.draft_id))
-        asked = (where("draft_id") == line.draft_id) & (where("action") == line.action)
-        return self._db.of("audit").get(asked) is None
 
 
 def _key(line: Audit) -> str:

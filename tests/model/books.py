@@ -14,8 +14,8 @@ from typing import Any
 from bot.errors import UserError
 from bot.store import TABLES
 from bot.store.audit import GENESIS, digest
+from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import reader
-from bot.store.schema import NAME
 
 Record = dict[str, Any]
 

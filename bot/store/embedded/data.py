@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,11 +16,11 @@ from bot.store.embedded.erasing import ask_running_bot, erase_now
 from bot.store.embedded.loading import loading
 from bot.store.embedded.lock import DataFolderLocked
 from bot.store.embedded.queries import equals as equal
+from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import exists
 from bot.store.embedded.store import TinyStore, opened
 from bot.store.embedded.tiny import Database
 from bot.store.erase import Erased
-from bot.store.schema import NAME
 
 T = TypeVar("T")
 
@@ -37,11 +37,10 @@ class FolderData:
     @contextmanager
     def snapshot(self) -> Iterator[FolderSnapshot]:
         there = exists(self._folder / NAME)
-        db = opened(self._folder)
-        try:
-            yield FolderSnapshot(self._folder, db, there=there)
-        finally:
-            db.close()
+        with ExitStack() as ends:
+            db = opened(self._folder)
+            ends.callback(db.close)
+            yield FolderSnapshot(self._folder, db, ends, there=there)
 
     def loading(self, *, force: bool) -> AbstractContextManager[Target]:
         return loading(self._folder, force=force)
@@ -62,8 +61,10 @@ class FolderData:
 class FolderSnapshot:
     """See `bot.store.data.Snapshot`: one transaction that reads."""
 
-    def __init__(self, folder: Path, db: Database, *, there: bool) -> None:
+    def __init__(self, folder: Path, db: Database, ends: ExitStack, *, there: bool) -> None:
+        """`ends`: closes what reads, where a reader has gone away in the midst of it, before the database is closed."""
         self.there = there
+        self._ends = ends
         self._folder = folder
         self._db = db
         with self._in_words():
@@ -86,19 +87,23 @@ class FolderSnapshot:
     ) -> Iterator[Record]:
         query = equal(table, equals)
         found = self._db.of(table).find(query, since=since, until=until, newest_first=newest_first, limit=limit)
-        return self._read(found)
+        return self._closed(self._read(found))
 
     def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
         with self._in_words():
             return self._db.of(table).count(equal(table, equals), since=since)
 
     def rows(self, table: Table) -> Iterator[Stored]:
-        return self._read(Stored(*row) for row in self._db.of(table).rows())
+        return self._closed(self._read(Stored(*row) for row in self._db.of(table).rows()))
 
     def salvaged(self, table: Table) -> Iterator[Record | str]:
-        return self._db.of(table).salvaged()
+        return self._closed(found for found in self._db.of(table).salvaged())
 
-    def _read(self, found: Iterator[T]) -> Iterator[T]:
+    def _closed(self, reading: Generator[T, None, None]) -> Iterator[T]:
+        self._ends.callback(reading.close)
+        return reading
+
+    def _read(self, found: Iterator[T]) -> Generator[T, None, None]:
         with self._in_words():
             yield from found
 

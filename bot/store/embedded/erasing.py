@@ -25,7 +25,6 @@ from typing import Any
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import StoreUnavailable
-from bot.store.batch import Batch
 from bot.store.embedded.sqlite import BUSY_MS
 from bot.store.embedded.store import TinyStore
 from bot.store.erase import Erased, account_id, planned
@@ -42,7 +41,7 @@ def erase_now(store: TinyStore, account: str, *, patience: float = PATIENCE) -> 
     `patience`: seconds that readers of the file are waited for, each time they hold it up.
     """
     account = account_id(account)
-    erased = store.change(partial(_erase, account))
+    erased = store.change(partial(planned, account))
     failpoint("erase.before_vacuum")
     _forget_the_log(store, patience)
     store.alone(lambda connection: connection.execute("VACUUM").fetchall())
@@ -69,16 +68,6 @@ def _log_is_gone(connection: sqlite3.Connection) -> bool:
         return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-
-
-def _erase(account: str, batch: Batch) -> Erased:
-    """In the writer's transaction: nothing is committed between the look at the records and the change."""
-    plan = planned(account, lambda table: batch.db.of(table).find(), batch.now)
-    batch.change(plan.changes)
-    batch.record(plan.audit)
-    batch.look_up((), plan.jobs)
-    batch.defer(plan.jobs)
-    return plan.erased
 
 
 # From a command to the bot that holds the folder

@@ -20,11 +20,11 @@ from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import Record, Table
 from bot.store.embedded.lock import FolderLock
-from bot.store.embedded.mapping import Row
+from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import RESTORED, RESTORING, create
 from bot.store.embedded.tiny import Database, transaction
+from bot.store.encoding import Row
 from bot.store.files import sync
-from bot.store.schema import NAME
 
 
 class _Filling:

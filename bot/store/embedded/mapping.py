@@ -11,10 +11,7 @@ from typing import Any
 from tinydb.table import Document
 
 from bot.store import Record, Table
-from bot.store.encoding import to_json
-
-Row = tuple[int | None, str, str]
-"""A document to be stored: its `seq` (None: the next one), its id, and its JSON."""
+from bot.store.encoding import Row, to_json
 
 
 def document(record_id: str, doc: str) -> Document:

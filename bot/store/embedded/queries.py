@@ -18,7 +18,8 @@ from tinydb import where
 from tinydb.queries import QueryLike
 
 from bot.store import Table
-from bot.store.schema import LISTS, field, indexed
+from bot.store.embedded.schema import field
+from bot.store.schema import LISTS, indexed
 
 _DIRECT = (str, int, bool)
 

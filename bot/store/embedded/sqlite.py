@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot.store.data import DamagedData
-from bot.store.schema import APPLICATION_ID, VERSION, statements
+from bot.store.embedded.schema import APPLICATION_ID, VERSION, statements
 
 BUSY_MS = 10_000
 """How long a connection waits for another one's lock."""

@@ -24,13 +24,14 @@ from typing import Any, Self, TypeVar, cast
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
 from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailable, Table
-from bot.store.batch import Batch
+from bot.store.commits import Commit, Reading, prepared
 from bot.store.embedded.lock import FolderLock
 from bot.store.embedded.queries import equals as equal
+from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import RESTORING, create, empty, exists, note, noted, quick_check, reader
 from bot.store.embedded.tiny import Database
-from bot.store.embedded.writer import Listener, Writer, prepared
-from bot.store.schema import NAME, indexed
+from bot.store.embedded.writer import Listener, Writer
+from bot.store.schema import indexed
 
 READ_ON_LOOP = 64
 """Records that are read on the event loop; more are read on a thread."""
@@ -99,9 +100,7 @@ class TinyStore:
         audit: Sequence[Audit] = (),
         jobs: Sequence[Job] = (),
     ) -> None:
-        commit = prepared(changes, expect, audit, jobs)
-        self._writing().submit(commit)
-        await commit.future
+        await self._writing().commit(prepared(changes, expect, audit, jobs))
 
     async def get(self, table: Table, record_id: str) -> Record | None:
         with self._readable():
@@ -148,8 +147,9 @@ class TinyStore:
 
     # For threads and commands, which have no event loop
 
-    def change(self, work: Callable[[Batch], T]) -> T:
-        """Carry this out as one transaction, between two groups of commits. Blocks. Raises `StoreUnavailable`."""
+    def change(self, work: Callable[[Reading, datetime], tuple[Commit, T]]) -> T:
+        """Look at all there is, and write the commit that comes of it, while nothing else is written. `work` is given
+        what reads a table, and the time. Blocks. Raises `StoreUnavailable`."""
         return cast(T, self._writing().do(work))
 
     def alone(self, work: Callable[[sqlite3.Connection], T]) -> T:

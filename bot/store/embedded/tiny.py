@@ -27,10 +27,11 @@ from tinydb.table import Document
 from tinydb.table import Table as TinyTable
 
 from bot.store import TABLES, Table
-from bot.store.embedded.mapping import Changes, Row, View, document
+from bot.store.embedded.mapping import Changes, View, document
 from bot.store.embedded.queries import moment, translate
+from bot.store.embedded.schema import field
 from bot.store.embedded.sqlite import reader
-from bot.store.schema import field
+from bot.store.encoding import Row
 
 ROWS = 64
 """Rows that one statement writes at most."""
@@ -80,9 +81,16 @@ class SqliteTable(TinyTable):
         raise RuntimeError("You have to pass either cond or doc_id or doc_ids")
 
     def by_ids(self, ids: Sequence[str]) -> list[Document]:
+        return self._of_any("id", ids)
+
+    def of_any(self, name: str, values: Sequence[str]) -> list[Document]:
+        """The documents whose field has one of these values."""
+        return self._of_any(field(name), values)
+
+    def _of_any(self, column: str, values: Sequence[str]) -> list[Document]:
         found: list[Document] = []
-        for part in _parts(ids, ROWS * 4):
-            sql = f"SELECT id, doc FROM {self._sql_name} WHERE id IN ({_marks(len(part))})"  # noqa: S608 - a name of our own
+        for part in _parts(values, ROWS * 4):
+            sql = f"SELECT id, doc FROM {self._sql_name} WHERE {column} IN ({_marks(len(part))})"  # noqa: S608 - names of our own
             found += [document(*row) for row in self._connection.execute(sql, part)]
         return found
 

@@ -12,82 +12,47 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from bot.clock import Clock
 from bot.failpoints import failpoint
-from bot.store import TABLES, Audit, Condition, Conflict, Delete, Job, Put, StoreUnavailable, Table
-from bot.store.audit import check
-from bot.store.batch import Batch, Changed, Position, Stored
+from bot.store import Conflict, StoreUnavailable
+from bot.store.batch import Pruning
+from bot.store.commits import Commit, Reading
 from bot.store.embedded.sqlite import Damaged, note, noted, writer
 from bot.store.embedded.tiny import Database, transaction
-from bot.store.encoding import to_json
+from bot.store.embedded.transactions import JobBatch, Stored, carry_out, position
 
 GROUP = 500
 """Commits in one transaction, at most."""
-KEPT_BY_THE_STORE: frozenset[Table] = frozenset({"audit", "rollup"})
 Listener = Callable[[Sequence[tuple[str, Stored | None]]], None]
 """Told of the jobs that are durable from now on, by their ids; None: it was deleted."""
 log = logging.getLogger("pmagent.store")
 
 
 @dataclass(slots=True)
-class Commit:
-    """One caller's commit. `changes`: the JSON of each record, None where it is deleted."""
+class Waiting:
+    """A commit, and its caller."""
 
-    changes: Mapping[Changed, str | None]
-    expect: Sequence[Condition]
-    audit: Sequence[Audit]
-    jobs: Sequence[Job]
+    commit: Commit
     future: asyncio.Future[None]
 
 
 @dataclass(slots=True)
 class Task:
-    """Something else to do on the writer's thread, with nothing else going on: `run` in a transaction, or `alone`."""
+    """Something else to do on the writer's thread, with nothing else going on: `run` makes a commit of what it reads,
+    `alone` has the connection outside of any transaction."""
 
-    run: Callable[[Batch], Any] | None = None
+    run: Callable[[Reading, datetime], tuple[Commit, Any]] | None = None
     alone: Callable[[sqlite3.Connection], Any] | None = None
     future: Future[Any] = field(default_factory=Future)
-
-
-def prepared(
-    changes: Sequence[Put | Delete], expect: Sequence[Condition], audit: Sequence[Audit], jobs: Sequence[Job] = ()
-) -> Commit:
-    """A commit of the running event loop's; of several changes to one record, the last wins.
-
-    Raises ValueError, TypeError for what is no record.
-    """
-    found: dict[Changed, str | None] = {}
-    for change in changes:
-        table = change.table
-        if table not in TABLES:
-            raise ValueError(f"no table {table}")
-        if table in KEPT_BY_THE_STORE:
-            raise ValueError(f"the store itself keeps {table}: the audit trail only grows, through commit(audit=…)")
-        if isinstance(change, Delete):
-            found[table, change.id] = None
-            continue
-        if table == "jobs":
-            raise ValueError("jobs are stored through commit(jobs=…)")
-        record = change.record
-        record_id = record.get("id")
-        if not isinstance(record_id, str) or not record_id:
-            raise ValueError(f"a record of {table} has no id")
-        if "arrived" in record:  # the store's own number, which is set again
-            record = {name: value for name, value in record.items() if name != "arrived"}
-        found[table, record_id] = to_json(record)
-    for line in audit:
-        check(line)
-    return Commit(found, expect, audit, jobs, asyncio.get_running_loop().create_future())
 
 
 class Writer:
@@ -105,8 +70,9 @@ class Writer:
         self.clean = noted(self._db.connection, "ended") != "no"
         with suppress(sqlite3.OperationalError):  # a full disk: the first commit says so
             note(self._db.connection, "ended", "no")
-        self._position = Position.of(self._db)
-        self._queue: SimpleQueue[Commit | Task | None] = SimpleQueue()
+        self._position = position(self._db)
+        self._pruning = Pruning()
+        self._queue: SimpleQueue[Waiting | Task | None] = SimpleQueue()
         self._listener: tuple[asyncio.AbstractEventLoop, Listener] | None = None
         self._closed = False
         self._closing = threading.Lock()
@@ -115,23 +81,28 @@ class Writer:
 
     @property
     def head(self) -> tuple[int, str]:
-        position = self._position
-        return position.seq, position.head
+        return self._position[:2]
 
     def on_jobs(self, listener: Listener) -> None:
         """Tell `listener` of jobs, on the running event loop and before the commit's caller is answered: also where
         nobody waits for the answer any more."""
         self._listener = (asyncio.get_running_loop(), listener)
 
-    def submit(self, work: Commit | Task) -> None:
+    async def commit(self, commit: Commit) -> None:
+        """Write this; returns when it is durable. Raises `Conflict`, `StoreUnavailable`."""
+        waiting = Waiting(commit, asyncio.get_running_loop().create_future())
+        self._submit(waiting)
+        await waiting.future
+
+    def _submit(self, work: Waiting | Task) -> None:
         """Raises `StoreUnavailable` after `close`."""
         with self._closing:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
             self._queue.put(work)
 
-    def do(self, work: Callable[[Batch], Any]) -> Any:
-        """Carry this out in a transaction of its own, between two groups; what it returns. Blocks."""
+    def do(self, work: Callable[[Reading, datetime], tuple[Commit, Any]]) -> Any:
+        """Write the commit that this makes of what it reads, between two groups; the other thing it returns. Blocks."""
         return self._done(Task(run=work))
 
     def do_alone(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -139,7 +110,7 @@ class Writer:
         return self._done(Task(alone=work))
 
     def _done(self, task: Task) -> Any:
-        self.submit(task)
+        self._submit(task)
         return task.future.result()
 
     def close(self) -> None:
@@ -153,7 +124,7 @@ class Writer:
     # On the thread
 
     def _work(self) -> None:
-        group: list[Commit] = []
+        group: list[Waiting] = []
         while True:
             try:
                 work = self._queue.get(block=not group)
@@ -161,9 +132,9 @@ class Writer:
                 self._commit(group)
                 group = []
                 continue
-            if isinstance(work, Commit):
+            if isinstance(work, Waiting):
                 group.append(work)
-            if group and (len(group) == GROUP or not isinstance(work, Commit)):
+            if group and (len(group) == GROUP or not isinstance(work, Waiting)):
                 self._commit(group)
                 group = []
             if isinstance(work, Task):
@@ -175,40 +146,30 @@ class Writer:
                 note(self._db.connection, "ended", "well")
             self._db.close()
 
-    def _commit(self, group: list[Commit]) -> None:
+    def _commit(self, group: list[Waiting]) -> None:
         """Write a group and answer it."""
-        outcomes: list[Exception | None] = [None] * len(group)
-
-        def write(batch: Batch) -> None:
-            batch.look_up(
-                (asked for commit in group for asked in commit.expect),
-                (job for commit in group for job in commit.jobs),
-            )
-            for number, commit in enumerate(group):
-                try:
-                    batch.require(commit.expect)
-                except Conflict as conflict:
-                    outcomes[number] = conflict
-                    continue
-                batch.change(commit.changes)
-                batch.defer(commit.jobs)
-                batch.record(commit.audit)
-
+        commits = [waiting.commit for waiting in group]
+        outcomes: Sequence[Exception | None]
         try:
-            self._write(write)
+            _, outcomes = self._write(lambda read, now: (commits, None))
         except StoreUnavailable as error:
             outcomes = [error] * len(group)
         loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], Exception | None]]] = {}
-        for commit, outcome in zip(group, outcomes, strict=True):
-            loops.setdefault(commit.future.get_loop(), []).append((commit.future, outcome))
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            loops.setdefault(waiting.future.get_loop(), []).append((waiting.future, outcome))
         for loop, answers in loops.items():
             with suppress(RuntimeError):  # the loop has ended: nobody waits
                 loop.call_soon_threadsafe(_answer, answers)
 
     def _carry_out(self, task: Task) -> None:
         try:
-            if task.run is not None:
-                task.future.set_result(self._write(task.run))
+            if (run := task.run) is not None:
+
+                def made(read: Reading, now: datetime) -> tuple[list[Commit], Any]:
+                    commit, done = run(read, now)
+                    return [commit], done
+
+                task.future.set_result(self._write(made)[0])
             elif task.alone is not None:
                 task.future.set_result(task.alone(self._database().connection))
         except sqlite3.Error as error:
@@ -216,16 +177,19 @@ class Writer:
         except BaseException as error:
             task.future.set_exception(error)
 
-    def _write(self, work: Callable[[Batch], Any]) -> Any:
-        """One transaction. Raises `StoreUnavailable`: nothing of it was written, nor seen."""
+    def _write(
+        self, work: Callable[[Reading, datetime], tuple[list[Commit], Any]]
+    ) -> tuple[Any, Sequence[Conflict | None]]:
+        """One transaction: what `work` tells besides its commits, and how each of these went.
+
+        Raises `StoreUnavailable`: nothing of it was written, nor seen.
+        """
         try:
             db = self._database()
-            position = copy(self._position)
+            batch = JobBatch(self.clock.now(), self._zone)
             with transaction(db.connection):
-                batch = Batch(db, position, self.clock.now(), self._zone)
-                done = work(batch)
-                failpoint("store.before_write")
-                batch.write()
+                commits, done = work(lambda table: db.of(table).find(), batch.now)
+                outcomes, reached = carry_out(db, batch, commits, self._position, self._pruning)
                 failpoint("store.before_commit")
         except (sqlite3.Error, Damaged, OSError) as error:
             self._let_go()
@@ -236,17 +200,17 @@ class Writer:
             log.exception("store: not written")
             raise StoreUnavailable(f"the data could not be written: {type(error).__name__}") from error
         failpoint("store.after_commit")
-        self._position = position
-        if batch.jobs and self._listener is not None:
+        self._position = reached
+        if batch.told and self._listener is not None:
             loop, listener = self._listener
             with suppress(RuntimeError):  # the loop has ended: the jobs are found at the next start
-                loop.call_soon_threadsafe(listener, batch.jobs)
-        return done
+                loop.call_soon_threadsafe(listener, batch.told)
+        return done, outcomes
 
     def _database(self) -> Database:
         if self._db is None:
             self._db = Database(writer(self._path))
-            self._position = Position.of(self._db)
+            self._position = position(self._db)
         return self._db
 
     def _let_go(self) -> None:
