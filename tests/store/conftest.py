@@ -9,6 +9,8 @@ import pytest
 
 from bot.store import Store
 from bot.store.embedded.store import TinyStore
+from bot.store.postgres.store import PostgresStore
+from tests.postgres import store_database
 from tests.store.support import Clock
 
 Opening = Callable[[], Awaitable[Store]]
@@ -20,16 +22,20 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["tinydb"])
+@pytest.fixture(params=["tinydb", "postgres"])
 async def opening(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Opening]:
     """One backend after another."""
     opened: list[Store] = []
+    url = await store_database() if request.param == "postgres" else ""
 
-    async def tinydb() -> Store:
-        opened.append(TinyStore.open(tmp_path / "data", clock=clock))
-        return opened[-1]
+    async def open_store() -> Store:
+        store: Store = (
+            await PostgresStore.open(url, clock=clock) if url else TinyStore.open(tmp_path / "data", clock=clock)
+        )
+        opened.append(store)
+        return store
 
-    yield {"tinydb": tinydb}[request.param]
+    yield open_store
     for store in opened:
         await store.close()
 

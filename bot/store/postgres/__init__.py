@@ -1,0 +1,1 @@
+"""The PostgreSQL backend: any number of processes on one database."""

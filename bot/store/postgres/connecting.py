@@ -1,0 +1,86 @@
+"""Connections to PostgreSQL: none waits longer than a few seconds for an answer, and what goes wrong is told in words.
+
+Nothing of the address is repeated but what PostgreSQL itself names (host, user, database): the password stays unsaid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from bot.errors import UserError
+from bot.store import StoreUnavailable
+
+Connection = AsyncConnection[tuple[Any, ...]]
+Pool = AsyncConnectionPool[Connection]
+
+OLDEST = 14
+"""The oldest version of PostgreSQL that is taken."""
+STATEMENT = 6.0
+"""Seconds that a statement may take, waiting for others' locks included."""
+IDLE = 4.0
+"""Seconds that a process may leave a transaction open without a word: then it hangs, and others wait for its locks."""
+READERS = 6
+"""Connections that read, at most, of one process."""
+POOL_WAIT = 3.0
+"""Seconds that a reader waits for one of them."""
+
+_NETWORK: dict[str, Any] = {
+    "connect_timeout": 3, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 8000, "client_encoding": "UTF8",
+}  # fmt: skip
+_SETTINGS = f"""
+SELECT set_config('statement_timeout', '{STATEMENT:.0f}s', false),
+       set_config('idle_in_transaction_session_timeout', '{IDLE:.0f}s', false),
+       set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)
+""".encode()
+"""A database that is set to answer before the data are on its disk waits for that here."""
+
+
+async def connect(url: str, name: str) -> Connection:
+    """A connection in autocommit. Raises `UserError` for an address that cannot be read, `psycopg.Error`."""
+    try:
+        connection = await AsyncConnection.connect(url, autocommit=True, application_name=name, **_NETWORK)
+    except psycopg.ProgrammingError:  # it would repeat a part of the address
+        raise UserError("PMAGENT_DATABASE_URL is not an address that PostgreSQL's library can read.") from None
+    try:
+        await _configure(connection)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _configure(connection: Connection) -> None:
+    await connection.execute(_SETTINGS)
+
+
+def make_pool(url: str, name: str) -> Pool:
+    """The connections that read; not open yet.
+
+    One that cannot be made is given up soon, so that the next reader tries anew instead of waiting for a long pause.
+    """
+    return AsyncConnectionPool(
+        url, min_size=1, max_size=READERS, timeout=POOL_WAIT, reconnect_timeout=1.0, open=False, configure=_configure,
+        kwargs={"autocommit": True, "application_name": name, **_NETWORK}, name=name,
+    )  # fmt: skip
+
+
+def in_words(error: BaseException) -> str:
+    """What PostgreSQL said, in one line."""
+    said = " ".join(str(error).split())
+    return said or type(error).__name__
+
+
+@asynccontextmanager
+async def answering(what: str) -> AsyncIterator[None]:
+    """What PostgreSQL cannot do now becomes `StoreUnavailable`."""
+    try:
+        yield
+    except (psycopg.Error, OSError, TimeoutError) as error:
+        raise StoreUnavailable(f"{what}: {in_words(error)}") from error

