@@ -20,6 +20,10 @@ class DamagedData(UserError):
     """The data are not what this program wrote, and cannot be opened. The message says how to mend them."""
 
 
+class DataAway(UserError):
+    """The data cannot be reached now; nothing is known to be wrong with them, or with the settings."""
+
+
 class Snapshot(Protocol):
     """All data as they were at one moment, read only, whether the bot runs or not. Every method raises `UserError`.
 
