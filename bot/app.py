@@ -71,8 +71,8 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     opened.
     """
     from bot.http.server import listen, make_server
+    from bot.store.embedded.erasing import serve_requests
     from bot.store.embedded.store import TinyStore
-    from bot.store.erase import serve_requests
     from bot.workflow import adopt_mode, mark_restored
     from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route

@@ -14,7 +14,7 @@ Slack                   Socket Mode, or               `slack` (every listener; `
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs
 the clock               due times                     `bot.schedule` (standup, expiry, outage, reconcile, retention)
-a command               `erase` while we run          `bot.store.erase.serve_requests`
+a command               `erase` while we run          `bot.store.embedded.erasing.serve_requests`
 ======================  ============================  ======================================================
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:

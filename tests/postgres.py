@@ -8,9 +8,10 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from bot.store.postgres.connecting import connect
 from bot.store.postgres.schema import migrate
@@ -50,7 +51,7 @@ def fresh_database(uri: str | None = None, *, template: str = "template1") -> st
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    return make_conninfo(uri, dbname=name)
+    return urlsplit(uri)._replace(path=f"/{name}").geturl()
 
 
 _templates: list[str] = []

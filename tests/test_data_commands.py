@@ -14,7 +14,8 @@ import sys
 import tarfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,21 @@ import pytest
 
 from bot import __version__
 from bot.errors import UserError
-from bot.store import TABLES, Audit, Delete, Put
+from bot.store import TABLES, Audit, Delete, Figures, Job, Put, Record, Table
+from bot.store.audit import verify
 from bot.store.backup import backup, restore
-from bot.store.embedded.store import TinyStore
-from tests.store.support import commit
+from bot.store.embedded.data import FolderData
+from tests.homes import KINDS, Home, Kind, new_home
 
 ROOT = Path(__file__).parents[1]
 AT = "2026-01-01T09:00:00Z"
 LINK = '=HYPERLINK("http://evil.example")'
 
 
-def bot(data: Path, *arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """`python -m bot …` with nothing set but the data folder."""
-    environment = {"PATH": os.environ["PATH"], "PMAGENT_DATA_DIR": str(data)}
+def bot(where: Path | Home, *arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """`python -m bot …` with nothing set but where the data are."""
+    variables = {"PMAGENT_DATA_DIR": str(where)} if isinstance(where, Path) else where.variables
+    environment = {"PATH": os.environ["PATH"], **variables}
     return subprocess.run(
         [sys.executable, "-m", "bot", *map(str, arguments)],
         capture_output=True, text=True, encoding="utf-8", timeout=timeout, cwd=ROOT, env=environment,
@@ -44,22 +47,34 @@ def bot(data: Path, *arguments: str | Path, timeout: float = 60) -> subprocess.C
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder with three events, a draft and their audit trail."""
-    folder = tmp_path / "data"
-    store = TinyStore.open(folder)
-    for number in (1, 2, 3):
-        event = {
+    return filled("folder", tmp_path).folder
+
+
+@pytest.fixture(params=KINDS)
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    """The same in each kind of place."""
+    return filled(request.param, tmp_path)
+
+
+def filled(kind: Kind, tmp_path: Path) -> Home:
+    found = new_home(kind, tmp_path / "data")
+    events = [
+        {
             "id": f"evt_{number}", "event_id": f"evt_{number}", "at": f"2026-01-0{number}T09:00:00+00:00",
             "state": "done", "issue": "ECD-1", "reason": LINK, "event": {"text": "Grüße\u2028, \"Ana\"\n"},
-        }  # fmt: skip
-        commit(store, Put("webhook_events", event), audit=[Audit("jira:712020:ana", "event.accepted", f"evt_{number}")])
-    commit(
-        store,
+        }
+        for number in (1, 2, 3)
+    ]  # fmt: skip
+    found.commit(
+        *(Put("webhook_events", event) for event in events),
         Put("drafts", {"id": "d1", "event_id": "evt_1", "at": AT, "state": "waiting", "created": AT}),
         Put("state", {"id": "mode", "mode": "production", "at": AT}),
-        audit=[Audit("system", "draft.created", "evt_1", "d1", "ECD-1", {"sha256": "00ff"})],
+        audit=[
+            *(Audit("jira:712020:ana", "event.accepted", str(event["id"])) for event in events),
+            Audit("system", "draft.created", "evt_1", "d1", "ECD-1", {"sha256": "00ff"}),
+        ],
     )  # fmt: skip
-    store.close_now()
-    return folder
+    return found
 
 
 def everything(data: Path) -> bytes:
@@ -68,14 +83,18 @@ def everything(data: Path) -> bytes:
 
 HOLD = """
     import asyncio, sys
+    from datetime import UTC
     from pathlib import Path
+    from bot.clock import SystemClock
     from bot.store import Audit, Put
-    from bot.store.erase import serve_requests
-    from bot.store.embedded.store import TinyStore
+    from bot.store.opening import store_of
 
     async def main():
-        store = TinyStore.open(Path(sys.argv[1]))
-        serving = asyncio.create_task(serve_requests(store, Path(sys.argv[1]), pause=0.05))
+        folder, url = Path(sys.argv[1]), sys.argv[2]
+        store = await store_of(folder, url, clock=SystemClock(), zone=UTC)
+        if not url:
+            from bot.store.embedded.erasing import serve_requests
+            serving = asyncio.create_task(serve_requests(store, folder, pause=0.05))
         print("ready", flush=True)
         number = 0
         while True:
@@ -88,11 +107,10 @@ HOLD = """
 
 
 @pytest.fixture
-def running(data: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the folder and commits all the time, as the bot does."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLD), str(data)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
+def running(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """A process that has the store open and commits all the time, as the bot does."""
+    program = [sys.executable, "-c", textwrap.dedent(HOLD), str(home.folder), home.url]
+    holder = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "ready\n"
     yield holder
@@ -102,21 +120,28 @@ def running(data: Path) -> Iterator[subprocess.Popen[str]]:
     holder.stdout.close()
 
 
-def test_stats_as_json_and_as_text(data: Path) -> None:
-    found = json.loads(bot(data, "stats", "--json").stdout)
+def test_stats_as_json_and_as_text(home: Home) -> None:
+    found = json.loads(bot(home, "stats", "--json").stdout)
     assert (found["mode"], found["events"], found["drafts"], found["days"]) == ("production", 3, {"waiting": 1}, 1)
-    text = bot(data, "stats", "--days", "7")
+    text = bot(home, "stats", "--days", "7")
     assert (text.returncode, text.stderr) == (0, "")
     assert text.stdout.startswith("PM Agent, 7 days, mode production\n")
-    refused = bot(data, "stats", "--days", "many")
+    refused = bot(home, "stats", "--days", "many")
     assert refused.returncode == 2
     assert "is not a number of days" in refused.stderr
 
 
-def test_stats_without_any_data_makes_nothing(tmp_path: Path) -> None:
-    done = bot(tmp_path / "none", "stats", "--json")
-    assert (done.returncode, json.loads(done.stdout)["mode"]) == (0, "simulation")
-    assert not (tmp_path / "none").exists()
+@pytest.mark.parametrize("kind", KINDS)
+def test_commands_without_any_data_make_nothing(kind: Kind, tmp_path: Path) -> None:
+    none = new_home(kind, tmp_path / "none")
+    done = bot(none, "stats", "--json")
+    assert (done.returncode, json.loads(done.stdout)["mode"]) == (0, "simulation"), done.stderr
+    assert bot(none, "export", "audit").stdout == ""
+    assert bot(none, "audit", "verify").stdout.startswith("ok 0 records, head ")
+    assert "has no data yet" in bot(none, "backup", tmp_path).stderr
+    with none.data.snapshot() as snapshot:
+        assert not snapshot.there
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [["export", "drafts"], ["stats"], ["audit", "verify"]], ids=" ".join)
@@ -126,48 +151,56 @@ def test_small_commands_load_little(data: Path, arguments: list[str]) -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
     )
-    assert not {"anthropic", "slack_bolt", "slack_sdk", "atlassian", "fastapi", "aiohttp", "pydantic"} & set(
-        loaded.stdout.split()
-    )
+    assert not {
+        "psycopg",
+        "procrastinate",
+        "anthropic",
+        "slack_bolt",
+        "slack_sdk",
+        "atlassian",
+        "fastapi",
+        "aiohttp",
+        "pydantic",
+    } & set(loaded.stdout.split())
 
 
-def test_export_as_json_lines(data: Path) -> None:
-    done = bot(data, "export", "webhook_events", "--since", "2026-01-02")
+def test_export_as_json_lines(home: Home) -> None:
+    done = bot(home, "export", "webhook_events", "--since", "2026-01-02")
     records = [json.loads(line) for line in done.stdout.split("\n")[:-1]]
     assert [record["id"] for record in records] == ["evt_2", "evt_3"]
     assert records[0]["event"]["text"] == 'Grüße\u2028, "Ana"\n'
-    assert bot(data, "export", "webhook_events", "--since", "2026-01-02T09:00:01+00:00").stdout.count("\n") == 1
-    assert bot(data, "audit", "export").stdout == bot(data, "export", "audit").stdout
-    assert bot(data, "export", "keys").returncode == 2, "tables of our own are no business of others"
-    assert bot(data, "export", "drafts", "--since", "yesterday").returncode == 2
+    assert bot(home, "export", "webhook_events", "--since", "2026-01-02T09:00:01+00:00").stdout.count("\n") == 1
+    assert bot(home, "audit", "export").stdout == bot(home, "export", "audit").stdout
+    assert bot(home, "export", "keys").returncode == 2, "tables of our own are no business of others"
+    assert bot(home, "export", "drafts", "--since", "yesterday").returncode == 2
 
 
-def test_export_as_csv_is_safe_to_open_in_a_spreadsheet(data: Path) -> None:
+def test_export_as_csv_is_safe_to_open_in_a_spreadsheet(home: Home) -> None:
     rows = list(
-        csv.DictReader(io.StringIO(bot(data, "export", "webhook_events", "--format", "csv").stdout, newline=""))
+        csv.DictReader(io.StringIO(bot(home, "export", "webhook_events", "--format", "csv").stdout, newline=""))
     )
     assert [row["id"] for row in rows] == ["evt_1", "evt_2", "evt_3"]
     assert rows[0]["reason"] == f"'{LINK}"
     assert json.loads(rows[0]["event"])["text"] == 'Grüße\u2028, "Ana"\n'
-    head = bot(data, "audit", "export", "--format", "csv").stdout.splitlines()[0]
+    head = bot(home, "audit", "export", "--format", "csv").stdout.splitlines()[0]
     assert head.startswith("seq,at,actor,action,event_id,draft_id,issue,details,prev,hash")
-    assert bot(data, "export", "agent_cycles", "--format", "csv").stdout.startswith("id,event_id,at,")
+    assert bot(home, "export", "agent_cycles", "--format", "csv").stdout.startswith("id,event_id,at,")
 
 
-def test_a_pipe_that_closes_early_is_no_error(data: Path) -> None:
+def test_a_pipe_that_closes_early_is_no_error(home: Home) -> None:
     done = subprocess.run(
         ["sh", "-c", f"{sys.executable} -m bot export webhook_events | head -c 1"], capture_output=True, cwd=ROOT,
-        env={**os.environ, "PMAGENT_DATA_DIR": str(data)}, timeout=60,
+        env={**os.environ, **home.variables}, timeout=60,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == (b"{", b"")
 
 
-def test_verify_says_ok_with_the_head(data: Path) -> None:
-    done = bot(data, "audit", "verify")
-    head = json.loads(bot(data, "audit", "export").stdout.splitlines()[-1])["hash"]
+def test_verify_says_ok_with_the_head(home: Home) -> None:
+    done = bot(home, "audit", "verify")
+    head = json.loads(bot(home, "audit", "export").stdout.splitlines()[-1])["hash"]
     assert (done.returncode, done.stdout) == (0, f"ok 4 records, head {head}\n")
-    assert bot(data, "audit", "verify", "--head", head).returncode == 0
-    lost = bot(data, "audit", "verify", "--head", "ab" * 32)
+    assert bot(home, "audit", "verify", "--head", head).returncode == 0
+    lost = bot(home, "audit", "verify", "--head", "ab" * 32)
     assert lost.returncode == 1
     assert lost.stdout.startswith("broken at seq 5: ")
 
@@ -183,13 +216,21 @@ CHANGES = {
 }
 
 
+def changed(home: Home, fault: str) -> None:
+    if home.url and fault == "unreadable":
+        pytest.skip("PostgreSQL holds nothing in a column of JSON that is none")
+    home.tamper(
+        CHANGES[fault].replace("replace(doc, ", "replace(doc::text, ").replace("'712020:bob')", "'712020:bob')::json")
+        if home.url
+        else CHANGES[fault]
+    )
+
+
 @pytest.mark.parametrize("fault", CHANGES)
-def test_verify_names_what_was_done_to_the_trail(data: Path, fault: str) -> None:
-    head = bot(data, "audit", "verify").stdout.split()[-1]
-    connection = sqlite3.connect(data / "pm_agent.db")
-    connection.executescript(CHANGES[fault])
-    connection.close()
-    done = bot(data, "audit", "verify", "--head", head)
+def test_verify_names_what_was_done_to_the_trail(home: Home, fault: str) -> None:
+    head = bot(home, "audit", "verify").stdout.split()[-1]
+    changed(home, fault)
+    done = bot(home, "audit", "verify", "--head", head)
     number = {"cut": 4, "emptied": 1}.get(fault, 2)
     assert done.returncode == 1
     assert done.stdout.startswith(f"broken at seq {number}: "), done.stdout
@@ -233,35 +274,90 @@ def archived(path: Path) -> dict[str, list[dict[str, Any]]]:
     return {table: [json.loads(line) for line in text.splitlines()] for table, text in files.items()}
 
 
-def test_backup_and_restore(data: Path, tmp_path: Path) -> None:
-    before = bot(data, "export", "webhook_events").stdout + bot(data, "audit", "export").stdout
-    made = bot(data, "backup", tmp_path)
+def exported(where: Home) -> list[Any]:
+    """What `export` prints of two tables, as programs read it."""
+    lines = [bot(where, "export", table).stdout.split("\n")[:-1] for table in ("webhook_events", "audit")]
+    return [[json.loads(line) for line in table] for table in lines]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids="into a {}".format)
+def test_backup_and_restore(home: Home, kind: Kind, tmp_path: Path) -> None:
+    before = exported(home)
+    made = bot(home, "backup", tmp_path)
     path = Path(made.stdout.splitlines()[-1])
     assert path.parent == tmp_path
     assert path.stat().st_mode & 0o777 == 0o600
     assert [left.name for left in tmp_path.iterdir() if left.is_file()] == [path.name], "one file"
     assert "Writing webhook_events: 3 of 3 records\n" in made.stderr
     assert "Audit trail: ok 4 records" in made.stderr
-    refused = bot(data, "restore", path)
+    refused = bot(home, "restore", path)
     assert refused.returncode == 1
     assert "--force" in refused.stderr
-    for target in (tmp_path / "new", data):
-        (tmp_path / "new").mkdir(exist_ok=True)
-        done = bot(target, "restore", path, *(["--force"] if target == data else []))
+    new = new_home(kind, tmp_path / "new")
+    for target in (new, home):
+        done = bot(target, "restore", path, *(["--force"] if target == home else []))
         assert done.returncode == 0, done.stderr
         assert "Audit trail: ok 4 records" in done.stdout
         assert "Restoring webhook_events: 3 of 3 records\n" in done.stderr
-        assert bot(target, "export", "webhook_events").stdout + bot(target, "audit", "export").stdout == before
-    assert bot(tmp_path / "new", "stats", "--json").stdout == bot(data, "stats", "--json").stdout
+        assert exported(target) == before
+    assert bot(new, "stats", "--json").stdout == bot(home, "stats", "--json").stdout
 
 
-def test_a_backup_is_json_lines_of_every_table_with_a_manifest(data: Path, tmp_path: Path) -> None:
-    store = TinyStore.open(data)
-    commit(store, Put("deliveries", {"id": "jira:1", "at": AT, "event_id": "evt_1"}), Delete("webhook_events", "evt_2"))
-    commit(store, Put("keys", {"id": "standup:1", "at": AT}), Put("webhook_events", {"id": "evt_4", "at": AT}))
-    store.close_now()
+LATER = datetime(2031, 1, 1, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids="into a {}".format)
+def test_a_restored_store_goes_on_where_the_other_was(home: Home, kind: Kind, tmp_path: Path) -> None:
+    """Records and their order, head, figures, and what is due; whichever the two homes are."""
+    odd = "\0 \ufdd0 \ufdd00 Grüße \U0001f600 " + "x" * 3000
+    figures = Figures(2.5, 0.01, "p1")
+    record = {"id": f"k {odd}", "at": AT, "text": odd, odd: [1.5, 0.1 + 0.2, 10**20, -0.25, True, None, {"": ""}]}
+    home.commit(
+        Put("keys", record), Put("messages", {"id": "m", "pending": False}), Delete("webhook_events", "evt_2"),
+        Put("development", {"id": "p", "keys": ["ECD-1"]}), Put("deliveries", {"id": "jira:1", "at": AT}),
+        Put("agent_cycles", {"id": "c", "event_id": "evt_1"}),
+        audit=[Audit("slack:U0", "draft.posted", "evt_1", "d1", "ECD-1", {odd: odd, "n": 0.1}, figures)],
+        jobs=[Job("answer", "evt_1", "ECD-1"), Job("card", "d1", at=LATER), Job("look", "#1 é")],
+    )  # fmt: skip
+    before = home.content()
+    assert all(before.values()), "a record in each table"
+    made, manifest = backup(home.data, f"{tmp_path}/", _quiet)
+    new = new_home(kind, tmp_path / "new")
+    verdict = restore(made, new.data, _quiet)
+    assert (verdict.records, verdict.head, verdict.broken_at) == (5, manifest.audit.head, None)
+    after = new.content()
+    restored = after["state"].pop()
+    assert restored[1]["id"] == "restored"
+    assert due(after) == due(before)
+    assert {**after, "jobs": None} == {**before, "jobs": None}
+
+    new.commit(
+        Put("webhook_events", {"id": "evt_4"}), Put("keys", {"id": "new"}),
+        audit=[Audit("slack:U0", "draft.posted", "evt_1", "d1", "ECD-1", {}, figures)],
+        jobs=[Job("look", "evt_4")],
+    )  # fmt: skip
+    went_on = new.content()
+    assert went_on["webhook_events"][-1] == (4, {"id": "evt_4", "arrived": 4})
+    assert [record["id"] for _, record in went_on["keys"]] == [record["id"], "new"]
+    assert due(went_on)[-1] == ("look:evt_4", "look", "evt_4", "", None)
+    assert went_on["audit"][-1][1]["prev"] == manifest.audit.head
+    ever = next(record for _, record in went_on["rollup"] if record["id"] == "ever|ECD|draft.posted|p1")
+    assert (ever["count"], ever["drafts"], ever["usd"]) == (2, 1, 0.02)
+    assert verify(record for _, record in went_on["audit"]).broken_at is None
+
+
+def due(content: Mapping[Table, list[tuple[int, Record]]]) -> list[tuple[object, ...]]:
+    """The jobs, in their order, without what is a backend's own."""
+    jobs = [record for _, record in content["jobs"]]
+    times = [job["at"] and datetime.fromisoformat(job["at"]) for job in jobs]
+    return [(job["id"], job["kind"], job["key"], job["lock"], at) for job, at in zip(jobs, times, strict=True)]
+
+
+def test_a_backup_is_json_lines_of_every_table_with_a_manifest(home: Home, tmp_path: Path) -> None:
+    home.commit(Put("deliveries", {"id": "jira:1", "at": AT, "event_id": "evt_1"}), Delete("webhook_events", "evt_2"))
+    home.commit(Put("keys", {"id": "standup:1", "at": AT}), Put("webhook_events", {"id": "evt_4", "at": AT}))
     path = tmp_path / "b.tar.gz"
-    assert bot(data, "backup", path).returncode == 0
+    assert bot(home, "backup", path).returncode == 0
     tables = archived(path)
     assert tables.keys() == set(TABLES)
     assert [(line["seq"], line["record"]["id"]) for line in tables["webhook_events"]] == [
@@ -272,33 +368,22 @@ def test_a_backup_is_json_lines_of_every_table_with_a_manifest(data: Path, tmp_p
     assert next(iter(files)) == "manifest.json"
     manifest = json.loads(files["manifest.json"])
     digest = hashlib.sha256(files["drafts.jsonl"]).hexdigest()
-    head = bot(data, "audit", "verify").stdout.split()[-1]
+    head = bot(home, "audit", "verify").stdout.split()[-1]
     assert (manifest["format"], manifest["program"]) == (1, __version__)
     assert manifest["audit"] == {"records": 4, "head": head, "broken": ""}
     assert manifest["tables"]["drafts"] == {"records": 1, "sha256": digest}
 
-    new = tmp_path / "new"
-    assert bot(new, "restore", path).returncode == 0
-    again = tmp_path / "again.tar.gz"
-    assert bot(new, "backup", again).returncode == 0
-    restored = archived(again)
-    [mark] = [line["record"] for line in restored.pop("state") if line["record"]["id"] == "restored"]
-    assert mark["created"] == manifest["created"]
-    tables.pop("state")
-    assert restored == tables, "every record, at its place in the order of arrival"
 
-
-def test_a_broken_trail_is_kept_by_backup_and_restore_and_said(data: Path, tmp_path: Path) -> None:
-    connection = sqlite3.connect(data / "pm_agent.db")
-    connection.executescript(CHANGES["changed"])
-    connection.close()
-    made = bot(data, "backup", tmp_path / "b.tar.gz")
+def test_a_broken_trail_is_kept_by_backup_and_restore_and_said(home: Home, tmp_path: Path) -> None:
+    changed(home, "changed")
+    made = bot(home, "backup", tmp_path / "b.tar.gz")
     assert made.returncode == 0
     assert "broken at seq 2" in made.stderr
-    restored = bot(tmp_path / "new", "restore", tmp_path / "b.tar.gz")
+    new = new_home("database" if home.url else "folder", tmp_path / "new")
+    restored = bot(new, "restore", tmp_path / "b.tar.gz")
     assert restored.returncode == 0
     assert "broken at seq 2" in restored.stderr
-    assert bot(tmp_path / "new", "audit", "export").stdout == bot(data, "audit", "export").stdout
+    assert bot(new, "audit", "export").stdout == bot(home, "audit", "export").stdout
 
 
 def test_a_record_that_cannot_be_read_makes_no_backup(data: Path, tmp_path: Path) -> None:
@@ -366,6 +451,12 @@ def file_lost(files: dict[str, bytes]) -> None:
     del files["keys.jsonl"]
 
 
+def table_lost(files: dict[str, bytes]) -> None:
+    """A whole table is gone, and the manifest does not name it."""
+    del files["keys.jsonl"]
+    said(files, tables={k: v for k, v in json.loads(files["manifest.json"])["tables"].items() if k != "keys"})
+
+
 def manifest_lost(files: dict[str, bytes]) -> None:
     del files["manifest.json"]
 
@@ -404,6 +495,7 @@ INSIDE = {
     line_cut: "line 1 of drafts.jsonl",
     line_lost: "webhook_events.jsonl is not what was written",
     file_lost: "keys.jsonl",
+    table_lost: "lacks keys",
     file_added: "more than its manifest names",
     manifest_lost: "not a whole backup",
     manifest_cut: "manifest.json",
@@ -426,9 +518,9 @@ OUTSIDE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 @pytest.mark.parametrize("fault", [*OUTSIDE, *INSIDE, None], ids=lambda f: getattr(f, "__name__", str(f)))
 def test_restore_refuses_a_bad_backup_and_changes_nothing(
-    data: Path, tmp_path: Path, fault: str | Callable[[dict[str, bytes]], None] | None
+    home: Home, tmp_path: Path, fault: str | Callable[[dict[str, bytes]], None] | None
 ) -> None:
-    good, _ = backup(data, str(tmp_path / "good.tar.gz"), _quiet)
+    good, _ = backup(home.data, str(tmp_path / "good.tar.gz"), _quiet)
     bad = tmp_path / "bad.tar.gz"
     if isinstance(fault, str):
         change, words = OUTSIDE[fault]
@@ -438,13 +530,26 @@ def test_restore_refuses_a_bad_backup_and_changes_nothing(
         words = INSIDE[fault]
     else:
         words = "is not there"
-    before = everything(data)
+    before = home.content()
     with pytest.raises(UserError, match="Nothing was changed") as refused:
-        restore(bad, data, _quiet, force=True)
+        restore(bad, home.data, _quiet, force=True)
     assert str(bad) in str(refused.value)
     assert words in str(refused.value)
-    assert everything(data) == before
-    assert {path.name for path in data.iterdir()} <= {"pm_agent.db", "pm_agent.db-wal", "pm_agent.db-shm", "lock"}
+    assert home.content() == before
+    left = {"pm_agent.db", "pm_agent.db-wal", "pm_agent.db-shm", "lock"}
+    assert home.url or {path.name for path in home.folder.iterdir()} <= left
+
+
+def test_a_backup_of_an_earlier_version_may_lack_a_table_that_came_later(data: Path, tmp_path: Path) -> None:
+    good, _ = backup(FolderData(data), str(tmp_path / "good.tar.gz"), _quiet)
+
+    def of_earlier_version(files: dict[str, bytes]) -> None:
+        table_lost(files)
+        said(files, program="0.0.9")
+
+    rewritten(good, tmp_path / "old.tar.gz", of_earlier_version)
+    new = FolderData(tmp_path / "new")
+    assert restore(tmp_path / "old.tar.gz", new, _quiet).broken_at is None
 
 
 def _quiet(_table: str, _done: int, _total: int) -> None:
@@ -452,40 +557,43 @@ def _quiet(_table: str, _done: int, _total: int) -> None:
 
 
 def test_everything_that_reads_works_while_the_bot_runs(
-    data: Path, tmp_path: Path, running: subprocess.Popen[str]
+    home: Home, tmp_path: Path, running: subprocess.Popen[str]
 ) -> None:
-    assert json.loads(bot(data, "stats", "--json").stdout)["events"] == 3
-    assert bot(data, "export", "drafts").stdout.count("\n") == 1
-    head = bot(data, "audit", "verify").stdout.split()[-1]
-    made = bot(data, "backup", tmp_path).stdout.strip()
-    assert bot(data, "audit", "verify", "--head", head).returncode == 0
-    refused = bot(data, "restore", made, "--force")
+    assert json.loads(bot(home, "stats", "--json").stdout)["events"] == 3
+    assert bot(home, "export", "drafts").stdout.count("\n") == 1
+    head = bot(home, "audit", "verify").stdout.split()[-1]
+    made = bot(home, "backup", tmp_path).stdout.strip()
+    assert bot(home, "audit", "verify", "--head", head).returncode == 0
+    refused = bot(home, "restore", made, "--force")
     assert refused.returncode == 1
-    assert str(running.pid) in refused.stderr
-    copy = tmp_path / "copy"
+    assert ("pm-agent from this machine (session " if home.url else str(running.pid)) in refused.stderr
+    copy = new_home("database" if home.url else "folder", tmp_path / "copy")
     assert bot(copy, "restore", made).returncode == 0
     assert bot(copy, "audit", "verify", "--head", head).returncode == 0
 
 
-def test_erase_with_and_without_the_bot(data: Path, running: subprocess.Popen[str]) -> None:
-    head = bot(data, "audit", "verify").stdout.split()[-1]
-    done = bot(data, "erase", "712020:ana")
+def test_erase_with_and_without_the_bot(home: Home, running: subprocess.Popen[str]) -> None:
+    head = bot(home, "audit", "verify").stdout.split()[-1]
+    done = bot(home, "erase", "712020:ana")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "Erased. Records changed: 3 in audit.\n"
     assert "backups" in done.stderr
-    assert b"712020:ana" not in everything(data)
-    assert bot(data, "audit", "verify", "--head", head).returncode == 0
-    time.sleep(0.2)
-    assert list((data / "requests").iterdir()) == [], "the request is gone, and the id in it"
+    assert "712020:ana" not in str(home.content())
+    assert bot(home, "audit", "verify", "--head", head).returncode == 0
+    if not home.url:
+        assert b"712020:ana" not in everything(home.folder)
+        time.sleep(0.2)
+        assert list((home.folder / "requests").iterdir()) == [], "the request is gone, and the id in it"
 
 
-def test_erase_refuses_what_is_no_account_and_finds_nothing_quietly(data: Path, tmp_path: Path) -> None:
-    assert bot(data, "erase", "an").returncode == 1
-    assert bot(data, "erase", "Ana Ruiz").returncode == 1
-    done = bot(data, "erase", "U0NOBODY")
+def test_erase_refuses_what_is_no_account_and_finds_nothing_quietly(home: Home, tmp_path: Path) -> None:
+    assert bot(home, "erase", "an").returncode == 1
+    assert bot(home, "erase", "Ana Ruiz").returncode == 1
+    done = bot(home, "erase", "U0NOBODY")
     assert (done.returncode, done.stdout) == (0, "Erased. Records changed: none.\n")
-    assert bot(data, "audit", "verify").stdout.startswith("ok 4 records, head ")
-    assert bot(tmp_path / "none", "erase", "U0NOBODY").returncode == 0
+    assert bot(home, "audit", "verify").stdout.startswith("ok 4 records, head ")
+    none = bot(new_home("database" if home.url else "folder", tmp_path / "none"), "erase", "U0NOBODY")
+    assert (none.returncode, none.stdout.endswith("has no data.\n")) == (0, True)
     assert not (tmp_path / "none").exists()
 
 

@@ -79,7 +79,12 @@ def test_missing_and_wrong_are_found_in_one_run() -> None:
         ({"PMAGENT_APPROVERS": "channel"}, "PMAGENT_ADMINS", "is missing while PMAGENT_APPROVERS is the word channel"),
         ({"PMAGENT_ADMINS": "channel"}, "PMAGENT_ADMINS", '"channel" is neither'),
         ({"PMAGENT_APPROVERS": ","}, "PMAGENT_APPROVERS", "names nobody"),
-        ({"PMAGENT_DATABASE_URL": "postgresql://u:secret-pg@h/d"}, "PMAGENT_DATABASE_URL", "is not supported yet"),
+        ({"PMAGENT_DATABASE_URL": "mysql://u:secret-pg@h/d"}, "PMAGENT_DATABASE_URL", "begins with postgresql://"),
+        ({"PMAGENT_DATABASE_URL": "postgresql://u:secret@pg@h/d"}, "PMAGENT_DATABASE_URL", "write %40 for @"),
+        ({"PMAGENT_DATABASE_URL": "postgresql://u:secret/pg@h/d"}, "PMAGENT_DATABASE_URL", "%2F for /"),
+        ({"PMAGENT_DATABASE_URL": "postgresql://u:secret%pg@h/d"}, "PMAGENT_DATABASE_URL", "%25 for %"),
+        ({"PMAGENT_DATABASE_URL": "postgresql://u:secret pg@h/d"}, "PMAGENT_DATABASE_URL", "is not an address"),
+        ({"PMAGENT_DATABASE_URL": "postgresql://u:secret@h:pg/d"}, "PMAGENT_DATABASE_URL", "is not an address"),
         ({"JIRA_URL": "example.atlassian.net"}, "JIRA_URL", "is not an address"),
         ({"JIRA_PROJECTS": "ECD,oh no"}, "JIRA_PROJECTS", '"oh no" is not a project key'),
         ({"SLACK_CHANNEL_APPROVALS": "#approvals"}, "SLACK_CHANNEL_APPROVALS", "is not a channel id"),
@@ -155,11 +160,27 @@ def test_a_problem_never_repeats_a_secret() -> None:
             {
                 **GOOD,
                 "JIRA_AUTOMATION_TOKEN": "secret-hook-of-jira",
-                "PMAGENT_DATABASE_URL": "postgresql://u:secret-pg@h/d",
+                "PMAGENT_DATABASE_URL": "mysql://u:secret-pg@h/d",
             }
         )
     assert "secret-" not in str(caught.value)
     assert "secret-" not in repr(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:pass%40word@h/d", "postgres://h", "postgresql:///d?host=/tmp/x&password=pass@word",
+        "postgresql://u:pass%40word@h1:5432,h2:5433/d?target_session_attrs=read-write", "postgresql://u@[::1]:5433/d",
+    ],
+)  # fmt: skip
+def test_an_address_of_a_database_is_kept_as_a_secret(url: str) -> None:
+    found = load({**GOOD, "PMAGENT_DATABASE_URL": url})
+    assert found.pmagent_database_url is not None
+    assert found.pmagent_database_url.get_secret_value() == url
+    assert url not in repr(found)
+    assert url in found.secrets()
+    assert ("pass@word" in found.secrets()) == ("pass" in url), "a library may say the password alone"
 
 
 @pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])

@@ -10,9 +10,8 @@ import argparse
 import asyncio
 import logging
 import os
-import sqlite3
 import traceback
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from bot.commands.check_lines import Line, doubtful, good, later, show, wrong
 
 if TYPE_CHECKING:
     from bot.settings import Settings
+    from bot.store.data import Data
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -85,26 +85,40 @@ async def _guarded(name: str, tries: Awaitable[list[Line]]) -> list[Line]:
 
 
 def store(settings: Settings) -> list[Line]:
-    """The data folder: it opens, its audit trail has a head, and when something last came in. Read only."""
-    from bot.errors import UserError
-    from bot.store.embedded.store import opened
+    """The data: they can be opened, the audit trail has a head, and when something last came in. Read only."""
+    from bot.commands.check_database import database
+    from bot.store.opening import data_of
 
     folder = settings.pmagent_data_dir.absolute()
+    if settings.pmagent_database_url is not None:
+        url = settings.pmagent_database_url.get_secret_value()
+        lines, text = database(url)
+        mend = "restore a backup: python -m bot restore FILE --force"
+        if text:
+            lines += _content(data_of(folder, url), lambda found: good("store", f"{text}; {found}"), mend)
+        return lines
     if not folder.is_dir():
         return [_new_folder(folder)]
+    mend = "restore a backup: python -m bot restore FILE, or let PMAGENT_DATA_DIR name another folder"
+    return _content(data_of(folder, None), lambda found: _writable(folder, f"{folder} opens; {found}"), mend)
+
+
+def _content(data: Data, opened: Callable[[str], Line], mend: str) -> list[Line]:
+    """The store's line, which `opened` makes of what was found in it, and that about the newest event."""
+    from bot.errors import UserError
+    from bot.store.data import DataAway
+
     try:
-        db = opened(folder)
-        try:
-            last = next(db.of("audit").find(newest_first=True, limit=1), None)
-            event = next(db.of("webhook_events").find(newest_first=True, limit=1), None)
-        finally:
-            db.close()
-    except (UserError, sqlite3.Error) as error:
-        mend = "restore a backup: python -m bot restore FILE, or let PMAGENT_DATA_DIR name another folder"
+        with data.snapshot() as snapshot:
+            last = next(snapshot.find("audit", newest_first=True, limit=1), None)
+            event = next(snapshot.find("webhook_events", newest_first=True, limit=1), None)
+    except DataAway as error:
+        return [later("store", str(error))]
+    except UserError as error:
         return [wrong("store", str(error), mend)]
     found = f"{last['seq']} audit records, head {last['hash']}" if last else "0 audit records"
     when = f"the newest event came {_ago(str(event['at']))}" if event else "no event has come yet"
-    return [_writable(folder, f"{folder} opens; {found}"), good("events", when)]
+    return [opened(found), good("events", when)]
 
 
 def _new_folder(folder: Path) -> Line:

@@ -1,8 +1,8 @@
-"""The commands over the data folder: figures, exports, the audit trail, backups, erasure.
+"""The commands over the data: figures, exports, the audit trail, backups, erasure.
 
-They need `PMAGENT_DATA_DIR` and none of the secrets. Those that read work while the bot runs and take no lock. Each
-`run_…` gives back the exit code; what goes to standard output is for other programs, everything else goes to standard
-error.
+They need to know where the data are (`PMAGENT_DATA_DIR` or `PMAGENT_DATABASE_URL`) and nothing else of the settings.
+Those that read work while the bot runs and hold nobody up. Each `run_…` gives back the exit code; what goes to standard
+output is for other programs, everything else goes to standard error.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bot.store import Record
+    from bot.store import Record, Table
     from bot.store.audit import ChainCheck
+    from bot.store.data import Snapshot
 
 EXPORTED = ("webhook_events", "agent_cycles", "drafts", "audit")
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -126,8 +127,6 @@ def _for_people(run: Run) -> Run:
 
     @wraps(run)
     def guarded(args: argparse.Namespace) -> int:
-        import sqlite3
-
         from bot.errors import UserError
         from bot.store import StoreUnavailable
 
@@ -135,19 +134,9 @@ def _for_people(run: Run) -> Run:
             return run(args)
         except (UserError, StoreUnavailable) as error:
             print(error, file=sys.stderr)
-        except sqlite3.Error as error:
-            mend = "If that stays so, restore a backup: python -m bot restore FILE --force"
-            print(f"The data in {data_folder()} cannot be read: {error}. {mend}", file=sys.stderr)
         return 1
 
     return guarded
-
-
-def data_folder() -> Path:
-    """`PMAGENT_DATA_DIR`, from the environment or `.env`."""
-    from bot.environment import DATA_DIR, read
-
-    return Path(read(("PMAGENT_DATA_DIR",)).get("PMAGENT_DATA_DIR", "").strip() or DATA_DIR)
 
 
 @_for_people
@@ -160,9 +149,8 @@ def run_stats(args: argparse.Namespace) -> int:
     from bot.clock import SystemClock
     from bot.environment import read
     from bot.reports.metrics import as_text, figures
-    from bot.store.embedded.store import TinyStore
+    from bot.store.opening import data
 
-    store = TinyStore.read_only(data_folder())
     values = read(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
     zone = values.get("PMAGENT_TIMEZONE", "").strip() or "UTC"
     try:
@@ -170,22 +158,52 @@ def run_stats(args: argparse.Namespace) -> int:
     except (KeyError, ValueError, OSError):  # a wrong zone is for `check` to say; figures can be had without it
         timezone = ZoneInfo("UTC")
     mode = values.get("PMAGENT_MODE", "").strip() or "simulation"
-    found = asyncio.run(figures(store, SystemClock(), args.days, timezone=timezone, default_mode=mode))
+    with data().snapshot() as snapshot:
+        store = _Awaited(snapshot)
+        found = asyncio.run(figures(store, SystemClock(), args.days, timezone=timezone, default_mode=mode))
     print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found))
     return 0
+
+
+class _Awaited:
+    """A snapshot as what reads a running store sees it (`bot.store.Reading`)."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    async def get(self, table: Table, record_id: str) -> Record | None:
+        return self._snapshot.get(table, record_id)
+
+    async def find(
+        self,
+        table: Table,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+        **equals: Any,
+    ) -> list[Record]:
+        found = self._snapshot.find(
+            table, since=since, until=until, newest_first=newest_first, limit=limit, **equals
+        )  # fmt: skip
+        return list(found)
+
+    async def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
+        return self._snapshot.count(table, since=since, **equals)
 
 
 @_for_people
 def run_export(args: argparse.Namespace) -> int:
     """`export TABLE` and `audit export`."""
-    from bot.store.embedded.store import opened
+    from bot.store.opening import data
 
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a TextIOWrapper in a command
-    table = opened(data_folder()).of(args.table)
-    if args.format == "csv":
-        _write_csv(COLUMNS[args.table], lambda: table.find(since=args.since))
-    else:
-        _write_lines(table.find(since=args.since))
+    with data().snapshot() as snapshot:
+        if args.format == "csv":
+            _write_csv(COLUMNS[args.table], lambda: snapshot.find(args.table, since=args.since))
+        else:
+            _write_lines(snapshot.find(args.table, since=args.since))
     return 0
 
 
@@ -228,15 +246,16 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def _verified(head: str | None = None) -> ChainCheck:
-    from bot.errors import UserError
     from bot.store.audit import Unreadable, verify
-    from bot.store.embedded.store import opened
+    from bot.store.data import DamagedData
+    from bot.store.opening import data
 
     try:
-        records = opened(data_folder()).of("audit").salvaged()
-    except UserError as error:  # nothing of it can be read, and that is what there is to say
+        with data().snapshot() as snapshot:
+            trail = snapshot.salvaged("audit")
+            return verify((r if isinstance(r, dict) else Unreadable(r) for r in trail), head)
+    except DamagedData as error:  # nothing of it can be read, and that is what there is to say
         return verify([Unreadable(str(error))])
-    return verify((r if isinstance(r, dict) else Unreadable(r) for r in records), head)
 
 
 class _Progress:
@@ -256,8 +275,9 @@ class _Progress:
 def run_backup(args: argparse.Namespace) -> int:
     """`backup DEST`."""
     from bot.store.backup import backup
+    from bot.store.opening import data
 
-    path, made = backup(data_folder(), args.destination, _Progress())
+    path, made = backup(data(), args.destination, _Progress())
     trail = made.audit.broken or f"ok {made.audit.records} records, head {made.audit.head}"
     print(f"Audit trail: {trail}", file=sys.stderr)
     print(path)
@@ -268,10 +288,11 @@ def run_backup(args: argparse.Namespace) -> int:
 def run_restore(args: argparse.Namespace) -> int:
     """`restore SRC [--force]`."""
     from bot.store.backup import restore
+    from bot.store.opening import data
 
-    folder = data_folder()
-    verdict = restore(args.source, folder, _Progress(), force=args.force)
-    print(f"Restored {args.source} into {folder}.")
+    target = data()
+    verdict = restore(args.source, target, _Progress(), force=args.force)
+    print(f"Restored {args.source} into {target.place}.")
     print(f"Audit trail: {verdict}", file=sys.stdout if verdict.broken_at is None else sys.stderr)
     return 0
 
@@ -279,30 +300,15 @@ def run_restore(args: argparse.Namespace) -> int:
 @_for_people
 def run_erase(args: argparse.Namespace) -> int:
     """`erase ACCOUNT`."""
-    from bot.store.embedded.lock import DataFolderLocked
-    from bot.store.embedded.schema import NAME
-    from bot.store.embedded.sqlite import exists
-    from bot.store.embedded.store import TinyStore
-    from bot.store.erase import account_id, ask_running_bot, erase_now
+    from bot.store.erase import account_id
+    from bot.store.opening import data
 
-    folder = data_folder()
-    account = account_id(args.account)
-    if not exists(folder / NAME):
-        print(f"There is nothing to erase: {folder} has no data.")
+    account, found = account_id(args.account), data()
+    erased = found.erase(account)
+    if erased is None:
+        print(f"There is nothing to erase: {found.place} has no data.")
         return 0
-    try:
-        store = TinyStore.open(folder)
-    except DataFolderLocked:
-        erased = ask_running_bot(folder, account)
-    else:
-        try:
-            erased = erase_now(store, account)
-        finally:
-            store.close_now()
     what = ", ".join(f"{count} in {table}" for table, count in sorted(erased.records.items())) or "none"
     print(f"Erased. Records changed: {what}.")
-    print(
-        "Not touched, and yours to see to: backups made before now, what was posted in Slack and Jira, and log files.",
-        file=sys.stderr,
-    )
+    print(f"Not touched, and yours to see to: {found.beyond_reach}.", file=sys.stderr)
     return 0

@@ -107,7 +107,7 @@ class Settings(BaseModel):
     pmagent_timezone: Annotated[str, _meets(rules.timezone)] = "UTC"
     pmagent_standup_at: Annotated[str, _meets(rules.standup)] = "09:30 mon-fri"
     pmagent_data_dir: Annotated[Path, _meets(rules.folder)] = Path(environment.DATA_DIR)
-    pmagent_database_url: SecretStr | None = None
+    pmagent_database_url: Annotated[SecretStr, _meets(rules.database)] | None = None
     pmagent_host: Annotated[str, _meets(rules.host)] = "127.0.0.1"
     pmagent_port: int = Field(default=8000, ge=0, le=65535, description="a port from 0 to 65535")
     pmagent_draft_days: Days = 7
@@ -148,9 +148,6 @@ class Settings(BaseModel):
             add("PMAGENT_APPROVERS", "names nobody")
         if "channel" in self.pmagent_approvers and not self.pmagent_admins:
             add("PMAGENT_ADMINS", "is missing while PMAGENT_APPROVERS is the word channel")
-        if self.pmagent_database_url:
-            mend = "remove it: TinyDB in PMAGENT_DATA_DIR is the store"
-            add("PMAGENT_DATABASE_URL", "is not supported yet", mend)
         return found
 
     @property
@@ -206,4 +203,6 @@ class Settings(BaseModel):
                 for s in (value if isinstance(value, tuple) else (value,))
                 if isinstance(s, SecretStr)
             ]
+        if self.pmagent_database_url:  # the whole of it is said nowhere; its password alone may be, by a library
+            found += rules.database_passwords(self.pmagent_database_url.get_secret_value())
         return tuple(s for s in found if s)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from bot.settings.problems import SHORTEST_SECRET, shown, wrong
@@ -74,6 +74,32 @@ def site(value: str) -> None:
     parts = urlsplit(value)
     if parts.path.strip("/") and not _this_machine(parts.hostname or ""):
         raise wrong(f"has a path after the host: {parts.scheme}://{parts.netloc} is the whole address")
+
+
+def database(url: str) -> None:
+    """The address of a PostgreSQL database, as libpq reads it. No part of it is repeated: one of them is a password."""
+    if not url.lower().startswith(("postgresql://", "postgres://")):
+        raise wrong("is not an address such as postgresql://user:password@host/database: it begins with postgresql://")
+    try:
+        parts = urlsplit(url)
+        parts.port, parts.hostname  # noqa: B018 - both raise for what is none
+        odd = parts.netloc.count("@") > 1
+    except ValueError:
+        odd = "," not in url.rpartition("@")[2]  # several hosts are libpq's, and no URL to anybody else
+    if odd or re.search(r"[\s\x00-\x1f]|%(?![0-9A-Fa-f]{2})", url):
+        raise wrong(
+            "is not an address such as postgresql://user:password@host/database: in a password, write %40 for @, "
+            "%2F for /, %3A for :, %23 for #, %3F for ?, %25 for %"
+        )
+
+
+def database_passwords(url: str) -> tuple[str, ...]:
+    """The passwords in the address of a database, as they are and as they are written there."""
+    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    written = authority.partition(":")[2]
+    query = parse_qs(url.partition("?")[2])
+    found = [written, unquote(written), *query.get("password", ()), *query.get("sslpassword", ())]
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def _this_machine(host: str) -> bool:

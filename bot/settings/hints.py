@@ -24,5 +24,6 @@ WHERE: dict[str, str] = {
     "SLACK_CHANNEL_APPROVALS": "the channel's id (C…), at the bottom of the channel's details in Slack",
     "SLACK_CHANNEL_STANDUP": "the channel's id (C…), at the bottom of the channel's details in Slack",
     "PMAGENT_APPROVERS": "Slack user ids (U…), user group ids (S…), or the word channel (if that is private)",
+    "PMAGENT_DATABASE_URL": "postgresql://user:password@host/database, a database of its own for PM Agent",
     "PMAGENT_ADMINS": "Slack user ids (U…) or user group ids (S…); required when the approvers are the word channel",
 }

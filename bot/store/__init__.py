@@ -138,21 +138,8 @@ class StoreUnavailable(Exception):
     """
 
 
-class Store(Protocol):
-    """See the module's docstring. Every method raises `StoreUnavailable`."""
-
-    async def commit(
-        self,
-        *changes: Put | Delete,
-        expect: Sequence[Condition] = (),
-        audit: Sequence[Audit] = (),
-        jobs: Sequence[Job] = (),
-    ) -> None:
-        """Write all of it: the changes, then the jobs.
-
-        Raises `Conflict` (nothing was written); ValueError, TypeError for what is no record.
-        """
-        ...
+class Reading(Protocol):
+    """The reading half of a store. Every method raises `StoreUnavailable`."""
 
     async def get(self, table: Table, record_id: str) -> Record | None:
         """The record, or None."""
@@ -177,6 +164,23 @@ class Store(Protocol):
 
     async def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
         """How many records `find` would give."""
+        ...
+
+
+class Store(Reading, Protocol):
+    """See the module's docstring. Every method raises `StoreUnavailable`."""
+
+    async def commit(
+        self,
+        *changes: Put | Delete,
+        expect: Sequence[Condition] = (),
+        audit: Sequence[Audit] = (),
+        jobs: Sequence[Job] = (),
+    ) -> None:
+        """Write all of it: the changes, then the jobs.
+
+        Raises `Conflict` (nothing was written); ValueError, TypeError for what is no record.
+        """
         ...
 
     async def audit_head(self) -> tuple[int, str]:

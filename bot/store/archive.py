@@ -7,8 +7,9 @@
     …
 
 It holds records and nothing of the database they came from, so it can be read with `tar` and `jq`, and put into any
-backend that offers a `Target`. A tar file names a member's size before its content, so what is written is read twice,
-from the same snapshot. Both directions hold one record at a time, whatever the size of the store.
+backend that offers a `Target`. It has every table that the version which wrote it knows: a later version may know more.
+A tar file names a member's size before its content, so what is written is read twice, from the same snapshot. Both
+directions hold one record at a time, whatever the size of the store.
 """
 
 from __future__ import annotations

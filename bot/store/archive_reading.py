@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -113,6 +114,13 @@ class Archive:
                     f"was written by PM Agent {said['program']} and has tables that this version ({__version__}) does "
                     f"not know ({', '.join(sorted(unknown))}): update PM Agent first",
                 )
+            missing = set(TABLES) - said["tables"].keys()
+            if missing and not _is_older(said["program"]):  # an older version may not have known them
+                raise BadBackup(
+                    self._source,
+                    f"is not whole: its {MANIFEST} lacks {', '.join(sorted(missing))}, which PM Agent "
+                    f"{said['program']} writes",
+                )
             tables = {cast(Table, table): Content(**content) for table, content in said["tables"].items()}
             return Manifest(said["program"], said["created"], Trail(**said["audit"]), tables)
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -139,6 +147,12 @@ def _told_in_words(source: Path) -> Iterator[None]:
         raise BadBackup(source, f"is not a backup of PM Agent, or it is damaged or cut off ({error})") from None
     except OSError as error:
         raise BadBackup(source, f"cannot be read: {error.strerror or error}") from None
+
+
+def _is_older(program: str) -> bool:
+    """Whether this version of PM Agent (1.2.3) is an earlier one than ours."""
+    theirs, ours = ([int(number) for number in re.findall(r"\d+", version)] for version in (program, __version__))
+    return theirs < ours
 
 
 def _row(line: bytes) -> tuple[int, str, str] | None:

@@ -20,8 +20,9 @@ from bot.domain.issues import Change, Comment, Issue, Person, PullRequest
 from bot.errors import UserError
 from bot.store import Audit, Expect, Put
 from bot.store.audit import verify
+from bot.store.embedded.erasing import ask_running_bot, erase_now, serve_requests
 from bot.store.embedded.store import TinyStore, opened
-from bot.store.erase import account_id, ask_running_bot, erase_now, serve_requests
+from bot.store.erase import account_id
 from tests.store.support import commit, records
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)

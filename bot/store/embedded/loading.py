@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -25,6 +24,7 @@ from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import RESTORED, RESTORING, create
 from bot.store.embedded.tiny import Database, transaction
 from bot.store.encoding import Row
+from bot.store.files import sync
 
 
 class _Filling:
@@ -84,12 +84,3 @@ def loading(folder: Path, *, force: bool) -> Iterator[_Filling]:
             raise UserError(f"Cannot restore into {folder}: {error}.") from error
         finally:
             new.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Make a file's content, or a folder's names, durable."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

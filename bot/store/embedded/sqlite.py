@@ -11,7 +11,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from bot.errors import UserError
+from bot.store.data import DamagedData
 from bot.store.embedded.schema import APPLICATION_ID, VERSION, statements
 
 BUSY_MS = 10_000
@@ -29,7 +29,7 @@ _MAGIC = b"SQLite format 3\0"
 _BEYOND_REPAIR = ("malformed", "not a database", "disk image")
 
 
-class Damaged(UserError):
+class Damaged(DamagedData):
     """The database file is not what this program wrote. The message says what is wrong and how to mend it."""
 
     def __init__(self, path: Path, what: str) -> None:

@@ -37,9 +37,11 @@ _NETWORK: dict[str, Any] = {
 _SETTINGS = f"""
 SELECT set_config('statement_timeout', '{STATEMENT:.0f}s', false),
        set_config('idle_in_transaction_session_timeout', '{IDLE:.0f}s', false),
+       set_config('idle_session_timeout', '0', false),
        set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)
 """.encode()
-"""A database that is set to answer before the data are on its disk waits for that here."""
+"""A database that is set to answer before the data are on its disk waits for that here. None is ended for being idle:
+it may hold its bot's place (`presence`)."""
 
 
 async def connect(url: str, name: str) -> Connection:

@@ -21,6 +21,7 @@ from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailab
 from bot.store.commits import prepared
 from bot.store.postgres.connecting import Connection, Pool, connect, in_words, make_pool
 from bot.store.postgres.encoding import read, text
+from bot.store.postgres.presence import enter, entering
 from bot.store.postgres.queries import Query
 from bot.store.postgres.schema import migrate
 from bot.store.postgres.writer import Writer
@@ -45,18 +46,22 @@ class PostgresStore:
         cls, url: str, *, clock: Clock | None = None, zone: tzinfo = UTC, application_name: str = "pm-agent"
     ) -> Self:
         """Open the database at this address; in an empty one the tables are made. `zone`: whose days the figures are
-        kept by. Raises `UserError`."""
+        kept by. Raises `UserError` (`InUse` while a restore is at work)."""
+        connecting = partial(connect, url, application_name)
         try:
-            connection = await connect(url, application_name)
+            connection = await connecting()
             try:
                 await migrate(connection)
-            finally:
+                generation = await enter(connection)
+            except BaseException:
                 await connection.close()
+                raise
         except (psycopg.Error, OSError) as error:
             raise UserError(f"Cannot open the database that PMAGENT_DATABASE_URL names: {in_words(error)}.") from None
         pool = make_pool(url, application_name)
         await pool.open()
-        return cls(pool, Writer(partial(connect, url, application_name), clock or SystemClock(), zone))
+        writer = Writer(entering(connecting, generation), clock or SystemClock(), zone, connection)
+        return cls(pool, writer)
 
     async def commit(
         self,

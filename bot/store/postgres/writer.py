@@ -53,13 +53,19 @@ class Waiting:
 
 
 class Writer:
-    """See the module's docstring. `connect` makes a connection of its own."""
+    """See the module's docstring. `connect` makes a connection of its own; `connection` is the first."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]], clock: Clock, zone: tzinfo) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        clock: Clock,
+        zone: tzinfo,
+        connection: Connection | None = None,
+    ) -> None:
         self._connect = connect
         self._clock = clock
         self._zone = zone
-        self._connection: Connection | None = None
+        self._connection = connection
         self._before: UUID | None = None
         self._pruning = Pruning()
         self._prune = False

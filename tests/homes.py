@@ -1,0 +1,82 @@
+"""The two homes that data have, for the tests of the commands: a folder, and a database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+
+from bot.clock import SystemClock
+from bot.store import TABLES, Audit, Condition, Delete, Job, Put, Record, Table
+from bot.store.data import Data
+from bot.store.opening import data_of, store_of
+from tests.postgres import fresh_database
+
+Kind = Literal["folder", "database"]
+KINDS: tuple[Kind, ...] = ("folder", "database")
+
+
+@dataclass(frozen=True)
+class Home:
+    """A place for data. `url`: empty for a folder."""
+
+    folder: Path
+    url: str = ""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings that name it."""
+        return {"PMAGENT_DATA_DIR": str(self.folder), **({"PMAGENT_DATABASE_URL": self.url} if self.url else {})}
+
+    @property
+    def data(self) -> Data:
+        return data_of(self.folder, self.url or None)
+
+    def commit(
+        self,
+        *changes: Put | Delete,
+        expect: Sequence[Condition] = (),
+        audit: Sequence[Audit] = (),
+        jobs: Sequence[Job] = (),
+    ) -> None:
+        """A commit of a bot that runs for this long."""
+
+        async def run() -> None:
+            store = await store_of(self.folder, self.url or None, clock=SystemClock(), zone=UTC)
+            try:
+                await store.commit(*changes, expect=expect, audit=audit, jobs=jobs)
+            finally:
+                await store.close()
+
+        asyncio.run(run())
+
+    def content(self) -> dict[Table, list[tuple[int, Record]]]:
+        """Every record with its place in the order of arrival."""
+        with self.data.snapshot() as snapshot:
+            return {table: [(row.seq, json.loads(row.json)) for row in snapshot.rows(table)] for table in TABLES}
+
+    def records(self, table: Table, **equals: Any) -> list[Record]:
+        with self.data.snapshot() as snapshot:
+            return list(snapshot.find(table, **equals))
+
+    def tamper(self, sql: str) -> None:
+        """Change the data as somebody does who may write the database itself."""
+        if self.url:
+            with psycopg.connect(self.url) as connection:
+                connection.execute(sql.encode())
+            return
+        database = sqlite3.connect(self.folder / "pm_agent.db")
+        database.executescript(sql)
+        database.close()
+
+
+def new_home(kind: Kind, folder: Path) -> Home:
+    """A place without any data."""
+    return Home(folder, fresh_database() if kind == "database" else "")
