@@ -308,6 +308,8 @@ class Slack:
     ) -> Any:
         if self._session is None or self._session.closed:
             raise RetryLater("the connection to Slack is closed")
+        if by:
+            by.check()
         token = _send_by.set(by)
         try:
             async with asyncio.timeout(max(by.left(), 0.0) if by else None):

@@ -19,6 +19,10 @@ PATIENCE = 30.0
 """A 429 up to this many seconds is waited out in place, which keeps the order; a longer one is handed to the caller."""
 
 
+CLOCKS_APART = 5
+"""Seconds by which the clocks of two machines may differ: a record that is further ahead is not believed."""
+
+
 class Lane:
     """The order and the pace of one kind of write to one channel: one at a time, a burst, then about one a second."""
 
@@ -59,8 +63,7 @@ class SharedLane(Lane):
     """A lane of several processes: its pace and its waits are a record in `state`, changed by compare and set.
 
     The record is `{id, at, full, not_before}`. `full`: when the whole burst is to be had again; each write moves it a
-    second on (the generic cell rate algorithm). The order holds within each process. Their clocks have to agree within
-    a second or so; one that is ahead costs the others a burst at most.
+    second on (the generic cell rate algorithm). The order holds within each process.
     """
 
     def __init__(self, burst: int, name: str, store: Store, clock: Clock) -> None:
@@ -73,7 +76,9 @@ class SharedLane(Lane):
         """As `Lane.turn`. Raises `StoreUnavailable` as well."""
         while True:
             record, now = await self._store.get("state", self._name), self._clock.now()
-            full = min(_time(record, "full") or now, now + timedelta(seconds=self._burst))
+            full = _time(record, "full") or now
+            if full - now > timedelta(seconds=self._burst + CLOCKS_APART):
+                full = now + timedelta(seconds=self._burst - 1)  # it was written by a clock that is ahead
             wait = (full - now).total_seconds() - (self._burst - 1)
             asked = ((_time(record, "not_before") or now) - now).total_seconds()
             if wait > 0 or asked > 0:

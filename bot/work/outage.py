@@ -122,6 +122,9 @@ class ServiceOutage:
 
     async def down(self, error: RetryLater, *, told_by_probe: bool = True) -> float:
         """A call found the service away. Returns the seconds until the next attempt."""
+        if not self._ctx.leases.alone:
+            with suppress(StoreUnavailable):
+                await self.follow()  # another process may have found it back since: then this begins a new outage
         before, now = self._known, self._ctx.clock.now()
         if before.since is None:
             self._seen_first = self._ctx.clock.monotonic()

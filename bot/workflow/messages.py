@@ -120,7 +120,10 @@ class _Delivery:
         message's metadata. One process by itself sends a message once at a time, and needs no lease to change it."""
         if not (self._ts and self._ctx.leases.alone):
             await self._lease()
-        failpoint("message.before_update" if self._ts else "message.before_post")
+        if self._ts:
+            failpoint("message.before_update")
+        else:
+            failpoint("message.before_post")
         return self._held.by
 
     async def _lease(self) -> None:

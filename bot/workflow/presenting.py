@@ -128,7 +128,10 @@ class _Sending:
             if leased is None:
                 raise _Changed
             self.draft = leased
-        failpoint("card.before_update" if self._found else "card.before_post")
+        if self._found:
+            failpoint("card.before_update")
+        else:
+            failpoint("card.before_post")
         return self._held.by
 
 
