@@ -32,8 +32,11 @@ DRAIN_SECONDS = 10.0
 us, 3 s for ours to the services) it stays under the 20 s that the README promises. A second signal ends it at once."""
 
 
-def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
-    """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop."""
+def build(settings: Settings, store: TinyStore, clock: Clock, *, alone: bool = True) -> Context:
+    """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop.
+
+    `alone`: no other process works on this store, as where its folder is locked.
+    """
     from bot.access.people import People
     from bot.clients.bitbucket import Bitbucket
     from bot.clients.claude import Claude
@@ -45,18 +48,19 @@ def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
     from bot.work.kinds import kinds
     from bot.work.outage import ServiceOutages
 
-    slack = Slack(settings)
+    leases = Leases(clock, alone=alone)
+    slack = Slack(settings, None if alone else (store, clock))
     ctx = Context(
         settings=settings,
         store=store,
         slack=slack,
         jira=Jira(settings),
         bitbucket=Bitbucket(settings),
-        claude=Claude(settings, store, clock),
+        claude=Claude(settings, store, clock, leases),
         prompts=load_prompts(),
         people=People(slack, settings, clock),
         clock=clock,
-        leases=Leases(clock, alone=True),  # the store has locked its folder
+        leases=leases,
     )
     ctx.outages = ServiceOutages(ctx)
     ctx.queue = EmbeddedQueue(store, kinds(ctx), clock)

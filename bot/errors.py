@@ -5,7 +5,8 @@
     PMAgentError
     ├── UserError       a person has to do something: the text is a sentence for them, with the next step
     ├── RetryLater      nothing was done; the same call may succeed later (`after` seconds, if the other side said when)
-    │   └── Down        the service is away as a whole: every other call would fare the same
+    │   ├── Down        the service is away as a whole: every other call would fare the same
+    │   └── TooLate     the lease under which it was to be sent ends soon, or is over: nothing was sent
     ├── Permanent       the same call will fail again; `reason` is a sentence for a person, `status` the HTTP status
     │   └── Gone        what was asked about does not exist for us any more (404, 403, in the service's own words)
     ├── OutcomeUnknown  a write was sent and its answer lost: it may or may not have happened
@@ -56,6 +57,13 @@ class Down(RetryLater):
         super().__init__(reason, after=after, nothing_sent=nothing_sent)
         self.service = service
         self.status = status
+
+
+class TooLate(RetryLater):
+    """Nothing was sent: there was no time left for it under the lease, and somebody else may take the work over."""
+
+    def __init__(self) -> None:
+        super().__init__("there was no time left to send it safely, so nothing was sent")
 
 
 class Permanent(PMAgentError):

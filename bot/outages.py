@@ -38,6 +38,10 @@ class Outage(Protocol):
         """For the schedule: remind, and find out whether the service is back when no event is there to do it."""
         ...
 
+    async def follow(self) -> None:
+        """Take up what other processes have found: that an outage began, was announced or is over."""
+        ...
+
     def said(self) -> str | None:
         """Since when it is away, and why; None: it is not."""
         ...
@@ -59,4 +63,8 @@ class Outages(Protocol):
 
     async def load(self) -> None:
         """Take up what began before a restart."""
+        ...
+
+    async def follow(self) -> None:
+        """Take up what other processes have found."""
         ...

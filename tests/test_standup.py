@@ -29,7 +29,7 @@ from bot.schedule.rules import At, Run
 from bot.schedule.runs import claim
 from bot.schedule.table import Entry, entries
 from bot.settings import load
-from bot.store import Put
+from bot.store import Conflict, Put
 from bot.store.embedded.store import TinyStore
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -443,14 +443,19 @@ def test_any_standup_fits_into_one_message(found: list[Fact], times: int, senten
 
 async def test_a_run_that_somebody_has_is_not_given_to_a_second_one(ctx: Context, clock: Clock) -> None:
     run = Run("standup", MONDAY.date(), MONDAY, missed=False)
-    async with claim(ctx, run) as started:
-        assert started == clock.now()
+    async with claim(ctx, run) as first:
+        assert first is not None
+        assert first.started == clock.now()
         clock.at += timedelta(minutes=4)
         async with claim(ctx, run) as second:
             assert second is None
         clock.at += timedelta(minutes=2)  # its lease is over
         async with claim(ctx, run) as third:
-            assert third == started
+            assert third is not None
+            assert third.started == first.started
+            with pytest.raises(Conflict):
+                await first.begin()  # who had it before may not post any more
     # Whoever had it has failed, and lets go of it.
     async with claim(ctx, run) as again:
-        assert again == started
+        assert again is not None
+        assert again.started == first.started

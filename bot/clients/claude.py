@@ -17,6 +17,7 @@ from bot.clients.call_record import CallRecord
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, NotClaude, Unanswerable, status_error
 from bot.clients.responses import retry_after
 from bot.clock import Clock
+from bot.domain.leases import Leases
 from bot.errors import RetryLater
 from bot.failpoints import failpoint
 from bot.prompting.requests import Request
@@ -65,8 +66,17 @@ class ModelState:
 class Claude:
     """The port to Claude. One per process; `close` it at the end."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, *, deadline: float = DEADLINE) -> None:
-        self.budget = Budget(store, settings, clock)
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        leases: Leases | None = None,
+        *,
+        deadline: float = DEADLINE,
+    ) -> None:
+        """`leases`: those of this process; None: it is alone."""
+        self.budget = Budget(store, settings, clock, leases or Leases(clock, alone=True))
         self._settings = settings
         self._clock = clock
         self._deadline = deadline

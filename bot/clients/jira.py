@@ -28,6 +28,7 @@ from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent
 
 if TYPE_CHECKING:
+    from bot.domain.leases import Deadline
     from bot.settings import Settings
 
 MARKER = "pm-agent"
@@ -247,14 +248,23 @@ class Jira:
     # Writing
 
     async def post_comment(
-        self, key: str, adf: dict[str, Any], properties: list[dict[str, Any]], visibility: Visibility | None = None
+        self,
+        key: str,
+        adf: dict[str, Any],
+        properties: list[dict[str, Any]],
+        visibility: Visibility | None = None,
+        *,
+        by: Deadline | None = None,
     ) -> Reply:
-        """Post one comment with its properties, in one request, once. See the module's docstring for the errors."""
+        """Post one comment with its properties, in one request, once. See the module's docstring for the errors.
+
+        `by`: by when it is sent and answered; raises `TooLate` where it was not sent for that.
+        """
         body: dict[str, Any] = {"body": adf, "properties": properties}
         if visibility is not None:
             body["visibility"] = visibility.model_dump(exclude_none=True)
         path = quote(key, safe="")
-        answer = await self._wire.exchange(lambda c: c.add_comment(path, data=body), "issue", write=True)
+        answer = await self._wire.exchange(lambda c: c.add_comment(path, data=body), "issue", write=True, by=by)
         try:
             posted = read.mapping(answer.json())
         except (ValueError, RecursionError):
@@ -263,11 +273,11 @@ class Jira:
             raise OutcomeUnknown("Jira's answer to the comment was not readable")
         return Reply(comment_id=str(posted["id"]), public=_public(posted))
 
-    async def delete_comment(self, key: str, comment_id: str) -> None:
-        """Delete a comment of ours; one that is gone already is fine. Raises `Down` as well."""
+    async def delete_comment(self, key: str, comment_id: str, *, by: Deadline | None = None) -> None:
+        """Delete a comment of ours; one that is gone already is fine. Raises `Down` as well. `by`: as for a post."""
         path, number = quote(key, safe=""), quote(comment_id, safe="")
         try:
-            await self._wire.exchange(lambda c: c.delete_comment(path, number), "comment", write=True)
+            await self._wire.exchange(lambda c: c.delete_comment(path, number), "comment", write=True, by=by)
         except Permanent as refusal:
             if refusal.status not in (404, 410):
                 raise

@@ -13,11 +13,12 @@ from bot.clients import jira_read, sockets
 from bot.clients.responses import JIRA, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
 from bot.domain.issues import Person
-from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater, TooLate
 
 if TYPE_CHECKING:
     from requests import Response
 
+    from bot.domain.leases import Deadline
     from bot.settings import Settings
 
 T = TypeVar("T")
@@ -90,8 +91,14 @@ class Wire:
         except (ValueError, RecursionError):
             raise Down(JIRA.name, f"{not_the_service(JIRA)}: it sent no JSON", status=answer.status_code) from None
 
-    async def exchange(self, call: Call, what: str, *, write: bool) -> Response:
-        """One request and its answer, which is a success (2xx); everything else is one of our errors."""
+    async def exchange(self, call: Call, what: str, *, write: bool, by: Deadline | None = None) -> Response:
+        """One request and its answer, which is a success (2xx); everything else is one of our errors.
+
+        `by`: by when it has to be sent and answered. Raises `TooLate` where it was not sent for that.
+        """
+        seconds = self._deadline if by is None else min(self._deadline, by.left())
+        if seconds <= 0:
+            raise TooLate
 
         def on_thread(client: Any, left: float) -> Any:
             if write:
@@ -100,15 +107,18 @@ class Wire:
                 client = self._client()
             client.timeout = (min(CONNECT, left), left)
             try:
-                return call(client)
+                with sockets.sending(by):
+                    return call(client)
             finally:
                 if write:
                     client.close()
 
         try:
-            answer: Response = await self._threads.run(on_thread, self._deadline)
+            answer: Response = await self._threads.run(on_thread, seconds)
+        except TooLate:
+            raise
         except OutOfTime as late:
-            reason = f"Jira did not answer within {self._deadline:g} seconds"
+            reason = f"Jira did not answer within {seconds:.3g} seconds"
             if write and late.started:
                 raise OutcomeUnknown(reason) from None
             raise RetryLater(reason, nothing_sent=not late.started) from None

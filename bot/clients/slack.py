@@ -7,9 +7,11 @@ by the message's metadata whether it happened.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,7 +29,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.access.origin import Home
 from bot.clients.slack_answers import TokenRefused, explained
-from bot.clients.slack_pace import PATIENCE, Lane
+from bot.clients.slack_pace import PATIENCE, Lane, SharedLane
 from bot.domain.issues import Frozen
 from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.log import get_logger
@@ -36,7 +38,10 @@ from bot.safety import tidy
 
 if TYPE_CHECKING:
     from bot.cards import Message
+    from bot.clock import Clock
+    from bot.domain.leases import Begin, Deadline
     from bot.settings import Settings
+    from bot.store import Store
 
 log = get_logger(__name__)
 
@@ -46,6 +51,8 @@ FAILED = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
 MAX_PAGES = 50
 SKEW = 3600.0
 """Seconds by which our clock and Slack's may differ when a message is looked for by time."""
+_send_by: ContextVar[Deadline | None] = ContextVar("_send_by", default=None)
+"""By when the request that is under way has to leave."""
 
 
 class ChannelInfo(Frozen):
@@ -75,8 +82,10 @@ class Slack:
     Slack's code stands in `reason`), and `Gone` (no such user or group); `post` raises `OutcomeUnknown` as well.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: tuple[Store, Clock] | None = None) -> None:
+        """`shared`: where the pace is kept over all processes; None: this one is alone."""
         self._session: aiohttp.ClientSession | None = None
+        self._shared = shared
         self._lanes: dict[tuple[str, str], Lane] = {}
         self.bot_user_id = ""
         self.bot_id = ""
@@ -108,7 +117,8 @@ class Slack:
         Raises `Permanent` for a token that is refused or not a bot's, else `RetryLater`.
         """
         if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5.0))
+            limits = aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5.0)
+            self._session = aiohttp.ClientSession(timeout=limits, trace_configs=[_watching_the_clock()])
             self.client.session = self._reads.session = self._session
         try:
             me = await self._read("auth.test", self.client.auth_test)
@@ -154,14 +164,17 @@ class Slack:
 
     # Messages
 
-    async def post(self, channel: str, message: Message) -> str:
-        """Post a message, return its `ts`. Nothing in it unfurls. Raises `OutcomeUnknown` when the answer was lost."""
-        answer = await self._write("chat.postMessage", 5, _body(channel, message))
+    async def post(self, channel: str, message: Message, begin: Begin | None = None) -> str:
+        """Post a message, return its `ts`. Nothing in it unfurls. Raises `OutcomeUnknown` when the answer was lost.
+
+        `begin` is called when its turn has come.
+        """
+        answer = await self._write("chat.postMessage", 5, _body(channel, message), begin)
         return str(answer["ts"])
 
-    async def update(self, channel: str, ts: str, message: Message) -> None:
+    async def update(self, channel: str, ts: str, message: Message, begin: Begin | None = None) -> None:
         """Replace a message of ours. Doing it twice is harmless, so a lost answer is `RetryLater`."""
-        await self._write("chat.update", 30, {"ts": ts, **_body(channel, message)})
+        await self._write("chat.update", 30, {"ts": ts, **_body(channel, message)}, begin)
 
     async def find(self, channel: str, key: str, since: datetime, *, event_type: str = "pmagent_draft") -> str | None:
         """The `ts` of our message whose metadata is of `event_type` and carries `key` (a draft's id), or None.
@@ -290,28 +303,41 @@ class Slack:
             if not cursor:
                 break
 
-    async def _call(self, method: str, client: AsyncWebClient, body: dict[str, Any], *, write: bool) -> Any:
+    async def _call(
+        self, method: str, client: AsyncWebClient, body: dict[str, Any], *, write: bool, by: Deadline | None = None
+    ) -> Any:
         if self._session is None or self._session.closed:
             raise RetryLater("the connection to Slack is closed")
+        if by:
+            by.check()
+        token = _send_by.set(by)
         try:
-            return await client.api_call(method, json=body)
+            async with asyncio.timeout(max(by.left(), 0.0) if by else None):
+                return await client.api_call(method, json=body)
         except FAILED as error:
             raise explained(error, method, write=write) from error
+        finally:
+            _send_by.reset(token)
 
-    async def _write(self, method: str, burst: int, body: dict[str, Any]) -> Any:
+    async def _write(self, method: str, burst: int, body: dict[str, Any], begin: Begin | None) -> Any:
         """One write in its lane. A 429 is waited out in place, so that what comes after stays after."""
-        lane = self._lanes.setdefault((method, body["channel"]), Lane(burst))
+        lane = self._lanes.get((method, body["channel"]))
+        if lane is None:
+            name = f"pace:{method}:{body['channel']}"
+            lane = SharedLane(burst, name, *self._shared) if self._shared else Lane(burst)
+            self._lanes[method, body["channel"]] = lane
         async with lane.lock:
             end = time.monotonic() + PATIENCE
             while True:
                 await lane.turn()
+                by = await begin() if begin else None
                 try:
-                    return await self._call(method, self.client, body, write=method == "chat.postMessage")
+                    return await self._call(method, self.client, body, write=method == "chat.postMessage", by=by)
                 except RetryLater as error:
                     if error.after is None:
                         raise
-                    lane.not_before = time.monotonic() + error.after
-                    if lane.not_before > end:
+                    await lane.wait(error.after)
+                    if time.monotonic() + error.after > end:
                         raise
 
     def _is_slacks(self, url: str) -> bool:
@@ -340,6 +366,18 @@ class Slack:
                     await answer.read()
         except FAILED as error:
             raise explained(error, "response_url", write=False) from error
+
+
+def _watching_the_clock() -> aiohttp.TraceConfig:
+    """Looks at a request's deadline on the open connection, before its first byte leaves."""
+
+    async def look(*_: object) -> None:
+        if by := _send_by.get():
+            by.check()
+
+    watching = aiohttp.TraceConfig()
+    watching.on_request_headers_sent.append(look)
+    return watching
 
 
 def _body(channel: str, message: Message) -> dict[str, Any]:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from bot.errors import RetryLater
+from bot.store import Conflict, Expect, Put, Record
+
+if TYPE_CHECKING:
+    from bot.clock import Clock
+    from bot.store import Store
 
 PATIENCE = 30.0
 """A 429 up to this many seconds is waited out in place, which keeps the order; a longer one is handed to the caller."""
+
+
+CLOCKS_APART = 5
+"""Seconds by which the clocks of two machines may differ: a record that is further ahead is not believed."""
 
 
 class Lane:
@@ -23,17 +35,8 @@ class Lane:
         self._sent_home = 0
 
     async def turn(self) -> None:
-        """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `PATIENCE`.
-
-        Whoever is sent home like that comes back a second after the one before, at the pace that Slack takes: in order.
-        """
-        wait = self.not_before - time.monotonic()
-        if wait > PATIENCE:
-            self._sent_home += 1
-            raise RetryLater("Slack asks to wait", after=wait + self._sent_home)
-        self._sent_home = 0
-        if wait > 0:
-            await asyncio.sleep(wait)
+        """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `PATIENCE`."""
+        await self._sleep(self.not_before - time.monotonic())
         now = time.monotonic()
         self._left = min(float(self._burst), self._left + now - self._at)
         self._at = now
@@ -41,3 +44,69 @@ class Lane:
             await asyncio.sleep(1 - self._left)
             self._left, self._at = 1.0, time.monotonic()
         self._left -= 1
+
+    async def wait(self, seconds: float) -> None:
+        """Slack has asked for this wait."""
+        self.not_before = time.monotonic() + seconds
+
+    async def _sleep(self, seconds: float) -> None:
+        """Whoever is sent home comes back a second after the one before, at the pace that Slack takes: in order."""
+        if seconds > PATIENCE:
+            self._sent_home += 1
+            raise RetryLater("Slack asks to wait", after=seconds + self._sent_home)
+        self._sent_home = 0
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+
+
+class SharedLane(Lane):
+    """A lane of several processes: its pace and its waits are a record in `state`, changed by compare and set.
+
+    The record is `{id, at, full, not_before}`. `full`: when the whole burst is to be had again; each write moves it a
+    second on (the generic cell rate algorithm). The order holds within each process.
+    """
+
+    def __init__(self, burst: int, name: str, store: Store, clock: Clock) -> None:
+        super().__init__(burst)
+        self._name = name
+        self._store = store
+        self._clock = clock
+
+    async def turn(self) -> None:
+        """As `Lane.turn`. Raises `StoreUnavailable` as well."""
+        while True:
+            record, now = await self._store.get("state", self._name), self._clock.now()
+            full = _time(record, "full") or now
+            if full - now > timedelta(seconds=self._burst + CLOCKS_APART):
+                full = now + timedelta(seconds=self._burst - 1)  # it was written by a clock that is ahead
+            wait = (full - now).total_seconds() - (self._burst - 1)
+            asked = ((_time(record, "not_before") or now) - now).total_seconds()
+            if wait > 0 or asked > 0:
+                await self._sleep(max(asked, min(wait, PATIENCE)))
+                continue  # somebody else may have been faster, or was asked to wait
+            if await self._save(record, full=max(full, now) + timedelta(seconds=1)):
+                self._sent_home = 0
+                return
+
+    async def wait(self, seconds: float) -> None:
+        until = self._clock.now() + timedelta(seconds=seconds)
+        while True:
+            record = await self._store.get("state", self._name)
+            known = _time(record, "not_before")
+            if (known is not None and known >= until) or await self._save(record, not_before=until):
+                return
+
+    async def _save(self, record: Record | None, **times: datetime) -> bool:
+        """False: somebody else was faster."""
+        after = {"full": None, "not_before": None, **(record or {}), "id": self._name}
+        after |= {"at": self._clock.now().isoformat(), **{name: at.isoformat() for name, at in times.items()}}
+        try:
+            await self._store.commit(Put("state", after), expect=(Expect("state", self._name, record),))
+        except Conflict:
+            await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - no secret
+            return False
+        return True
+
+
+def _time(record: Record | None, name: str) -> datetime | None:
+    return datetime.fromisoformat(record[name]) if record and record[name] else None

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from requests import Session
     from requests.adapters import HTTPAdapter
 
+    from bot.domain.leases import Deadline
+
 _loading = threading.Lock()
 _open: dict[int, WeakSet[socket.socket]] = {}
 _ended: set[int] = set()
+_this_thread = threading.local()
 _lock = threading.Lock()
 """Over both: a set that grows while the loop reads it is a RuntimeError (one end in some 100,000, under stress)."""
 
@@ -54,10 +58,16 @@ def _adapter() -> type[HTTPAdapter]:
             super().connect()
             _note(self.sock)
 
+        def send(self, data: Any) -> None:
+            _send(self, super().send, data)
+
     class Secure(HTTPSConnection):
         def connect(self) -> None:
             super().connect()
             _note(self.sock)
+
+        def send(self, data: Any) -> None:
+            _send(self, super().send, data)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -79,6 +89,26 @@ def _adapter() -> type[HTTPAdapter]:
             return manager
 
     return Adapter
+
+
+@contextlib.contextmanager
+def sending(by: Deadline | None) -> Iterator[None]:
+    """Let this thread send what it sends inside until `by`, and nothing after that."""
+    _this_thread.by = by
+    try:
+        yield
+    finally:
+        _this_thread.by = None
+
+
+def _send(connection: Any, send: Callable[[Any], None], data: Any) -> None:
+    """Send a part of a request, unless it is too late. A request of which a part is missing is none."""
+    if connection.sock is None:
+        connection.connect()  # which may take seconds, before the look at the clock and not after it
+    by: Deadline | None = getattr(_this_thread, "by", None)
+    if by is not None:
+        by.check()
+    send(data)
 
 
 def end(thread: int) -> None:

@@ -77,12 +77,13 @@ async def accept(
     malformed: str | None = None,
     *,
     ended: Ended | None = None,
+    expect: Sequence[Condition] = (),
 ) -> Accepted:
     """Record this delivery and the jobs of its reactions. Returns after all of it is on stable storage.
 
     `malformed` names the field that was wrong; `event` is then an `Ignored` with what is known (`invalid`; it never
     counts as seen before, and none of it is kept). `ended`: it is accepted and left unanswered, in one write. Raises
-    `StoreUnavailable`, and `Conflict` where something that `ended` expects is not so: nothing was recorded.
+    `StoreUnavailable`, and `Conflict` where something that `expect` or `ended` names is not so: nothing was recorded.
     """
     record = _record(delivery, event, malformed)
     event_id: str = record["id"]
@@ -109,7 +110,7 @@ async def accept(
             jobs = jobs_for(event_id, event)
     found = keys if delivery.source == "reconcile" else [*keys, *_versions(event)]
     unseen = Unseen(tuple(found), delivery.received - DELIVERY_KEYS_KEPT)
-    first = await _commit_unseen(ctx, puts, lines, jobs, [unseen, *(ended.expect if ended else ())])
+    first = await _commit_unseen(ctx, puts, lines, jobs, [unseen, *expect, *(ended.expect if ended else ())])
     if first is not None:
         return Accepted(first, "duplicate")
     if isinstance(event, Ignored):

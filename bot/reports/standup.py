@@ -26,8 +26,8 @@ from bot.reports.facts import Fact, StandupFacts
 from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
 from bot.rules.policy import Beyond, out_of_bounds
 from bot.schedule.rules import Run
-from bot.schedule.runs import claim, run_finished
-from bot.store import Audit, Delete, Put
+from bot.schedule.runs import Claim, claim, run_finished
+from bot.store import Audit, Conflict, Delete, Put
 from bot.workflow.asking import ask_for
 from bot.workflow.records import read_draft
 from bot.workflow.withholding import withhold
@@ -107,51 +107,56 @@ async def standup_due(ctx: Context, run: Run | None) -> None:
     """Post the standup of this date, or record that it was missed. Raises `RetryLater` while Slack does not take it."""
     if run is None:
         return
-    async with claim(ctx, run) as started:
-        if started is not None:
-            await _post(ctx, run, started)
+    async with claim(ctx, run) as claimed:
+        try:
+            if claimed is not None:
+                await _post(ctx, run, claimed)
+        except Conflict:
+            log.warning("standup.overtaken", date=run.day.isoformat())
 
 
-async def _post(ctx: Context, run: Run, started: datetime) -> None:
+async def _post(ctx: Context, run: Run, claimed: Claim) -> None:
+    """Raises `Conflict` when another process has taken the run over: then nothing more is done here."""
     channel, day = ctx.settings.standup_channel, run.day.isoformat()
     written = await ctx.store.get("state", WRITTEN)
     if written is not None and written["date"] != day:
         written = None
     # Only what was written can have been posted: without it there is nothing to look for.
     try:
-        ts = await ctx.slack.find(channel, day, started, event_type=EVENT_TYPE) if written else None
+        ts = await ctx.slack.find(channel, day, claimed.started, event_type=EVENT_TYPE) if written else None
     except RetryLater as error:
         if run.missed:
-            await _skip(ctx, run, f"not posted within two hours, as far as is known: {error.reason}")
+            await _skip(ctx, run, claimed, f"not posted within two hours, as far as is known: {error.reason}")
             return
         raise
     if ts is None and run.missed:
-        await _skip(ctx, run, "not posted within two hours of its time")
+        await _skip(ctx, run, claimed, "not posted within two hours of its time")
         return
     if ts is None:
-        written = written or await _written(ctx, run)
+        written = written or await _written(ctx, run, claimed)
         message = Message(blocks=written["blocks"], text=written["text"], metadata=written["metadata"])
         failpoint("standup.before_post")
         try:
-            ts = await ctx.slack.post(channel, message)
+            ts = await ctx.slack.post(channel, message, claimed.begin)
         except OutcomeUnknown as error:
             raise RetryLater(error.reason, after=5.0, nothing_sent=False) from None
         except Permanent as error:
             # Asking again every half minute would change nothing: the channel's owner has to do something.
-            await _skip(ctx, run, f"Slack refused it: {error.reason}")
+            await _skip(ctx, run, claimed, f"Slack refused it: {error.reason}")
             return
         failpoint("standup.after_post")
-    details = {"date": day, "ts": ts, "kind": "late" if _late(run, started) else "on time"}
+    details = {"date": day, "ts": ts, "kind": "late" if _late(run, claimed.started) else "on time"}
     details |= written["details"] if written else {}
     await ctx.store.commit(
         *run_finished(run, "done", ctx.clock.now()),
         Delete("state", WRITTEN),
+        expect=(claimed.mine,),
         audit=[Audit("system", "standup.posted", details=details)],
     )
     log.info("standup.posted", date=day, ts=ts)
 
 
-async def _written(ctx: Context, run: Run) -> dict[str, Any]:
+async def _written(ctx: Context, run: Run, claimed: Claim) -> dict[str, Any]:
     """Write the standup and keep it, so that neither a crash nor a refusing Slack asks Claude again."""
     report = await write(ctx, await gather(ctx, ctx.clock.now()))
     message = standup_message(report, day=run.day)
@@ -164,15 +169,16 @@ async def _written(ctx: Context, run: Run) -> dict[str, Any]:
         "metadata": message.metadata,
         "details": _details(report),
     }
-    await ctx.store.commit(Put("state", record))
+    await ctx.store.commit(Put("state", record), expect=(claimed.mine,))
     return record
 
 
-async def _skip(ctx: Context, run: Run, reason: str) -> None:
+async def _skip(ctx: Context, run: Run, claimed: Claim, reason: str) -> None:
     details = {"date": run.day.isoformat(), "planned": run.planned.isoformat(), "reason": reason}
     await ctx.store.commit(
         *run_finished(run, "skipped", ctx.clock.now()),
         Delete("state", WRITTEN),
+        expect=(claimed.mine,),
         audit=[Audit("system", "standup.skipped", details=details)],
     )
     log.warning("standup.skipped", date=run.day.isoformat(), reason=reason)

@@ -12,6 +12,7 @@ from bot.log import bound, get_logger
 from bot.schedule.rules import At, Every, due, next_at, occurrence
 from bot.schedule.runs import last_finished
 from bot.schedule.table import Entry, entries
+from bot.schedule.turns import turn
 from bot.store import Conflict, Expect, Put, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ async def tick(ctx: Context, entry: Entry) -> float:
     if rule is None:
         return 3600.0
     if isinstance(rule, Every):
-        await entry.run(ctx, None)
+        if not entry.in_turn:
+            await entry.run(ctx, None)
+            return rule.seconds
+        async with turn(ctx, entry.name, rule.seconds) as taken:
+            if taken.wait > 0:
+                return taken.wait
+            await entry.run(ctx, taken)
         return rule.seconds
     if not rule.asked:
         await _begin(ctx, entry.name, rule)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from bot.domain.leases import Lease
 from bot.schedule.rules import Run
-from bot.store import Conflict, Expect, Put
+from bot.store import Conflict, Expect, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
+    from bot.domain.leases import Deadline, Held
 
 LEASE = 300.0
 """Seconds for one attempt at a run: Jira is read, Claude writes, Slack is told."""
@@ -27,29 +28,54 @@ def run_finished(run: Run, outcome: str, now: datetime) -> tuple[Put, Put]:
     )
 
 
+class Claim:
+    """A run that this attempt has. `started`: when it was first started, now or before a crash."""
+
+    def __init__(self, ctx: Context, run: Run, held: Held, record: Record) -> None:
+        self.started = datetime.fromisoformat(record["at"])
+        self._ctx = ctx
+        self._run = run
+        self._held = held
+        self._record = record
+
+    @property
+    def mine(self) -> Expect:
+        """True while nobody has taken the run over: for the commits of what it leads to."""
+        return Expect("keys", self._run.key, self._record)
+
+    async def begin(self) -> Deadline:
+        """Right before something is sent (see `bot.domain.leases.Begin`). Raises `Conflict` where it was taken over."""
+        after = {**self._record, "lease": self._held.renew().model_dump(mode="json")}
+        await self._ctx.store.commit(Put("keys", after), expect=(self.mine,))
+        self._record = after
+        return self._held.by
+
+
 @contextlib.asynccontextmanager
-async def claim(ctx: Context, run: Run) -> AsyncIterator[datetime | None]:
-    """Take this run: when it was first started (now, or before a crash); None: it is settled, or somebody has it."""
-    with ctx.leases.take(LEASE) as lease:
-        yield await _claimed(ctx, run, lease)
+async def claim(ctx: Context, run: Run) -> AsyncIterator[Claim | None]:
+    """Take this run; None: it is settled, or somebody has it."""
+    with ctx.leases.take(LEASE) as held:
+        record = await _claimed(ctx, run, held)
+        yield Claim(ctx, run, held, record) if record else None
 
 
-async def _claimed(ctx: Context, run: Run, lease: Lease) -> datetime | None:
-    now = started = ctx.clock.now()
+async def _claimed(ctx: Context, run: Run, held: Held) -> Record | None:
+    now = ctx.clock.now()
+    started = now.isoformat()
     found = await ctx.store.get("keys", run.key)
     if found and found["state"] == "started":
-        if ctx.leases.left(Lease.model_validate(found["lease"])) > 0:
+        if held.left(Lease.model_validate(found["lease"])) > 0:
             return None
-        started = datetime.fromisoformat(found["at"])  # whoever started it is gone
+        started = found["at"]  # whoever started it is gone
     # A skip from the future was recorded while the clock was wrong: the day it spoke of has not come yet.
     elif found and not (found["state"] == "skipped" and datetime.fromisoformat(found["at"]) > now):
         return None
-    mine = {"id": run.key, "at": started.isoformat(), "state": "started", "lease": lease.model_dump(mode="json")}
+    mine = {"id": run.key, "at": started, "state": "started", "lease": held.renew().model_dump(mode="json")}
     try:
         await ctx.store.commit(Put("keys", mine), expect=(Expect("keys", run.key, found),))
     except Conflict:
         return None  # another process was faster
-    return started
+    return mine
 
 
 async def last_finished(ctx: Context, name: str) -> date | None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.log import get_logger
 from bot.reports.standup import standup_due
-from bot.schedule.rules import At, Every, Run
+from bot.schedule.rules import At, Every
 from bot.settings import Settings
 from bot.store import Put
 from bot.store.retention import delete_old
+from bot.work.others import Others
 from bot.workflow import expire
 from bot.workflow.reconciling import reconcile
 from bot.workflow.reconciling_development import reconcile_development
@@ -27,14 +28,19 @@ LONGEST = 100_000.0
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the table. `rule` reads the settings (None: off). Timed entries are given their `Run`, others None."""
+    """A line of the table. `rule` reads the settings (None: off).
+
+    Timed entries are given their `Run`, and those that all processes do `in_turn` their `Turn`; the others, which each
+    process does for itself, None.
+    """
 
     name: str
     rule: Callable[[Settings], At | Every | None]
-    run: Callable[[Context, Run | None], Awaitable[None]]
+    run: Callable[[Context, Any], Awaitable[None]]
+    in_turn: bool = False
 
 
-async def delete_old_records(ctx: Context, _: Run | None) -> None:
+async def delete_old_records(ctx: Context, _: object) -> None:
     """Delete closed records that are older than the retention, once a day; at start when that is overdue."""
     days = ctx.settings.pmagent_retention_days
     now, last = ctx.clock.now(), await ctx.store.get("state", "retention")
@@ -49,10 +55,10 @@ async def delete_old_records(ctx: Context, _: Run | None) -> None:
 def entries() -> tuple[Entry, ...]:
     """The table."""
 
-    async def expire_drafts(ctx: Context, _: Run | None) -> None:
+    async def expire_drafts(ctx: Context, _: object) -> None:
         await expire(ctx)
 
-    async def look_at_outage(ctx: Context, _: Run | None) -> None:
+    async def look_at_outage(ctx: Context, _: object) -> None:
         await ctx.outages.claude.look()
         await ctx.outages.jira.look()
 
@@ -60,9 +66,10 @@ def entries() -> tuple[Entry, ...]:
         Entry("standup", _standup_rule, standup_due),
         Entry("expiry", lambda _: Every(60.0), expire_drafts),
         Entry("outage", lambda _: Every(30.0), look_at_outage),
-        Entry("retention", lambda _: Every(600.0), delete_old_records),
-        Entry("reconcile", lambda _: Every(3600.0), reconcile),
-        Entry("pull_requests", lambda _: Every(3600.0), reconcile_development),
+        Entry("others", lambda _: Every(5.0), Others().follow),
+        Entry("retention", lambda _: Every(600.0), delete_old_records, in_turn=True),
+        Entry("reconcile", lambda _: Every(3600.0), reconcile, in_turn=True),
+        Entry("pull_requests", lambda _: Every(3600.0), reconcile_development, in_turn=True),
     )
 
 

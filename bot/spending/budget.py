@@ -2,30 +2,34 @@
 
 The day's record is `state/spend:<local date>`::
 
-    {id, at, usd, calls, reserved: {reservation id: dollars}, version}
+    {id, at, usd, calls, reserved: {reservation id: dollars}, until: {reservation id: time}, version}
 
-`usd` is what was spent; `reserved` is held by calls in flight. A reservation of a process that ended without settling
-(kill −9) stays in the record and counts as spent: nobody knows whether that call was billed. The day turns at midnight
-in PMAGENT_TIMEZONE; a call belongs to the day on which it was reserved.
+`usd` is what was spent; `reserved` is held by calls in flight, of any process, each under a lease `until` a time. A
+reservation of a process that ended without settling (kill −9) stays in the record and counts as spent, after its lease:
+nobody knows whether that call was billed. The day turns at midnight in PMAGENT_TIMEZONE; a call belongs to the day on
+which it was reserved.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import secrets
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from bot.clock import Clock
+from bot.domain.leases import Lease, Leases
 from bot.errors import RetryLater
 from bot.settings import Settings
 from bot.store import Conflict, Expect, Put, Record, Store
 
 # Compare-and-set is retried; within one process a lock makes every first try succeed.
 _TRIES = 20
+LEASE = 120.0
+"""Seconds for one call, with what goes before and after it."""
 
 
 class BudgetReached(RetryLater):
@@ -63,7 +67,7 @@ class Budget:
     store: Store
     settings: Settings
     clock: Clock
-    _in_flight: set[str] = field(default_factory=set)
+    leases: Leases
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -87,7 +91,8 @@ class Budget:
 
     async def reserve(self, usd: float) -> Reservation:
         """Take `usd` out of today's budget, durably. Raises `BudgetReached`, `BudgetHeld` or StoreUnavailable."""
-        reservation = Reservation(secrets.token_hex(8), self.day(), usd)
+        attempt = self.leases.begin(LEASE)
+        reservation = Reservation(attempt.owner, self.day(), usd)
 
         def take(record: Record) -> None:
             spent, held = self._spent(record), self._held(record)
@@ -96,9 +101,13 @@ class Budget:
             if spent + held + usd > self.limit:
                 raise BudgetHeld
             record["reserved"][reservation.id] = usd
+            record["until"][reservation.id] = attempt.renew().until.isoformat()
 
-        await self._change(reservation.day, take)
-        self._in_flight.add(reservation.id)
+        try:
+            await self._change(reservation.day, take)
+        except BaseException:
+            self.leases.end(reservation.id)
+            raise
         return reservation
 
     async def charge(self, reservation: Reservation, usd: float) -> None:
@@ -111,11 +120,12 @@ class Budget:
 
     def keep(self, reservation: Reservation) -> None:
         """Nobody knows whether the call was billed: the reservation stays in the record and counts as spent."""
-        self._in_flight.discard(reservation.id)
+        self.leases.end(reservation.id)
 
     async def _end(self, reservation: Reservation, usd: float, calls: int) -> None:
         def give_back(record: Record) -> None:
-            record["reserved"].pop(reservation.id, None)
+            for names in (record["reserved"], record["until"]):
+                names.pop(reservation.id, None)
             record["usd"] = round(record["usd"] + usd, 9)
             record["calls"] += calls
 
@@ -123,7 +133,7 @@ class Budget:
             await self._change(reservation.day, give_back)
         finally:
             # If the store failed, the record still holds the reservation, which from now on counts as spent.
-            self._in_flight.discard(reservation.id)
+            self.leases.end(reservation.id)
 
     async def _change(self, day: str, change: Callable[[Record], None]) -> None:
         key = f"spend:{day}"
@@ -131,22 +141,26 @@ class Budget:
             for _ in range(_TRIES):
                 before = await self.store.get("state", key)
                 record = before or {"id": key, "at": self.clock.now().isoformat(), "usd": 0.0, "calls": 0, "version": 0}
-                record = {**record, "reserved": dict(record.get("reserved") or {})}
+                record = {**record, **{name: dict(record.get(name) or {}) for name in ("reserved", "until")}}
                 change(record)
                 expect = Expect("state", key, {"version": before["version"]} if before else None)
                 record["version"] += 1
                 try:
                     return await self.store.commit(Put("state", record), expect=[expect])
                 except Conflict:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - no secret
         raise RetryLater("today's spend record is changed by too many at once", after=1.0)
 
     def _spent(self, record: Record) -> float:
-        orphans = [usd for name, usd in (record.get("reserved") or {}).items() if name not in self._in_flight]
+        orphans = [usd for name, usd in (record.get("reserved") or {}).items() if not self._in_flight(record, name)]
         return math.fsum([float(record.get("usd", 0.0)), *orphans])
 
     def _held(self, record: Record) -> float:
-        return math.fsum(usd for name, usd in (record.get("reserved") or {}).items() if name in self._in_flight)
+        return math.fsum(usd for name, usd in (record.get("reserved") or {}).items() if self._in_flight(record, name))
+
+    def _in_flight(self, record: Record, name: str) -> bool:
+        until = (record.get("until") or {}).get(name)
+        return until is not None and self.leases.left(Lease(owner=name, until=datetime.fromisoformat(until))) > 0
 
     def _reached(self, spent: float, usd: float) -> BudgetReached:
         until = self.until()

@@ -62,6 +62,11 @@ class ServiceOutages:
         await self.claude.load()
         await self.jira.load()
 
+    async def follow(self) -> None:
+        """Take up what other processes have found."""
+        await self.claude.follow()
+        await self.jira.follow()
+
     @property
     def away(self) -> dict[str, str]:
         """The services that events wait for, by name, and since when and why."""
@@ -71,6 +76,9 @@ class ServiceOutages:
 
 class ServiceOutage:
     """What is known about one service's being away: in memory when it is tried again, the rest also in the store.
+
+    Each process finds out for itself that a service is away, and tries it by itself again; the outage, its notice and
+    its end are one of all processes, which follow each other through the store.
 
     `probe`: raises while the service is away. `key`: the name of its record and of its notices. `first_wait`: seconds
     until the first new attempt.
@@ -84,7 +92,7 @@ class ServiceOutage:
         self._probe = probe
         self._name = key
         self._first_wait = first_wait
-        self._known = OutageState()
+        self._known = self._stored = OutageState()
         self._failed = 0
         self._seen_first = 0.0
         self._next_attempt = 0.0
@@ -114,13 +122,16 @@ class ServiceOutage:
 
     async def down(self, error: RetryLater, *, told_by_probe: bool = True) -> float:
         """A call found the service away. Returns the seconds until the next attempt."""
+        if not self._ctx.leases.alone:
+            with suppress(StoreUnavailable):
+                await self.follow()  # another process may have found it back since: then this begins a new outage
         before, now = self._known, self._ctx.clock.now()
         if before.since is None:
             self._seen_first = self._ctx.clock.monotonic()
             self._known = replace(before, since=now)  # at once, whatever becomes of storing it
         wait = max(error.after or 0.0, self._wait)  # a `retry-after` of nothing is no reason to hurry
         self._next_attempt = self._ctx.clock.monotonic() + wait
-        if before.since is None or before.cause != error.reason:
+        if before.since is None or before.cause != error.reason or self._stored.since != before.since:
             self._known = replace(self._known, cause=error.reason, told_by_probe=told_by_probe)
             log.warning(
                 "outage.goes_on" if before.since else "outage.began", service=self._service, reason=error.reason,
@@ -141,11 +152,28 @@ class ServiceOutage:
             known = self._known
             if known.since is None or known.announced or self._ctx.clock.now() - known.since < NOTICE_AFTER:
                 return
+            record = await self._ctx.store.get("state", self._name)
+            if record is None or _read(record).since != known.since:
+                return  # another process has found it back, or this one has not stored it yet
             # Its key keeps it to one; until it is stored, it is tried again.
             await announce(self._ctx, self._notice_key, self._notice())
             await self._change(
                 lambda stored: replace(stored, announced=True) if stored.since == known.since else stored
             )
+
+    async def follow(self) -> None:
+        """Take up what other processes have found: that an outage began, was announced or is over."""
+        async with self._telling:
+            record = await self._ctx.store.get("state", self._name)
+            stored = _read(record) if record else OutageState()
+            if stored == self._stored:
+                return
+            known, self._known, self._stored = self._known, stored, stored
+            if known.since is None:
+                self._seen_first = self._ctx.clock.monotonic()
+        if known.since is not None and stored.since is None:
+            self._failed, self._next_attempt = 0, 0.0
+            self._ctx.queue.lift("answer")
 
     async def look(self) -> None:
         """For the schedule: remind, and find out whether the service is back when no event is there to do it."""
@@ -167,8 +195,10 @@ class ServiceOutage:
             if known.since is None:
                 return
             now = self._ctx.clock.now()
-            # Whether it was announced or not: a kill may have come between the notice and the note of it.
-            await revise(self._ctx, self._notice_key, self._notice(ended=now))
+            record = await self._ctx.store.get("state", self._name)
+            if record is None or _read(record).since is not None:  # else another process has said so already
+                # Whether it was announced or not: a kill may have come between the notice and the note of it.
+                await revise(self._ctx, self._notice_key, self._notice(ended=now))
             log.info("outage.over", service=self._service, seconds=round((now - known.since).total_seconds(), 1))
             self._known = OutageState()
             try:
@@ -217,7 +247,7 @@ class ServiceOutage:
                     await self._ctx.store.commit(Put("state", stored), expect=(Expect("state", self._name, record),))
                 except Conflict:
                     continue
-            self._known = after
+            self._known = self._stored = after
             return
 
 

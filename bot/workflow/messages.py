@@ -20,9 +20,10 @@ from bot.store import Conflict, Expect, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
+    from bot.domain.leases import Deadline, Held
 
 EVENT_TYPE = "pmagent_message"
-LEASE = 60.0
+LEASE = 30.0
 """Seconds for one message to Slack and the record of its answer."""
 LOOK_AFTER = 2.0
 """Seconds after a lost answer of Slack's until it is looked whether the message is there."""
@@ -70,43 +71,80 @@ async def deliver(ctx: Context, key: str) -> float | None:
 
     Returns the seconds until it has to be looked at again, where it has to.
     """
-    record = await ctx.store.get("messages", key)
-    if record is None or not record["pending"]:
-        return None
-    if not record["ts"] and record["lease"] and (left := ctx.leases.left(Lease.model_validate(record["lease"]))) > 0:
-        return left  # somebody is sending it
-    with ctx.leases.take(LEASE) as lease:
-        return await _deliver(ctx, key, record, lease)
+    with ctx.leases.take(LEASE) as held:
+        return await _Delivery(ctx, key, held).deliver()
 
 
-async def _deliver(ctx: Context, key: str, record: Record, lease: Lease) -> float | None:
-    ts, since = record["ts"], record["sending_since"]
-    if not ts and not since:
-        # The intent comes first, so that a crash after the post is found by the message's metadata.
-        intent = {"sending_since": ctx.clock.now().isoformat(), "lease": lease.model_dump(mode="json")}
+class _Delivery:
+    """One attempt at a message. `record`: as it is stored."""
+
+    def __init__(self, ctx: Context, key: str, held: Held) -> None:
+        self._ctx = ctx
+        self._key = key
+        self._held = held
+        self._record: Record = {}
+        self._ts: str | None = None
+
+    async def deliver(self) -> float | None:
+        ctx, key = self._ctx, self._key
+        record = await ctx.store.get("messages", key)
+        if record is None or not record["pending"]:
+            return None
+        self._record, self._ts = record, record["ts"]
+        if record["lease"] and (left := self._held.left(Lease.model_validate(record["lease"]))) > 0:
+            return left  # somebody is sending it
+        channel, since = record["channel"], record["sending_since"]
+        message = Message(record["blocks"], record["text"], {"event_type": EVENT_TYPE, "event_payload": {"id": key}})
         try:
-            await ctx.store.commit(Put("messages", record | intent), expect=(Expect("messages", key, record),))
+            if not self._ts and since:
+                # Taken over before it is looked for: whoever was sending it cannot any more.
+                await self._lease()
+                self._ts = await ctx.slack.find(channel, key, datetime.fromisoformat(since), event_type=EVENT_TYPE)
+            if self._ts:
+                await ctx.slack.update(channel, self._ts, message, self._begin)
+                failpoint("message.after_update")
+            else:
+                self._ts = await ctx.slack.post(channel, message, self._begin)
+                failpoint("message.after_post")
         except Conflict:
             return 0.0  # it was changed meanwhile, or somebody else sends it
-    message = Message(record["blocks"], record["text"], {"event_type": EVENT_TYPE, "event_payload": {"id": key}})
-    try:
-        if not ts and since:
-            ts = await ctx.slack.find(record["channel"], key, datetime.fromisoformat(since), event_type=EVENT_TYPE)
-        if ts:
+        except OutcomeUnknown:
+            return LOOK_AFTER
+        except Permanent as error:
+            log.error("message.refused", message_id=key, reason=error.reason)
+        await self._done()
+        return None  # one that was changed meanwhile has another job
+
+    async def _begin(self) -> Deadline | None:
+        """Its turn in the channel has come. The intent is first, so that a crash after the post is found by the
+        message's metadata. One process by itself sends a message once at a time, and needs no lease to change it."""
+        if not (self._ts and self._ctx.leases.alone):
+            await self._lease()
+        if self._ts:
             failpoint("message.before_update")
-            await ctx.slack.update(record["channel"], ts, message)
-            failpoint("message.after_update")
         else:
             failpoint("message.before_post")
-            ts = await ctx.slack.post(record["channel"], message)
-            failpoint("message.after_post")
-    except OutcomeUnknown:
-        return LOOK_AFTER
-    except Permanent as error:
-        log.error("message.refused", message_id=key, reason=error.reason)
-    version = record["version"]
-    await _change(ctx, key, lambda r: {"ts": ts, "shown": version, "pending": r["version"] != version, "lease": None})
-    return None  # one that was changed meanwhile has another job
+        return self._held.by
+
+    async def _lease(self) -> None:
+        """Put the message under a lease of this attempt from now on. Raises `Conflict`."""
+        before = self._record
+        after = {**before, "lease": self._held.renew().model_dump(mode="json")}
+        if not before["ts"]:
+            after["sending_since"] = before["sending_since"] or self._ctx.clock.now().isoformat()
+        await self._ctx.store.commit(Put("messages", after), expect=(Expect("messages", self._key, before),))
+        self._record = after
+
+    async def _done(self) -> None:
+        sent, ts = self._record, self._ts
+
+        def done(record: Record) -> Record:
+            if record["lease"] != sent["lease"]:  # somebody has taken it over
+                return {}
+            pending = record["version"] != sent["version"]
+            return {"ts": ts, "shown": sent["version"], "pending": pending, "lease": None}
+
+        await _change(self._ctx, self._key, done)
 
 
 async def is_message(ctx: Context, key: str, spot: Spot | None) -> bool:

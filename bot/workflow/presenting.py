@@ -1,9 +1,13 @@
-"""The card in Slack follows the draft in the store: whatever changed, the message is redrawn until it agrees."""
+"""The card in Slack follows the draft in the store: whatever changed, the message is redrawn until it agrees.
+
+Whoever posts or redraws a card has a lease on it, which is renewed when its turn in the channel has come
+(`bot.domain.leases`). One process by itself redraws a card once at a time and needs none for that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
 from bot.cards import draft_card
@@ -16,12 +20,12 @@ from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Lease
+    from bot.domain.leases import Deadline, Held
 
 log = get_logger(__name__)
 LOOK_AFTER = 2.0
 """Seconds after a lost answer of Slack's until it is looked whether the card is there."""
-LEASE = 60.0
+LEASE = 30.0
 """Seconds for one message to Slack and the record of its answer."""
 NEWER_FIRST = 10.0
 """Seconds until a retired card is looked at again at the latest, while the newer one is not posted."""
@@ -38,33 +42,26 @@ async def present(ctx: Context, draft_id: str) -> float | None:
     Returns the seconds until it has to be looked at again, where it has to. Raises `RetryLater` while Slack does not
     take it (429 with its time, or unreachable), `CardRefused` when it will not.
     """
-    with ctx.leases.take(LEASE) as lease:
-        return await _present(ctx, draft_id, lease)
+    with ctx.leases.take(LEASE) as held:
+        return await _present(ctx, draft_id, held)
 
 
-async def _present(ctx: Context, draft_id: str, lease: Lease) -> float | None:
+async def _present(ctx: Context, draft_id: str, held: Held) -> float | None:
     while True:
         draft = await load_draft(ctx, draft_id)
         card = draft.card
         if card.shown >= draft.version:
             return None
-        retired = draft.state in RETIRED
-        if card.ts is None and card.sending_since is None and not retired:
-            # The intent comes first, so that a crash after the post is found by the message's metadata.
-            sending = {"sending_since": ctx.clock.now(), "lease": lease}
-            try:
-                draft = await save_draft(ctx, draft, draft.model_copy(update={"card": card.model_copy(update=sending)}))
-            except Conflict:
+        if (left := held.left(card.lease)) > 0:
+            return left  # somebody is sending it
+        retired, found = draft.state in RETIRED, card.ts
+        if found is None and card.sending_since:
+            # Taken over before it is looked for: whoever was sending it cannot any more.
+            taken = await _leased(ctx, draft, held)
+            if taken is None:
                 continue
-            card = draft.card
-            failpoint("card.before_post")
-            found = None
-        elif card.ts is None and card.sending_since:
-            if (left := ctx.leases.left(card.lease)) > 0:
-                return left  # somebody is sending it
-            found = await ctx.slack.find(card.channel, draft.id, card.sending_since)
-        else:
-            found = card.ts
+            draft, card = taken, taken.card
+            found = await ctx.slack.find(card.channel, draft.id, card.sending_since or draft.created)
         if retired and not found:
             # Nobody has seen it, and nobody needs to any more.
             await _save_card(
@@ -74,6 +71,7 @@ async def _present(ctx: Context, draft_id: str, lease: Lease) -> float | None:
         newer = await _newer(ctx, draft)
         if newer and newer.card.ts is None and newer.state not in RETIRED:
             return NEWER_FIRST  # and its post asks for this one, which links to it
+        sending = _Sending(ctx, draft, held, found)
         message = draft_card(
             draft,
             site=ctx.settings.site,
@@ -83,13 +81,14 @@ async def _present(ctx: Context, draft_id: str, lease: Lease) -> float | None:
         )
         try:
             if found:
-                failpoint("card.before_update")
-                await ctx.slack.update(card.channel, found, message)
+                await ctx.slack.update(card.channel, found, message, sending.begin)
                 failpoint("card.after_update")
                 ts: str | None = found
             else:
-                ts = await ctx.slack.post(card.channel, message)
+                ts = await ctx.slack.post(card.channel, message, sending.begin)
                 failpoint("card.after_post")
+        except _Changed:
+            continue
         except OutcomeUnknown as error:
             log.warning("card.outcome_unknown", draft_id=draft.id, reason=error.reason)
             return LOOK_AFTER
@@ -98,13 +97,53 @@ async def _present(ctx: Context, draft_id: str, lease: Lease) -> float | None:
             gone = "message_not_found" in error.reason
             if gone and draft.state in OPEN:
                 # Somebody deleted the message while the draft still waits for a decision: it gets a new one.
-                await _save_card(ctx, draft, Card(channel=card.channel))
+                await _save_card(ctx, sending.draft, Card(channel=card.channel))
                 continue
             if not gone:
                 raise CardRefused(f"is refused by Slack: {error.reason}") from None
             ts = found
+        card = sending.draft.card
         shown = card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None, "lease": None})
-        await _save_card(ctx, draft, shown, [] if card.ts else await _retired(ctx, draft))
+        await _save_card(ctx, sending.draft, shown, [] if card.ts else await _retired(ctx, draft))
+
+
+class _Changed(Exception):
+    """The draft or its card is not what the message was made of: nothing was sent."""
+
+
+class _Sending:
+    """A card that is about to be sent. `draft`: as it is stored. `found`: the message that it is to replace."""
+
+    def __init__(self, ctx: Context, draft: Draft, held: Held, found: str | None) -> None:
+        self.draft = draft
+        self._ctx = ctx
+        self._held = held
+        self._found = found
+
+    async def begin(self) -> Deadline | None:
+        """Its turn in the channel has come. The intent is first, so that a crash after the post is found by the
+        message's metadata."""
+        if not (self._found and self._ctx.leases.alone):
+            leased = await _leased(self._ctx, self.draft, self._held)
+            if leased is None:
+                raise _Changed
+            self.draft = leased
+        if self._found:
+            failpoint("card.before_update")
+        else:
+            failpoint("card.before_post")
+        return self._held.by
+
+
+async def _leased(ctx: Context, draft: Draft, held: Held) -> Draft | None:
+    """The draft with its card under a lease of this attempt from now on; None: it was changed meanwhile."""
+    sending: dict[str, Any] = {"lease": held.renew()}
+    if draft.card.ts is None:
+        sending["sending_since"] = draft.card.sending_since or ctx.clock.now()
+    try:
+        return await save_draft(ctx, draft, draft.model_copy(update={"card": draft.card.model_copy(update=sending)}))
+    except Conflict:
+        return None
 
 
 async def is_card(ctx: Context, draft: Draft, spot: Spot | None) -> bool:
@@ -122,14 +161,15 @@ async def is_card(ctx: Context, draft: Draft, spot: Spot | None) -> bool:
 
 
 async def _save_card(ctx: Context, seen: Draft, card: Card, jobs: Sequence[Job] = ()) -> None:
-    """Record the card's state on whatever the draft has become meanwhile (only this module writes `card`)."""
+    """Record the card's state on whatever the draft has become meanwhile, unless somebody has taken the card over."""
     draft = seen
-    while True:
+    while draft.card == seen.card:
         try:
             await save_draft(ctx, draft, draft.model_copy(update={"card": card}), jobs=jobs)
             return
         except Conflict:
             draft = await load_draft(ctx, draft.id)
+    log.warning("card.overtaken", draft_id=draft.id)
 
 
 async def _newer(ctx: Context, draft: Draft) -> Draft | None:

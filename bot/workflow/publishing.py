@@ -9,7 +9,7 @@
                          ─ it is not for the channel any more → expired, and its card shows nothing of it
     check what the reply states ─ it is not so → held
     simulation → simulated
-    record the intent → POST
+    record the intent → POST, if the mode and our lease still are what they were
         answered                          → posted
         refused outright (429, 503, no connection) → approved, due later; looked for before it is sent again
         400, 401, 403, 404, 413           → failed, with the reason and Retry
@@ -35,17 +35,18 @@ from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.rules.freshness import freshness
 from bot.rules.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
+from bot.store import Expect
 from bot.workflow.checking_claims import check_claims
 from bot.workflow.deciding import ask_again
 from bot.workflow.modes import mode
-from bot.workflow.records import load_draft, move, seconds_left
+from bot.workflow.records import lease_draft, load_draft, move, seconds_left
 from bot.workflow.undoing import close_undo, undo
 from bot.workflow.withholding import withhold, without_content
 
 if TYPE_CHECKING:
     from bot.clients.jira import Reply
     from bot.context import Context
-    from bot.domain.leases import Lease
+    from bot.domain.leases import Held
 
 S = DraftState
 log = get_logger(__name__)
@@ -57,7 +58,7 @@ LOOK_AFTER = (0.5, 2.5, 2.5)
 LOOKING_ENDS = timedelta(minutes=2)
 """When Jira cannot even be asked for so long, a person decides."""
 LEASE = 60.0
-"""Seconds for one POST and the record of its answer; the client gives up on Jira after 15."""
+"""Seconds for one request to Jira and the record of its answer; the client gives up on Jira after 15."""
 ANOTHER_RENDERING = (
     "Nothing was posted: PM Agent or its JIRA_URL changed since this card was drawn, and the reply would not look as "
     "it did there. Please look at it again."
@@ -81,15 +82,19 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
         if (left := seconds_left(ctx, draft)) > 0:
             return left
         await _publish(ctx, draft)
-    elif draft.state == S.POSTING:
-        if (left := ctx.leases.left(draft.lease)) > 0:
-            return left  # somebody is sending it
-        # Whoever was sending it is gone: look, never send blindly.
-        await _find_outcome(ctx, draft)
+    elif draft.state in (S.POSTING, S.UNDOING):
+        with ctx.leases.take(LEASE) as held:
+            if (left := held.left(draft.lease)) > 0:
+                return left  # somebody is at it
+            taken = await lease_draft(ctx, draft, held)
+            if taken is None:
+                return 0.0  # somebody was faster
+            if taken.state == S.UNDOING:
+                await undo(ctx, taken, held)
+            else:  # whoever was sending it is gone: look, never send blindly
+                await _find_outcome(ctx, taken)
     elif draft.state == S.LOOKING:
         await _find_outcome(ctx, draft)
-    elif draft.state == S.UNDOING:
-        await undo(ctx, draft)
     elif draft.state == S.HELD:
         await ask_again(ctx, draft)
     draft = await load_draft(ctx, draft_id)
@@ -182,12 +187,15 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     if draft.mode == "simulation":
         await move(ctx, draft, S.SIMULATED, "draft.simulated", unchecked=examined.unchecked)
         return
-    with ctx.leases.take(LEASE) as lease:
-        await _post(ctx, draft, examined.unchecked, lease)
+    with ctx.leases.take(LEASE) as held:
+        await _post(ctx, draft, examined.unchecked, held)
 
 
-async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: Lease) -> None:
-    """Intent, POST, outcome. The draft is `approved`, fresh, and in production."""
+async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], held: Held) -> None:
+    """Intent, POST, outcome. The draft is `approved`, fresh, and in production.
+
+    The POST leaves at once after the lease was renewed, or not at all: `bot.domain.leases` says what that promises.
+    """
     body = rendered(draft, ctx.settings.site).adf()
     failpoint("publish.before_intent")
     sending = await move(
@@ -198,17 +206,20 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: L
         intent_at=draft.intent_at or ctx.clock.now(),
         attempts=draft.attempts + 1,
         unchecked=unchecked,
-        lease=lease,
+        lease=held.renew(),
     )
     if sending is None:
         return
     failpoint("publish.after_intent")
-    if (await mode(ctx)).mode != sending.mode:
+    ready = await _may_be_sent(ctx, sending, held)
+    if ready is None:
         # Between the decision and here somebody switched: nothing was sent, the decision does not count any more.
+        # Or somebody else has taken it over, and then this changes nothing.
         await move(ctx, sending, S.APPROVED, "draft.mode_changed", intent_at=draft.intent_at)
         return
+    sending, by = ready, held.by
     try:
-        reply = await ctx.jira.post_comment(draft.issue.key, body, properties(sending), sending.visibility)
+        reply = await ctx.jira.post_comment(draft.issue.key, body, properties(sending), sending.visibility, by=by)
     except RetryLater as error:
         await _again_later(ctx, sending, error)
         return
@@ -225,6 +236,17 @@ async def _post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], lease: L
     failpoint("publish.after_post")
     await _record_posted(ctx, sending, reply)
     failpoint("publish.after_record")
+
+
+async def _may_be_sent(ctx: Context, sending: Draft, held: Held) -> Draft | None:
+    """The draft under a lease that begins now, in the mode in which it was approved; None: it may not be sent."""
+    while True:
+        stored = await ctx.store.get("state", "mode")
+        if (stored["mode"] if stored else ctx.settings.pmagent_mode) != sending.mode:
+            return None
+        ready = await lease_draft(ctx, sending, held, Expect("state", "mode", stored))
+        if ready is not None or await ctx.store.get("state", "mode") == stored:
+            return ready
 
 
 def properties(draft: Draft) -> list[dict[str, Any]]:
@@ -257,9 +279,12 @@ async def _record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
         note = FOUND_AGAIN + EDITED_MEANWHILE * edited
         more = {"note": note, "mode": "production", "restored": None, "found_after_restore": True, "approved_by": by}
     posted = Posted(comment_id=reply.comment_id, url=url, at=at)
-    await move(
-        ctx, draft, S.POSTED, "draft.posted", comment_id=reply.comment_id, posted=posted, due=at + UNDO_FOR, **more
-    )
+    more |= {"comment_id": reply.comment_id, "posted": posted, "due": at + UNDO_FOR}
+    while await move(ctx, draft, S.POSTED, "draft.posted", **more) is None:
+        # Another process took it over meanwhile. Where it did not find the comment, this is what became of it.
+        draft = await load_draft(ctx, draft.id)
+        if draft.state not in (S.UNKNOWN, S.LOOKING, S.APPROVED):
+            return
 
 
 async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:

@@ -7,6 +7,7 @@ source `reconcile`, which is context like any other of Bitbucket's. Needs a toke
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bot.domain.events import PullRequestChanged
@@ -21,6 +22,7 @@ from bot.workflow.development import known_repositories, read_again
 
 if TYPE_CHECKING:
     from bot.context import Context
+    from bot.schedule.turns import Turn
 
 log = get_logger(__name__)
 REPOSITORIES = 50
@@ -33,12 +35,14 @@ _PEOPLE = ("reviewers", "approved_by", "changes_requested_by")
 _FACTS = ("title", "state", "draft", "branch", "target")
 
 
-async def reconcile_development(ctx: Context, _run: object = None) -> None:
+async def reconcile_development(ctx: Context, turn: Turn | None = None) -> None:
     """One run. Raises `RetryLater` when Bitbucket has to be asked again."""
     if not ctx.bitbucket.configured:
         return
     try:
-        counts = await _read_all(ctx)
+        counts = await _read_all(ctx, turn.mine if turn else ())
+    except Conflict:
+        raise RetryLater("another process asks Bitbucket for what was missed") from None
     except (RetryLater, Permanent) as error:
         if (await last_run(ctx))["trouble"] != error.reason:
             await _note(ctx, trouble=error.reason)
@@ -51,7 +55,8 @@ async def reconcile_development(ctx: Context, _run: object = None) -> None:
     log.info("reconcile.done", **details)
 
 
-async def _read_all(ctx: Context) -> dict[str, int]:
+async def _read_all(ctx: Context, mine: Sequence[Expect]) -> dict[str, int]:
+    """Take in what is not known. `mine`: true while nobody else does; raises `Conflict` where it is not."""
     counts = {"repositories": 0, "pull_requests": 0, "found": 0, "unreadable": 0}
     # What an earlier run noticed and nobody has taken up yet would differ once more. It is looked for first: what is
     # taken up in between is among what is known.
@@ -76,7 +81,7 @@ async def _read_all(ctx: Context) -> dict[str, int]:
         for found in read.values():
             event = None if found.id in waiting else changed(ctx, known.get(found.id), found)
             if event is not None:
-                await accept(ctx, Delivery("reconcile", None, None, ctx.clock.now()), event)
+                await accept(ctx, Delivery("reconcile", None, None, ctx.clock.now()), event, expect=mine)
                 failpoint("reconcile.after_pull_request")
                 counts["found"] += 1
     return counts

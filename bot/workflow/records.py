@@ -13,6 +13,7 @@ from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
+    from bot.domain.leases import Held
 
 log = get_logger(__name__)
 CARD_DELAY = timedelta(seconds=0.3)
@@ -54,15 +55,23 @@ async def load_draft(ctx: Context, draft_id: str) -> Draft:
     return read_draft(record)
 
 
-async def save_draft(ctx: Context, before: Draft, after: Draft, *audit: Audit, jobs: Sequence[Job] = ()) -> Draft:
+async def save_draft(
+    ctx: Context,
+    before: Draft,
+    after: Draft,
+    *audit: Audit,
+    jobs: Sequence[Job] = (),
+    expect: Sequence[Expect] = (),
+) -> Draft:
     """Replace `before` by `after`, with its audit records and jobs, in one atomic write; its card follows by itself.
 
-    Raises `bot.store.Conflict` when the stored draft is not `before` any more (its state, wording or card changed).
+    Raises `bot.store.Conflict` when the stored draft is not `before` any more (its state, wording, card or lease
+    changed), or when something else is not as expected.
     """
     old = draft_record(before)
     await ctx.store.commit(
         Put("drafts", draft_record(after)),
-        expect=(Expect("drafts", before.id, {"version": old["version"], "card": old["card"]}),),
+        expect=(Expect("drafts", before.id, {name: old[name] for name in ("version", "card", "lease")}), *expect),
         audit=audit,
         jobs=[*_card_job(ctx, before, after), *jobs],
     )
@@ -94,7 +103,7 @@ def audit(
 async def move(ctx: Context, draft: Draft, to: DraftState, action: str, **values: Any) -> Draft | None:
     """The next state, by the program itself. Values that are fields of a draft change it, the others are audit details.
 
-    None when the draft is not what it was any more (which only a second process could do): then nothing is done.
+    None when the draft is not what it was any more, because another process has taken it over: then nothing is done.
     """
     fields = {name: value for name, value in values.items() if name in _FIELDS}
     details = {name: value for name, value in values.items() if name not in _FIELDS}
@@ -105,14 +114,34 @@ async def move(ctx: Context, draft: Draft, to: DraftState, action: str, **values
             await save_draft(ctx, current, after, audit(after, action, "system", **details))
         except Conflict:
             newer = await load_draft(ctx, draft.id)
-            if newer.version != draft.version:
-                log.error("publish.overtaken", draft_id=draft.id, state=str(newer.state), wanted=str(to))
+            if _overtaken(draft, newer):
+                log.warning("publish.overtaken", draft_id=draft.id, state=str(newer.state), wanted=str(to))
                 return None
             current = newer  # only the card was redrawn meanwhile
             continue
         if to in (DraftState.FAILED, DraftState.UNKNOWN):
             log.warning(action, draft_id=draft.id, event_id=draft.event_id, issue=after.issue.key, reason=after.note)
         return after
+
+
+async def lease_draft(ctx: Context, draft: Draft, held: Held, *expect: Expect) -> Draft | None:
+    """The draft under a lease of this attempt from now on: to take it over, and right before something is sent.
+
+    None when somebody else has it, or has changed it, or when something is not as expected: then nothing may be sent.
+    """
+    current = draft
+    while True:
+        try:
+            return await save_draft(ctx, current, current.model_copy(update={"lease": held.renew()}), expect=expect)
+        except Conflict as conflict:
+            newer = await load_draft(ctx, draft.id)
+            if conflict.expect in expect or _overtaken(draft, newer):
+                return None
+            current = newer  # only the card was redrawn meanwhile
+
+
+def _overtaken(draft: Draft, newer: Draft) -> bool:
+    return (newer.version, newer.lease) != (draft.version, draft.lease)
 
 
 def seconds_left(ctx: Context, draft: Draft) -> float:

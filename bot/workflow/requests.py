@@ -90,10 +90,18 @@ async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]
             outcome = f"draft, {draft['state']}" if draft else cycle["outcome"]
             lines.append(WhyLine(at, kind, outcome, reason, cycle.get("draft_id")))
         else:
-            waiting = ctx.queue.waits_for(event["id"]) or "waits to be worked on"
+            waiting = ctx.queue.waits_for(event["id"]) or await _waits(ctx)
             reason = waiting if event["state"] == "received" else (event["reason"] or "")
             lines.append(WhyLine(at, kind, event["state"], reason, None))
     return lines
+
+
+async def _waits(ctx: Context) -> str:
+    """Why events wait, as far as every process knows it."""
+    if await paused(ctx):
+        return "drafting is paused"
+    away = [f"{name.title()} is {said}" for name, said in ctx.outages.away.items()]
+    return "; ".join(away) or "waits to be worked on"
 
 
 async def _may_be_told_of(ctx: Context, key: str) -> bool:

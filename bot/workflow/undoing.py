@@ -15,14 +15,18 @@ from bot.workflow.records import move, save_draft, seconds_left
 
 if TYPE_CHECKING:
     from bot.context import Context
+    from bot.domain.leases import Held
 
 S = DraftState
 TRIED_FOR = timedelta(minutes=2)
 """How long deleting is tried again: the person may still wait for it."""
 
 
-async def undo(ctx: Context, draft: Draft) -> None:
-    """Delete the comment of a draft that is being withdrawn. Raises `RetryLater` when it has to be tried again."""
+async def undo(ctx: Context, draft: Draft, held: Held) -> None:
+    """Delete the comment of a draft that is being withdrawn. Raises `RetryLater` when it has to be tried again.
+
+    `held`: the lease that the draft is under.
+    """
     if draft.posted is None:
         return
     if (await mode(ctx)).mode != draft.mode:  # while it was being withdrawn: in simulation Jira is not written to
@@ -30,7 +34,7 @@ async def undo(ctx: Context, draft: Draft) -> None:
         return
     failpoint("undo.before_delete")
     try:
-        await ctx.jira.delete_comment(draft.issue.key, draft.posted.comment_id)
+        await ctx.jira.delete_comment(draft.issue.key, draft.posted.comment_id, by=held.by)
     except (RetryLater, OutcomeUnknown) as error:
         # Deleting twice is harmless, so it is tried again while the person may still wait for it.
         asked = draft.decision.at if draft.decision else ctx.clock.now()

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bot.domain.drafts import Draft
-from bot.store import Put
+from bot.store import Conflict, Expect, Put
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -22,10 +22,15 @@ PATIENCE = 0.5
 async def remember_window(ctx: Context, view_id: str, user: str, draft: Draft) -> None:
     """Record that this window shows this draft, as it is now, to this person. A window may come to show a later one."""
     key = f"window:{view_id}"
-    before = await ctx.store.get("keys", key)
-    seen = [*(before["seen"] if before else ()), draft.fingerprint]
-    record = {"id": key, "at": ctx.clock.now().isoformat(), "user": user, "draft": draft.id, "seen": seen}
-    await ctx.store.commit(Put("keys", record))
+    while True:
+        before = await ctx.store.get("keys", key)
+        seen = [*(before["seen"] if before else ()), draft.fingerprint]
+        record = {"id": key, "at": ctx.clock.now().isoformat(), "user": user, "draft": draft.id, "seen": seen}
+        try:
+            await ctx.store.commit(Put("keys", record), expect=(Expect("keys", key, before),))
+        except Conflict:
+            continue
+        return
 
 
 async def is_window(ctx: Context, view_id: str, user: str, draft_id: str, seen: str) -> bool:

@@ -419,26 +419,24 @@ async def test_what_is_being_posted_is_left_to_who_posts_it(program: Program) ->
 
 
 async def test_a_card_and_a_message_that_are_being_sent_are_left_to_who_sends_them(program: Program) -> None:
-    over = asyncio.Event()
-    program.stage.slack.fail("chat.postMessage", *[Fault("hang", over=over)] * 2)
+    posts = [Fault("hang", over=asyncio.Event()) for _ in range(2)]
+    program.stage.slack.fail("chat.postMessage", *posts)
     program.stage.claude.script(YES)
     await program.asked()
-    await program.until(lambda: count(program, 1))
+    await program.stage.slack.until(lambda: posts[0].met)
     draft = await program.newest()
-    await announce(program.ctx, "a", Said([], "Something happened."))
-    await program.until(lambda: sending(program, draft))
-    for left in (await present(program.ctx, draft.id), await deliver(program.ctx, "a")):
+    await announce(program.ctx, "a", Said([], "Something happened."))  # its turn in the channel comes after the card's
+    others = [lambda: present(program.ctx, draft.id), lambda: deliver(program.ctx, "a")]
+    for post, another in zip(posts, others, strict=True):
+        await program.stage.slack.until(lambda now=post: now.met)
+        left = await another()
         assert left is not None
-        assert 30.0 < left <= 60.0
-    over.set()
+        assert 15.0 < left <= 30.0
+        assert post.over is not None
+        post.over.set()
     await program.stage.slack.card("ECD-1", button="Approve")
     await program.stage.slack.notice("Something happened.")
     assert len(program.stage.slack.messages()) == 2
-
-
-async def sending(program: Program, draft: Draft) -> bool:
-    message = await program.ctx.store.get("messages", "a") or {}
-    return bool((await load_draft(program.ctx, draft.id)).card.sending_since and message["sending_since"])
 
 
 async def test_29_a_card_that_was_posted_and_not_recorded_is_retired_too(program: Program) -> None:
