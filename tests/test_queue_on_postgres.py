@@ -157,7 +157,8 @@ async def test_two_thousand_jobs_are_each_carried_out_once(engine: OnPostgres, l
     busy = Busy()
     await engine.store.commit(jobs=[Job("a", f"{number:04}", f"ECD-{number % locks}") for number in range(2000)])
     await engine.started({"a": Kind(busy, 8)})
-    await empty(engine.store, 120)
+    await until(lambda: busy.started >= 2000, 120)
+    await empty(engine.store)
     assert busy.started == 2000
     assert set(busy.most.values()) == {1}
     assert all(order == sorted(order) for order in busy.order.values())

@@ -203,12 +203,16 @@ class Lane:
             self.hold(outcome)
         elif self._hold_over is None:
             self._finding_out = False
+        told = False
         while True:
             try:
                 await self._settle(row, worker, lock, entry, outcome)
             except Away as error:
-                log.warning("queue.not_removed", job=Job(self.name, entry.key).id, reason=type(error).__name__)
+                if not told:
+                    told = True
+                    log.warning("queue.not_removed", job=Job(self.name, entry.key).id, reason=type(error).__name__)
                 await asyncio.sleep(PAUSE)
+                await self._lifeline.up.wait()
             else:
                 return
 

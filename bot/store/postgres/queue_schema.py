@@ -18,7 +18,6 @@ OURS: LiteralString = """
 -- Of procrastinate's own indexes none begins with the lock, and none has the times of jobs that wait.
 CREATE INDEX IF NOT EXISTS pmagent_jobs_of_a_lock ON procrastinate_jobs (lock, id) WHERE status IN ('todo', 'doing');
 CREATE INDEX IF NOT EXISTS pmagent_jobs_running ON procrastinate_jobs (queueing_lock) WHERE status = 'doing';
-CREATE INDEX IF NOT EXISTS pmagent_jobs_of_a_queue ON procrastinate_jobs (queue_name, id) WHERE status = 'todo';
 CREATE INDEX IF NOT EXISTS pmagent_jobs_later ON procrastinate_jobs (scheduled_at)
     WHERE status = 'todo' AND scheduled_at IS NOT NULL;
 
