@@ -23,6 +23,7 @@ from bot.store import Put, StoreUnavailable
 
 if TYPE_CHECKING:
     from bot.store.embedded.store import TinyStore
+    from bot.store.postgres.store import PostgresStore
     from handlers.slack_socket import Door, Socket
 
 log = get_logger(__name__)
@@ -32,7 +33,7 @@ DRAIN_SECONDS = 10.0
 us, 3 s for ours to the services) it stays under the 20 s that the README promises. A second signal ends it at once."""
 
 
-def build(settings: Settings, store: TinyStore, clock: Clock, *, alone: bool = True) -> Context:
+def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *, alone: bool) -> Context:
     """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop.
 
     `alone`: no other process works on this store, as where its folder is locked.
@@ -44,7 +45,7 @@ def build(settings: Settings, store: TinyStore, clock: Clock, *, alone: bool = T
     from bot.clients.slack import Slack
     from bot.domain.leases import Leases
     from bot.prompting import load_prompts
-    from bot.queue.embedded import EmbeddedQueue
+    from bot.queue.opening import queue_of
     from bot.work.kinds import kinds
     from bot.work.outage import ServiceOutages
 
@@ -63,8 +64,13 @@ def build(settings: Settings, store: TinyStore, clock: Clock, *, alone: bool = T
         leases=leases,
     )
     ctx.outages = ServiceOutages(ctx)
-    ctx.queue = EmbeddedQueue(store, kinds(ctx), clock)
+    ctx.queue = queue_of(store, _database(settings), kinds(ctx), clock)
     return ctx
+
+
+def _database(settings: Settings) -> str | None:
+    url = settings.pmagent_database_url
+    return url.get_secret_value() if url else None
 
 
 async def serve(settings: Settings, clock: Clock | None = None) -> int:
@@ -77,6 +83,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     from bot.http.server import listen, make_server
     from bot.store.embedded.erasing import serve_requests
     from bot.store.embedded.store import TinyStore
+    from bot.store.opening import data_of, store_of
     from bot.workflow import adopt_mode, mark_restored
     from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route
@@ -87,8 +94,9 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     clock = clock or SystemClock()
-    store = TinyStore.open(settings.pmagent_data_dir, clock=clock, zone=settings.timezone)
-    ctx = build(settings, store, clock)
+    folder, url = settings.pmagent_data_dir, _database(settings)
+    store = await store_of(folder, url, clock=clock, zone=settings.timezone)
+    ctx = build(settings, store, clock, alone=url is None)
     background: list[asyncio.Task[None]] = []
     slack_handle: Socket | Door | None = None
     server = serving = None
@@ -110,7 +118,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="sidecar")
         host, port = listening.getsockname()[:2]
         _say(f"PM Agent {__version__} listens on http://{host}:{port}")
-        _say(f"mode {now.mode} (set by {now.by}), store {settings.pmagent_data_dir.resolve()}")
+        _say(f"mode {now.mode} (set by {now.by}), store {data_of(folder.resolve(), url).place}")
         try:
             await _unless(stop, ctx.slack.start())
         except Permanent as error:
@@ -125,10 +133,9 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             await ctx.queue.start()
             from bot.schedule.loop import run_schedule
 
-            requests = serve_requests(store, settings.pmagent_data_dir)
-
             background.append(asyncio.create_task(run_schedule(ctx), name="schedule"))
-            background.append(asyncio.create_task(requests, name="requests"))
+            if isinstance(store, TinyStore):  # a command that changes the data of PostgreSQL does so itself
+                background.append(asyncio.create_task(serve_requests(store, folder), name="requests"))
             for task in background:
                 task.add_done_callback(_report_end)
             _spare_the_collector()
