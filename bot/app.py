@@ -33,7 +33,7 @@ DRAIN_SECONDS = 10.0
 us, 3 s for ours to the services) it stays under the 20 s that the README promises. A second signal ends it at once."""
 
 
-def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *, alone: bool) -> Context:
+def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *, alone: bool = True) -> Context:
     """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop.
 
     `alone`: no other process works on this store, as where its folder is locked.

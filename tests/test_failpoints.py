@@ -310,7 +310,7 @@ async def check(world: World, state: str, waiting: asyncio.Task[tuple[int, str]]
     assert len(world.stage.jira.posted()) == (state == "posted")
     assert len(world.wires.posts) == (state in ("posted", "undone", "failed", "unknown"))
     assert await world.stage.stop_bot() == 0
-    holds.whole(world.stage.data)
+    holds.whole(world)
 
 
 def _decided(world: World) -> object:

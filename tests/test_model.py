@@ -37,6 +37,21 @@ def test_a_few_short_runs_of_the_model() -> None:
     run(Machine, few)
 
 
+class SharedMachine(Machine):
+    """Two processes on one database."""
+
+    processes = 2
+
+
+@pytest.mark.timeout(300)
+def test_a_few_short_runs_of_the_model_with_two_processes() -> None:
+    few = settings(
+        max_examples=3, stateful_step_count=20, derandomize=True, database=None, deadline=None,
+        suppress_health_check=SLOW, phases=[Phase.generate], print_blob=False,
+    )  # fmt: skip
+    run(SharedMachine, few)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_ten_thousand_steps(capsys: pytest.CaptureFixture[str]) -> None:

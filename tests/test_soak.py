@@ -18,10 +18,12 @@ import pytest
 from bot.demo.slack_people import DANA
 from tests.model import holds
 from tests.model.world import World
+from tests.postgres import PostgresServer, private_server, stop, store_database
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 SEED, KILLS = int(os.environ.get("SOAK_SEED", "37")), int(os.environ.get("SOAK_KILLS", "200"))
 SENDERS = 6
+KEYS = tuple(f"ECD-{number}" for number in range(1, 61))
 APPROVE = ("Approve", "Post anyway", "Post again")
 PACE = 0.06
 """Seconds between two deliveries of one sender: about 100 a second of all, or what the machine bears."""
@@ -29,7 +31,7 @@ PACE = 0.06
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    found = World(tuple(f"ECD-{number}" for number in range(1, 61)))
+    found = World(KEYS)
     try:
         yield await found.open(budget=1000.0)
     finally:
@@ -37,6 +39,23 @@ async def world() -> AsyncIterator[World]:
 
 
 async def test_37_two_hundred_kills_under_load(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    await killed(world, capsys)
+
+
+async def test_37_two_hundred_kills_of_three_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    """One at a time and all at once, and PostgreSQL itself now and then."""
+    server = private_server()
+    world = World(KEYS, url=await store_database(server.get_uri()), processes=3)
+    try:
+        await world.open(budget=1000.0)
+        await killed(world, capsys, server)
+    finally:
+        await world.close()
+        server.cleanup()
+
+
+async def killed(world: World, capsys: pytest.CaptureFixture[str], server: PostgresServer | None = None) -> None:
+    """`KILLS` times; then everything settles."""
     chance = random.Random(SEED)  # noqa: S311 - moments to kill at, no secret
     begun = time.monotonic()
     for number in range(KILLS):
@@ -44,14 +63,20 @@ async def test_37_two_hundred_kills_under_load(world: World, capsys: pytest.Capt
         load = [asyncio.create_task(sender(world, random.Random(chance.random()))) for _ in range(SENDERS)]  # noqa: S311
         load.append(asyncio.create_task(approver(world, random.Random(chance.random()))))  # noqa: S311
         await asyncio.sleep(chance.uniform(0.05, 1.0) if number % 2 else chance.uniform(1.0, 3.5))
-        await world.kill(1, chance.randrange(4))
-        await asyncio.gather(*load)  # they end with the program
+        if server is not None and number % 20 == 19:
+            await asyncio.to_thread(stop, server)
+            await asyncio.sleep(chance.uniform(0.0, 2.0))
+            await asyncio.to_thread(server.ensure_postgres_running)
+        await world.kill(4 * chance.randrange(3) + 1, chance.randrange(4), all_at_once=chance.random() < 0.25)
+        world.pausing = True
+        await asyncio.gather(*load)
+        world.pausing = False
         holds.always(world)
         if number % 50 == 49:
             world.say(f"{number + 1} kills")
     await holds.quiet(world, strict=True, seconds=900.0)
-    assert await world.stage.stop_bot() == 0
-    holds.whole(world.stage.data)
+    await world.stop()
+    holds.whole(world)
     holds.no_secrets(world)
     told(
         capsys,
@@ -64,7 +89,7 @@ async def test_37_two_hundred_kills_under_load(world: World, capsys: pytest.Capt
 async def sender(world: World, chance: random.Random) -> None:
     """Deliveries, one after another, until the program is gone: mostly context, some comments, some again."""
     deeds = Counter({world.change: 70, world.comment: 12, world.thank: 8, world.again_now: 10})
-    while world.alive:
+    while world.alive and not world.pausing:
         [deed] = chance.choices(list(deeds), weights=list(deeds.values()))
         await deed(chance.randrange(60), chance.randrange(60))
         await asyncio.sleep(PACE)
@@ -72,7 +97,7 @@ async def sender(world: World, chance: random.Random) -> None:
 
 async def approver(world: World, chance: random.Random) -> None:
     """Somebody who approves what waits, again and again, and now and then presses something else."""
-    while world.alive:
+    while world.alive and not world.pausing:
         await asyncio.sleep(chance.uniform(0.01, 0.05))
         offers = [(c, b) for c in world.stage.slack.drafts() for b in APPROVE if b in c.buttons]
         if offers and chance.random() < 0.8:

@@ -8,10 +8,10 @@ from typing import Any
 
 from bot.domain.drafts import BUSY
 from bot.store.audit import verify
+from bot.store.opening import data_of
 from tests.model.wires import Post
 from tests.model.world import APPROVERS, World, waits
 from tests.model.writer import tokens
-from tests.store.support import records
 
 APPROVALS = ("draft.approved", "draft.edited")
 EVENT_JOBS = ("look", "answer", "note")
@@ -172,6 +172,7 @@ def no_secrets(world: World) -> None:
     seen = {
         "output": world.stage.log,
         "store": b"".join(p.read_bytes() for p in world.stage.data.glob("pm_agent.db*")).decode("utf-8", "replace"),
+        "books": json.dumps(world.books.tables),
         "Slack": json.dumps([[m.payload, *m.versions] for m in world.stage.slack.log]),
         "whispers": json.dumps([[w.text, w.blocks] for w in world.stage.slack.private]),
         "Claude": json.dumps(world.claude.requests),
@@ -181,9 +182,10 @@ def no_secrets(world: World) -> None:
             assert world.stage.env[name] not in text, f"{name} stands in {place}"
 
 
-def whole(folder: Any) -> None:
+def whole(world: World) -> None:
     """The closed store opens, and its trail verifies."""
-    verdict = verify(records(folder, "audit"))
+    with data_of(world.stage.data, world.url or None).snapshot() as snapshot:
+        verdict = verify(snapshot.find("audit"))
     assert verdict.broken_at is None, str(verdict)
 
 

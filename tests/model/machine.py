@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
 import sys
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from hypothesis.stateful import (
 from bot.demo.wire import Fault
 from tests.model import holds
 from tests.model.world import COMMANDS, READ, World
+from tests.postgres import store_database
 
 ROOT = Path(__file__).parents[2]
 COUNTS: Counter[str] = Counter()
@@ -66,14 +66,17 @@ class Machine(RuleBasedStateMachine):
     """The program's outside. One rule with weighted deeds: hypothesis would leave out whole rules for a run.
 
     A long run has an end: `most` steps or the time `ends`, whichever is first; after it nothing is done any more.
+    `processes`: of the program, with PostgreSQL; 0: one, with TinyDB.
     """
 
     most, ends = 10**9, float("inf")
+    processes = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.world = World()
+        url = self.runner.run(store_database()) if self.processes else ""
+        self.world = World(url=url, processes=self.processes or 1)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -176,13 +179,12 @@ class Machine(RuleBasedStateMachine):
         await holds.quiet(world)
         if any(e["state"] == "received" for e in world.books["webhook_events"].values()):
             world.budget = 1000.0
-            await world.stage.stop_bot(signal.SIGKILL)
+            await world.kill(1, 0, all_at_once=True)
             await world.up()
             await world.command(0, COMMANDS.index("resume"))
             await holds.quiet(world, strict=True)
-        code = await world.stage.stop_bot()
-        assert code == 0, f"SIGTERM ended it with {code}"
-        holds.whole(world.stage.data)
+        await world.stop()
+        holds.whole(world)
         holds.no_secrets(world)
 
     def _count(self) -> None:

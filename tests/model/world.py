@@ -20,6 +20,7 @@ import aiohttp
 from bot.demo import jira_world
 from bot.demo.hooks import signature
 from bot.demo.jira_world import JiraComment
+from bot.demo.process import Bot
 from bot.demo.slack import ClientRefusedError
 from bot.demo.slack_people import DANA, GUS, PRIYA, SAM, Message, words
 from bot.demo.slack_state import Bucket
@@ -81,16 +82,21 @@ class Wish:
 
 
 class World:
-    """The stage with the program in reins on it. `events`: ids that were answered 202; `keys`: the issues."""
+    """The stage with the program in reins on it. `events`: ids that were answered 202; `keys`: the issues.
 
-    def __init__(self, keys: tuple[str, ...] = KEYS) -> None:
+    `url`: of a database; with one there may be several `processes`.
+    """
+
+    def __init__(self, keys: tuple[str, ...] = KEYS, url: str = "", processes: int = 1) -> None:
         self.keys = keys
+        self.url = url
+        self.processes = processes
         self.folder = Path(tempfile.mkdtemp(prefix="model-"))
         self.stage = Stage(folder=self.folder, starter=warm.start)
         self.stage.claude = self.claude = Writer()
         self.stage.program = "tests.model.program"
         self.reins = Reins(self.folder)
-        self.books = Books(self.stage.data)
+        self.books = Books(self.stage.data, url)
         self.wires = Wires(self.books, "production")
         self.events: dict[str, Sent] = {}
         self.sent: list[Sent] = []
@@ -100,7 +106,10 @@ class World:
         self.crashes = self.restarts = self.repeated = 0
         self.budget = 10.0
         self.failpoint = ""
+        self.pausing = False
+        """Whether those who make a load are to come to an end."""
         self._numbers = itertools.count(1)
+        self._turns = itertools.count()
         self._session: aiohttp.ClientSession | None = None
         self._opened: dict[str, tuple[str, float]] = {}
 
@@ -112,6 +121,7 @@ class World:
             **self.reins.environment,
             "JIRA_AUTOMATION_TOKEN": uuid.uuid4().hex,
             "PMAGENT_DAILY_BUDGET_USD": str(budget),
+            **({"PMAGENT_DATABASE_URL": self.url} if self.url else {}),
         }
         slack, jira = self.stage.slack, self.stage.jira
         jira.retry_wait = 0.05
@@ -121,6 +131,7 @@ class World:
             jira.issue(key, f"Export {key} fails", status="In Progress", assignee="ana", reporter="ben")
         jira.listeners.append(self.wires.saw)
         await self.stage.start_bot()
+        await self._others_up()
         return self
 
     async def close(self) -> None:
@@ -135,24 +146,48 @@ class World:
     # The process
 
     @property
+    def bots(self) -> list[Bot]:
+        """The processes that live."""
+        return [bot for bot in (self.stage.bot, *self.stage.others) if bot is not None and bot.returncode is None]
+
+    @property
     def alive(self) -> bool:
-        return self.stage.bot is not None and self.stage.bot.returncode is None
+        return bool(self.bots)
 
     async def up(self) -> None:
         """Whatever ended the program, it is started again; what got no answer is sent again, as Jira would."""
-        if not self.alive:
+        if self.stage.bot is None or self.stage.bot.returncode is not None:
             if self.stage.bot is not None:
-                code = await self.stage.ended()
-                assert code in (-signal.SIGKILL, 0), f"the program ended with {code}:\n{self.stage.log[-3000:]}"
-                self.crashes += code != 0
-                self.say(f"-- ended with {code} {self.failpoint}")
+                self._ended(await self.stage.ended())
             self.failpoint = ""
             self.restarts += 1
             await self.stage.start_bot(PMAGENT_DAILY_BUDGET_USD=str(self.budget))
+        await self._others_up()
         again, self.unanswered = self.unanswered, []
         self.repeated += len(again)
         for sent in again:
             await self._deliver(sent)
+
+    async def _others_up(self) -> None:
+        for dead in [bot for bot in self.stage.others if bot.returncode is not None]:
+            self.stage.others.remove(dead)
+            self._ended(await dead.ended())
+            self.restarts += 1
+        missing = self.processes - 1 - len(self.stage.others)
+        await asyncio.gather(
+            *(self.stage.start_other(PMAGENT_DAILY_BUDGET_USD=str(self.budget)) for _ in range(missing))
+        )
+
+    def _ended(self, code: int) -> None:
+        assert code in (-signal.SIGKILL, 0), f"the program ended with {code}:\n{self.stage.log[-3000:]}"
+        self.crashes += code != 0
+        self.say(f"-- ended with {code} {self.failpoint}")
+
+    async def stop(self) -> None:
+        """End all of it in order."""
+        codes = [await self.stage.stop_bot(), *[await other.stop() for other in self.stage.others]]
+        assert not any(codes), f"SIGTERM ended them with {codes}"
+        self.stage.others.clear()
 
     async def unless_dead(self, work: Any) -> Any:
         """Its result; None when the program died first: nobody waits three seconds for what cannot come."""
@@ -167,17 +202,25 @@ class World:
             return None
         return task.result()
 
-    async def kill(self, how: int, moment: int) -> None:
-        """−9 or SIGTERM, at once or in a moment, in the middle of whatever is going on."""
+    async def kill(self, how: int, moment: int, *, all_at_once: bool = False) -> None:
+        """−9 or SIGTERM, at once or in a moment, in the middle of whatever is going on; one process, or all."""
         await asyncio.sleep((0.0, 0.01, 0.03, 0.06)[moment % 4])
         if not self.alive:
             return
         number = signal.SIGTERM if how % 4 == 0 else signal.SIGKILL
-        self.say(f"kill {number.name}")
-        await self.stage.stop_bot(number)
-        self.crashes += number == signal.SIGKILL
-        if number == signal.SIGTERM:
-            assert self.stage.bot is None
+        self.say(f"kill {number.name}{' of all' if all_at_once else ''}")
+        victims = self.bots if all_at_once else [self.bots[how // 4 % len(self.bots)]]
+        for bot in victims:
+            with contextlib.suppress(ProcessLookupError):
+                bot.send_signal(number)
+        for bot in victims:
+            if bot is self.stage.bot:
+                code = await self.stage.ended()
+            else:
+                self.stage.others.remove(bot)
+                code = await bot.ended()
+            assert code in (0, -signal.SIGKILL)
+            self.crashes += code != 0
 
     async def arm(self, name: str) -> None:
         if self.alive and await self.reins.arm(name):
@@ -332,7 +375,7 @@ class World:
         headers = {"Content-Type": "application/json", **sent.headers}
         answer: Any = None
         try:
-            async with self._session.post(f"{self.stage.bot_url}{sent.path}", data=sent.body, headers=headers) as got:
+            async with self._session.post(f"{self._door()}{sent.path}", data=sent.body, headers=headers) as got:
                 sent.status, answer = got.status, await got.json()
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             sent.status = 0
@@ -346,6 +389,11 @@ class World:
             self.events[sent.event_id] = sent
         self.sent.append(sent)
         return sent
+
+    def _door(self) -> str:
+        """Where a load balancer would send it: to one of those that live."""
+        bots = self.bots
+        return bots[next(self._turns) % len(bots)].url if bots else self.stage.bot_url
 
     # Slack
 

@@ -73,7 +73,8 @@ class ProcrastinateQueue:
         }
         self._tasks: list[asyncio.Task[None]] = []
         self._later = asyncio.Event()
-        self._lifted: set[str] = set()
+        # Settings may have changed since a job was put off (the budget, say): a start looks at all of them once more.
+        self._lifted = {*kinds}
         self._unknown: set[str] = set()
         self._stopping = False
 
