@@ -113,7 +113,7 @@ async def test_a_job_that_comes_for_later_while_it_runs_waits_for_its_time(engin
 
 async def test_a_job_that_is_due_later_holds_up_nobody_of_its_lock(engine: Engine, work: Work) -> None:
     queue = await engine.started(kinds_of(work))
-    soon = datetime.now(UTC) + timedelta(seconds=0.2)
+    soon = datetime.now(UTC) + timedelta(seconds=1.5)
     await engine.store.commit(jobs=[Job("a", "later", "ECD-1", soon), Job("a", "now", "ECD-1")])
     await empty(engine.store)
     assert work.done == ["now", "later"]

@@ -1,4 +1,7 @@
-"""The queue: carries out the jobs that commits have stored. `embedded.EmbeddedQueue` is the engine of one process.
+"""The queue: carries out the jobs that commits have stored.
+
+`embedded.EmbeddedQueue` is the engine of one process, `procrastinate.engine.ProcrastinateQueue` that of any number of
+processes on PostgreSQL.
 
 A job (`bot.store.Job`) is stored with the change that asks for it, by `Store.commit(jobs=…)`, and its record stays
 until its work is done. A crash in between repeats the work: every handler looks at the records first and does what is
@@ -50,7 +53,7 @@ class Queue(Protocol):
         ...
 
     def idle(self, kind: str) -> bool:
-        """Whether this process has no job of this kind, now or later."""
+        """Whether there is no job of this kind that this process runs, or that waits for its turn or its time."""
         ...
 
     def waits_for(self, key: str) -> str | None:

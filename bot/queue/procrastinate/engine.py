@@ -115,7 +115,7 @@ class ProcrastinateQueue:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=2.0)
             await self._leave()
 
     async def _leave(self) -> None:

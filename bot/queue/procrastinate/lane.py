@@ -247,4 +247,5 @@ def entry_of(args: dict[str, Any]) -> Entry:
 
 def noted(entry: Entry) -> dict[str, Any]:
     """The arguments that an entry takes with it to its next attempt, in whichever process that is."""
-    return {name: value for name in KEPT if (value := getattr(entry, name))}
+    known = {"tries": entry.tries, "unexpected": entry.unexpected, "reason": entry.reason.replace("\0", "")}
+    return {name: value for name, value in known.items() if value}

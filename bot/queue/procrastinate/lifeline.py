@@ -126,6 +126,6 @@ class Lifeline:
         """Give back what dead workers run."""
         limits = {"hanging": HANGING, "silent": SILENT, "lenient": LENIENT, "lock": LOCK}
         dead = [row[0] for row in await (await connection.execute(_DEAD, limits)).fetchall()]
-        if dead:
-            jobs = await forget(connection, dead)
+        jobs = await forget(connection, dead)
+        if dead or jobs:
             log.warning("queue.rescued", jobs=jobs, workers=dead)

@@ -21,7 +21,7 @@ Every statement is one transaction, or part of the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -89,30 +89,27 @@ SELECT min(scheduled_at) FROM procrastinate_jobs WHERE status = 'todo' AND queue
 
 _END: LiteralString = "DELETE FROM procrastinate_jobs WHERE id = %s AND worker_id = %s AND status = 'doing'"
 
-_RUNNING: LiteralString = (
-    "SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = %s AND task_name = %s"
-)
+_RUNNING: LiteralString = """
+SELECT id FROM procrastinate_jobs
+WHERE status = 'doing' AND worker_id IS NOT DISTINCT FROM %s::bigint AND (%s::text IS NULL OR task_name = %s)
+ORDER BY id
+"""
 
 # Of a job that goes back, and has come again meanwhile, the older row stays: its place is in front.
-_GOING_BACK: LiteralString = """
-job.status = 'doing' AND job.worker_id IS NOT DISTINCT FROM %(worker)s::bigint
-AND (%(rows)s::bigint[] IS NULL OR job.id = ANY(%(rows)s::bigint[]))
-"""
-_COME_AGAIN: LiteralString = f"""
-DELETE FROM procrastinate_jobs WHERE id IN (
-    SELECT again.id FROM procrastinate_jobs AS again JOIN procrastinate_jobs AS job USING (queueing_lock)
-    WHERE again.status = 'todo' AND {_GOING_BACK} ORDER BY again.queueing_lock FOR UPDATE OF again
+_GOES_BACK: LiteralString = (
+    "job.id = %(row)s AND job.status = 'doing' AND job.worker_id IS NOT DISTINCT FROM %(worker)s::bigint"
 )
+_COME_AGAIN: LiteralString = f"""
+DELETE FROM procrastinate_jobs AS again USING procrastinate_jobs AS job
+WHERE {_GOES_BACK} AND again.queueing_lock = job.queueing_lock AND again.status = 'todo'
 """  # noqa: S608 - a constant
 _GIVE_BACK: LiteralString = f"""
 WITH back AS (
     UPDATE procrastinate_jobs AS job SET status = 'todo', worker_id = NULL, args = args || %(more)s
-    WHERE {_GOING_BACK} RETURNING queue_name
+    WHERE {_GOES_BACK} RETURNING queue_name
 )
-SELECT pg_notify('{CHANNEL}' || queue_name, ''), jobs FROM (
-    SELECT queue_name, count(*) AS jobs FROM back GROUP BY queue_name
-) AS queues
-"""  # noqa: S608 - constants
+SELECT pg_notify('{CHANNEL}' || queue_name, '') FROM back
+"""  # noqa: S608 - a constant
 
 
 async def defer(
@@ -159,36 +156,37 @@ async def tell(connection: Connection, kind: str) -> None:
     await connection.execute("SELECT pg_notify(%s, '')", [CHANNEL + kind])
 
 
-async def running(connection: Connection, worker: int, kind: str) -> list[int]:
-    """The rows of this kind that this worker is said to run."""
-    found = await connection.execute(_RUNNING, [worker, kind])
+async def running(connection: Connection, worker: int | None, kind: str | None = None) -> list[int]:
+    """The rows that this worker is said to run, or that run for no worker (None): of this kind, or of all."""
+    found = await connection.execute(_RUNNING, [worker, kind, kind])
     return [row[0] for row in await found.fetchall()]
 
 
 async def give_back(
-    connection: Connection,
-    worker: int | None,
-    rows: Sequence[int] | None = None,
-    *,
-    more: Mapping[str, Any] | None = None,
+    connection: Connection, worker: int | None, rows: Iterable[int], *, more: Mapping[str, Any] | None = None
 ) -> int:
-    """Queue what this worker runs, or what runs for no worker (None): all of it, or these rows. Their number.
+    """Queue these rows again, where it is still this worker that runs them. Returns how many those were.
 
     `more`: what their arguments have from now on.
+
+    One transaction each: with several in one, this and a commit that stores the same jobs could wait for each other.
     """
-    which = {"worker": worker, "rows": None if rows is None else [*rows], "more": Jsonb(more or {})}
-    while True:
-        try:
-            async with connection.transaction():
-                await connection.execute(_COME_AGAIN, which)
-                found = await connection.execute(_GIVE_BACK, which)
-                return sum(row[1] for row in await found.fetchall())
-        except UniqueViolation:  # one came again in between: the next look finds it
-            continue
+    given = 0
+    for row in rows:
+        which = {"row": row, "worker": worker, "more": Jsonb(more or {})}
+        while True:
+            try:
+                async with connection.transaction():
+                    await connection.execute(_COME_AGAIN, which)
+                    given += (await connection.execute(_GIVE_BACK, which)).rowcount
+            except UniqueViolation:  # it came again in between
+                continue
+            break
+    return given
 
 
 async def forget(connection: Connection, workers: Sequence[int]) -> int:
-    """Remove these workers, and queue what they run. Returns how many jobs those were."""
-    async with connection.transaction():
+    """Remove these workers, and queue what runs for no worker. Returns how many jobs those were."""
+    if workers:
         await connection.execute("DELETE FROM procrastinate_workers WHERE id = ANY(%s)", [[*workers]])
-        return await give_back(connection, None)
+    return await give_back(connection, None, await running(connection, None))
