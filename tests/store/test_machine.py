@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Put, Record, Table, Unseen
+from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Put, Record, Store, Table, Unseen
 from bot.store.audit import verify
 from bot.store.embedded.store import TinyStore
+from bot.store.postgres.store import PostgresStore
+from tests.postgres import store_database
 from tests.store.support import NOW, Clock
 
 T = TypeVar("T")
@@ -44,14 +46,21 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.loop = asyncio.new_event_loop()
         self.clock = Clock()
-        self.store = TinyStore.open(self.folder, clock=self.clock)
+        self.place = self.run(self.new())
+        self.store = self.run(self.opened())
         self.model: dict[Table, dict[str, Record]] = {table: {} for table in TABLES}
         self.keys: dict[str, datetime] = {}
         self.actions: Counter[str] = Counter()
         self.drafts: set[tuple[str, str]] = set()
+
+    async def new(self) -> str:
+        """Where an empty store is."""
+        raise NotImplementedError
+
+    async def opened(self) -> Store:
+        raise NotImplementedError
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -59,7 +68,6 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.store.close())
         self.loop.close()
-        shutil.rmtree(self.folder)
 
     # What is done
 
@@ -129,7 +137,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.run(self.store.close())
-        self.store = TinyStore.open(self.folder, clock=self.clock)
+        self.store = self.run(self.opened())
 
     # What must hold
 
@@ -186,7 +194,33 @@ def _plain(record: Record) -> Record:
     return {name: value for name, value in record.items() if name != "arrived"}
 
 
-TestStore = StoreMachine.TestCase
-TestStore.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+class TinyMachine(StoreMachine):
+    async def new(self) -> str:
+        return tempfile.mkdtemp(prefix="machine-")
+
+    async def opened(self) -> Store:
+        return TinyStore.open(Path(self.place), clock=self.clock)
+
+    def teardown(self) -> None:
+        super().teardown()
+        shutil.rmtree(self.place)
+
+
+class PostgresMachine(StoreMachine):
+    async def new(self) -> str:
+        return await store_database()
+
+    async def opened(self) -> Store:
+        return await PostgresStore.open(self.place, clock=self.clock)
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
+TestTinyDB = TinyMachine.TestCase
+TestTinyDB.settings = _settings(25)
+TestPostgres = PostgresMachine.TestCase
+TestPostgres.settings = _settings(15)

@@ -154,6 +154,11 @@ async def end(connection: Connection, row: int, worker: int) -> bool:
     return (await connection.execute(_END, [row, worker])).rowcount == 1
 
 
+async def tell(connection: Connection, kind: str) -> None:
+    """Let all processes look for jobs of this kind."""
+    await connection.execute("SELECT pg_notify(%s, '')", [CHANNEL + kind])
+
+
 async def running(connection: Connection, worker: int, kind: str) -> list[int]:
     """The rows of this kind that this worker is said to run."""
     found = await connection.execute(_RUNNING, [worker, kind])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.store import TABLES, Record, Table
-from bot.store.postgres.encoding import text
+from bot.store.postgres.encoding import scalar
 from bot.store.schema import LISTS
 
 
@@ -45,7 +45,7 @@ class Query:
         self.values.append(value)
 
     def _equal(self, table: Table, name: str, value: Any) -> None:
-        value = text(value) if isinstance(value, str) else value
+        value = scalar(value)
         column = f"doc::jsonb -> '{name}'"
         if LISTS.get(table) == name:
             self.add(f"{column} @> %s::jsonb", json.dumps([value]))

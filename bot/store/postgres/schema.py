@@ -1,4 +1,4 @@
-"""The tables in the database: made at the first start, upgraded by the numbered files in `migrations`.
+"""The tables in the database: made at the first start, upgraded by the migrations files in `migrations`.
 
 Whichever process comes first does it, in one transaction; others wait for that, and find it done. The job queue's own
 tables are made in the same transaction.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.resources import files
+from zlib import crc32
 
 import psycopg
 
 from bot.errors import UserError
+from bot.store.postgres import queue_schema
 from bot.store.postgres.connecting import OLDEST, Connection
 from bot.store.postgres.locks import MIGRATION
-from bot.store.postgres.queue_schema import install
 
 _SLOW = b"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-_NOTE = b"INSERT INTO about VALUES ('schema', %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_NOTE = b"INSERT INTO about VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _KEPT = b"DELETE FROM commits WHERE at < now() - interval '30 days'"
 """Processes that are long gone have left their last one."""
 
@@ -51,8 +52,12 @@ async def migrate(connection: Connection) -> None:
             for number, text in steps:
                 if number > found:
                     await connection.execute(text)
-                    await connection.execute(_NOTE, [str(number)])
-            await install(connection)
+                    await connection.execute(_NOTE, ["schema", str(number)])
+            # Its statements lock the table of jobs: no process that only starts shall hold up those that work.
+            queue = f"{queue_schema.migrations()[-1]} {crc32(queue_schema.OURS.encode())}"
+            if await noted(connection, "queue") != queue:
+                await queue_schema.install(connection)
+                await connection.execute(_NOTE, ["queue", queue])
             await connection.execute(_KEPT)
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(
@@ -70,5 +75,10 @@ async def version(connection: Connection) -> int:
     row = await (await connection.execute("SELECT to_regclass('about') IS NOT NULL")).fetchone()
     if row is None or not row[0]:
         return 0
-    row = await (await connection.execute("SELECT value FROM about WHERE name = 'schema'")).fetchone()
-    return int(row[0]) if row else 0
+    return int(await noted(connection, "schema") or 0)
+
+
+async def noted(connection: Connection, name: str) -> str:
+    """What is noted about the database under this name; empty for nothing."""
+    row = await (await connection.execute("SELECT value FROM about WHERE name = %s", [name])).fetchone()
+    return str(row[0]) if row else ""

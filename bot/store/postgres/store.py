@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
@@ -135,6 +136,8 @@ class PostgresStore:
         try:
             try:
                 return await self._once(reading)
+            except PoolTimeout:
+                raise
             except psycopg.OperationalError as error:
                 if error.sqlstate and not error.sqlstate.startswith("57P"):  # it was answered: the connection is well
                     raise

@@ -154,16 +154,18 @@ class Writer:
 
     async def _written(self, group: Sequence[Waiting]) -> list[Conflict | None]:
         """How each commit went. Raises what kept all of them from being written."""
-        if self._connection is None:
-            self._connection = await self._connect()
         try:
-            return await self._tried(self._connection, group)
+            return await self._tried(await self._connected(), group)
         except (psycopg.Error, OSError) as error:
             if _is_refusal(error) or isinstance(error, TimeoutError):
                 raise
             log.warning("store: once more, because nothing was written: %s", in_words(error))
-        self._connection = await self._connect()
-        return await self._tried(self._connection, group)
+        return await self._tried(await self._connected(), group)
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = await self._connect()
+        return self._connection
 
     async def _tried(self, connection: Connection, group: Sequence[Waiting]) -> list[Conflict | None]:
         transaction = Transaction(connection, self._clock.now(), self._zone, self._before)
@@ -191,7 +193,7 @@ class Writer:
         while True:
             try:
                 async with asyncio.timeout(LONGEST):
-                    connection = self._connection = self._connection or await self._connect()
+                    connection = await self._connected()
                     await connection.execute(_FENCE, [transaction])
                     row = await (await connection.execute(_LOST, [transaction])).fetchone()
             except (psycopg.Error, OSError, UserError) as error:

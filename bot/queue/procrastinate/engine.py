@@ -1,0 +1,227 @@
+"""The queue of a process that shares its jobs with others, through PostgreSQL.
+
+What is asked of it without waiting (why a job waits, how many do) it answers from its last look, which is at most
+`LOOK` seconds old, and from what this process itself has just found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from procrastinate import PsycopgConnector
+from procrastinate.manager import JobManager
+from psycopg_pool import AsyncConnectionPool
+
+from bot.clock import Clock
+from bot.domain.health import HealthLine
+from bot.log import get_logger
+from bot.queue import Hold, Job, Kinds
+from bot.queue.procrastinate.lane import Lane
+from bot.queue.procrastinate.lifeline import CONNECTION, PAUSES, Away, Lifeline
+from bot.store.postgres.jobs import LATER, come_due, forget
+
+log = get_logger(__name__)
+
+FETCHING, STORING = 2, 3
+"""Connections to PostgreSQL at most: to fetch jobs, and to store what becomes of them."""
+UNHURRIED = "-c synchronous_commit=off"
+"""What becomes of a job need not be on the server's disk when it is answered: should the server crash and forget it,
+the job is still marked as running here, where it does not run, and is carried out once more."""
+LOOK = 2.0
+"""Seconds between two looks at what waits."""
+LONGEST_NAP = 5.0
+"""Seconds after which it is looked for what is due, whatever the last look found."""
+TOGETHER = 0.05
+"""Seconds for which new jobs for later are gathered before the next time is looked up."""
+SHOWN = 1000
+"""Jobs that wait for a reason, of which a look remembers the reason."""
+
+_WAITING = "SELECT task_name, count(*) FROM procrastinate_jobs WHERE status = 'todo' GROUP BY task_name"
+_REASONS = """
+SELECT task_name, args ->> 'key', args ->> 'reason' FROM procrastinate_jobs
+WHERE status = 'todo' AND (args ? 'reason' OR task_name = ANY(%s)) ORDER BY id LIMIT %s
+"""
+
+
+class Deferring(Protocol):
+    """What the queue needs of the store."""
+
+    async def commit(self, *, jobs: tuple[Job, ...]) -> None: ...
+
+
+class ProcrastinateQueue:
+    """See `bot.queue.Queue`."""
+
+    def __init__(self, url: str, store: Deferring, kinds: Kinds, clock: Clock) -> None:
+        self._store = store
+        self._kinds = kinds
+        self._clock = clock
+        self._fetching = _pool(url, FETCHING)
+        self._pool = _pool(url, STORING, options=UNHURRIED)
+        self._connector = PsycopgConnector()
+        manager = JobManager(self._connector)
+        self._lifeline = Lifeline(url, manager, [*kinds, LATER], self._heard)
+        self._lanes = {
+            name: Lane(name, kind, self._lifeline, manager, self._pool, self._clock) for name, kind in kinds.items()
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+        self._later = asyncio.Event()
+        self._lifted: set[str] = set()
+        self._unknown: set[str] = set()
+        self._stopping = False
+
+    async def defer(self, *jobs: Job) -> None:
+        if jobs:
+            await self._store.commit(jobs=jobs)
+
+    def hold(self, kind: str, hold: Hold) -> None:
+        self._lanes[kind].hold(hold)
+
+    def lift(self, kind: str) -> None:
+        self._lifted.add(kind)
+        self._later.set()
+        self._lanes[kind].find_out()
+
+    def idle(self, kind: str) -> bool:
+        return self._lanes[kind].idle
+
+    async def start(self) -> None:
+        await self._pool.open()
+        await self._fetching.open()
+        await self._connector.open_async(self._fetching)
+        loops = {"lifeline": self._lifeline.run, "due": self._queue_what_is_due, "look": self._look_again}
+        loops |= {name: lane.run for name, lane in self._lanes.items()}
+        for name, work in loops.items():
+            self._tasks.append(asyncio.create_task(self._keep_up(name, work), name=f"queue:{name}"))
+
+    async def drain(self, seconds: float) -> None:
+        self._stopping = True
+        running = set[asyncio.Task[None]]().union(*(lane.stop() for lane in self._lanes.values()))
+        if running:
+            _, late = await asyncio.wait(running, timeout=seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=2.0)
+                log.info("queue.parked", jobs=len(late))
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """What was left goes back at once, and not when this process is found dead."""
+        try:
+            if self._lifeline.worker is not None:
+                async with asyncio.timeout(2.0), self._pool.connection() as connection:
+                    await forget(connection, [self._lifeline.worker])
+        except Away as error:
+            log.warning("queue.not_left", reason=type(error).__name__)
+        await self._fetching.close(timeout=1.0)
+        await self._pool.close(timeout=1.0)
+
+    def park(self) -> None:
+        self._stopping = True
+        for lane in self._lanes.values():
+            for task in lane.stop():
+                task.cancel()
+
+    # How it is
+
+    def ready(self) -> str | None:
+        if self._stopping:
+            return "stopping"
+        return (self._lifeline.away or None) if self._tasks else "starting"
+
+    def waits_for(self, key: str) -> str | None:
+        for lane in self._lanes.values():
+            if key in lane.reasons:
+                return lane.reasons[key] or lane.held
+        return None
+
+    def health(self) -> list[HealthLine]:
+        lanes = self._lanes.values()
+        running, later = sum(len(lane.entries) for lane in lanes), sum(lane.waiting for lane in lanes)
+        why = "".join(f"; {lane.name}s wait: {lane.held}" for lane in lanes if lane.held)
+        lines = [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting{why}")]
+        for name, kind in self._kinds.items():
+            stuck = [(key, reason) for key, reason in self._lanes[name].reasons.items() if reason] if kind.told else []
+            if stuck:
+                more = f", and {len(stuck) - 1} more" if len(stuck) > 1 else ""
+                lines.append(HealthLine(kind.told, False, f"{stuck[0][0]} {stuck[0][1]}{more}"))
+        return lines
+
+    # What it hears and does
+
+    def _heard(self, queue: str) -> None:
+        """Something is new in a queue of procrastinate's; "": anything may be."""
+        if queue in ("", LATER):
+            self._later.set()
+        for name, lane in self._lanes.items():
+            if queue in ("", name):
+                lane.heard()
+            elif queue == LATER:
+                lane.known = False
+
+    async def _keep_up(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do this work until it is cancelled, whatever fault of ours it meets."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("queue.begins_again", part=name)
+                await asyncio.sleep(PAUSES[-1])
+
+    async def _queue_what_is_due(self) -> None:
+        while True:
+            await self._lifeline.up.wait()
+            self._later.clear()
+            lifted, self._lifted = self._lifted, set()
+            now = self._clock.now()
+            try:
+                async with self._pool.connection() as connection:
+                    due = await come_due(connection, now, [*lifted])
+            except Away as error:
+                log.warning("queue.not_looked", what="due", reason=type(error).__name__)
+                self._lifted |= lifted
+                await asyncio.sleep(PAUSES[-1])
+                continue
+            nap = min(max((due - now).total_seconds(), 0.01), LONGEST_NAP) if due else LONGEST_NAP
+            try:
+                async with asyncio.timeout(nap):
+                    await self._later.wait()
+                await asyncio.sleep(min(nap, TOGETHER))
+            except TimeoutError:
+                continue
+
+    async def _look_again(self) -> None:
+        while True:
+            await self._lifeline.up.wait()
+            try:
+                await self._look()
+            except Away as error:
+                log.warning("queue.not_looked", what="waiting", reason=type(error).__name__)
+            await asyncio.sleep(LOOK)
+
+    async def _look(self) -> None:
+        """See what waits, and why."""
+        for lane in self._lanes.values():
+            lane.known = True
+        held = [lane.name for lane in self._lanes.values() if lane.held]
+        async with self._pool.connection() as connection:
+            waiting: dict[str, int] = dict(await (await connection.execute(_WAITING)).fetchall())
+            reasons = await (await connection.execute(_REASONS, [held, SHOWN])).fetchall()
+        for name, lane in self._lanes.items():
+            lane.waiting = waiting.pop(name, 0)
+            lane.reasons = {key: reason or "" for kind, key, reason in reasons if kind == name}
+        for kind in waiting.keys() - self._unknown:  # a newer version's: it stays stored for that
+            self._unknown.add(kind)
+            log.warning("queue.unknown_kind", kind=kind)
+
+
+def _pool(url: str, size: int, **parameters: Any) -> AsyncConnectionPool:
+    parameters |= CONNECTION | {"autocommit": True}
+    return AsyncConnectionPool(url, min_size=1, max_size=size, timeout=5.0, open=False, kwargs=parameters)
