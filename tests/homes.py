@@ -66,6 +66,32 @@ class Home:
         with self.data.snapshot() as snapshot:
             return list(snapshot.find(table, **equals))
 
+    def write_plainly(self) -> None:
+        """Have texts stand in the files as they are from now on: else PostgreSQL presses long records."""
+        if self.url:
+            self.commit()
+            for table in TABLES:
+                if table != "jobs":
+                    self.tamper(f"ALTER TABLE {table} ALTER COLUMN doc SET STORAGE EXTERNAL")
+
+    def files(self) -> str:
+        """All bytes that its files hold, with the database's log and what is free in them.
+
+        Not those of PostgreSQL's write-ahead log, which is the whole server's.
+        """
+        if not self.url:
+            paths = [path for path in self.folder.rglob("*") if path.is_file()]
+        else:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute("CHECKPOINT")  # what is in memory is on the disk, what was dropped is not
+                row = connection.execute(
+                    "SELECT current_setting('data_directory'), oid::text FROM pg_database "
+                    "WHERE datname = current_database()"
+                ).fetchone()
+            assert row
+            paths = [path for path in (Path(row[0]) / "base" / row[1]).iterdir() if path.is_file()]
+        return "".join(path.read_bytes().decode("utf-8", "replace") for path in paths)
+
     def tamper(self, sql: str) -> None:
         """Change the data as somebody does who may write the database itself."""
         if self.url:

@@ -7,10 +7,12 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from bot.domain.drafts import Card, Decision, Draft, DraftState, Revision
@@ -22,8 +24,11 @@ from bot.store import Audit, Expect, Put
 from bot.store.audit import verify
 from bot.store.embedded.erasing import ask_running_bot, erase_now, serve_requests
 from bot.store.embedded.store import TinyStore, opened
-from bot.store.erase import account_id
-from tests.store.support import commit, records
+from bot.store.erase import Erased, account_id
+from bot.store.postgres.address import Address
+from bot.store.postgres.erasing import erase_now as erase_database
+from bot.store.postgres.store import PostgresStore
+from tests.homes import KINDS, Home, new_home
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 ANA = Person(account_id="712020:ana-1", name="Ana Ruiz")
@@ -70,10 +75,14 @@ def commented(comment: Comment) -> IssueCommented:
     return IssueCommented(issues=("ECD-1",), project="ECD", summary="Export fails", comment=comment, at=AT)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[TinyStore]:
+@pytest.fixture(params=KINDS)
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     """A little of everything, with Ana (Jira) and Dana (Slack) in it, and Ben, who stays."""
-    found = TinyStore.open(tmp_path)
+    return filled(new_home(request.param, tmp_path))
+
+
+def filled(found: Home) -> Home:
+    found.write_plainly()
     asks = said("10", ANA, "SECRET-1 when is it done?")
     answers = said("11", BEN, "Tomorrow, I think")
     mentions = said("12", BEN, "[~accountid:712020:ana-1] please look, SECRET-2")
@@ -89,8 +98,7 @@ def store(tmp_path: Path) -> Iterator[TinyStore]:
         "id": "failed:evt_1:1", "at": AT.isoformat(), "blocks": [{"text": "SECRET-11"}], "text": "SECRET-11", "ts": "1",
         "version": 1, "shown": 1, "pending": False,
     }  # fmt: skip
-    commit(
-        found,
+    found.commit(
         received("evt_1", commented(asks)),
         received("evt_2", commented(mentions)),
         received("evt_3", commented(said("13", ANA, "SECRET-4 waiting")), state="received"),
@@ -117,21 +125,30 @@ def store(tmp_path: Path) -> Iterator[TinyStore]:
             Audit("slack:U0DANA", "mode.switched"),
         ],
     )  # fmt: skip
+    return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[TinyStore]:
+    """The same in a folder that a bot has."""
+    filled(new_home("folder", tmp_path))
+    found = TinyStore.open(tmp_path)
     yield found
     found.close_now()
 
 
-def everything(folder: Path) -> str:
-    """All bytes of the folder, with the database's log and what is free in it."""
-    return "".join(path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file())
+def erased(home: Home, account: str) -> Erased:
+    result = home.data.erase(account)
+    assert result is not None
+    return result
 
 
-def test_a_jira_account_leaves_nothing_behind(store: TinyStore) -> None:
-    before = everything(store.folder)
+def test_a_jira_account_leaves_nothing_behind(home: Home) -> None:
+    before = home.files()
     assert all(f"SECRET-{n}" in before for n in range(1, 12))
-    head = records(store.folder, "audit")[-1]["hash"]
-    result = erase_now(store, "jira:712020:ana-1")
-    after = everything(store.folder)
+    head = home.records("audit")[-1]["hash"]
+    result = erased(home, "jira:712020:ana-1")
+    after = home.files()
     for gone in (*(f"SECRET-{n}" for n in range(1, 12)), "Ana", "Ruiz", "712020:ana-1"):
         assert gone not in after, gone
     for kept in (
@@ -144,18 +161,18 @@ def test_a_jira_account_leaves_nothing_behind(store: TinyStore) -> None:
         "U0DANA",
     ):
         assert kept in after, kept
-    assert verify(records(store.folder, "audit"), head).broken_at is None
+    assert verify(home.records("audit"), head).broken_at is None
     assert result.records["drafts"] == len(result.drafts) == 3
-    last = [record for record in records(store.folder, "audit") if record["action"] == "erase"]
+    last = [record for record in home.records("audit") if record["action"] == "erase"]
     assert last[0]["details"]["seqs"] == [[1, 1]]
     assert len(last) == 1
 
 
-def test_records_keep_their_shape_and_stories_their_end(store: TinyStore) -> None:
-    erase_now(store, ANA.account_id)
+def test_records_keep_their_shape_and_stories_their_end(home: Home) -> None:
+    erased(home, ANA.account_id)
     drafts = {
         record["id"]: Draft.model_validate({k: v for k, v in record.items() if k not in ("at", "issue_key", "open")})
-        for record in records(store.folder, "drafts")
+        for record in home.records("drafts")
     }
     assert drafts["d1"].state == DraftState.POSTED
     assert drafts["d1"].text == "[erased]"
@@ -166,59 +183,102 @@ def test_records_keep_their_shape_and_stories_their_end(store: TinyStore) -> Non
     assert (drafts["d3"].state, drafts["d3"].text) == (DraftState.WAITING, "Ben will see to it")
     assert drafts["d3"].issue.assignee == Person(account_id="erased", name="[erased]")
     assert {draft.version for draft in drafts.values()} == {2}, "whoever holds an old copy cannot write it back"
-    events = {record["id"]: record for record in records(store.folder, "webhook_events")}
+    events = {record["id"]: record for record in home.records("webhook_events")}
     for record in events.values():
         EVENT.validate_python(record["event"])
     assert (events["evt_3"]["state"], events["evt_4"]["state"]) == ("done", "done")
-    (cycle,) = records(store.folder, "agent_cycles", event_id="evt_3")
+    (cycle,) = home.records("agent_cycles", event_id="evt_3")
     assert (cycle["outcome"], cycle["reason"]) == ("silence", "erased")
-    actions = [record["action"] for record in records(store.folder, "audit")][4:]
+    actions = [record["action"] for record in home.records("audit")][4:]
     assert sorted(actions) == ["cycle.silence", "draft.expired", "erase"]
-    (cost,) = records(store.folder, "agent_cycles", event_id="evt_1")
+    (cost,) = home.records("agent_cycles", event_id="evt_1")
     assert (cost["reasoning"], cost["calls"]) == ("[erased]", [{"model": "m", "cost_usd": 0.1}])
 
 
-def test_a_slack_user_leaves_nothing_behind(store: TinyStore) -> None:
-    head = records(store.folder, "audit")[-1]["hash"]
-    result = erase_now(store, "U0DANA")
-    after = everything(store.folder)
+def test_a_slack_user_leaves_nothing_behind(home: Home) -> None:
+    head = home.records("audit")[-1]["hash"]
+    result = erased(home, "U0DANA")
+    after = home.files()
     assert "U0DANA" not in after
     assert "Dana" not in after
     assert "SECRET-1 when is it done?" in after, "nothing of others goes"
-    assert verify(records(store.folder, "audit"), head).broken_at is None
+    assert verify(home.records("audit"), head).broken_at is None
     assert result.records == {"audit": 2, "deliveries": 1, "drafts": 1, "keys": 1, "state": 1}
-    blanked = [record for record in records(store.folder, "audit") if record.get("erased")]
+    blanked = [record for record in home.records("audit") if record.get("erased")]
     assert [(record["actor"], record["details"]) for record in blanked] == [
         ("erased", {"by": "erased", "version": 2}), ("erased", {}),
     ]  # fmt: skip
-    (mode,) = records(store.folder, "state", id="mode")
+    (mode,) = home.records("state", id="mode")
     assert (mode["mode"], mode["by"], mode["name"]) == ("production", "erased", "[erased]")
 
 
-def test_erasing_again_and_after_opening_again(store: TinyStore) -> None:
-    erase_now(store, ANA.account_id)
-    assert erase_now(store, ANA.account_id).records == {}
-    erase_now(store, "U0DANA")
-    erase_now(store, BEN.account_id)
-    store.close_now()
-    again = TinyStore.open(store.folder)
-    assert verify(records(again.folder, "audit")).broken_at is None
-    commit(again, Put("keys", {"id": "new"}), audit=[Audit("system", "x")], expect=[Expect("drafts", "d1", {})])
-    assert verify(records(again.folder, "audit")).broken_at is None
-    again.close_now()
+def test_erasing_again_and_going_on(home: Home) -> None:
+    erased(home, ANA.account_id)
+    assert erased(home, ANA.account_id).records == {}
+    erased(home, "U0DANA")
+    erased(home, BEN.account_id)
+    assert verify(home.records("audit")).broken_at is None
+    home.commit(Put("keys", {"id": "new"}), audit=[Audit("system", "x")], expect=[Expect("drafts", "d1", {})])
+    assert verify(home.records("audit")).broken_at is None
 
 
 def test_a_reader_is_waited_for(store: TinyStore) -> None:
     """An old page that somebody still reads stays in the log; the command is not done before it has gone."""
+    home = Home(store.folder)
     reading = opened(store.folder)
     reading.connection.execute("BEGIN")
     assert len(list(reading.of("drafts").find())) == 3
     with pytest.raises(UserError, match="somebody has been reading"):
         erase_now(store, ANA.account_id, patience=0.3)
-    assert "SECRET-1" in everything(store.folder)
+    assert "SECRET-1" in home.files()
     threading.Timer(0.5, reading.close).start()
     assert erase_now(store, ANA.account_id, patience=20).records == {}, "they were changed the first time"
-    assert "SECRET-1" not in everything(store.folder)
+    assert "SECRET-1" not in home.files()
+
+
+@pytest.mark.parametrize("theirs", ["an export", "another program's look at another table"])
+def test_whoever_reads_the_database_is_waited_for(theirs: str, tmp_path: Path) -> None:
+    """As long as somebody may still see the old versions of rows, they are in the files."""
+    home = filled(new_home("database", tmp_path))
+    address = Address(home.url)
+    with ExitStack() as reading:
+        if theirs == "an export":
+            snapshot = reading.enter_context(home.data.snapshot())
+            assert len(list(snapshot.find("drafts"))) == 3
+        else:
+            other = reading.enter_context(psycopg.connect(home.url))
+            other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            other.execute("SELECT * FROM pg_class")
+        with pytest.raises(UserError, match="somebody has been reading"):
+            erase_database(address, ANA.account_id, patience=0.3)
+        assert "SECRET-1" in home.files()
+        threading.Timer(0.5, reading.close).start()
+        again = erase_database(address, ANA.account_id, patience=20)
+        assert again is not None
+        assert again.records == {}, "they were changed the first time"
+    assert "SECRET-1" not in home.files()
+
+
+async def test_bots_go_on_while_a_person_is_erased_from_the_database(tmp_path: Path) -> None:
+    home = await asyncio.to_thread(filled, new_home("database", tmp_path))
+    bots = [await PostgresStore.open(home.url) for _ in range(2)]
+    written = 0
+    erasing = asyncio.create_task(asyncio.to_thread(erased, home, ANA.account_id))
+    while not erasing.done():
+        for bot in bots:
+            await bot.commit(Put("keys", {"id": f"live{written}"}), audit=[Audit("system", "live")])
+            assert len(await bot.find("drafts")) == 3
+            written += 1
+        await asyncio.sleep(0)
+    assert (await erasing).records["drafts"] == 3
+    trail = await bots[0].find("audit")
+    assert sum(line["action"] == "live" for line in trail) == written > 0
+    assert verify(trail).broken_at is None
+    jobs = [job["id"] for job in await bots[0].find("jobs")]
+    messages = [record["id"] for record in await bots[0].find("messages", pending=True)]
+    assert jobs == ["card:d1", "card:d2", "card:d3", *(f"message:{key}" for key in messages)]
+    for bot in bots:
+        await bot.close()
 
 
 @pytest.mark.parametrize("text", ["", "a", "Ana Ruiz", "../x", "slack:", "ab\ncd", "*"])

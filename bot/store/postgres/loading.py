@@ -102,8 +102,8 @@ async def _connected(address: Address) -> Connection:
     connection = await connect(address.url, "pm-agent restore")
     try:
         await connection.execute(_UNHURRIED)
-        await migrate(connection)
         await enter_alone(connection, address.shown)
+        await migrate(connection)
     except BaseException:
         await connection.close()
         raise
@@ -134,7 +134,9 @@ async def _ended(connection: Connection) -> None:
 
 
 async def _go_on(connection: Connection, table: Table) -> None:
-    """Let new records follow those that are there."""
+    """Let new records follow those that are there. A sequence is no part of a transaction: it is never set back, or a
+    restore that ends here would leave the old records with numbers that are given once more."""
     if table != "webhook_events":  # those are numbered by the head
-        sql = f"SELECT setval(pg_get_serial_sequence('{table}', 'seq'), max(seq)) FROM {table}"  # noqa: S608 - as above
-        await connection.execute(sql.encode())
+        sequence = f"{table}_seq_seq"
+        last = f"greatest((SELECT max(seq) FROM {table}), (SELECT last_value FROM {sequence}))"  # noqa: S608 - as above
+        await connection.execute(f"SELECT setval('{sequence}', {last})".encode())

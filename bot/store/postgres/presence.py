@@ -31,28 +31,31 @@ class Replaced(UserError):
     """A restore has replaced the data that this bot works on."""
 
 
-async def enter(connection: Connection, known: str | None = None) -> str:
-    """Take a bot's place on a connection that it is going to write with. Returns the data's generation.
-
-    `known`: the generation that the bot knows. Raises `InUse` while a restore is at work, `Replaced` after one.
-    """
+async def enter(connection: Connection) -> None:
+    """Take a bot's place on a connection that it is going to write with. Raises `InUse` while a restore is at work."""
     if not await _one(connection, f"SELECT pg_try_advisory_lock_shared({PRESENCE})"):
         raise InUse("A restore is at work in the database of PMAGENT_DATABASE_URL: start when it has ended.")
-    found = str(await _one(connection, "SELECT max(value) FROM about WHERE name = 'generation'") or "")
-    if known is not None and found != known:
-        raise Replaced(
-            "A backup was restored into the database while this bot was not connected to it: restart the bot."
-        )
-    return found
 
 
-def entering(connect: Callable[[], Awaitable[Connection]], generation: str) -> Callable[[], Awaitable[Connection]]:
-    """What makes the connections that a bot writes with, each with the bot's place taken."""
+async def generation(connection: Connection) -> str:
+    """The data's generation; empty when they were never restored."""
+    return str(await _one(connection, "SELECT max(value) FROM about WHERE name = 'generation'") or "")
+
+
+def entering(connect: Callable[[], Awaitable[Connection]], known: str) -> Callable[[], Awaitable[Connection]]:
+    """What makes the connections that a bot writes with, each with the bot's place taken.
+
+    `known`: the generation that the bot knows. It raises `InUse` while a restore is at work, `Replaced` after one.
+    """
 
     async def entered() -> Connection:
         connection = await connect()
         try:
-            await enter(connection, generation)
+            await enter(connection)
+            if await generation(connection) != known:
+                raise Replaced(
+                    "A backup was restored while this bot was not connected to the database: restart the bot."
+                )
         except BaseException:
             await connection.close()
             raise

@@ -21,7 +21,7 @@ from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailab
 from bot.store.commits import prepared
 from bot.store.postgres.connecting import READ, Connection, Pool, connect, in_words, make_pool
 from bot.store.postgres.encoding import read, text
-from bot.store.postgres.presence import enter, entering
+from bot.store.postgres.presence import enter, entering, generation
 from bot.store.postgres.queries import Query
 from bot.store.postgres.schema import migrate
 from bot.store.postgres.writer import Writer
@@ -49,8 +49,9 @@ class PostgresStore:
         try:
             connection = await connecting()
             try:
+                await enter(connection)  # first: a restore holds the tables
                 await migrate(connection)
-                generation = await enter(connection)
+                known = await generation(connection)
             except BaseException:
                 await connection.close()
                 raise
@@ -58,7 +59,7 @@ class PostgresStore:
             raise UserError(f"Cannot open the database that PMAGENT_DATABASE_URL names: {in_words(error)}.") from None
         pool = make_pool(url, application_name)
         await pool.open()
-        writer = Writer(entering(connecting, generation), clock or SystemClock(), zone, connection)
+        writer = Writer(entering(connecting, known), clock or SystemClock(), zone, connection)
         return cls(pool, writer)
 
     async def commit(
