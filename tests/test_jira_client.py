@@ -17,10 +17,12 @@ from aiohttp import web
 
 from bot.clients.jira import Jira
 from bot.clients.responses import own_words, retry_after
+from bot.clock import SystemClock
 from bot.demo.jira import JiraStandIn
 from bot.demo.wire import Fault, Server
 from bot.domain.issues import Visibility
-from bot.errors import Down, Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
+from bot.domain.leases import Deadline
+from bot.errors import Down, Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater, TooLate
 from bot.settings import Settings, load
 
 ADF = {
@@ -660,3 +662,34 @@ async def test_debug_logs_hold_neither_bodies_nor_the_token(
     assert "confidential" not in caplog.text
     assert "In review." not in caplog.text
     assert standin.token not in caplog.text
+
+
+class Suspended:
+    """A clock that goes on by a minute before a certain look at it: the process was stopped in between."""
+
+    def __init__(self, before_look: int) -> None:
+        self._looks = -1  # the first one says when the deadline is
+        self._before = before_look
+
+    def now(self) -> datetime:
+        self._looks += 1
+        return LONG_AGO + timedelta(minutes=1 if self._looks >= self._before else 0)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize("before_look", [1, 2, 3], ids=["at once", "before the headers", "before the body"])
+async def test_what_comes_too_late_is_not_sent(standin: JiraStandIn, jira: Jira, before_look: int) -> None:
+    """The clock is looked at on the open connection, before each part: a request without its body is none."""
+    with pytest.raises(TooLate):
+        await jira.post_comment("ECD-1", ADF, marker(), by=Deadline(Suspended(before_look), 10.0))
+    await jira.post_comment("ECD-1", ADF, marker("drf_2"), by=Deadline(Suspended(99), 10.0))
+    [posted] = standin.posted()
+    assert posted.properties["pm-agent"]["draft_id"] == "drf_2"
+
+
+async def test_a_deadline_ends_the_wait_for_the_answer(standin: JiraStandIn, jira: Jira) -> None:
+    standin.fail("POST .*/comment$", Fault("hang", over=asyncio.Event()))
+    with pytest.raises(OutcomeUnknown):
+        await jira.post_comment("ECD-1", ADF, marker(), by=Deadline(SystemClock(), 0.3))

@@ -30,8 +30,10 @@ from bot.demo.slack_people import (
     PRIYA,
 )
 from bot.demo.wire import Fault, Server
-from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
+from bot.domain.leases import Deadline
+from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater, TooLate
 from bot.settings import Settings, load
+from tests.test_jira_client import Suspended
 
 SINCE = datetime.now(UTC) - timedelta(minutes=5)
 
@@ -275,6 +277,28 @@ async def test_a_modal_is_opened_once_for_a_trigger(standin: SlackStandIn, clien
     assert (await standin.opened(DANA)).id == view_id
     with pytest.raises(Permanent):
         await client.open_modal(trigger, view)
+
+
+@pytest.mark.parametrize("before_look", [1, 2, 3], ids=["at once", "before it connects", "on the open connection"])
+async def test_what_comes_too_late_is_not_sent(standin: SlackStandIn, client: Slack, before_look: int) -> None:
+    deadlines = [Deadline(Suspended(looks), 10.0) for looks in (before_look, 99)]
+
+    async def begin() -> Deadline:
+        return deadlines.pop(0)
+
+    with pytest.raises((TooLate, OutcomeUnknown)):  # where the time ends while it connects, nobody knows
+        await client.post(APPROVALS, message("late"), begin)
+    await client.post(APPROVALS, message("in time"), begin)
+    assert [m.words for m in standin.messages()] == ["in time"]
+
+
+async def test_what_begin_refuses_is_not_sent(standin: SlackStandIn, client: Slack) -> None:
+    async def begin() -> Deadline:
+        raise TooLate
+
+    with pytest.raises(TooLate):
+        await client.post(APPROVALS, message("late"), begin)
+    assert standin.calls("chat.postMessage") == []
 
 
 async def test_28_who_is_sent_home_comes_back_in_order() -> None:

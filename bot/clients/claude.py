@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.clients.call_record import CallRecord
@@ -25,7 +26,7 @@ from bot.safety import tidy
 from bot.settings import Settings
 from bot.spending.budget import Budget, BudgetHeld, BudgetReached, Reservation
 from bot.spending.prices import Usage, cost, highest_cost
-from bot.store import Store, StoreUnavailable
+from bot.store import Put, Store, StoreUnavailable
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic
@@ -38,6 +39,9 @@ __all__ = [
 
 DEADLINE = 60.0
 """Seconds for one call, whatever happens in it (the SDK's timeout is per read: a dripping server outlives it)."""
+
+PAUSE = "claude:pause"
+"""The record in `state` of the time before which no process calls."""
 
 # Older models that do not know `output_config.effort` and answer 400 to it.
 _WITHOUT_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-1", "claude-sonnet-4-0", "claude-3")
@@ -76,7 +80,9 @@ class Claude:
         deadline: float = DEADLINE,
     ) -> None:
         """`leases`: those of this process; None: it is alone."""
-        self.budget = Budget(store, settings, clock, leases or Leases(clock, alone=True))
+        self._leases = leases or Leases(clock, alone=True)
+        self.budget = Budget(store, settings, clock, self._leases)
+        self._store = store
         self._settings = settings
         self._clock = clock
         self._deadline = deadline
@@ -104,6 +110,7 @@ class Claude:
             message, request_id = await self._send(client, request.model, arguments)
         except (ClaudeDown, ClaudeBusy, Unanswerable) as error:
             await self._not_answered(reservation, error)
+            await self._tell_the_others()
             raise
         except BaseException:  # cancelled at shutdown, or a bug: whether it was billed is unknown
             self.budget.keep(reservation)
@@ -224,8 +231,19 @@ class Claude:
 
     async def _respect_pause(self) -> None:
         left = self._pause_until - self._clock.monotonic()
+        if not self._leases.alone and (told := await self._store.get("state", PAUSE)):
+            left = max(left, (datetime.fromisoformat(told["until"]) - self._clock.now()).total_seconds())
         if left > 0:
             raise ClaudeBusy(left)
+
+    async def _tell_the_others(self) -> None:
+        """Store the time before which Claude asked not to be called: it means all processes, as it means the key."""
+        left = self._pause_until - self._clock.monotonic()
+        if left > 0 and not self._leases.alone:
+            now = self._clock.now()
+            until = (now + timedelta(seconds=left)).isoformat()
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.commit(Put("state", {"id": PAUSE, "at": now.isoformat(), "until": until}))
 
     async def _not_answered(self, reservation: Reservation, error: ClaudeDown | ClaudeBusy | Unanswerable) -> None:
         if isinstance(error, ClaudeDown) and not error.nothing_sent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,10 @@ from bot.workflow.records import draft_record, open_drafts
 
 if TYPE_CHECKING:
     from bot.context import Context
+
+
+TOGETHER = 3
+"""Tries at which the drafts that wait are switched in the same write."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,12 @@ async def adopt_mode(ctx: Context) -> ModeSetting:
 
 
 async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"], by: Actor) -> str:
-    """Switch, redraw the cards that wait, announce it; all or nothing. Returns a sentence for the person."""
-    while True:
+    """Switch, redraw the cards that wait, announce it; all or nothing. Returns a sentence for the person.
+
+    Where drafts keep changing while that is written, the switch does not wait for them: the job `mode`, which is stored
+    with it, comes to each.
+    """
+    for tries in itertools.count():
         before = await ctx.store.get("state", "mode")
         current = await mode(ctx)
         if current.mode == wanted:
@@ -58,14 +67,15 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
         record = {"id": "mode", "at": now.isoformat(), "mode": wanted, "by": by.id, "name": by.name}
         # A draft whose POST may have happened keeps the mode in which it was sent.
         drafts = [draft for draft in await open_drafts(ctx) if draft.state in RETIRABLE]
-        redrawn = [d.model_copy(update={"mode": wanted, "version": d.version + 1}) for d in drafts]
+        together = drafts if tries < TOGETHER else []
+        redrawn = [d.model_copy(update={"mode": wanted, "version": d.version + 1}) for d in together]
         key = f"mode:{now.isoformat()}"
         notice = message_record(
-            ctx, key, ctx.settings.slack_channel_approvals, mode_notice(wanted, by.name, len(redrawn))
+            ctx, key, ctx.settings.slack_channel_approvals, mode_notice(wanted, by.name, len(drafts))
         )
-        jobs = [Job("message", key), Job("mode", "mode"), *(Job("card", draft.id) for draft in drafts)]
+        jobs = [Job("message", key), Job("mode", "mode"), *(Job("card", draft.id) for draft in together)]
         expect = [Expect("state", "mode", {"at": before["at"]} if before else None)]
-        for draft in drafts:
+        for draft in together:
             old = draft_record(draft)
             expect.append(Expect("drafts", draft.id, {"version": old["version"], "card": old["card"]}))
         try:
@@ -80,7 +90,8 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
         except Conflict:
             continue
         failpoint("mode.stored")
-        return f"The mode is {wanted} now, which is being announced in the approvals channel."
+        break
+    return f"The mode is {wanted} now, which is being announced in the approvals channel."
 
 
 async def follow_mode(ctx: Context, _: str) -> None:

@@ -7,7 +7,6 @@ click on it counts. Cards and messages that the backup knows as not sent yet are
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,30 +23,40 @@ log = get_logger(__name__)
 
 async def mark_restored(ctx: Context) -> None:
     """At start: mark all that a restored backup left open, once for each restore, in one write."""
-    restore = await ctx.store.get("state", "restored")
-    if restore is None or restore["seen"]:
-        return
-    drafts = [read_draft(record) for record in await ctx.store.find("drafts", open=True)]
-    marked = [_marked(d, d.created).model_copy(update={"version": d.version + 1}) for d in drafts if _is_open(d)]
-    messages = [m for m in await ctx.store.find("messages", pending=True) if not m["ts"] and not m["sending_since"]]
-    with suppress(Conflict):  # another process was first
-        await ctx.store.commit(
-            Put("state", {**restore, "seen": True}),
-            *(Put("drafts", draft_record(draft)) for draft in marked),
-            *(Put("messages", {**message, "sending_since": message["at"]}) for message in messages),
-            expect=(Expect("state", "restored", {"at": restore["at"], "seen": False}),),
-            audit=(
-                Audit(
-                    "system", "store.restored", details={"backup_of": restore["created"], "open_drafts": len(marked)}
+    while True:
+        restore = await ctx.store.get("state", "restored")
+        if restore is None or restore["seen"]:
+            return
+        drafts = [record for record in await ctx.store.find("drafts", open=True) if _is_open(read_draft(record))]
+        marked = [_marked(d, d.created).model_copy(update={"version": d.version + 1}) for d in map(read_draft, drafts)]
+        messages = [m for m in await ctx.store.find("messages", pending=True) if not m["ts"] and not m["sending_since"]]
+        try:
+            await ctx.store.commit(
+                Put("state", {**restore, "seen": True}),
+                *(Put("drafts", draft_record(draft)) for draft in marked),
+                *(Put("messages", {**message, "sending_since": message["at"]}) for message in messages),
+                expect=[
+                    Expect("state", "restored", restore),
+                    *(Expect("drafts", draft["id"], draft) for draft in drafts),
+                    *(Expect("messages", message["id"], message) for message in messages),
+                ],
+                audit=(
+                    Audit(
+                        "system",
+                        "store.restored",
+                        details={"backup_of": restore["created"], "open_drafts": len(marked)},
+                    ),
                 ),
-            ),
-            jobs=[
-                *(Job("draft", draft.id) for draft in marked),
-                *(Job("card", draft.id) for draft in marked),
-                *(Job("message", message["id"]) for message in messages),
-            ],
-        )
-    log.info("store.restored", backup_of=restore["created"], open_drafts=len(marked))
+                jobs=[
+                    *(Job("draft", draft.id) for draft in marked),
+                    *(Job("card", draft.id) for draft in marked),
+                    *(Job("message", message["id"]) for message in messages),
+                ],
+            )
+        except Conflict:
+            continue  # another process was first, or works already
+        log.info("store.restored", backup_of=restore["created"], open_drafts=len(marked))
+        return
 
 
 async def marked_if_restored(ctx: Context, draft: Draft, event: Record) -> Draft:

@@ -415,6 +415,31 @@ async def test_what_is_being_posted_is_left_to_who_posts_it(program: Program) ->
     assert len(program.stage.jira.posted()) == 1
 
 
+async def test_24_a_switch_does_not_wait_for_drafts_that_keep_changing(program: Program) -> None:
+    """With thousands of drafts, cards are redrawn all the time while the switch is being written."""
+    draft, _ = await program.waiting()
+    switches = 0
+
+    async def redrawn(changes: Sequence[Put | Delete]) -> None:
+        nonlocal switches
+        if not any(isinstance(change, Put) and change.record["id"] == "mode" for change in changes):
+            return
+        switches += 1
+        now = await load_draft(program.ctx, draft.id)
+        card = now.card.model_copy(update={"sending_since": program.clock.now()})
+        await program.store.commit(Put("drafts", draft_record(now.model_copy(update={"card": card}))))
+
+    program.store.before_commit = redrawn
+    await switch_mode(program.ctx, "simulation", D)
+    assert switches == 4
+    program.store.before_commit = None
+    await program.until(lambda: in_mode(program, draft, "simulation"))
+
+
+async def in_mode(program: Program, draft: Draft, mode: str) -> bool:
+    return (await load_draft(program.ctx, draft.id)).mode == mode
+
+
 # Cards
 
 

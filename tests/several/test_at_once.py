@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.cards import Message, paragraph
+from bot.clients.claude_errors import ClaudeBusy
 from bot.clients.slack_pace import SharedLane
+from bot.demo.wire import Fault
 from bot.domain.drafts import DraftState
 from bot.errors import Down, RetryLater
+from bot.reactions.answer import answer
 from bot.reports.standup import standup_due
 from bot.schedule.loop import tick
 from bot.schedule.rules import Run
@@ -24,6 +27,7 @@ from bot.workflow.messages import announce
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Process, passes
 
+RATE_LIMIT = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down."}}
 Pair = tuple[Process, Process]
 
 
@@ -154,6 +158,18 @@ async def test_money_that_the_other_has_reserved_is_not_spent(pair: Pair) -> Non
         await two.ctx.claude.budget.reserve(budget.limit / 2)
     await budget.charge(reserved, 0.01)
     await two.ctx.claude.budget.reserve(budget.limit / 2)
+
+
+async def test_the_wait_that_claude_asked_one_for_is_the_others_too(pair: Pair) -> None:
+    one, two = pair
+    one.stage.claude.fail("/v1/messages", Fault("answer", 429, {"retry-after": "30"}, RATE_LIMIT))
+    events = [(await process.told(key)).event_id for process, key in zip(pair, ("ECD-1", "ECD-2"), strict=True)]
+    with pytest.raises(ClaudeBusy):
+        await answer(one.ctx, events[0])
+    with pytest.raises(ClaudeBusy) as held:
+        await answer(two.ctx, events[1])
+    assert 20 < (held.value.after or 0.0) <= 30
+    assert len(one.stage.claude.calls("/v1/messages")) == 1
 
 
 async def test_the_pace_in_a_channel_is_one_of_both(pair: Pair) -> None:
