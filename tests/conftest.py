@@ -27,7 +27,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Four stand-ins, open; the program is started by the test (`await stage.start_bot()`)."""
+async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """Four stand-ins, open; the program is started by the test (`await stage.start_bot()`).
+
+    Its store is TinyDB; what is marked `tests.stores.both` runs on PostgreSQL too.
+    """
     async with Stage(folder=tmp_path, starter=warm.start) as opened:
+        if getattr(request, "param", "tinydb") == "postgres":
+            from tests.postgres import store_database  # only here: few tests need PostgreSQL's driver
+
+            opened.env["PMAGENT_DATABASE_URL"] = await store_database()
         yield opened

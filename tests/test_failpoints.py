@@ -21,6 +21,8 @@ from tests.acceptance.test_main_path import exported
 from tests.model import holds
 from tests.model.machine import failpoints
 from tests.model.world import COMMANDS, POST, World
+from tests.postgres import store_database
+from tests.stores import STORES
 
 KEY, DESK = 0, 4
 """Places in `KEYS`: ECD-1 and SUP-1."""
@@ -30,8 +32,8 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    found = World()
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    found = World(url=await store_database() if getattr(request, "param", "tinydb") == "postgres" else "")
     try:
         yield await found.open()
     finally:
@@ -189,7 +191,11 @@ def test_every_failpoint_has_its_story() -> None:
     assert not STORIES.keys() - set(failpoints()), "stories of failpoints that are gone"
 
 
-@pytest.mark.parametrize("name", sorted(STORIES))
+@pytest.mark.parametrize(
+    ("world", "name"),
+    [(store, name) for store in STORES for name in sorted(STORIES) if not (store == "postgres" and "erase" in name)],
+    indirect=["world"],
+)  # on PostgreSQL the command erases: `tests/store/test_database_data.py`
 async def test_killed_here_and_started_again(world: World, name: str) -> None:
     await play(world, name)
 

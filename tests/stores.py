@@ -1,0 +1,8 @@
+"""The two stores that promises are held on: `both` marks what uses the fixture `stage`, or a `world`, and runs on each."""
+
+from __future__ import annotations
+
+import pytest
+
+STORES = ("tinydb", "postgres")
+both = pytest.mark.parametrize("stage", STORES, indirect=True)
