@@ -1,4 +1,4 @@
-"""The two stores that promises are held on: `both` marks what uses the fixture `stage`, or a `world`, and runs on each."""
+"""The two stores that promises are held on. `both` marks a test that uses the fixture `stage` and runs on each."""
 
 from __future__ import annotations
 

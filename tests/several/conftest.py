@@ -8,25 +8,31 @@ from pathlib import Path
 import pytest
 
 from bot.demo.stage import Stage
-from bot.store import Store
+from bot.store import Job, Store
 from bot.store.embedded.store import TinyStore
+from bot.store.postgres.store import PostgresStore
+from tests.postgres import store_database
 from tests.several.processes import Clock, Process
 
 Joining = Callable[[Clock], Awaitable[Store]]
 """Another process's way to the store of this test."""
 
 
-@pytest.fixture(params=["tinydb"])
+@pytest.fixture(params=["tinydb", "postgres"])
 async def joining(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Joining]:
     """One backend after another. The embedded store is one object: its folder is one process's."""
     opened: list[Store] = []
+    url = await store_database() if request.param == "postgres" else ""
 
-    async def tinydb(clock: Clock) -> Store:
-        if not opened:
-            opened.append(TinyStore.open(tmp_path / "several", clock=clock))
-        return opened[0]
+    async def join(clock: Clock) -> Store:
+        if url or not opened:
+            store: Store = (
+                await PostgresStore.open(url, clock=clock) if url else TinyStore.open(tmp_path / "several", clock=clock)
+            )
+            opened.append(store)
+        return opened[-1]
 
-    yield {"tinydb": tinydb}[request.param]
+    yield join
     for store in opened:
         await store.close()
 
@@ -34,7 +40,8 @@ async def joining(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 @pytest.fixture
 async def pair(stage: Stage, joining: Joining) -> AsyncIterator[tuple[Process, Process]]:
     """Two processes on one store and one stage."""
-    one, two = [await Process.start(stage, await joining(clock := Clock()), clock) for _ in range(2)]
+    jobs: dict[str, Job] = {}
+    one, two = [await Process.start(stage, await joining(clock := Clock()), clock, jobs) for _ in range(2)]
     yield one, two
     for process in (one, two):
         await process.close()
