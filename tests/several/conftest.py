@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.demo.stage import Stage
-from bot.store import Store
+from bot.store import Job, Store
 from bot.store.embedded.store import TinyStore
 from tests.several.processes import Clock, Process
 
@@ -34,7 +34,8 @@ async def joining(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 @pytest.fixture
 async def pair(stage: Stage, joining: Joining) -> AsyncIterator[tuple[Process, Process]]:
     """Two processes on one store and one stage."""
-    one, two = [await Process.start(stage, await joining(clock := Clock()), clock) for _ in range(2)]
+    jobs: dict[str, Job] = {}
+    one, two = [await Process.start(stage, await joining(clock := Clock()), clock, jobs) for _ in range(2)]
     yield one, two
     for process in (one, two):
         await process.close()
