@@ -24,7 +24,7 @@ from bot.errors import RetryLater
 from bot.intake.accept import Accepted, Delivery, accept
 from bot.queue import Queue
 from bot.settings import load
-from bot.store import Audit, Condition, Conflict, Delete, Expect, Job, Put, Record, Store
+from bot.store import Audit, Condition, Delete, Job, Put, Record, Store
 from bot.store.embedded.store import TinyStore
 from bot.work.kinds import TABLE
 from bot.workflow import Actor, decide, load_draft
@@ -66,10 +66,11 @@ class Hang:
 
 
 class Line:
-    """A process's way to the store, on which it can be made to hang."""
+    """A process's way to the store, on which it can be made to hang. `jobs`: what is to be done, by any process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, jobs: dict[str, Job]) -> None:
         self.hangs: list[Hang] = []
+        self._jobs = jobs
         self._store = store
 
     async def commit(
@@ -83,6 +84,10 @@ class Line:
             if hang.before:
                 await hang.meet(changes)
         await self._store.commit(*changes, expect=expect, audit=audit, jobs=jobs)
+        for change in changes:
+            if change.table == "jobs" and isinstance(change, Delete):
+                self._jobs.pop(change.id, None)
+        self._jobs.update({job.id: job for job in jobs})
         for hang in self.hangs:
             if not hang.before:
                 await hang.meet(changes)
@@ -94,18 +99,19 @@ class Line:
 class Process:
     """One of several. `ctx`: its services. Its queue is not started: a test says who carries out which job."""
 
-    def __init__(self, stage: Stage, store: Store, clock: Clock, **changes: str) -> None:
+    def __init__(self, stage: Stage, store: Store, clock: Clock, jobs: dict[str, Job], **changes: str) -> None:
         self.stage = stage
         self.clock = clock
-        self.line = Line(store)
+        self.jobs = jobs
+        self.line = Line(store, jobs)
         settings = load({**stage.env, **changes})
         self.ctx: Context = build(settings, cast(TinyStore, self.line), clock, alone=False)
         self.lifted: list[str] = []
         self.ctx.queue = cast(Queue, self)
 
     @classmethod
-    async def start(cls, stage: Stage, store: Store, clock: Clock) -> Process:
-        made = cls(stage, store, clock, PMAGENT_STANDUP_AT="09:30")
+    async def start(cls, stage: Stage, store: Store, clock: Clock, jobs: dict[str, Job]) -> Process:
+        made = cls(stage, store, clock, jobs, PMAGENT_STANDUP_AT="09:30")
         await made.ctx.slack.start()
         return made
 
@@ -134,26 +140,23 @@ class Process:
 
     async def do(self, kind: str, key: str) -> float | None:
         """One attempt at a job, and its end. Seconds until it is to be tried again; None: it is done."""
-        record = await self.ctx.store.get("jobs", f"{kind}:{key}")
+        job = Job(kind, key)
+        self.jobs.pop(job.id, None)
         try:
             left = await TABLE[kind][0](self.ctx, key)
         except RetryLater as error:
-            return error.after or 1.0
-        if left is None and record is not None:
-            try:
-                mine = Expect("jobs", record["id"], {"token": record["token"]})
-                await self.ctx.store.commit(Delete("jobs", record["id"]), expect=(mine,))
-            except Conflict:
-                return 0.0
+            left = error.after or 1.0
+        if left is not None:
+            self.jobs.setdefault(job.id, job)
         return left
 
     async def work(self) -> None:
         """Carry out all that can be done now."""
         later: set[str] = set()
-        while waiting := [job for job in await self.ctx.store.find("jobs") if job["id"] not in later]:
+        while waiting := [job for job in self.jobs.values() if job.id not in later]:
             for job in waiting:
-                if await self.do(job["kind"], job["key"]) is not None:
-                    later.add(job["id"])
+                if await self.do(job.kind, job.key) is not None:
+                    later.add(job.id)
 
     async def told(self, key: str = "ECD-1", delivery_id: str | None = None) -> Accepted:
         """A webhook about Ben's question reaches this process."""
