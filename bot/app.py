@@ -11,7 +11,7 @@ import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bot import __version__
 from bot.clock import Clock, SystemClock
@@ -22,7 +22,9 @@ from bot.settings import Settings
 from bot.store import Put, StoreUnavailable
 
 if TYPE_CHECKING:
+    from bot.queue import Kinds, Queue
     from bot.store.embedded.store import TinyStore
+    from bot.store.postgres.store import PostgresStore
     from handlers.slack_socket import Door, Socket
 
 log = get_logger(__name__)
@@ -32,7 +34,7 @@ DRAIN_SECONDS = 10.0
 us, 3 s for ours to the services) it stays under the 20 s that the README promises. A second signal ends it at once."""
 
 
-def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
+def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock) -> Context:
     """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop."""
     from bot.access.people import People
     from bot.clients.bitbucket import Bitbucket
@@ -41,7 +43,6 @@ def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
     from bot.clients.slack import Slack
     from bot.domain.leases import Leases
     from bot.prompting import load_prompts
-    from bot.queue.embedded import EmbeddedQueue
     from bot.work.kinds import kinds
     from bot.work.outage import ServiceOutages
 
@@ -56,11 +57,22 @@ def build(settings: Settings, store: TinyStore, clock: Clock) -> Context:
         prompts=load_prompts(),
         people=People(slack, settings, clock),
         clock=clock,
-        leases=Leases(clock, alone=True),  # the store has locked its folder
+        leases=Leases(clock, alone=not settings.database_url),  # a store in a folder has locked it
     )
     ctx.outages = ServiceOutages(ctx)
-    ctx.queue = EmbeddedQueue(store, kinds(ctx), clock)
+    ctx.queue = _queue(ctx, store, kinds(ctx))
     return ctx
+
+
+def _queue(ctx: Context, store: TinyStore | PostgresStore, kinds: Kinds) -> Queue:
+    """The engine that goes with the store. Nothing is imported for the other one."""
+    if url := ctx.settings.database_url:
+        from bot.queue.procrastinate.engine import ProcrastinateQueue
+
+        return ProcrastinateQueue(url, store, kinds, ctx.clock)
+    from bot.queue.embedded import EmbeddedQueue
+
+    return EmbeddedQueue(cast("TinyStore", store), kinds, ctx.clock)
 
 
 async def serve(settings: Settings, clock: Clock | None = None) -> int:
@@ -71,8 +83,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     opened.
     """
     from bot.http.server import listen, make_server
-    from bot.store.embedded.erasing import serve_requests
-    from bot.store.embedded.store import TinyStore
+    from bot.store.opening import data_of, store_of
     from bot.workflow import adopt_mode, mark_restored
     from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route
@@ -83,7 +94,8 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     clock = clock or SystemClock()
-    store = TinyStore.open(settings.pmagent_data_dir, clock=clock, zone=settings.timezone)
+    folder, url = settings.pmagent_data_dir.resolve(), settings.database_url
+    store = await store_of(folder, url, clock=clock, zone=settings.timezone)
     ctx = build(settings, store, clock)
     background: list[asyncio.Task[None]] = []
     slack_handle: Socket | Door | None = None
@@ -106,7 +118,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="sidecar")
         host, port = listening.getsockname()[:2]
         _say(f"PM Agent {__version__} listens on http://{host}:{port}")
-        _say(f"mode {now.mode} (set by {now.by}), store {settings.pmagent_data_dir.resolve()}")
+        _say(f"mode {now.mode} (set by {now.by}), store {data_of(folder, url).place}")
         try:
             await _unless(stop, ctx.slack.start())
         except Permanent as error:
@@ -121,10 +133,12 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             await ctx.queue.start()
             from bot.schedule.loop import run_schedule
 
-            requests = serve_requests(store, settings.pmagent_data_dir)
-
             background.append(asyncio.create_task(run_schedule(ctx), name="schedule"))
-            background.append(asyncio.create_task(requests, name="requests"))
+            if not url:
+                from bot.store.embedded.erasing import serve_requests
+
+                requests = serve_requests(cast("TinyStore", store), folder)
+                background.append(asyncio.create_task(requests, name="requests"))
             for task in background:
                 task.add_done_callback(_report_end)
             _spare_the_collector()
