@@ -11,7 +11,7 @@ import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bot import __version__
 from bot.clock import Clock, SystemClock
@@ -22,6 +22,7 @@ from bot.settings import Settings
 from bot.store import Put, StoreUnavailable
 
 if TYPE_CHECKING:
+    from bot.queue import Kinds, Queue
     from bot.store.embedded.store import TinyStore
     from bot.store.postgres.store import PostgresStore
     from handlers.slack_socket import Door, Socket
@@ -33,10 +34,10 @@ DRAIN_SECONDS = 10.0
 us, 3 s for ours to the services) it stays under the 20 s that the README promises. A second signal ends it at once."""
 
 
-def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *, alone: bool = True) -> Context:
+def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *, alone: bool | None = None) -> Context:
     """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop.
 
-    `alone`: no other process works on this store, as where its folder is locked.
+    `alone`: no other process works on this store. None: so it is with a store in a folder, which is locked.
     """
     from bot.access.people import People
     from bot.clients.bitbucket import Bitbucket
@@ -45,12 +46,11 @@ def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *,
     from bot.clients.slack import Slack
     from bot.domain.leases import Leases
     from bot.prompting import load_prompts
-    from bot.queue.opening import queue_of
     from bot.work.kinds import kinds
     from bot.work.outage import ServiceOutages
 
-    leases = Leases(clock, alone=alone)
-    slack = Slack(settings, None if alone else (store, clock))
+    leases = Leases(clock, alone=not settings.database_url if alone is None else alone)
+    slack = Slack(settings, None if leases.alone else (store, clock))
     ctx = Context(
         settings=settings,
         store=store,
@@ -64,13 +64,19 @@ def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *,
         leases=leases,
     )
     ctx.outages = ServiceOutages(ctx)
-    ctx.queue = queue_of(store, _database(settings), kinds(ctx), clock)
+    ctx.queue = _queue(ctx, store, kinds(ctx))
     return ctx
 
 
-def _database(settings: Settings) -> str | None:
-    url = settings.pmagent_database_url
-    return url.get_secret_value() if url else None
+def _queue(ctx: Context, store: TinyStore | PostgresStore, kinds: Kinds) -> Queue:
+    """The engine that goes with the store. Nothing is imported for the other one."""
+    if url := ctx.settings.database_url:
+        from bot.queue.procrastinate.engine import ProcrastinateQueue
+
+        return ProcrastinateQueue(url, store, kinds, ctx.clock)
+    from bot.queue.embedded import EmbeddedQueue
+
+    return EmbeddedQueue(cast("TinyStore", store), kinds, ctx.clock)
 
 
 async def serve(settings: Settings, clock: Clock | None = None) -> int:
@@ -81,8 +87,6 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     opened.
     """
     from bot.http.server import listen, make_server
-    from bot.store.embedded.erasing import serve_requests
-    from bot.store.embedded.store import TinyStore
     from bot.store.opening import data_of, store_of
     from bot.workflow import adopt_mode, mark_restored
     from handlers import create_sidecar
@@ -94,9 +98,9 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     clock = clock or SystemClock()
-    folder, url = settings.pmagent_data_dir, _database(settings)
+    folder, url = settings.pmagent_data_dir.resolve(), settings.database_url
     store = await store_of(folder, url, clock=clock, zone=settings.timezone)
-    ctx = build(settings, store, clock, alone=url is None)
+    ctx = build(settings, store, clock)
     background: list[asyncio.Task[None]] = []
     slack_handle: Socket | Door | None = None
     server = serving = None
@@ -118,7 +122,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="sidecar")
         host, port = listening.getsockname()[:2]
         _say(f"PM Agent {__version__} listens on http://{host}:{port}")
-        _say(f"mode {now.mode} (set by {now.by}), store {data_of(folder.resolve(), url).place}")
+        _say(f"mode {now.mode} (set by {now.by}), store {data_of(folder, url).place}")
         try:
             await _unless(stop, ctx.slack.start())
         except Permanent as error:
@@ -134,8 +138,11 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
             from bot.schedule.loop import run_schedule
 
             background.append(asyncio.create_task(run_schedule(ctx), name="schedule"))
-            if isinstance(store, TinyStore):  # a command that changes the data of PostgreSQL does so itself
-                background.append(asyncio.create_task(serve_requests(store, folder), name="requests"))
+            if not url:
+                from bot.store.embedded.erasing import serve_requests
+
+                requests = serve_requests(cast("TinyStore", store), folder)
+                background.append(asyncio.create_task(requests, name="requests"))
             for task in background:
                 task.add_done_callback(_report_end)
             _spare_the_collector()

@@ -90,8 +90,7 @@ def store(settings: Settings) -> list[Line]:
     from bot.store.opening import data_of
 
     folder = settings.pmagent_data_dir.absolute()
-    if settings.pmagent_database_url is not None:
-        url = settings.pmagent_database_url.get_secret_value()
+    if url := settings.database_url:
         lines, text = database(url)
         mend = "restore a backup: python -m bot restore FILE --force"
         if text:

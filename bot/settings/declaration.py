@@ -182,6 +182,11 @@ class Settings(BaseModel):
         return parse_standup(self.pmagent_standup_at)
 
     @property
+    def database_url(self) -> str | None:
+        """The address of the database, which holds a password; None: the data are in the folder."""
+        return self.pmagent_database_url.get_secret_value() if self.pmagent_database_url else None
+
+    @property
     def admins(self) -> tuple[str, ...]:
         return self.pmagent_admins or self.pmagent_approvers
 

@@ -12,8 +12,17 @@ from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, ask, exported
 from tests.acceptance.test_publishing import POST, state, waiting_card
+from tests.homes import KINDS, Kind, new_home
 
+pytestmark = pytest.mark.parametrize("home", KINDS)
 COMMENTS = r"GET .*/rest/api/3/issue/ECD-1/comment"
+
+
+@pytest.fixture
+def stage(home: Kind, stage: Stage) -> Stage:
+    """The stage, with the data in a folder or in a database."""
+    stage.env.update(new_home(home, stage.data).variables)
+    return stage
 
 
 async def backed_up(stage: Stage) -> str:
