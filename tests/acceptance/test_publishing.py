@@ -10,6 +10,7 @@ from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import NO, YES, ask, exported
+from tests.stores import both
 
 POST = r"POST .*/rest/api/3/issue/ECD-1/comment$"
 
@@ -24,6 +25,7 @@ async def state(stage: Stage) -> str:
     return str((await exported(stage, "drafts"))[-1]["state"])
 
 
+@both
 @pytest.mark.parametrize(
     ("place", "ends_as"),
     [
@@ -47,6 +49,7 @@ async def test_31_killed_around_the_post(stage: Stage, place: str, ends_as: str)
     assert code == 0
 
 
+@both
 @pytest.mark.parametrize("place", ["answer.before_draft", "answer.after_draft", "card.before_post", "card.after_post"])
 async def test_31_killed_before_anybody_decided(stage: Stage, place: str) -> None:
     await stage.start_bot(PMAGENT_FAILPOINT=place)
@@ -61,6 +64,7 @@ async def test_31_killed_before_anybody_decided(stage: Stage, place: str) -> Non
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
+@both
 async def test_29_killed_after_the_card_and_slack_does_not_say_at_the_start_who_we_are(stage: Stage) -> None:
     """A message of ours is known by who wrote it: nobody looks for one, and posts it again, before that is known."""
     await stage.start_bot(PMAGENT_FAILPOINT="card.after_post")
@@ -75,6 +79,7 @@ async def test_29_killed_after_the_card_and_slack_does_not_say_at_the_start_who_
     assert len(await stage.slack.cards()) == 1
 
 
+@both
 @pytest.mark.parametrize("fault", [Fault("swallow"), Fault("drop")], ids=["answer lost", "request lost"])
 async def test_32_lost_answer_is_settled_by_the_marker(stage: Stage, fault: Fault) -> None:
     await stage.start_bot()
@@ -90,6 +95,7 @@ async def test_32_lost_answer_is_settled_by_the_marker(stage: Stage, fault: Faul
     assert len(stage.jira.calls(POST)) == 1
 
 
+@both
 async def test_33_unknown_offers_look_again_and_post_again(stage: Stage) -> None:
     await stage.start_bot()
     card = await waiting_card(stage)
@@ -107,6 +113,7 @@ async def test_33_unknown_offers_look_again_and_post_again(stage: Stage) -> None
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
+@both
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
 async def test_34_definite_refusal_says_why_and_offers_retry(stage: Stage, status: int) -> None:
     await stage.start_bot()
@@ -121,6 +128,7 @@ async def test_34_definite_refusal_says_why_and_offers_retry(stage: Stage, statu
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
+@both
 @pytest.mark.parametrize("status", [429, 503])
 async def test_35_retry_after_is_obeyed(stage: Stage, status: int) -> None:
     await stage.start_bot()
@@ -133,6 +141,7 @@ async def test_35_retry_after_is_obeyed(stage: Stage, status: int) -> None:
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
+@both
 async def test_36_a_comment_deleted_in_jira_is_not_posted_again(stage: Stage) -> None:
     await stage.start_bot()
     card = await waiting_card(stage)

@@ -21,6 +21,7 @@ from bot.demo.slack_people import DANA
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, exported
+from tests.stores import both
 
 SECRETS = "the-new-secret-of-jira,the-old-secret-of-jira"
 
@@ -142,6 +143,7 @@ async def test_6_however_often_it_comes_it_is_one_draft(stage: Stage) -> None:
     assert len(await stage.slack.cards()) == 1
 
 
+@both
 async def test_14_killed_between_storing_and_answering(stage: Stage) -> None:
     await stage.start_bot(PMAGENT_FAILPOINT="intake.stored")
     stage.claude.script(YES)

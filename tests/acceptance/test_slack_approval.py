@@ -19,6 +19,7 @@ from bot.demo.slack_socket import Ack
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import REPLY, YES, ask, exported
+from tests.stores import both
 
 HANG = Fault("hang", seconds=60)
 
@@ -309,6 +310,7 @@ async def test_26_http_mode(stage: Stage) -> None:
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
+@both
 async def test_27_the_socket_comes_back(stage: Stage) -> None:
     await stage.start_bot()
     card = await waiting_card(stage)
@@ -319,6 +321,7 @@ async def test_27_the_socket_comes_back(stage: Stage) -> None:
     await stage.slack.changes(card, "Posted")
 
 
+@both
 @pytest.mark.parametrize("fault", [Fault("answer", status=503), Fault("drop")], ids=["refusing", "down"])
 async def test_27_drafts_made_while_slack_is_away_are_posted_once(stage: Stage, fault: Fault) -> None:
     await stage.start_bot()
@@ -350,6 +353,7 @@ async def test_27_drafts_made_while_slack_is_away_are_posted_once(stage: Stage, 
 PINGS = "<!channel> <@U0DANA0001> <!subteam^S0PMGROUP1> <#C0APPROVE1> @here *bold* :boom: <https://evil.example|click>"
 
 
+@both
 async def test_30_nothing_pings_or_unfurls(stage: Stage) -> None:
     await stage.start_bot()
     stage.claude.script({**YES, "response_text": f"{REPLY}\n\n{PINGS}", "reasoning": PINGS})

@@ -13,6 +13,7 @@ import pytest
 from bot.demo.process import BotFailed
 from bot.demo.slack_people import DANA, PRIYA
 from bot.demo.stage import Stage
+from tests.stores import both
 
 
 def minutes_ago(minutes: float) -> dict[str, str]:
@@ -40,6 +41,7 @@ async def recorded(stage: Stage, what: str) -> None:
     pytest.fail(f"{what} was not recorded:\n{stage.log}")
 
 
+@both
 async def test_54_posted_once_over_restarts(stage: Stage) -> None:
     stage.jira.issue("ECD-1", assignee="ana", reporter="ben")
     changes = minutes_ago(2)
@@ -69,6 +71,7 @@ async def test_killed_around_the_post(stage: Stage, failpoint: str) -> None:
     assert len([r for r in stage.claude.requests if "Task: standup" in json.dumps(r)]) == 1  # not paid for twice
 
 
+@both
 async def test_52_missed_by_more_than_two_hours_is_a_recorded_skip(stage: Stage) -> None:
     at = datetime.now(UTC)
     if at.hour < 3:

@@ -30,6 +30,8 @@ from bot.intake.accept import Delivery, accept
 from bot.settings import load
 from bot.store import Audit, Delete, Expect, Job, Put, StoreUnavailable
 from bot.store.embedded.store import TinyStore
+from bot.store.opening import store_of
+from bot.store.postgres.store import PostgresStore
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
@@ -40,6 +42,7 @@ from bot.workflow.publishing import advance
 from bot.workflow.records import draft_record, read_draft
 from tests.acceptance.test_main_path import NO, YES, ask
 from tests.acceptance.test_publishing import POST
+from tests.stores import both
 
 D, S = Actor(DANA, "Dana Petrova"), Actor(SAM, "Sam Whitfield")
 READ = r"GET .*/rest/api/3/issue/ECD-\d+\?"
@@ -63,7 +66,7 @@ class Clock:
 class Between:
     """The real store, with a place for something to happen just before a commit or a search."""
 
-    def __init__(self, store: TinyStore) -> None:
+    def __init__(self, store: TinyStore | PostgresStore) -> None:
         self._store = store
         self.before_commit: Callable[[Sequence[Put | Delete]], Awaitable[None]] | None = None
         self.before_find: Callable[[str, dict[str, Any]], Awaitable[None]] | None = None
@@ -94,10 +97,13 @@ class Between:
 class Program:
     """The program's parts on the stage, with its queue and without its doors."""
 
-    def __init__(self, stage: Stage, **changes: str) -> None:
+    def __init__(
+        self, stage: Stage, store: TinyStore | PostgresStore | None = None, clock: Clock | None = None, **changes: str
+    ) -> None:
+        """`store`: by default the one in the stage's folder."""
         self.stage = stage
-        self.clock = Clock()
-        self.store = Between(TinyStore.open(stage.data, clock=self.clock))
+        self.clock = clock or Clock()
+        self.store = Between(store or TinyStore.open(stage.data, clock=self.clock))
         self._numbers = itertools.count()
         self.set(**changes)
 
@@ -191,7 +197,9 @@ class Program:
 
 @pytest.fixture
 async def program(stage: Stage) -> AsyncIterator[Program]:
-    found = Program(stage)
+    clock = Clock()
+    store = await store_of(stage.data, stage.env.get("PMAGENT_DATABASE_URL"), clock=clock, zone=UTC)
+    found = Program(stage, store, clock)
     await found.start()
     yield found
     found.store.before_commit = found.store.before_find = None
@@ -325,6 +333,7 @@ async def test_a_new_draft_that_was_asked_for_survives_a_stop(program: Program) 
     assert len(await program.ctx.store.find("webhook_events", kind="draft_requested")) == 1
 
 
+@both
 async def test_33_a_lost_comment_that_shows_up_late_is_not_posted_again(program: Program) -> None:
     """Three looks over 5 s, though Jira is silent at first; and a later refusal leaves the first in mind."""
     jira = program.stage.jira
@@ -345,6 +354,7 @@ async def test_33_a_lost_comment_that_shows_up_late_is_not_posted_again(program:
     assert len(jira.calls(POST)) == 2
 
 
+@both
 async def test_35_a_retry_after_of_nothing_is_no_reason_to_hurry(program: Program) -> None:
     draft, _ = await program.waiting()
     program.stage.jira.fail(POST, *(Fault("answer", 503, {"Retry-After": "0"}) for _ in range(500)))
@@ -464,6 +474,7 @@ async def test_a_card_and_a_message_that_are_being_sent_are_left_to_who_sends_th
     assert len(program.stage.slack.messages()) == 2
 
 
+@both
 async def test_29_a_card_that_was_posted_and_not_recorded_is_retired_too(program: Program) -> None:
     draft, card = await program.waiting()
     await program.close()
@@ -551,6 +562,7 @@ async def none_received(program: Program) -> bool:
     return not await program.ctx.store.find("webhook_events", state="received")
 
 
+@both
 @pytest.mark.parametrize("comments", [150, pytest.param(1000, marks=pytest.mark.soak)])
 async def test_45_a_flood_of_comments_is_answered_by_the_newest(program: Program, comments: int) -> None:
     events = [await program.asked(text=f"And now? {n}") for n in range(comments - 1)]
@@ -576,6 +588,7 @@ async def test_an_older_comment_does_not_retire_the_answer_to_a_newer_one(progra
     assert (await load_draft(program.ctx, draft.id)).state is DraftState.WAITING
 
 
+@both
 async def test_51_a_clock_that_is_set_back_makes_nobody_late(program: Program) -> None:
     program.clock.ahead = timedelta(days=1)
     older, _ = await program.waiting()
@@ -764,6 +777,7 @@ async def nothing_to_ask(program: Program) -> bool:
     return program.ctx.queue.idle("answer")
 
 
+@both
 async def test_46_with_the_budget_spent_one_event_asks_for_all(program: Program) -> None:
     day = f"spend:{program.ctx.claude.budget.day()}"
     spent = {"id": day, "at": program.clock.now().isoformat(), "usd": 10.0, "calls": 9, "version": 1, "reserved": {}}
@@ -788,6 +802,7 @@ async def asked_jira(program: Program, before: int) -> bool:
     return len(program.stage.jira.exchanges) > before
 
 
+@both
 async def test_45_a_busy_issue_makes_its_next_event_no_dearer(program: Program) -> None:
     """Counted in records that are read to settle one: hundreds of events and drafts on the issue are not among them."""
     first = await program.asked()

@@ -15,6 +15,7 @@ from tests.acceptance.test_main_path import YES, exported
 from tests.hostile.proxy import Proxy, Wire
 from tests.hostile.support import cards, clean, question, until
 from tests.model.reins import SPEED, Reins
+from tests.stores import both
 
 ASK = "/v1/messages"
 
@@ -129,6 +130,7 @@ async def next_day(stage: Stage) -> None:
     clean(stage.log)
 
 
+@both
 async def test_46_the_budget_is_spent(stage: Stage, reins: Reins) -> None:
     """No call, one notice, the queue kept, over a restart too; the next day it goes on."""
     calls = await budget_spent(stage)
@@ -143,6 +145,7 @@ async def test_46_the_budget_is_spent(stage: Stage, reins: Reins) -> None:
     await next_day(stage)
 
 
+@both
 @pytest.mark.soak
 async def test_46_midnight_comes_while_it_runs(stage: Stage, reins: Reins) -> None:
     calls = await budget_spent(stage)

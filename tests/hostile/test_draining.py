@@ -18,6 +18,7 @@ from bot.demo.stage import Stage
 from tests.acceptance.test_main_path import exported
 from tests.hostile.proxy import Wire
 from tests.hostile.support import answer, cards, clean, question, request, until
+from tests.stores import both
 
 POST = "/issue/ECD-[0-9]+/comment$"
 
@@ -30,6 +31,7 @@ async def stopping(stage: Stage) -> None:
     await until(lambda: stage.log.count('"stopping"') > said)
 
 
+@both
 async def test_38_deliveries_while_it_stops_are_refused_and_come_again(stage: Stage, wire: Wire) -> None:
     await stage.start_bot()
     wire.claude.never_answer("POST", "/v1/messages")
@@ -77,6 +79,7 @@ async def test_38_deliveries_while_it_stops_are_refused_and_come_again(stage: St
     assert len(await stage.slack.cards()) == 3
 
 
+@both
 async def test_38_everything_hangs_at_once(stage: Stage, wire: Wire) -> None:
     """Claude asked, a comment on its way to Jira, one done whose answer drips, one being deleted, Slack silent."""
     await stage.start_bot()
@@ -110,6 +113,7 @@ async def test_38_everything_hangs_at_once(stage: Stage, wire: Wire) -> None:
     assert (await stage.run("audit", "verify"))[0] == 0
 
 
+@both
 @pytest.mark.parametrize("place", ["auth.test", "apps.connections.open"])
 async def test_38_a_stop_during_the_start(stage: Stage, wire: Wire, place: str) -> None:
     wire.slack.never_answer("*", place, times=50)
@@ -121,6 +125,7 @@ async def test_38_a_stop_during_the_start(stage: Stage, wire: Wire, place: str) 
     clean(stage.log)
 
 
+@both
 async def test_38_a_standup_on_its_way_is_posted_once(stage: Stage, wire: Wire) -> None:
     """By the clock and by a person at once; Slack takes both, and its answers do not come."""
     due = f"{datetime.now(UTC):%H:%M} daily"
@@ -137,6 +142,7 @@ async def test_38_a_standup_on_its_way_is_posted_once(stage: Stage, wire: Wire) 
     assert len(stage.slack.messages()) == before
 
 
+@both
 async def test_38_a_click_over_http_counts_to_the_end(stage: Stage, wire: Wire) -> None:
     """Slack does not bring a click again, so it is served while deliveries are refused; the next start acts on it."""
     door = {"SLACK_APP_TOKEN": "", "SLACK_SIGNING_SECRET": stage.slack.signing_secret}
@@ -161,6 +167,7 @@ async def test_38_a_click_over_http_counts_to_the_end(stage: Stage, wire: Wire) 
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
+@both
 async def test_38_nobody_waits_for_a_socket_that_is_silent(stage: Stage, wire: Wire) -> None:
     await stage.start_bot()
     wire.slack.silence()
@@ -171,6 +178,7 @@ async def test_38_nobody_waits_for_a_socket_that_is_silent(stage: Stage, wire: W
     clean(stage.log)
 
 
+@both
 async def test_38_a_thread_that_hangs_does_not_keep_the_process(stage: Stage) -> None:
     """As one does that asks for a name while the name server is silent: nobody can end it, and nobody waits for it."""
     stage.program = "tests.hostile.stuck"

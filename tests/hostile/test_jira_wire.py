@@ -15,6 +15,7 @@ from tests.acceptance.test_main_path import exported
 from tests.hostile.proxy import Proxy, Wire
 from tests.hostile.support import cards, clean, question, until
 from tests.model.reins import Reins
+from tests.stores import both
 
 DONE = {
     "ECD-1": Proxy.swallow,
@@ -29,6 +30,7 @@ def post(key: str) -> str:
     return f"/issue/{key}/comment$"
 
 
+@both
 async def test_32_33_the_marker_tells_what_became_of_a_post(stage: Stage, wire: Wire, reins: Reins) -> None:
     """Done and the answer lost, reset, cut in its JSON, dripping beyond every deadline; or not done at all."""
     await stage.start_bot()
@@ -60,6 +62,7 @@ async def test_32_33_the_marker_tells_what_became_of_a_post(stage: Stage, wire: 
     clean(stage.log)
 
 
+@both
 async def test_35_jira_names_a_time(stage: Stage, wire: Wire) -> None:
     """As seconds, as a date, and in ways that make no sense: never at once, never twice, never for ever."""
     named = {"ECD-1": "", "ECD-2": "-7", "ECD-3": "soon", "ECD-4": "NaN", "ECD-5": "9" * 30, "ECD-6": "1e400"}

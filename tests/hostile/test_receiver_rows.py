@@ -15,6 +15,7 @@ from bot.workflow.rule_skips import DRAFTS_PER_ISSUE
 from tests.acceptance.test_main_path import YES, exported
 from tests.acceptance.test_receiver import send
 from tests.hostile.support import answer, question, request, until, until_so
+from tests.stores import both
 
 
 async def ended(stage: Stage, count: int) -> list[dict[str, Any]]:
@@ -136,6 +137,7 @@ async def test_15_five_hundred_slow_senders(stage: Stage) -> None:
     assert not open_now
 
 
+@both
 async def test_14_the_answer_is_lost_and_it_comes_again(stage: Stage) -> None:
     """Stored, and the sender is gone before it hears of it; the next delivery is known again, after a restart too."""
     await stage.start_bot()

@@ -13,6 +13,7 @@ from tests.acceptance.test_main_path import YES
 from tests.hostile.proxy import Wire
 from tests.hostile.support import cards, clean, question, ready, until, until_so
 from tests.model.reins import Reins
+from tests.stores import both
 
 POSTS = "chat.postMessage"
 
@@ -26,6 +27,7 @@ async def decided(stage: Stage, *found: Message) -> None:
         await stage.slack.changes(card, "Posted", seconds=20)
 
 
+@both
 async def test_27_nobody_listens_at_slack_for_a_while(stage: Stage, wire: Wire) -> None:
     await stage.start_bot()
     [first] = await cards(stage, "ECD-1")
@@ -49,6 +51,7 @@ async def _is_ready(stage: Stage) -> bool:
     return not await ready(stage)
 
 
+@both
 async def test_27_a_socket_that_says_nothing_any_more(stage: Stage, wire: Wire, reins: Reins) -> None:
     """Open, and no byte comes through, pings neither: nobody closes it, so the program has to notice. And then a hand
     that is not shaken."""
@@ -67,6 +70,7 @@ async def test_27_a_socket_that_says_nothing_any_more(stage: Stage, wire: Wire, 
     await decided(stage, card)
 
 
+@both
 async def test_28_slack_asks_to_wait(stage: Stage, wire: Wire) -> None:
     """Posts, updates and modals: in their order, each once, none lost."""
     wait = Fault("answer", 429, {"Retry-After": "2"}, {"ok": False, "error": "ratelimited"})
@@ -99,6 +103,7 @@ async def test_28_slack_asks_to_wait(stage: Stage, wire: Wire) -> None:
     clean(stage.log)
 
 
+@both
 @pytest.mark.soak  # the ordinary run has the lane alone, in `test_slack_client`
 async def test_28_a_wait_too_long_to_stand_in_line(stage: Stage, wire: Wire, reins: Reins) -> None:
     """Beyond half a minute the jobs go home and come again: in their order all the same."""
@@ -118,6 +123,7 @@ async def test_28_a_wait_too_long_to_stand_in_line(stage: Stage, wire: Wire, rei
     clean(stage.log)
 
 
+@both
 async def test_29_a_post_that_was_done_and_whose_answer_is_lost(stage: Stage, wire: Wire) -> None:
     """The card is found by its metadata, though the looks for it break at first; notices likewise."""
     await stage.start_bot()

@@ -16,6 +16,7 @@ from bot.domain.drafts import DraftState
 from tests.acceptance.test_main_path import exported
 from tests.hostile.support import cards, clean, question, until_so
 from tests.model.reins import Reins
+from tests.stores import both
 
 DAY = 86_400.0
 LOOKED = 8.0
@@ -26,6 +27,7 @@ def standups(stage: Stage) -> list[Any]:
     return [m for m in stage.slack.messages() if m.text.startswith("Standup")]
 
 
+@both
 @pytest.mark.soak  # the ordinary run has it in `test_standup` and `test_workflow_faults`
 async def test_51_a_day_forward_and_a_day_back(stage: Stage, reins: Reins) -> None:
     """No second standup for a date that had one, and nobody's draft expires."""
@@ -90,10 +92,12 @@ async def restarts(stage: Stage, times: int, seed: int) -> None:
     assert (await stage.run("audit", "verify"))[0] == 0
 
 
+@both
 async def test_54_restarts_in_quick_succession(stage: Stage, reins: Reins) -> None:
     await restarts(stage, 3, seed=54)
 
 
+@both
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(5))
