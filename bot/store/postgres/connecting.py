@@ -5,8 +5,7 @@ Nothing of the address is repeated but what PostgreSQL itself names (host, user,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
 from typing import Any
 
 import psycopg
@@ -14,7 +13,6 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from bot.errors import UserError
-from bot.store import StoreUnavailable
 
 Connection = AsyncConnection[tuple[Any, ...]]
 Pool = AsyncConnectionPool[Connection]
@@ -23,6 +21,8 @@ OLDEST = 14
 """The oldest version of PostgreSQL that is taken."""
 STATEMENT = 6.0
 """Seconds that a statement may take, waiting for others' locks included."""
+READ = 30.0
+"""Seconds that a read may take, whatever it reads: it holds up no writer."""
 IDLE = 4.0
 """Seconds that a process may leave a transaction open without a word: then it hangs, and others wait for its locks."""
 READERS = 6
@@ -62,13 +62,21 @@ async def _configure(connection: Connection) -> None:
     await connection.execute(_SETTINGS)
 
 
+async def _configure_reader(connection: Connection) -> None:
+    await _configure(connection)
+    await connection.execute(f"SET statement_timeout = '{READ:.0f}s'".encode())
+
+
 def make_pool(url: str, name: str) -> Pool:
     """The connections that read; not open yet.
 
     One that cannot be made is given up soon, so that the next reader tries anew instead of waiting for a long pause.
+    The pool would log each try; readers are told, and log what it means for them.
     """
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     return AsyncConnectionPool(
-        url, min_size=1, max_size=READERS, timeout=POOL_WAIT, reconnect_timeout=1.0, open=False, configure=_configure,
+        url, min_size=1, max_size=READERS, timeout=POOL_WAIT, reconnect_timeout=1.0, open=False,
+        configure=_configure_reader,
         kwargs={"autocommit": True, "application_name": name, **_NETWORK}, name=name,
     )  # fmt: skip
 
@@ -77,12 +85,3 @@ def in_words(error: BaseException) -> str:
     """What PostgreSQL said, in one line."""
     said = " ".join(str(error).split())
     return said or type(error).__name__
-
-
-@asynccontextmanager
-async def answering(what: str) -> AsyncIterator[None]:
-    """What PostgreSQL cannot do now becomes `StoreUnavailable`."""
-    try:
-        yield
-    except (psycopg.Error, OSError, TimeoutError) as error:
-        raise StoreUnavailable(f"{what}: {in_words(error)}") from error

@@ -19,7 +19,7 @@ from bot.clock import Clock, SystemClock
 from bot.errors import UserError
 from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailable, Table
 from bot.store.commits import prepared
-from bot.store.postgres.connecting import Connection, Pool, connect, in_words, make_pool
+from bot.store.postgres.connecting import READ, Connection, Pool, connect, in_words, make_pool
 from bot.store.postgres.encoding import read, text
 from bot.store.postgres.presence import enter, entering, generation
 from bot.store.postgres.queries import Query
@@ -28,8 +28,6 @@ from bot.store.postgres.writer import Writer
 
 TOGETHER = 100
 """Records that are taken in before others have their turn: it bounds the memory beside the list itself, too."""
-LONGEST = 30.0
-"""Seconds that a read may take, whatever it reads."""
 T = TypeVar("T")
 
 
@@ -147,5 +145,5 @@ class PostgresStore:
             raise StoreUnavailable(f"the data cannot be read: {in_words(error)}") from error
 
     async def _once(self, reading: Callable[[Connection], Awaitable[T]]) -> T:
-        async with asyncio.timeout(LONGEST), self._pool.connection() as connection:
+        async with asyncio.timeout(READ), self._pool.connection() as connection:
             return await reading(connection)

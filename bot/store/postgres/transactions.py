@@ -70,7 +70,7 @@ class Transaction:
     async def run(self, commits: Sequence[Commit], locks: set[int]) -> None:
         """Decide these commits and write them. `locks`: of their records. Raises what goes wrong."""
         batch, execute = self._batch, self._connection.execute
-        async with self._connection.pipeline() as pipeline:
+        async with self._connection.pipeline():
             await execute(b"BEGIN", prepare=False)
             await lock(self._connection, locks)
             lookups = [(table, await self._docs(table, ids)) for table, ids in batch.wanted(commits).items()]
@@ -84,10 +84,10 @@ class Transaction:
             await self._write()
             failpoint("store.before_commit")
             self.committing = True
+            # Leaving the block sends all of it and waits; `pipeline.sync()` waits without sending what is left of much.
             ended = await execute(b"COMMIT", prepare=False)
-            await pipeline.sync()
-            if ended.statusmessage != "COMMIT":  # PostgreSQL's answer where a transaction has failed before
-                raise psycopg.InternalError(f"COMMIT was answered {ended.statusmessage}")
+        if ended.statusmessage != "COMMIT":  # PostgreSQL's answer where a transaction has failed before
+            raise psycopg.InternalError(f"COMMIT was answered {ended.statusmessage}")
         failpoint("store.after_commit")
 
     async def _write(self) -> None:
