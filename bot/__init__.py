@@ -22,7 +22,7 @@ The story, as data flows through the tree::
                        │ texts: bot/markup/, bot/safety/, bot/claims/            pure
                        ▼
                 bot/clients/  jira · bitbucket · slack · claude
-                bot/store/    TinyDB on SQLite
+                bot/store/    TinyDB on SQLite, or PostgreSQL
                 bot/queue/    carries out the jobs that are stored with the change that asks for them
 
 Beside it: `bot/http/` (the server, and what a request may cost), `bot/access/` (who may do what), `bot/spending/` (what

@@ -65,6 +65,8 @@ async def _tried(settings: Settings) -> list[Line]:
     from bot.commands import check_services as services
     from bot.commands.check_slack import slack
 
+    if settings.database_url:
+        import bot.store.postgres.data  # noqa: F401 - loaded here, not on a thread, side by side with other libraries
     groups = await asyncio.gather(
         _guarded("Slack", slack(settings)),
         _guarded("Jira", services.jira(settings)),

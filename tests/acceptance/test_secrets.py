@@ -7,9 +7,10 @@ import base64
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
+import psycopg
 import pytest
 
 from bot.demo.process import BotFailed
@@ -17,6 +18,7 @@ from bot.demo.slack_people import DANA, SAM
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from bot.settings import Settings
+from tests.postgres import fresh_database
 
 YES = {"should_respond": True, "reasoning": "A question.", "response_text": "Ana has it.", "confidence": 0.9}
 SECRET_SETTINGS = sorted(n.upper() for n, f in Settings.model_fields.items() if "Secret" in str(f.annotation))
@@ -30,7 +32,9 @@ def canary(name: str) -> str:
 
 def planted(stage: Stage) -> dict[str, str]:
     """Every secret setting as a canary, and the stand-ins that expect them."""
-    values = {name: canary(name) for name in SECRET_SETTINGS if name != "PMAGENT_DATABASE_URL"}  # refused, see below
+    values = {
+        name: canary(name) for name in SECRET_SETTINGS if name != "PMAGENT_DATABASE_URL"
+    }  # its password is a part of it, see below
     stage.slack.bot_token, stage.slack.app_token = values["SLACK_BOT_TOKEN"], values["SLACK_APP_TOKEN"]
     stage.slack.signing_secret = values["SLACK_SIGNING_SECRET"]
     stage.jira.token, stage.jira.secret = values["ATLASSIAN_SERVICE_ACCOUNT_TOKEN"], values["JIRA_WEBHOOK_SECRET"]
@@ -100,9 +104,27 @@ async def settled(stage: Stage, calls: str, at_least: int) -> None:
     )
 
 
-@pytest.mark.parametrize("form", ["json", "text"])
-async def test_55_no_canary_anywhere(stage: Stage, form: str) -> None:
+def in_a_database(stage: Stage) -> str:
+    """Have the program keep its data in a database whose address holds a canary. The server asks for no password."""
+    url = fresh_database()
+    secret = quote(canary("PMAGENT_DATABASE_URL"), safe="")
+    stage.env["PMAGENT_DATABASE_URL"] = urlsplit(url)._replace(netloc=f"postgres:{secret}@").geturl()
+    return url
+
+
+def cut_off(url: str) -> None:
+    """End the program's connections to its database, as a server that is started anew does."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize(("form", "home"), [("json", "folder"), ("text", "folder"), ("text", "database")])
+async def test_55_no_canary_anywhere(stage: Stage, form: str, home: str) -> None:
     planted(stage)
+    url = in_a_database(stage) if home == "database" else ""
     stage.env["PMAGENT_LOG_FORMAT"] = form
     stage.jira.issue("ECD-1", assignee="ana", reporter="ben")
     stage.jira.issue("ECD-2", assignee="ana", reporter="ben")
@@ -127,6 +149,8 @@ async def test_55_no_canary_anywhere(stage: Stage, form: str) -> None:
     stage.claude.fail("/v1/messages", *[Fault("answer", status=400, body=echo(stage))] * 2)
     await stage.jira.comment("ECD-2", "ben", "And this one?")
     await settled(stage, "/v1/messages", 4)
+    if url:
+        await asyncio.to_thread(cut_off, url)
     for words in ("health", "stats", "why ECD-1", "why ECD-2", "pending", "mode", "nonsense"):
         await stage.slack.command(DANA, "/pmagent", words)
     await stage.slack.home(DANA)
