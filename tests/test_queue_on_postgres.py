@@ -176,8 +176,8 @@ async def test_a_flood_on_one_issue_takes_one_place(engine: OnPostgres, work: Wo
 
 
 async def test_a_reminder_in_four_hours_does_not_hold_up_its_issue(engine: OnPostgres, work: Work) -> None:
-    await engine.store.commit(jobs=[Job("a", "reminder", "ECD-1", now() + timedelta(hours=4)), Job("a", "1", "ECD-1")])
     await engine.started(kinds_of(work))
+    await engine.store.commit(jobs=[Job("a", "reminder", "ECD-1", now() + timedelta(hours=4)), Job("a", "1", "ECD-1")])
     await engine.store.commit(jobs=[Job("a", "2", "ECD-1")])
     await until(lambda: work.done == ["1", "2"])
     assert list(await jobs(engine.store)) == ["a:reminder"]

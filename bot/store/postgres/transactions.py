@@ -50,6 +50,9 @@ DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE id = ANY(%
 FOR UPDATE SKIP LOCKED)
 """
 
+ROWS = 2000
+"""Records that one statement writes at most: what an erasure changes may be more than JSONB can hold in one value."""
+
 
 class Transaction:
     """See the module's docstring. `committing`: COMMIT may have been sent, so an error does not tell how it went.
@@ -131,13 +134,15 @@ class Transaction:
 
 
 async def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Store whole records, given as JSON, in place of those that have their ids: one text, whatever their number."""
+    """Store whole records, given as JSON, in place of those that have their ids."""
     columns = _COLUMNS.get(table, _OTHERS)
     sql = (
         f"INSERT INTO {table} {columns} WITH ORDINALITY AS e(r, n) ORDER BY n "
         "ON CONFLICT (id) DO UPDATE SET doc = excluded.doc"
     )
-    await connection.execute(sql.encode(), [f"[{','.join(stored(doc) for _, _, doc in rows)}]"])
+    for start in range(0, len(rows), ROWS):
+        docs = [stored(doc) for _, _, doc in rows[start : start + ROWS]]
+        await connection.execute(sql.encode(), [f"[{','.join(docs)}]"])
 
 
 async def prune(connection: Connection, now: datetime) -> None:
