@@ -25,7 +25,6 @@ async def state(stage: Stage) -> str:
     return str((await exported(stage, "drafts"))[-1]["state"])
 
 
-@both
 @pytest.mark.parametrize(
     ("place", "ends_as"),
     [
@@ -49,7 +48,6 @@ async def test_31_killed_around_the_post(stage: Stage, place: str, ends_as: str)
     assert code == 0
 
 
-@both
 @pytest.mark.parametrize("place", ["answer.before_draft", "answer.after_draft", "card.before_post", "card.after_post"])
 async def test_31_killed_before_anybody_decided(stage: Stage, place: str) -> None:
     await stage.start_bot(PMAGENT_FAILPOINT=place)
@@ -64,7 +62,6 @@ async def test_31_killed_before_anybody_decided(stage: Stage, place: str) -> Non
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
-@both
 async def test_29_killed_after_the_card_and_slack_does_not_say_at_the_start_who_we_are(stage: Stage) -> None:
     """A message of ours is known by who wrote it: nobody looks for one, and posts it again, before that is known."""
     await stage.start_bot(PMAGENT_FAILPOINT="card.after_post")

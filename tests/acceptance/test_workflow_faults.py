@@ -474,7 +474,6 @@ async def test_a_card_and_a_message_that_are_being_sent_are_left_to_who_sends_th
     assert len(program.stage.slack.messages()) == 2
 
 
-@both
 async def test_29_a_card_that_was_posted_and_not_recorded_is_retired_too(program: Program) -> None:
     draft, card = await program.waiting()
     await program.close()

@@ -79,7 +79,6 @@ async def test_38_deliveries_while_it_stops_are_refused_and_come_again(stage: St
     assert len(await stage.slack.cards()) == 3
 
 
-@both
 async def test_38_everything_hangs_at_once(stage: Stage, wire: Wire) -> None:
     """Claude asked, a comment on its way to Jira, one done whose answer drips, one being deleted, Slack silent."""
     await stage.start_bot()
@@ -125,7 +124,6 @@ async def test_38_a_stop_during_the_start(stage: Stage, wire: Wire, place: str) 
     clean(stage.log)
 
 
-@both
 async def test_38_a_standup_on_its_way_is_posted_once(stage: Stage, wire: Wire) -> None:
     """By the clock and by a person at once; Slack takes both, and its answers do not come."""
     due = f"{datetime.now(UTC):%H:%M} daily"

@@ -97,9 +97,9 @@ class ProcrastinateQueue:
         await self._pool.open()
         await self._fetching.open()
         await self._connector.open_async(self._fetching)
-        loops = {"lifeline": self._lifeline.run, "due": self._queue_what_is_due, "look": self._look_again}
-        loops |= {name: lane.run for name, lane in self._lanes.items()}
-        for name, work in loops.items():
+        loops = [("lifeline", self._lifeline.run), ("due", self._queue_what_is_due), ("looks", self._look_again)]
+        loops += [(f"lane {name}", lane.run) for name, lane in self._lanes.items()]  # a kind may have any name
+        for name, work in loops:
             self._tasks.append(asyncio.create_task(self._keep_up(name, work), name=f"queue:{name}"))
 
     async def drain(self, seconds: float) -> None:
