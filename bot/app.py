@@ -101,6 +101,8 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     folder, url = settings.pmagent_data_dir.resolve(), settings.database_url
     store = await store_of(folder, url, clock=clock, zone=settings.timezone)
     ctx = build(settings, store, clock)
+    if url and not cast("PostgresStore", store).others:
+        ctx.first_since = clock.now()
     background: list[asyncio.Task[None]] = []
     slack_handle: Socket | Door | None = None
     server = serving = None

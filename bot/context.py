@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,3 +41,5 @@ class Context:
     outages: Outages = field(init=False)
     introduced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `jira.account_id`, our own account, is known: remembered from an earlier start, or told by Jira."""
+    first_since: datetime | None = None
+    """When this process came, where no other one was at the data then: nobody has done what fell due before."""

@@ -2,8 +2,9 @@
 
 A turn is the record `state/turn:<name>`: when the last complete one began, and the lease of the one that is under way.
 A process by itself needs none: it does everything at its start and then in each period, whatever was done before it.
-Several processes do it a period after the last one began, also where one has just started. A turn that fails is given
-back, and that of a process that was killed is taken over after its lease.
+Several processes do it a period after the last one began, also where one has just started; but the first one that
+comes after all were gone does it at once. A turn that fails is given back, and that of a process that was killed is
+taken over after its lease.
 """
 
 from __future__ import annotations
@@ -46,9 +47,11 @@ async def turn(ctx: Context, name: str, seconds: float) -> AsyncIterator[Turn]:
     with ctx.leases.take(LEASE) as held:
         left = held.left(Lease.model_validate(found["lease"])) if found and found["lease"] else 0.0
         # A turn in the future began while the clock was wrong.
-        ago = (now - datetime.fromisoformat(found["began"])).total_seconds() if found and found["began"] else -1.0
-        if left > 0 or 0 <= ago < seconds:
-            yield Turn(wait=max(left, seconds - ago if 0 <= ago < seconds else 0.0))
+        began = datetime.fromisoformat(found["began"]) if found and found["began"] else None
+        ago = (now - began).total_seconds() if began else -1.0
+        rests = 0 <= ago < seconds and not (began and ctx.first_since and began < ctx.first_since)
+        if left > 0 or rests:
+            yield Turn(wait=max(left, seconds - ago if rests else 0.0))
             return
         lease = held.renew().model_dump(mode="json")
         begun = {"id": key, "at": now.isoformat(), "began": found["began"] if found else None, "lease": lease}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import psycopg
 import pytest
 
 from bot.demo.hooks import signature
@@ -210,3 +211,22 @@ async def test_60_a_start_without_postgresql_says_what_is_wrong(
     await asyncio.to_thread(postgres.stop, server)
     with pytest.raises(BotFailed, match="PMAGENT_DATABASE_URL"):
         await stage.start_bot()
+
+
+async def test_the_first_process_after_all_were_gone_asks_at_once_for_what_was_missed(pair: Stage) -> None:
+    """It waits for no turn: nobody has asked meanwhile."""
+    pair.jira.issue("ECD-1", status="In Progress", assignee="ana", reporter="ben")
+    await until_so(lambda: _has_asked(pair), 20)
+    for bot in both_of(pair):
+        assert await bot.stop() == 0
+    pair.others.clear()
+    pair.claude.script(YES)
+    pair.jira.write("ECD-1", "ben", "Is anybody looking at this?")  # and no webhook tells of it
+    await pair.start_bot()
+    await pair.slack.card("ECD-1", button="Approve")
+
+
+async def _has_asked(stage: Stage) -> bool:
+    with psycopg.connect(stage.env["PMAGENT_DATABASE_URL"]) as connection:
+        asked = "SELECT count(*) FROM state WHERE id = 'turn:reconcile' AND doc ->> 'began' IS NOT NULL"
+        return connection.execute(asked).fetchone() == (1,)

@@ -64,6 +64,11 @@ def entering(connect: Callable[[], Awaitable[Connection]], known: str) -> Callab
     return entered
 
 
+async def others(connection: Connection) -> int:
+    """How many other bots are at the data."""
+    return len(await (await connection.execute(PRESENT)).fetchall())
+
+
 async def enter_alone(connection: Connection, place: str) -> None:
     """Take the place of all bots, for a restore. Raises `InUse` while one runs."""
     if await _one(connection, f"SELECT pg_try_advisory_lock({PRESENCE})"):

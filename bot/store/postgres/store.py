@@ -21,7 +21,7 @@ from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailab
 from bot.store.commits import prepared
 from bot.store.postgres.connecting import READ, Connection, Pool, connect, in_words, make_pool
 from bot.store.postgres.encoding import read, text
-from bot.store.postgres.presence import enter, entering, generation
+from bot.store.postgres.presence import enter, entering, generation, others
 from bot.store.postgres.queries import Query
 from bot.store.postgres.schema import migrate
 from bot.store.postgres.writer import Writer
@@ -34,7 +34,9 @@ T = TypeVar("T")
 class PostgresStore:
     """See `bot.store.Store`. Its methods may be called from any task of one event loop."""
 
-    def __init__(self, pool: Pool, writer: Writer) -> None:
+    def __init__(self, pool: Pool, writer: Writer, others: int = 0) -> None:
+        """`others`: how many bots were at the data when this one came."""
+        self.others = others
         self._pool = pool
         self._writer = writer
         self._closed = False
@@ -52,6 +54,7 @@ class PostgresStore:
                 await enter(connection)  # first: a restore holds the tables
                 await migrate(connection)
                 known = await generation(connection)
+                present = await others(connection)
             except BaseException:
                 await connection.close()
                 raise
@@ -60,7 +63,7 @@ class PostgresStore:
         pool = make_pool(url, application_name)
         await pool.open()
         writer = Writer(entering(connecting, known), clock or SystemClock(), zone, connection)
-        return cls(pool, writer)
+        return cls(pool, writer, present)
 
     async def commit(
         self,
