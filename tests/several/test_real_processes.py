@@ -131,7 +131,7 @@ async def test_59_a_process_that_hangs_with_an_approved_reply_comes_back_and_pos
         goes_on.set()
         world.stage.jira.mend()
         settled = lambda: _states(world) & {"posted", "unknown"}  # noqa: E731
-        await until(lambda: (world.books.read(), settled())[1], 60)
+        assert await world.until(settled, 90), f"{_states(world)}\n{world.stage.log[-4000:]}"
     finally:
         hanging.send_signal(signal.SIGCONT)
     await asyncio.sleep(3)

@@ -179,6 +179,26 @@ async def test_a_process_that_hangs_in_a_transaction_does_not_hold_up_the_others
     await hanging.close()
 
 
+async def test_a_process_that_hangs_between_two_statements_that_it_sends_in_a_row_does_not_either() -> None:
+    """For PostgreSQL such a session is not idle: it waits for the next message of the row."""
+    url = await store_database()
+    hanging = await connect(url, "hangs")
+    async with opened(url) as store, hanging.pipeline():
+        await hanging.execute("BEGIN")
+        found = await hanging.execute("SELECT * FROM head FOR UPDATE")
+        await found.fetchall()
+        for _ in range(5):
+            try:
+                await store.commit(audit=[Audit("system", "x")])
+            except StoreUnavailable:
+                continue
+            break
+        assert (await store.audit_head())[0] == 1
+        with pytest.raises(psycopg.OperationalError):  # the session was ended
+            await hanging.execute("UPDATE head SET seq = 7")
+    await hanging.close()
+
+
 KILLED = """
 import asyncio, sys
 from bot.store import Audit, Put

@@ -19,7 +19,7 @@ from bot.domain.health import HealthLine
 from bot.log import get_logger
 from bot.queue import Hold, Job, Kinds
 from bot.queue.procrastinate.lane import Lane
-from bot.queue.procrastinate.lifeline import CONNECTION, PAUSES, Away, Lifeline
+from bot.queue.procrastinate.lifeline import BOUNDED, CONNECTION, PAUSES, Away, Lifeline
 from bot.store.postgres.jobs import LATER, come_due, forget
 
 log = get_logger(__name__)
@@ -228,9 +228,9 @@ class ProcrastinateQueue:
             log.warning("queue.unknown_kind", kind=kind)
 
 
-def _pool(url: str, size: int, **parameters: Any) -> AsyncConnectionPool:
+def _pool(url: str, size: int, options: str) -> AsyncConnectionPool:
     """A pool that is soon back when the server is: by itself, it doubles its pauses for up to five minutes."""
-    parameters |= CONNECTION | {"autocommit": True}
+    parameters = CONNECTION | {"autocommit": True, "options": f"{options} {BOUNDED}"}
     return AsyncConnectionPool(
         url, min_size=1, max_size=size, timeout=5.0, reconnect_timeout=3.0, open=False, kwargs=parameters
     )

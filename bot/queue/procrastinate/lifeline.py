@@ -46,6 +46,8 @@ CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 """Parameters of the queue's connections: a server that does not answer is noticed within seconds."""
+BOUNDED = "-c transaction_timeout=10s -c idle_in_transaction_session_timeout=5s"
+"""Options of them: a process that hangs in a transaction must not hold up the others for longer."""
 LOCK = 0x504D41
 """The first number of our advisory locks; the second is the worker's."""
 
@@ -84,7 +86,9 @@ class Lifeline:
         tries = 0
         while True:
             try:
-                async with await AsyncConnection.connect(self._url, autocommit=True, **CONNECTION) as connection:
+                async with await AsyncConnection.connect(
+                    self._url, autocommit=True, options=BOUNDED, **CONNECTION
+                ) as connection:
                     tries = 0
                     await self._live(connection)
             except Away as error:

@@ -17,14 +17,16 @@ from bot.errors import UserError
 Connection = AsyncConnection[tuple[Any, ...]]
 Pool = AsyncConnectionPool[Connection]
 
-OLDEST = 14
-"""The oldest version of PostgreSQL that is taken."""
+OLDEST = 17
+"""The oldest version of PostgreSQL that is taken: the first one with a `transaction_timeout`."""
 STATEMENT = 6.0
 """Seconds that a statement may take, waiting for others' locks included."""
 READ = 30.0
 """Seconds that a read may take, whatever it reads: it holds up no writer."""
 IDLE = 4.0
 """Seconds that a process may leave a transaction open without a word: then it hangs, and others wait for its locks."""
+TRANSACTION = 8.0
+"""Seconds that a transaction may take. `IDLE` does not end one that hangs between statements that it sends in a row."""
 READERS = 6
 """Connections that read, at most, of one process."""
 POOL_WAIT = 3.0
@@ -37,6 +39,7 @@ _NETWORK: dict[str, Any] = {
 _SETTINGS = f"""
 SELECT set_config('statement_timeout', '{STATEMENT:.0f}s', false),
        set_config('idle_in_transaction_session_timeout', '{IDLE:.0f}s', false),
+       set_config('transaction_timeout', '{TRANSACTION:.0f}s', false),
        set_config('idle_session_timeout', '0', false),
        set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)
 """.encode()
@@ -64,7 +67,7 @@ async def _configure(connection: Connection) -> None:
 
 async def _configure_reader(connection: Connection) -> None:
     await _configure(connection)
-    await connection.execute(f"SET statement_timeout = '{READ:.0f}s'".encode())
+    await connection.execute(f"SET statement_timeout = '{READ:.0f}s'; SET transaction_timeout = 0".encode())
 
 
 def make_pool(url: str, name: str) -> Pool:

@@ -30,7 +30,8 @@ from bot.store.postgres.transactions import Transaction
 PATIENCE = 30.0
 """Seconds that others are waited for, each time they hold it up."""
 _UNHURRIED = f"""
-SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '{PATIENCE:.0f}s'
+SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET transaction_timeout = 0;
+SET lock_timeout = '{PATIENCE:.0f}s'
 """.encode()
 _OLD_SNAPSHOTS = b"""
 SELECT count(*) FROM pg_stat_activity

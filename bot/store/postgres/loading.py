@@ -25,7 +25,8 @@ AT_ONCE = 200
 PATIENCE = 30
 """Seconds that somebody who reads (a backup, an export) is waited for."""
 _UNHURRIED = f"""
-SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '{PATIENCE}s'
+SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET transaction_timeout = 0;
+SET lock_timeout = '{PATIENCE}s'
 """.encode()
 _KEPT = tuple(table for table in TABLES if table != "jobs")
 _EMPTY = f"""

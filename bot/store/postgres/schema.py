@@ -17,7 +17,9 @@ from bot.store.postgres import queue_schema
 from bot.store.postgres.connecting import OLDEST, Connection
 from bot.store.postgres.locks import MIGRATION
 
-_SLOW = b"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+_SLOW = b"""
+SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0
+"""
 _NOTE = b"INSERT INTO about VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _KEPT = b"DELETE FROM commits WHERE at < now() - interval '30 days'"
 """Processes that are long gone have left their last one."""
