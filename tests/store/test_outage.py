@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -183,19 +183,21 @@ async def test_a_process_that_hangs_between_two_statements_that_it_sends_in_a_ro
     """For PostgreSQL such a session is not idle: it waits for the next message of the row."""
     url = await store_database()
     hanging = await connect(url, "hangs")
-    async with opened(url) as store, hanging.pipeline():
-        await hanging.execute("BEGIN")
-        found = await hanging.execute("SELECT * FROM head FOR UPDATE")
-        await found.fetchall()
-        for _ in range(5):
-            try:
-                await store.commit(audit=[Audit("system", "x")])
-            except StoreUnavailable:
-                continue
-            break
-        assert (await store.audit_head())[0] == 1
-        with pytest.raises(psycopg.OperationalError):  # the session was ended
+
+    async def row(store: PostgresStore) -> None:
+        async with hanging.pipeline():
+            await hanging.execute("BEGIN")
+            await (await hanging.execute("SELECT * FROM head FOR UPDATE")).fetchall()
+            for _ in range(5):
+                with suppress(StoreUnavailable):
+                    await store.commit(audit=[Audit("system", "x")])
+                    break
             await hanging.execute("UPDATE head SET seq = 7")
+
+    async with opened(url) as store:
+        with pytest.raises(psycopg.OperationalError):  # the session was ended
+            await row(store)
+        assert (await store.audit_head())[0] == 1
     await hanging.close()
 
 
