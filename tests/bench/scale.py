@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import os
 import platform
 import time
@@ -29,7 +30,7 @@ from tests.bench.load_generator import quantile, steady
 from tests.bench.material import context
 from tests.bench.report import cpu_seconds
 from tests.bench.sender import Order, send_apart
-from tests.postgres import store_database
+from tests.postgres import private_server, store_database
 
 RATE = 50.0
 WARM_UP = 300
@@ -51,10 +52,16 @@ SETUPS = (
 )
 
 
+@functools.cache
+def server() -> str:
+    """The URI of a server whose data are on a disk."""
+    return os.environ.get("PMAGENT_TEST_DATABASE_URL") or private_server(in_memory=False).get_uri()
+
+
 async def started(stage: Stage, setup: Setup) -> None:
     stage.env |= {"PMAGENT_RATE_LIMIT": "", "PMAGENT_DAILY_BUDGET_USD": "100000", "PMAGENT_APPROVERS": DANA}
     if setup.postgres:
-        stage.env["PMAGENT_DATABASE_URL"] = await store_database()
+        stage.env["PMAGENT_DATABASE_URL"] = await store_database(server())
     await stage.start_bot()
     for _ in range(setup.processes - 1):
         await stage.start_other()

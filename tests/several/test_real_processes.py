@@ -108,7 +108,9 @@ async def world() -> AsyncIterator[World]:
         await found.close()
 
 
-@pytest.mark.parametrize("moment", ["before the intent", "on the way to Jira"])
+@pytest.mark.parametrize(
+    "moment", ["on the way to Jira", pytest.param("before the intent", marks=pytest.mark.soak)]
+)  # each waits for half a minute, until it is taken for dead
 async def test_59_a_process_that_hangs_with_an_approved_reply_comes_back_and_posts_nothing(
     world: World, moment: str
 ) -> None:
