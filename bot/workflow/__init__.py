@@ -9,7 +9,8 @@
     draft       bot.reactions.answer     the strong model writes it; it is stored, older drafts retire
     present     presenting               the card in Slack follows the stored draft, whatever is restarted
     decide      deciding                 a click changes the state, by compare and set; the loser hears who won
-    publish     publishing               fresh? intent, one POST with its marker, its outcome; `undoing`
+    publish     publishing               still fresh, still true, and in production? `undoing` takes it back
+                posting                  the intent, one POST with its marker, and what became of it
 
 Beside it: `modes`, `pausing`, `expiring`, `requests` (why, pending, another try), `messages` (notices that appear
 once), `development` (pull requests known for an issue), `windows` (which edit windows were opened), `ending` (silence

@@ -11,6 +11,9 @@ the stand-ins share its cores. For each:
 - **questions to drafts a second**: so many questions on as many issues, told at once; Claude answers at once. Cards
   come at Slack's pace, about one a second for each channel, however many processes there are.
 - **question to card, p95**: while 50 deliveries a second arrive, and a question every two seconds.
+
+Before them, what the audit chain's head bounds: transactions a second of four connections that do nothing but lock its
+row, change it and commit. A process stores up to 500 deliveries in one.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+
+from psycopg import AsyncConnection
 
 from bot.demo.slack_people import DANA
 from bot.demo.stage import Stage
@@ -75,6 +80,24 @@ def ports(stage: Stage) -> list[int]:
 def cpu(stage: Stage) -> float:
     assert stage.bot is not None
     return sum(cpu_seconds(bot.pid) for bot in (stage.bot, *stage.others))
+
+
+async def heads(seconds: float = 5.0) -> float:
+    """Transactions a second that only move the head."""
+    url = await store_database(server())
+    end = time.perf_counter() + seconds
+
+    async def moving() -> int:
+        done = 0
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            while time.perf_counter() < end:
+                async with connection.transaction():
+                    await connection.execute("SELECT seq FROM head FOR UPDATE")
+                    await connection.execute("UPDATE head SET seq = seq + 1")
+                done += 1
+        return done
+
+    return sum(await asyncio.gather(*(moving() for _ in range(4)))) / seconds
 
 
 async def deliveries(setup: Setup, events: int) -> tuple[float, float, float]:
@@ -135,6 +158,7 @@ async def cards(setup: Setup, seconds: float) -> tuple[float, float]:
 
 async def measure(events: int, questions: int, seconds: float) -> None:
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
+    print(f"the chain's head: {await heads():,.0f} transactions a second")
     head = f"{'':26}{'deliveries/s':>13}{'p99 ms':>9}{'CPU µs':>9}{'drafts/s':>10}{'card p50 s':>12}{'p95 s':>8}"
     print(head, flush=True)
     for setup in SETUPS:
