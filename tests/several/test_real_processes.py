@@ -58,6 +58,7 @@ async def test_58_one_delivery_to_both_is_one_event_with_one_card(pair: Stage) -
     await pair.slack.card("ECD-1", button="Approve")
     assert len(await exported(pair, "webhook_events")) == 1
     assert len(pair.slack.drafts()) == 1
+    assert not pair.data.exists()  # PMAGENT_DATA_DIR holds nothing
 
 
 async def test_58_one_card_clicked_by_two_people_at_once_over_both_sockets(pair: Stage) -> None:
