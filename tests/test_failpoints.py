@@ -22,7 +22,6 @@ from tests.model import holds
 from tests.model.machine import failpoints
 from tests.model.world import COMMANDS, POST, World
 from tests.postgres import store_database
-from tests.stores import STORES
 
 KEY, DESK = 0, 4
 """Places in `KEYS`: ECD-1 and SUP-1."""
@@ -193,9 +192,24 @@ def test_every_failpoint_has_its_story() -> None:
     assert not STORIES.keys() - set(failpoints()), "stories of failpoints that are gone"
 
 
+WHERE_STORES_DIFFER = (
+    "answer.after_draft", "card.after_post", "intake.stored", "message.after_post", "publish.after_intent",
+    "publish.after_post", "queue.after_removal", "queue.before_removal", "standup.after_post", "store.after_commit",
+    "store.before_commit", "store.before_write", "undo.after_delete",
+)  # fmt: skip
+"""Failpoints at which leases, jobs or transactions are left behind; `pytest -m soak` visits the others there too."""
+
+
 @pytest.mark.parametrize(
     ("world", "name"),
-    [(store, name) for store in STORES for name in sorted(STORIES) if not (store == "postgres" and "erase" in name)],
+    [
+        *(("tinydb", name) for name in sorted(STORIES)),
+        *(
+            pytest.param("postgres", name, marks=[] if name in WHERE_STORES_DIFFER else pytest.mark.soak)
+            for name in sorted(STORIES)
+            if "erase" not in name
+        ),
+    ],
     indirect=["world"],
 )  # on PostgreSQL the command erases: `tests/store/test_database_data.py`
 async def test_killed_here_and_started_again(world: World, name: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.issues import Change, Comment, Issue
-from bot.rules.freshness import GONE, HIDDEN, freshness
+from bot.rules.freshness import GONE, HIDDEN, MAX_SENTENCES, freshness
 from tests.test_policy import ANA, NOW, ROLE, comment, issue
 
 WINDOW = 5
@@ -139,4 +139,5 @@ def test_nothing_that_not_everybody_may_see_is_quoted(happens: list[str], intern
     found = freshness(issue(*old), issue(*new), None)
     assert "canary" not in " ".join(found)
     assert bool(found) is bool(happens)
-    assert sum(HIDDEN in sentence.casefold() for sentence in found) >= (1 if "new for some" in happens else 0)
+    if len(found) <= MAX_SENTENCES:  # else the last one says how many more there are
+        assert sum(HIDDEN in sentence.casefold() for sentence in found) >= (1 if "new for some" in happens else 0)
