@@ -43,6 +43,7 @@ class SharedMachine(Machine):
     processes = 2
 
 
+@pytest.mark.soak  # 20 to 50 s; `tests/several` has what it found
 @pytest.mark.timeout(300)
 def test_a_short_run_of_the_model_with_two_processes() -> None:
     few = settings(
