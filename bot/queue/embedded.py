@@ -8,7 +8,6 @@ memory; after a restart everything that is stored is due at once, and its handle
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from bot.clock import Clock
@@ -16,6 +15,7 @@ from bot.domain.health import HealthLine
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.queue import Job, Kind, Kinds
+from bot.queue.engines import Told, finish, health_lines
 from bot.queue.keyed import Attempt, Entry, Hold, KeyedQueue, Outcome
 from bot.store import Conflict, Delete, Expect, StoreUnavailable
 from bot.store.embedded.store import TinyStore
@@ -59,15 +59,7 @@ class EmbeddedQueue:
 
     async def drain(self, seconds: float) -> None:
         self._stopping = True
-        running = set().union(*(queue.stop() for queue in self._queues.values()))
-        if not running:
-            return
-        _, late = await asyncio.wait(running, timeout=seconds)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=2.0)
-            log.info("queue.parked", jobs=len(late))
+        await finish(set().union(*(queue.stop() for queue in self._queues.values())), seconds)
 
     def park(self) -> None:
         self._stopping = True
@@ -90,16 +82,11 @@ class EmbeddedQueue:
         return None
 
     def health(self) -> list[HealthLine]:
-        queues = self._queues
-        running, later = sum(q.running for q in queues.values()), sum(q.waiting for q in queues.values())
-        why = "".join(f"; {name}s wait: {queue.held}" for name, queue in queues.items() if queue.held)
-        lines = [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting{why}")]
-        for name, kind in self._kinds.items():
-            stuck = [entry for entry in queues[name].entries if entry.reason] if kind.told else []
-            if stuck:
-                more = f", and {len(stuck) - 1} more" if len(stuck) > 1 else ""
-                lines.append(HealthLine(kind.told, False, f"{stuck[0].key} {stuck[0].reason}{more}"))
-        return lines
+        told = {
+            name: Told(queue.running, queue.waiting, queue.held, [(e.key, e.reason) for e in queue.entries if e.reason])
+            for name, queue in self._queues.items()
+        }
+        return health_lines(self.ready(), self._kinds, told)
 
     # What the store tells, and what it is told
 

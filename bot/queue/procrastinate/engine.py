@@ -18,6 +18,7 @@ from bot.clock import Clock
 from bot.domain.health import HealthLine
 from bot.log import get_logger
 from bot.queue import Hold, Job, Kinds
+from bot.queue.engines import Told, finish, health_lines
 from bot.queue.procrastinate.lane import Lane
 from bot.queue.procrastinate.lifeline import BOUNDED, CONNECTION, PAUSES, Away, Lifeline
 from bot.store.postgres.jobs import LATER, come_due, forget
@@ -105,13 +106,7 @@ class ProcrastinateQueue:
     async def drain(self, seconds: float) -> None:
         self._stopping = True
         running = set[asyncio.Task[None]]().union(*(lane.stop() for lane in self._lanes.values()))
-        if running:
-            _, late = await asyncio.wait(running, timeout=seconds)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=2.0)
-                log.info("queue.parked", jobs=len(late))
+        await finish(running, seconds)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -149,16 +144,11 @@ class ProcrastinateQueue:
         return None
 
     def health(self) -> list[HealthLine]:
-        lanes = self._lanes.values()
-        running, later = sum(len(lane.entries) for lane in lanes), sum(lane.waiting for lane in lanes)
-        why = "".join(f"; {lane.name}s wait: {lane.held}" for lane in lanes if lane.held)
-        lines = [HealthLine("worker", self.ready() is None, self.ready() or f"{running} running, {later} waiting{why}")]
-        for name, kind in self._kinds.items():
-            stuck = [(key, reason) for key, reason in self._lanes[name].reasons.items() if reason] if kind.told else []
-            if stuck:
-                more = f", and {len(stuck) - 1} more" if len(stuck) > 1 else ""
-                lines.append(HealthLine(kind.told, False, f"{stuck[0][0]} {stuck[0][1]}{more}"))
-        return lines
+        told = {
+            name: Told(len(lane.entries), lane.waiting, lane.held, [item for item in lane.reasons.items() if item[1]])
+            for name, lane in self._lanes.items()
+        }
+        return health_lines(self.ready(), self._kinds, told)
 
     # What it hears and does
 
