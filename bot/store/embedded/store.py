@@ -52,9 +52,7 @@ def opened(folder: Path) -> Database:
 class TinyStore:
     """See `bot.store.Store`. The methods of the protocol may be called from any task of one event loop."""
 
-    def __init__(
-        self, folder: Path, db: Database, writer: Writer | None = None, lock: FolderLock | None = None
-    ) -> None:
+    def __init__(self, folder: Path, db: Database, writer: Writer, lock: FolderLock) -> None:
         self.folder = folder
         self.damage = ""
         """What is wrong with the file, as a sentence; then nothing is read or written any more."""
@@ -62,7 +60,8 @@ class TinyStore:
         self._writer = writer
         self._lock = lock
         self._stop = threading.Event()
-        self._checker: threading.Thread | None = None
+        self._checker = threading.Thread(target=self._keep_checking, name="store-check", daemon=True)
+        self._checker.start()
 
     @classmethod
     def open(cls, folder: Path, *, clock: Clock | None = None, zone: tzinfo = UTC) -> Self:
@@ -77,21 +76,13 @@ class TinyStore:
             if not exists(path):
                 create(path)
             writer = Writer(path, clock or SystemClock(), zone)
-            store = cls(folder, Database(reader(path)), writer, lock)
+            return cls(folder, Database(reader(path)), writer, lock)
         except (OSError, sqlite3.Error) as error:
             lock.release()
             raise UserError(f"Cannot open the data in {folder}: {error}.") from error
         except BaseException:
             lock.release()
             raise
-        store._checker = threading.Thread(target=store._keep_checking, name="store-check", daemon=True)
-        store._checker.start()
-        return store
-
-    @classmethod
-    def read_only(cls, folder: Path) -> Self:
-        """The data in `folder` without its lock; `commit` is refused. Raises `UserError`."""
-        return cls(folder, opened(folder))
 
     async def commit(
         self,
@@ -133,10 +124,7 @@ class TinyStore:
         return await self._beside(lambda db: db.of(table).count(query, since=since))
 
     async def audit_head(self) -> tuple[int, str]:
-        if self._writer is not None:
-            return self._writer.head
-        last = await self.find("audit", newest_first=True, limit=1)
-        return (last[0]["seq"], last[0]["hash"]) if last else (0, "")
+        return self._writer.head
 
     def on_jobs(self, listener: Listener) -> None:
         """Tell `listener`, on the running event loop, of every job that is stored or deleted from now on."""
@@ -159,19 +147,16 @@ class TinyStore:
     def close_now(self) -> None:
         """Write what is queued, let go of the folder. Any number of times."""
         self._stop.set()
-        if self._checker is not None:
-            self._checker.join()
+        self._checker.join()
         self._db.close()  # first: whoever closes last takes the log into the database, and this one cannot write
-        if self._writer is not None:
-            self._writer.close()
-        if self._lock is not None:
-            self._lock.release()
+        self._writer.close()
+        self._lock.release()
 
     # The inside
 
     def _writing(self) -> Writer:
-        if self.damage or self._writer is None:
-            raise StoreUnavailable(self.damage or "the data was opened to be read")
+        if self.damage:
+            raise StoreUnavailable(self.damage)
         return self._writer
 
     @contextmanager
@@ -186,9 +171,6 @@ class TinyStore:
 
     async def _beside(self, read: Callable[[Database], T]) -> T:
         """Read on a thread, over a connection of its own."""
-        if self._writer is None:
-            with self._readable():
-                return read(self._db)
 
         def reading() -> T:
             with self._readable():
@@ -202,7 +184,6 @@ class TinyStore:
 
     def _keep_checking(self) -> None:
         """On a thread: look the file over once a day, and at once when the process before did not end in order."""
-        assert self._writer is not None  # noqa: S101 - for the type checker: only a store that writes is checked
         path, clock = self.folder / NAME, self._writer.clock
         with suppress(UserError, StoreUnavailable, sqlite3.Error, OSError):
             connection = reader(path)
