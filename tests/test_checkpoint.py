@@ -93,11 +93,6 @@ def test_one_issue_that_cannot_be_read_is_stuck_since_its_first_failure() -> Non
     assert found.begun(NOW).stuck == {}
 
 
-@pytest.mark.parametrize("stuck", [None, ["ECD-7", "2026-11-23T08:00:00Z"]])
-def test_a_record_of_the_first_form_is_read(stuck: Any) -> None:
-    assert Checkpoint.model_validate({"since": NOW, "stuck": stuck}).stuck.keys() == ({"ECD-7"} if stuck else set())
-
-
 def test_the_newest_late_ones_are_listed_and_all_are_counted() -> None:
     found = Checkpoint(since=back(days=3))
     for number in range(LISTED + 5):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from bot.clients.jira_changes import ChangedIssue
 from bot.domain.events import IssueCommented, IssueCreated
@@ -48,12 +48,6 @@ class Checkpoint(Frozen):
     done_counts: dict[str, int] = Field(default_factory=dict)
     trouble: str = ""
     version: int = 0
-
-    @field_validator("stuck", mode="before")
-    @classmethod
-    def _first_form(cls, value: Any) -> Any:
-        """A record of the first form names one issue with its time, or none."""
-        return value if isinstance(value, dict) else dict([value] if value else ())
 
     def begun(self, now: datetime) -> Checkpoint:
         """With a run on record: a new one, or the one that was cut off."""
