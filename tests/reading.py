@@ -293,12 +293,25 @@ def _in_letters(address: str) -> str:
     return unquote(address).replace(host, host.encode("idna").decode().removesuffix(":443"), 1)
 
 
+def _whole_addresses(words: str, shown: list[Char]) -> list[tuple[int, int]]:
+    """Where the whole of a link's address stands in brackets behind it."""
+    found = []
+    for at, char in enumerate(shown):
+        told = f" ({(char.url or '').partition('://')[2]})"
+        if char.url and words.startswith(told, at + 1):
+            found.append((at + 1, at + 1 + len(told)))
+    return found
+
+
 def _unmarked(shown: list[Char]) -> list[str]:
     """Addresses that are neither links nor code nor marked: a person would take them for links, or overlook them."""
     words = "".join(c.char for c in shown)
+    beside = _whole_addresses(words, shown)
     found, done = [], 0
     for match in _ADDRESS.finditer(words):
         here = shown[match.start() : match.end()]
+        if any(start < match.start() < end for start, end in beside):
+            continue  # a part of the address that a link leads to, told behind it
         if any(c.url or "code" in c.style for c in here) or len({c.style for c in here}) > 1:
             continue
         before = words[done : match.start()]
