@@ -22,6 +22,14 @@ RUNS, RUN = 11, 100
 """A seed is so many runs of so many steps, each with a fresh store. The first is hypothesis's simplest one."""
 
 
+def few(runs: int) -> settings:
+    """So many runs of twenty steps, always the same."""
+    return settings(
+        max_examples=runs, stateful_step_count=20, derandomize=True, database=None, deadline=None,
+        suppress_health_check=SLOW, phases=[Phase.generate], print_blob=False,
+    )  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
 def _quiet_standins() -> None:
     # A killed program leaves requests without their end; aiohttp logs each of them as an error.
@@ -30,11 +38,7 @@ def _quiet_standins() -> None:
 
 @pytest.mark.timeout(300)
 def test_a_few_short_runs_of_the_model() -> None:
-    few = settings(
-        max_examples=3, stateful_step_count=20, derandomize=True, database=None, deadline=None,
-        suppress_health_check=SLOW, phases=[Phase.generate], print_blob=False,
-    )  # fmt: skip
-    run(Machine, few)
+    run(Machine, few(3))
 
 
 class SharedMachine(Machine):
@@ -46,11 +50,7 @@ class SharedMachine(Machine):
 @pytest.mark.soak  # 20 to 50 s; `tests/several` has what it found
 @pytest.mark.timeout(300)
 def test_a_short_run_of_the_model_with_two_processes() -> None:
-    few = settings(
-        max_examples=1, stateful_step_count=20, derandomize=True, database=None, deadline=None,
-        suppress_health_check=SLOW, phases=[Phase.generate], print_blob=False,
-    )  # fmt: skip
-    run(SharedMachine, few)
+    run(SharedMachine, few(1))
 
 
 @pytest.mark.soak

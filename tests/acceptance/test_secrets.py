@@ -121,7 +121,7 @@ def cut_off(url: str) -> None:
         )
 
 
-@pytest.mark.parametrize(("form", "home"), [("json", "folder"), ("text", "database")])
+@pytest.mark.parametrize(("form", "home"), [("json", "folder"), ("text", "folder"), ("text", "database")])
 async def test_55_no_canary_anywhere(stage: Stage, form: str, home: str) -> None:
     planted(stage)
     url = in_a_database(stage) if home == "database" else ""
