@@ -14,7 +14,7 @@ import pytest
 from bot.demo.claude import ClaudeStandIn
 from bot.demo.claude_writer import standup, write
 from bot.demo.wire import Server
-from bot.domain.issues import Comment
+from bot.domain.issues import Comment, Person
 from bot.prompting import load_prompts, read_block, read_standup, reply_request
 from tests.asking_material import ANA, BEN, CHEN, comment, full_issue, issue, material, pull_request, settings
 
@@ -128,6 +128,16 @@ async def test_an_answer_longer_than_max_tokens_is_cut_off() -> None:
 def written(asked: Comment | None, *, asked_for: bool = False, **more: Any) -> dict[str, Any]:
     found = {"issue": issue(*([asked] if asked else [])), **more}
     return write(read_block(reply_request(PROMPTS, settings(), material(asked, **found)).message), asked_for=asked_for)
+
+
+@pytest.mark.parametrize(("who", "whom"), [(ANA, "For Ana: "), (None, "For whoever takes this: ")])
+def test_an_internal_note_is_written_to_the_colleague_and_not_to_the_customer(who: Person | None, whom: str) -> None:
+    asked = comment("When will this be fixed?", author=Person(account_id="qm:1", name="Mira Lang", kind="customer"))
+    given = material(asked, issue=issue(asked, assignee=who), audience="internal")
+    message = reply_request(PROMPTS, settings(), given).message
+    note = write(read_block(message), note=True)["response_text"]
+    assert note.startswith(f"{whom}Mira asks about this. ")
+    assert "Hi Mira" not in note
 
 
 def test_the_sketch_of_the_card() -> None:

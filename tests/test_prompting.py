@@ -61,14 +61,27 @@ def answer(**changes: object) -> str:
 
 
 def test_a_version_is_the_hash_of_what_was_said() -> None:
-    voice, reply = ((ROOT / "prompts" / f"{n}.md").read_text(encoding="utf-8").strip() for n in ("voice", "reply"))
-    expected = hashlib.sha256(f"{voice}\n\n{reply}".encode()).hexdigest()[:12]
+    texts = [(ROOT / "prompts" / f"{n}.md").read_text(encoding="utf-8").strip() for n in ("team", "voice", "reply")]
+    expected = hashlib.sha256("\n\n".join(texts).encode()).hexdigest()[:12]
     assert PROMPTS.versions()["reply"] == expected
     assert reply_request(PROMPTS, settings(), material()).prompt == f"reply@{expected}"
     assert triage_request(PROMPTS, settings(), material()).prompt == f"triage@{PROMPTS.versions()['triage']}"
 
 
+def test_what_the_team_builds_stands_in_one_file_and_before_everything_else() -> None:
+    systems = (PROMPTS.system_for_triage(), PROMPTS.system_for_reply(), PROMPTS.system_for_standup())
+    assert all(system.startswith(PROMPTS.team) for system in systems)
+    assert "medical" in PROMPTS.team
+    assert not [text for text in (PROMPTS.voice, PROMPTS.triage, PROMPTS.reply, PROMPTS.standup) if "medical" in text]
+
+
+def test_the_prompts_stay_short_enough_to_be_read_and_followed() -> None:
+    assert len(PROMPTS.system_for_triage()) <= 5_200
+    assert len(PROMPTS.system_for_reply()) <= 10_800
+
+
 def test_every_bad_prompt_file_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "team.md").write_text("Team.")
     (tmp_path / "voice.md").write_text(" \n")
     (tmp_path / "triage.md").write_bytes(b"\xff\xfe")
     (tmp_path / "reply.md").write_text("Reply.")
@@ -80,7 +93,7 @@ def test_every_bad_prompt_file_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_a_windows_edit_is_no_other_wording(tmp_path: Path) -> None:
-    for name in ("voice", "triage", "reply", "standup"):
+    for name in ("team", "voice", "triage", "reply", "standup"):
         (tmp_path / f"{name}.md").write_bytes(b"\xef\xbb\xbf" + f"# {name}\r\nText.\r\n".encode())
     assert load_prompts(tmp_path).triage == "# triage\nText."
 
@@ -96,7 +109,7 @@ def test_two_models_triage_first_and_one_model_does_both() -> None:
     assert PROMPTS.voice in one.system
     triage = triage_request(PROMPTS, settings(), material())
     assert (triage.model, two.model) == ("claude-haiku-5-5", "claude-sonnet-5-5")
-    assert triage.system == PROMPTS.triage
+    assert triage.system == PROMPTS.system_for_triage()
 
 
 def test_a_reply_that_was_asked_for_is_not_judged() -> None:

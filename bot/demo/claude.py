@@ -159,7 +159,9 @@ class ClaudeStandIn(StandIn):
         task = _task(body)
         if task == "standup":
             return standup(data)
-        decision = _obeyed(data) if self.obey else write(data, asked_for="asked for this reply" in message)
+        note = "Who will read the reply: the team only" in message.partition("<untrusted_data")[0]
+        asked_for = "asked for this reply" in message
+        decision = _obeyed(data) if self.obey else write(data, asked_for=asked_for, note=note)
         return {**decision, "response_text": ""} if task == "triage" else decision
 
     def _count(self, body: dict[str, Any], text: str) -> dict[str, int]:

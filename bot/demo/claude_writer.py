@@ -37,15 +37,22 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 _ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth")
 
 
-def write(data: Data, *, asked_for: bool = False) -> dict[str, Any]:
-    """The decision about the data of one request. `asked_for`: a person wants a draft, so silence is no answer."""
+def write(data: Data, *, asked_for: bool = False, note: bool = False) -> dict[str, Any]:
+    """The decision about the data of one request.
+
+    `asked_for`: a person wants a draft, so silence is no answer. `note`: it will be an internal note, which is written
+    to the colleague who has the request and never to the customer who asked.
+    """
     text, author = _question(data)
     if not asked_for and (reason := _silence(data, text, author)):
         return _decision(False, reason, "", 0.9, [])
     sentences, refs, known = _answer(data, _without_orders(text))
-    greeting = f"Hi {_first(author)}, " if author else ""
     body = " ".join(sentences)
-    if greeting and body.startswith(_OPENERS):
+    if note and _customer(data):
+        greeting = f"{_for_whom(data)}: {_first(author)} asks about this. "
+    else:
+        greeting = f"Hi {_first(author)}, " if author else ""
+    if greeting.endswith(", ") and body.startswith(_OPENERS):
         body = body[0].lower() + body[1:]
     reason = (
         "A direct question that the issue answers." if known else "A direct question; the issue names who would know."
@@ -79,6 +86,18 @@ def _question(data: Data) -> tuple[str, str]:
         return str(what["text"]), str((what.get("author") or {}).get("name", ""))
     text = f"{issue.get('summary', '')}\n{issue.get('description', '')}"
     return text, str((issue.get("reporter") or {}).get("name", ""))
+
+
+def _customer(data: Data) -> bool:
+    """Whether a service desk customer wrote what is to be answered."""
+    what = data.get("to_answer", {})
+    person = what.get("author") if "text" in what else data.get("issue", {}).get("reporter")
+    return isinstance(person, dict) and person.get("kind") == "customer"
+
+
+def _for_whom(data: Data) -> str:
+    who = data.get("issue", {}).get("assignee")
+    return f"For {_first(who['name'])}" if isinstance(who, dict) else "For whoever takes this"
 
 
 def _silence(data: Data, text: str, author: str) -> str:

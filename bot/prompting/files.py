@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.errors import UserError
 
 FOLDER = Path(__file__).resolve().parents[2] / "prompts"
-PROMPTS = ("voice", "triage", "reply", "standup")
+PROMPTS = ("team", "voice", "triage", "reply", "standup")
 """The files' names without `.md`. `prompts/README.md` tells a project manager what each of them does."""
 
 
@@ -22,24 +22,25 @@ def version_of(text: str) -> str:
 class Prompts:
     """The texts of `prompts/*.md`, without white space at their ends."""
 
+    team: str
     voice: str
     triage: str
     reply: str
     standup: str
 
     def system_for_triage(self) -> str:
-        return self.triage
+        return f"{self.team}\n\n{self.triage}"
 
     def system_for_reply(self, *, with_triage: bool = False) -> str:
-        """Voice, then reply. `with_triage`: the reply's author also decides whether an answer is due."""
-        parts = (self.voice, self.triage, self.reply) if with_triage else (self.voice, self.reply)
-        return "\n\n".join(parts)
+        """Team, voice, then reply. `with_triage`: the reply's author also decides whether an answer is due."""
+        triage = (self.triage,) if with_triage else ()
+        return "\n\n".join((self.team, self.voice, *triage, self.reply))
 
     def system_for_standup(self) -> str:
-        return self.standup
+        return f"{self.team}\n\n{self.standup}"
 
     def versions(self) -> dict[str, str]:
-        """Name → version of every instruction that can be sent; `reply` covers voice and reply."""
+        """Name → version of every instruction that can be sent; each covers all its files."""
         return {
             "triage": version_of(self.system_for_triage()),
             "reply": version_of(self.system_for_reply()),

@@ -167,11 +167,11 @@ async def test_undo_takes_the_comment_back(stage: Stage) -> None:
 
 async def test_service_desk_reply_is_internal(stage: Stage) -> None:
     await stage.start_bot()
-    stage.claude.script(YES)
     stage.jira.issue("SUP-1", "Cannot log in", status="Waiting for support", assignee="ana", reporter="mira")
     await stage.jira.comment("SUP-1", "mira", "When will this be fixed?")
     card = await stage.slack.card("SUP-1")
     assert "nternal" in card.words
+    assert "For Ana: Mira asks about this." in card.words
     await stage.slack.click(DANA, card, "Approve")
     await stage.slack.changes(card, "Posted")
     [posted] = stage.jira.posted("SUP-1")
