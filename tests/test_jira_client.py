@@ -125,7 +125,7 @@ async def test_an_issue_is_read_whole(standin: JiraStandIn, jira: Jira) -> None:
         "relation": "is blocked by", "key": "ECD-7", "summary": "The exporter itself", "status": "Done",
     }  # fmt: skip
     assert [c.by_us for c in issue.comments] == [False, True]
-    assert issue.comments[0].text == f"Any news, [~accountid:{ana.account_id}]?"
+    assert issue.comments[0].text == f"Any news, [~accountid:{ana.account_id}](@{ana.name})?"
     assert issue.comment_total == 2
     assert [(c.field, c.before, c.after, c.by) for c in issue.changes] == [
         ("status", "In Review", "In Progress", "Dana Petrova")

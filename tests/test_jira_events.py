@@ -64,7 +64,7 @@ class TestComments:
 
     def test_a_document_body(self) -> None:
         text = commented("comment_created__adf").comment.text
-        assert text.startswith("[~accountid:712020:a0a0a0a0-1111-4111-8111-aaaaaaaaaaaa] is the")
+        assert text.startswith("[~accountid:712020:a0a0a0a0-1111-4111-8111-aaaaaaaaaaaa](@Ana Ruiz) is the")
         assert "we need it by Thursday" in text
 
     def test_an_edit(self) -> None:

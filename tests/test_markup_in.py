@@ -68,13 +68,38 @@ def _mark(name: str, value: str) -> dict[str, Any]:
         ("# a\n## b\n# c\n\n# d", "1. a\n   1. b\n2. c\n\n1. d"),
         ("- a\nstill a\n- b", "- a\n  still a\n- b"),
         ("{code:python}x=1{code}", "```python\nx=1\n```"),
-        ("{code:title=a.py|java}\nx\n{code}", "```java\nx\n```"),
+        ("{code:title=deploy.sh|bash}\nx\n{code}", "**deploy.sh**\n\n```bash\nx\n```"),
+        ("{code:java|title=a *b*}x{code}", "**a \\*b\\***\n\n```java\nx\n```"),
+        ("{noformat:title=log}x{noformat}", "**log**\n\n```\nx\n```"),
+        ("{code:Objective C (2.0)}x{code}", "**Objective-C-(2.0)**\n\n```\nx\n```"),
         ("{noformat}a ``` *b*{noformat}", "````\na ``` *b*\n````"),
         ("{code}never *closed*", "never **closed**"),
         ("{quote}\nhi *there*\n\n* a\n{quote}\nafter", "> hi **there**\n>\n> - a\n\nafter"),
         ("bq. said\nafter", "> said\n\nafter"),
         ("{color:red}red{color} {anchor:x}text", "red text"),
+        ("{*}Stop{*}ped {_}x{_}, {-}a{-}{+}b{+}", "**Stop**ped *x*, ~~a~~b"),
+        ("{*}Stop {*}now *{_}x{_}* {*}{_}y{_}{*} {*}open", "**Stop** now ***x*** ***y*** {\\*}open"),
+        ("10{^}6{^} H{~}2{~}O x{^}a b{^} ^up^", "10^6 H_2O x^(a b) ^up"),
         ("{panel:title=Note|bgColor=#fff}\ninside\n{panel}", "**Note**\n\ninside"),
+        ("{panel:bgColor=#fffae6}\ninside\n{panel}after", "(warning panel)\n\ninside\n\nafter"),
+        ("{warning:title=Mind *it*}a{warning}{note}b{note}",
+         "(warning panel)\n**Mind \\*it\\***\na\n\n(note panel)\nb"),
+        ("{expand:Log of node 7}\na\n{expand}", "**Log of node 7**\n\na"),
+        ("{expand:title=Log}a{expand}{expand}b{expand}", "**Log**\na\n\nb"),
+        ("Done (/) failed (x) f(x) (y)?", "Done ✅ failed ❌ f(x) 👍?"),
+        ("[the boss|~accountid:1] [log|^a.txt] [^a.txt]", "the boss [~accountid:1] log (file: a.txt) (file: a.txt)"),
+        ("[text|https://a.example/|smart-link] [b|https://a.example/|A title]",
+         '[text](https://a.example/) [b](https://a.example/ "A title")'),
+        ('!shot.png|width=300,alt="the red error"! !https://a.example/i.png|alt=Chart!',
+         "(image: shot.png, the red error) [Chart](https://a.example/i.png)"),
+        ("||h||i||\n|a\n\n* b\n* c|d|\n|e|{code:py}x\ny{code}|\nafter",
+         "| h | i |\n| --- | --- |\n| a<br>- b<br>- c | d |\n| e | py<br>`x`<br>`y` |\n\nafter"),
+        ("|a|b\n|c|d|", "|  |  |\n| --- | --- |\n| a | b |\n| c | d |"),
+        ("||Env|prod|\n||Owner|Ann|", "|  |  |\n| --- | --- |\n| Env | prod |\n| Owner | Ann |"),
+        ("|a\nno row", "|a\nno row"),
+        ("|{panel:title=T}\nx\n{panel}|{quote}q{quote}|", "|  |  |\n| --- | --- |\n| **T**<br>x | q |"),
+        ("see <br> and |x|", "see \\<br> and |x|"),
+        ('due {adf:display=inline}{"type":"date","attrs":{"timestamp":"0"}}{adf}, then', "due 1970-01-01, then"),
         ("||h||i||\n|a [x|https://a.example]|b|\n|c|{{d|e}}|",
          "| h | i |\n| --- | --- |\n| a [x](https://a.example) | b |\n| c | `d\\|e` |"),
         ("|a|b|", "|  |  |\n| --- | --- |\n| a | b |"),
@@ -112,7 +137,7 @@ def test_the_recorded_bodies_are_understood() -> None:
         "```python\nx=1\n```"
     )
     assert from_body(bodies["comment_created__adf_body"]) == (
-        "[~accountid:712020:11111111-2222-3333-4444-555555555555] when is this due?"
+        "[~accountid:712020:11111111-2222-3333-4444-555555555555](@Grace Obi) when is this due?"
     )
     assert from_body(bodies["comment_created__mention"]) == "Added a comment with mentioned user [~user]"
     assert all(from_body(body) for body in bodies.values() if body)
@@ -188,7 +213,7 @@ PROSE = st.lists(
 @given(PROSE)
 def test_a_line_of_words_is_taken_as_it_stands_and_so_by_the_long_way(line: str) -> None:
     if wiki._PROSE.fullmatch(line):
-        other = (wiki._HEADING, wiki._QUOTED_LINE, wiki._RULE, wiki._ITEM, wiki._ROW)
+        other = (wiki._HEADING, wiki._QUOTED_LINE, wiki._RULE, wiki._ITEM)
         assert not any(pattern.fullmatch(line) for pattern in other)
         assert wiki._rows(line) == [line.strip()] != [""]
 
@@ -233,6 +258,20 @@ MORE_PIECES = (
     "|a|\n",
     "{adf}",
     "*a _b -c +d ",
+    "{*}a ",
+    "{_}{*}",
+    "|a\nb\n",
+    "||\n",
+    "{expand:a}",
+    "{panel:title=a|",
+    "{code:title=",
+    "(/)",
+    "{quote}|",
+    "[~accountid:1](@",
+    "(@((",
+    "!a.png|alt=",
+    "|a|{code}x{code}|\n",
+    "- `",
 )
 
 
@@ -266,7 +305,10 @@ def p(words: str) -> dict[str, Any]:
         (paragraph(text("x", link="javascript:alert(1)")), "x (javascript:alert(1))"),
         (paragraph(text("a", underline="", textColor="")), "a"),
         (paragraph(text("a"), {"type": "hardBreak"}, text("b")), "a\nb"),
-        (paragraph({"type": "mention", "attrs": {"id": "712020:1", "text": "@Grace"}}), "[~accountid:712020:1]"),
+        (
+            paragraph({"type": "mention", "attrs": {"id": "712020:1", "text": "@Grace"}}),
+            "[~accountid:712020:1](@Grace)",
+        ),
         (paragraph({"type": "mention", "attrs": {"text": "@Grace"}}), "@Grace"),
         (paragraph({"type": "emoji", "attrs": {"shortName": ":smile:", "text": "😄"}}), "😄"),
         (paragraph({"type": "date", "attrs": {"timestamp": "1795305600000"}}), "2026-11-22"),
@@ -276,7 +318,8 @@ def p(words: str) -> dict[str, Any]:
         (block("heading", text("T"), level=2), "## T"),
         (block("codeBlock", text("x\n```\ny"), language="py"), "````py\nx\n```\ny\n````"),
         (block("blockquote", p("a"), p("b")), "> a\n>\n> b"),
-        (block("panel", p("a"), panelType="info"), "a"),
+        (block("panel", p("a"), panelType="warning"), "(warning panel)\n\na"),
+        (block("panel", p("a"), panelType="custom", panelIcon=":x:", panelIconText="🚀"), "(🚀 panel)\n\na"),
         (block("expand", p("a"), title="More"), "**More**\n\na"),
         (block("rule"), "---"),
         (
@@ -295,14 +338,15 @@ def p(words: str) -> dict[str, Any]:
             block("taskList", block("taskItem", text("a"), state="DONE"), block("taskItem", text("b"), state="TODO")),
             "- [x] a\n- [ ] b",
         ),
-        (block("decisionList", block("decisionItem", text("yes"), state="DECIDED")), "- yes"),
+        (block("decisionList", block("decisionItem", text("yes"), state="DECIDED")), "- (decision) yes"),
+        (block("decisionList", block("decisionItem", text("no"), state="UNDECIDED")), "- (decision: undecided) no"),
         (
             block(
                 "table",
                 block("tableRow", block("tableHeader", p("h")), block("tableHeader", p("i"))),
                 block("tableRow", block("tableCell", p("a|b"), p("c"))),
             ),
-            "| h | i |\n| --- | --- |\n| a\\|b c |",
+            "| h | i |\n| --- | --- |\n| a\\|b<br>c |",
         ),
         (block("layoutSection", block("layoutColumn", p("a")), block("layoutColumn", p("b"))), "a\n\nb"),
         (block("bodiedExtension", p("a"), extensionKey="k"), "a"),

@@ -207,7 +207,7 @@ def issue(
         changes=history,
         service_desk=is_desk(value),
         has_security_level=has_security_level(value),
-    )
+    ).named()
 
 
 def number(value: Any, default: int) -> int:

@@ -9,7 +9,9 @@ import functools
 import importlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 SCHEMA = Path(__file__).resolve().parents[3] / "shared" / "schemas" / "adf.json"
@@ -112,24 +114,28 @@ def text_of(node: Any) -> str:
     return "".join(inner)
 
 
-def from_wiki(text: str) -> dict[str, Any]:
-    """A document of a person's comment: paragraphs, line breaks and mentions; other wiki markup stays as typed."""
+def from_wiki(text: str, names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """A document of a person's comment: paragraphs, line breaks and mentions; other wiki markup stays as typed.
+
+    `names`: account id → name, for the text of mentions.
+    """
     paragraphs = [
-        {"type": "paragraph", "content": _inline(part.strip("\n"))}
+        {"type": "paragraph", "content": _inline(part.strip("\n"), names)}
         for part in re.split(r"\n\s*\n", text)
         if part.strip()
     ]
     return {"type": "doc", "version": 1, "content": paragraphs}
 
 
-def _inline(text: str) -> list[dict[str, Any]]:
+def _inline(text: str, names: Mapping[str, str]) -> list[dict[str, Any]]:
     nodes: list[dict[str, Any]] = []
     for number, line in enumerate(text.split("\n")):
         if number:
             nodes.append({"type": "hardBreak"})
         for position, part in enumerate(_MENTION.split(line)):
             if position % 2:
-                nodes.append({"type": "mention", "attrs": {"id": part, "text": "@somebody"}})
+                said = {"text": f"@{names[part]}"} if part in names else {}
+                nodes.append({"type": "mention", "attrs": {"id": part, **said}})
             elif part:
                 nodes.append({"type": "text", "text": part})
     return nodes

@@ -106,7 +106,8 @@ class JiraSite(StandIn):
         visibility: dict[str, Any] | None = None,
     ) -> JiraComment:  # fmt: skip
         """A comment that is simply there; no webhook. `text`: wiki markup."""
-        return self.add(self.issues[key], self.account(author), text, adf.from_wiki(text), public, visibility, at=at)
+        body = adf.from_wiki(text, self._names())
+        return self.add(self.issues[key], self.account(author), text, body, public, visibility, at=at)
 
     def change_project(self, key: str, to: str) -> JiraIssue:
         """Move an issue to another project, under another key; it is still served under the old one. No webhook."""
@@ -115,6 +116,9 @@ class JiraSite(StandIn):
         issue.former_keys.append(key)
         issue.key, issue.project = to, self.projects.get(prefix) or self.project(prefix, prefix.title())
         return issue
+
+    def _names(self) -> dict[str, str]:
+        return {account.account_id: account.name for account in self.people.values()}
 
     def account(self, who: str) -> Account:
         """By handle, account id or name. KeyError for a stranger."""
@@ -158,7 +162,7 @@ class JiraSite(StandIn):
     async def edit_comment(self, key: str, comment_id: str, text: str, *, at: datetime | None = None) -> JiraComment:
         """Change a comment's words and announce it."""
         found = self.find_comment(key, comment_id)
-        found.text, found.body, found.updated = text, adf.from_wiki(text), at or jira_world.now()
+        found.text, found.body, found.updated = text, adf.from_wiki(text, self._names()), at or jira_world.now()
         self.issues[key].updated = max(found.updated, self.issues[key].updated)
         await self.announce("comment_updated", self.issues[key], found)
         return found

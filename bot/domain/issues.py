@@ -11,6 +11,8 @@ from datetime import date, datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from bot.domain.mentions import mentioned, renamed
+
 
 class Frozen(BaseModel):
     """Base of our value types: immutable, and nothing undeclared gets in."""
@@ -138,9 +140,27 @@ class Issue(Frozen):
     def with_comments(self, *more: Comment) -> Issue:
         """With these among its comments; they take the place of what was read of them before."""
         found = {comment.id: comment for comment in (*self.comments, *more)}
-        return self.model_copy(update={"comments": in_order(found.values())})
+        return self.model_copy(update={"comments": in_order(found.values())}).named()
+
+    def named(self) -> Issue:
+        """The same, with everybody who is mentioned in its texts under one name: their own, where it is known."""
+        names = self.people()
+        comments = tuple(
+            c if c.text == text else c.model_copy(update={"text": text})
+            for c, text in ((c, renamed(c.text, names)) for c in self.comments)
+        )
+        return self.model_copy(update={"description": renamed(self.description, names), "comments": comments})
 
     def people(self) -> dict[str, str]:
-        """Account id → name of everybody whose id stands in the issue: the only people a reply may mention."""
-        found = [p for p in (self.assignee, self.reporter) if p] + [c.author for c in self.comments]
-        return {p.account_id: p.name for p in found if p.account_id}  # a deleted account has none
+        """Account id → name of everybody whose id stands in the issue: the only people a reply may mention.
+
+        Names come from Jira's own fields first; of somebody who is only mentioned, the name in the mention is all that
+        is known, and whoever is mentioned without a name is not among them.
+        """
+        persons = [p for p in (self.assignee, self.reporter) if p] + [c.author for c in self.comments]
+        found = {p.account_id: p.name for p in persons if p.account_id}  # a deleted account has none
+        for text in (self.description, *(c.text for c in self.comments)):
+            for account_id, name in mentioned(text).items():
+                if name:
+                    found.setdefault(account_id, name)
+        return found

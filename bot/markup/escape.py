@@ -19,7 +19,7 @@ _SPECIAL = re.compile(
       | ~(?=~) | (?<=~)~
       | \](?=[(\[:])                # the label of a link
       | \[(?=~)                     # a mention
-      | <(?=[A-Za-z][A-Za-z0-9+.-]{1,31}:|[^\s<>@]{1,64}@)
+      | <(?=[A-Za-z][A-Za-z0-9+.-]{1,31}:|[^\s<>@]{1,64}@|[bB][rR]\s?/?>)
       | &(?=\#?\w{1,31};)""",
     re.VERBOSE | re.MULTILINE,
 )
@@ -29,6 +29,7 @@ _LINE_START = re.compile(r"\#{1,6}(?=\s|$)|>|\+(?=\s)|=+\s*$|-+\s*$|(?:[*_]\s*){
 _BRACKET = re.compile(r"\\.|\[~[^\[\]\s]{1,128}\]|[\[\]]")
 _BULLETS = re.compile(r"(?:(?:[-*]|\d{1,9}[.)])\s+)*")
 _FENCE = re.compile(r"`+")
+_FENCED = re.compile(r"((?:[\s>]|[-*]\s|\d{1,9}[.)]\s)*)(`{3,})(.*)")
 _SCHEME = re.compile(r"(?:https?|ftp|mailto):", re.IGNORECASE)
 
 
@@ -71,7 +72,7 @@ def line(markdown: str) -> str:
 
 def code(raw: str) -> str:
     """An inline code span; "" for nothing."""
-    raw = " ".join(raw.split("\n"))
+    raw = " ".join(_no_mention(raw).split("\n"))
     if not raw.strip():
         return raw
     fence = "`" * (1 + max((len(run) for run in _FENCE.findall(raw)), default=0))
@@ -79,30 +80,41 @@ def code(raw: str) -> str:
     return f"{fence}{pad}{raw}{pad}{fence}"
 
 
+def title(raw: str) -> str:
+    """A frame's title on a line of its own; "" for none."""
+    words = " ".join(raw.split())
+    return f"**{text(words)}**" if words else ""
+
+
 def code_block(raw: str, language: str = "") -> list[str]:
     """The lines of a fenced code block."""
     fence = "`" * max(3, 1 + max((len(run) for run in _FENCE.findall(raw)), default=0))
-    language = language if re.fullmatch(r"[A-Za-z0-9+#._-]{1,40}", language) else ""
-    return [f"{fence}{language}", *raw.strip("\n").split("\n"), fence]
+    language = "-".join(language.split())
+    other = [] if re.fullmatch(r"[A-Za-z0-9+#._-]{0,40}", language) else [title(language), ""]
+    return [*other, f"{fence}{'' if other else language}", *_no_mention(raw).strip("\n").split("\n"), fence]
 
 
-def link(label: str, target: str) -> str:
+def _no_mention(raw: str) -> str:
+    """Code that shows how a mention is written, so that it mentions nobody: in code nothing can be escaped."""
+    return raw.replace("[~accountid:", "[ ~accountid:")
+
+
+def link(label: str, target: str, title: str = "") -> str:
     """A link whose `label` is Markdown already; a target that is no address becomes text beside the label."""
     target = target.strip()
     if not _SCHEME.match(target) or "\n" in target:
         return f"{label} ({text(target)})" if label and target else label or text(target)
+    title = " ".join(title.split())
+    if title and title not in (label, target):
+        label, title = label or text(target), ' "{}"'.format(re.sub(r'(["\\&])', r"\\\1", title))
+    else:
+        title = ""
+    target = target.replace("[~", "%5B~")  # no mention
     target = quote(target, safe="!#$%&'()*+,/:;=?@[]~\\^`{|}" + "".join(c for c in target if not c.isascii()))
     if not label or label == target:
         return f"<{target}>"
     label = _BRACKET.sub(lambda found: f"\\{found[0]}" if found[0] in "[]" else found[0], label.replace("\n", " "))
-    return f"[{label}](<{target}>)" if re.search(r"[()\\`]", target) else f"[{label}]({target})"
-
-
-def mention(account_id: str, fallback: str = "") -> str:
-    """`[~accountid:ID]`, or the name as text where the id is none."""
-    if re.fullmatch(r"[^\]\[\s]{1,128}", account_id):
-        return f"[~accountid:{account_id}]"
-    return text(fallback)
+    return f"[{label}](<{target}>{title})" if re.search(r"[()\\`]", target) else f"[{label}]({target}{title})"
 
 
 def table(rows: list[list[str]], *, header: bool) -> list[str]:
@@ -117,4 +129,17 @@ def table(rows: list[list[str]], *, header: bool) -> list[str]:
 
 
 def _cell(markdown: str) -> str:
-    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(markdown.split()))
+    """Blocks as a cell: `<br>` between their lines, each line of code for itself."""
+    found: list[str] = []
+    fence = ""
+    for line in markdown.split("\n"):
+        opening = _FENCED.match(line)
+        if opening and not fence:
+            fence = opening[2]
+            found.append(f"{opening[1]}{text(opening[3])}")
+        elif opening and opening[2] == fence and not opening[3]:
+            fence = ""
+        else:
+            found.append(code(line.strip()) if fence else line)
+    lines = (" ".join(line.split()) for line in found)
+    return re.sub(r"(?<!\\)\|", r"\\|", "<br>".join(line for line in lines if line))

@@ -7,19 +7,12 @@ their text, malformed ones are skipped, and both depth and size are bounded. Nev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import groupby, pairwise
-from typing import Any
 
 from bot.markup import escape
+from bot.markup.adf_inline import Inlines, Node, attr, mapping, one_line, parameters, string, whole
+from bot.markup.adf_table import MOST_COLUMNS, MOST_ROWS, Cell, colour, grid
 
-MAX_DEPTH = 40
-"""Levels of nesting that are read; what is deeper is left out."""
-MAX_NODES = 20_000
-"""Nodes of one document that are read. Jira's own bound is about 32,767 characters a text."""
-
-_WRAPS = (("strike", "~~"), ("strong", "**"), ("em", "*"))
 _BLOCKS = frozenset(
     {
         *("paragraph", "heading", "bulletList", "orderedList", "taskList", "decisionList", "blockquote", "codeBlock"),
@@ -27,52 +20,23 @@ _BLOCKS = frozenset(
         *("layoutColumn", "bodiedExtension", "syncBlock", "bodiedSyncBlock", "blockCard", "embedCard", "extension"),
     }
 )
-
-Node = dict[str, Any]
+_LISTS = frozenset({"bulletList", "orderedList", "taskList", "decisionList"})
+_ITEMS = frozenset({"listItem", "taskItem", "blockTaskItem", "decisionItem"})
+_CELLS = frozenset({"tableCell", "tableHeader"})
 
 
 def from_adf(doc: object) -> str:
-    """The document (or any node of one) as Markdown; mentions become `[~accountid:ID]`."""
+    """The document (or any node of one) as Markdown; mentions become `[~accountid:ID](@Name)`."""
     return "\n".join(_Reader().blocks([doc], 0)).strip("\n")
 
 
-def _dict(value: object) -> Node:
-    return value if isinstance(value, dict) else {}
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _attr(node: Node, name: str) -> str:
-    return _string(_dict(node.get("attrs")).get(name))
-
-
-class _Reader:
-    """Reads one document; counts nodes."""
-
-    def __init__(self) -> None:
-        self._left = MAX_NODES
-
-    def _children(self, node: Node, depth: int) -> Iterator[Node]:
-        content = node.get("content")
-        if not isinstance(content, list) or depth > MAX_DEPTH:
-            return
-        yield from (child for child in content if isinstance(child, dict))
-
-    def _spent(self) -> bool:
-        """Counts a node; True when the document had its share."""
-        self._left -= 1
-        return self._left < 0
-
-    # --- blocks ---
+class _Reader(Inlines):
+    """Reads one document's blocks."""
 
     def blocks(self, nodes: list[object] | list[Node], depth: int) -> list[str]:
         """The lines of a sequence of blocks, blank lines between them; inline nodes among them make paragraphs."""
         lines: list[str] = []
-        pairs = (
-            (n, _string(n.get("type")) not in _BLOCKS and "content" not in n) for n in nodes if isinstance(n, dict)
-        )
+        pairs = ((n, string(n.get("type")) not in _BLOCKS and "content" not in n) for n in nodes if isinstance(n, dict))
         for inline, group in groupby(pairs, key=lambda pair: pair[1]):
             run = [node for node, _ in group]
             for made in [self._paragraph(run, depth)] if inline else [self._block(node, depth) for node in run]:
@@ -81,144 +45,108 @@ class _Reader:
         return lines
 
     def _inside(self, node: Node, depth: int) -> list[str]:
-        return self.blocks(list(self._children(node, depth)), depth + 1)
+        return self.blocks(list(self.children(node, depth)), depth + 1)
+
+    def _within(self, node: Node, kinds: frozenset[str], depth: int) -> list[str]:
+        """What is in a node of these kinds; another in its place, whole."""
+        return self._inside(node, depth) if string(node.get("type")) in kinds else self.blocks([node], depth + 1)
 
     def _paragraph(self, nodes: list[Node], depth: int) -> list[str]:
         return [line for row in self.inline(nodes, depth).split("\n") if (line := escape.line(row))]
 
     def _block(self, node: Node, depth: int) -> list[str]:
-        if self._spent():
+        if self.spent():
             return []
-        match node.get("type"):
+        match kind := string(node.get("type")):
             case "paragraph" | "caption":
-                return self._paragraph(list(self._children(node, depth)), depth)
+                return self._paragraph(list(self.children(node, depth)), depth)
             case "heading":
-                level = _dict(node.get("attrs")).get("level")
-                hashes = "#" * (level if isinstance(level, int) and 1 <= level <= 6 else 1)
-                text = self._one_line(node, depth)
-                return [f"{hashes} {text}"] if text else []
-            case "bulletList" | "orderedList" | "taskList" | "decisionList":
+                text = self.one_line(node, depth)
+                return [f"{'#' * whole(node, 'level', 1, 1, 6)} {text}"] if text else []
+            case _ if kind in _LISTS:
                 return self._list(node, depth)
             case "blockquote":
                 return [f"> {line}".rstrip() for line in self._inside(node, depth)]
             case "codeBlock":
-                raw = "".join(_string(child.get("text")) for child in self._children(node, depth))
-                return escape.code_block(raw, _attr(node, "language")) if raw.strip() else []
+                raw = "".join(string(child.get("text")) for child in self.children(node, depth))
+                return escape.code_block(raw, attr(node, "language")) if raw.strip() else []
             case "rule":
                 return ["---"]
             case "table":
                 return self._table(node, depth)
             case "expand" | "nestedExpand":
-                title = _attr(node, "title").strip()
-                inside = self._inside(node, depth)
-                return [f"**{escape.text(' '.join(title.split()))}**", "", *inside] if title else inside
-            case "blockCard" | "embedCard" | "extension" | "media":
+                return _under(escape.title(attr(node, "title")), self._inside(node, depth))
+            case "panel":
+                return _under(_panel(node), self._inside(node, depth))
+            case "bodiedExtension" | "multiBodiedExtension":
+                said = ", ".join(filter(None, (one_line(attr(node, "text")), parameters(node))))
+                return _under(f"({said})" if said else "", self._inside(node, depth))
+            case "mediaSingle" if marks := node.get("marks"):  # a link on a picture is a link on what frames it
+                framed = [{**n, "marks": marks} if n.get("type") == "media" else n for n in self.children(node, depth)]
+                return self.blocks(framed, depth + 1)
+            case "blockCard" | "embedCard" | "extension" | "media" | "syncBlock":
                 return self._paragraph([node], depth)
             case _:
                 return self._inside(node, depth)
 
     def _list(self, node: Node, depth: int) -> list[str]:
-        start = _dict(node.get("attrs")).get("order")
-        number = start if isinstance(start, int) and 0 <= start < 1_000_000 else 1
+        number = whole(node, "order", 1, 0, 999_999)
         lines: list[str] = []
-        for item in self._children(node, depth):
-            kind = item.get("type")
-            inside = self._inside(item, depth + 1)
-            if kind in ("bulletList", "orderedList", "taskList", "decisionList"):  # a list in a list without an item
+        for item in self.children(node, depth):
+            kind = string(item.get("type"))
+            if kind in _LISTS:  # a list in a list without an item
                 lines += [f"  {line}" if line else "" for line in self._list(item, depth + 1)]
                 continue
+            inside = self._within(item, _ITEMS, depth + 1)
             marker = f"{number}. " if node.get("type") == "orderedList" else "- "
             number += 1
-            if kind in ("taskItem", "blockTaskItem"):
-                inside[:1] = [f"[{'x' if _attr(item, 'state') == 'DONE' else ' '}] {''.join(inside[:1])}"]
+            if said := _state(item):
+                inside[:1] = [f"{said} {''.join(inside[:1])}"]
             tight = [line for line, after in pairwise([*inside, ""]) if line or after.startswith(("```", "- "))]
             first, *rest = tight or [""]
             lines += [(marker + first).rstrip(), *((" " * len(marker) + line).rstrip() for line in rest)]
         return lines
 
     def _table(self, node: Node, depth: int) -> list[str]:
-        rows: list[list[str]] = []
+        rows: list[list[Cell]] = []
         header = False
-        for row in self._children(node, depth):
-            cells = list(self._children(row, depth + 1))
+        for row in self.children(node, depth):
+            cells = list(self.children(row, depth + 1)) if row.get("type") == "tableRow" else [row]
             if not rows:
                 header = bool(cells) and all(cell.get("type") == "tableHeader" for cell in cells)
-            if cells:
-                rows.append([" ".join(self._inside(cell, depth + 2)) for cell in cells])
-        return escape.table(rows, header=header)
+            rows.append([self._cell(cell, depth + 2) for cell in cells])
+        lines = grid(rows, self.spent)
+        if mapping(node.get("attrs")).get("isNumberColumnEnabled") is True:  # people say "see row 3"
+            lines = [["" if n < header else str(n + 1 - header), *line] for n, line in enumerate(lines)]
+        return escape.table([line for line in lines if line], header=header)
 
-    # --- inline ---
+    def _cell(self, node: Node, depth: int) -> Cell:
+        text = "\n".join(self._within(node, _CELLS, depth)) or colour(attr(node, "background"))
+        return Cell(text, whole(node, "colspan", 1, 1, MOST_COLUMNS), whole(node, "rowspan", 1, 1, MOST_ROWS))
 
-    def _one_line(self, node: Node, depth: int) -> str:
-        return " ".join(self.inline(list(self._children(node, depth)), depth).split())
 
-    def inline(self, nodes: list[Node], depth: int) -> str:
-        """A line's nodes as Markdown; hard breaks are line ends."""
-        pieces = [(self._piece(node, depth), _marks(node)) for node in nodes]
-        return _wrapped([(text, marks) for text, marks in pieces if text], 0)
+def _under(title: str, inside: list[str]) -> list[str]:
+    """Blocks under a line of their frame's."""
+    return [title, *([""] if inside else []), *inside] if title else inside
 
-    def _piece(self, node: Node, depth: int) -> str:
-        if self._spent():
+
+def _panel(node: Node) -> str:
+    """What kind of panel it is, which Jira shows by colour and icon."""
+    kind = attr(node, "panelType")
+    icon = attr(node, "panelIconText") or attr(node, "panelIcon")
+    return f"({one_line(icon if kind == 'custom' and icon else kind)} panel)" if kind else ""
+
+
+def _state(item: Node) -> str:
+    """The box before a task, and the word before a decision."""
+    state = attr(item, "state")
+    match item.get("type"):
+        case "taskItem" | "blockTaskItem":
+            return "[x]" if state == "DONE" else "[ ]"
+        case "decisionItem":
+            return "(decision)" if state in ("", "DECIDED") else f"(decision: {one_line(state.lower())})"
+        case _:
             return ""
-        kind = node.get("type")
-        match kind:
-            case "text":
-                raw = _string(node.get("text"))
-                return escape.code(raw) if "code" in _marks(node) else escape.text(raw)
-            case "hardBreak":
-                return "\n"
-            case "mention":
-                return escape.mention(_attr(node, "id"), _attr(node, "text"))
-            case "emoji":
-                return _attr(node, "text") or escape.text(_attr(node, "shortName"))
-            case "date":
-                return _date(_dict(node.get("attrs")).get("timestamp"))
-            case "inlineCard" | "blockCard" | "embedCard":
-                return escape.link("", _attr(node, "url")) if _attr(node, "url") else ""
-            case "media" | "mediaInline":
-                if _attr(node, "url"):
-                    return escape.link(escape.text(_attr(node, "alt")) or "image", _attr(node, "url"))
-                return f"(file: {escape.text(_attr(node, 'alt'))})" if _attr(node, "alt") else "(file)"
-            case _:  # status, placeholder, extensions; and whatever comes next year
-                own = _string(node.get("text")) or _attr(node, "text")
-                return escape.text(own) if own else self.inline(list(self._children(node, depth)), depth + 1)
-
-
-def _marks(node: Node) -> dict[str, str]:
-    """A text's marks: type → address for links, "" for others."""
-    marks = node.get("marks")
-    found: dict[str, str] = {}
-    for mark in marks if isinstance(marks, list) else ():
-        if isinstance(mark, dict) and isinstance(mark.get("type"), str):
-            found[mark["type"]] = _attr(mark, "href")
-    return found
-
-
-def _wrapped(pieces: list[tuple[str, dict[str, str]]], level: int) -> str:
-    """Neighbours with the same mark share one pair of delimiters; blanks stay outside, as Markdown wants it."""
-    if level > len(_WRAPS):
-        return "".join(text for text, _ in pieces)
-    out: list[str] = []
-    name = _WRAPS[level - 1][0] if level else "link"
-    for value, group in groupby(pieces, key=lambda piece: piece[1].get(name)):
-        inner = _wrapped(list(group), level + 1)
-        if value is None or not inner.strip():
-            out.append(inner)
-            continue
-        words = inner.strip()
-        at = inner.index(words)
-        if level == 0:
-            made = escape.link(_label(words, value), value) if value else words
-        else:
-            wrap = _WRAPS[level - 1][1]
-            made = "\n".join(f"{wrap}{row.strip()}{wrap}" if row.strip() else "" for row in words.split("\n"))
-        out += [inner[:at], made, inner[at + len(words) :]]
-    return "".join(out)
-
-
-def _label(words: str, href: str) -> str:
-    """No label where the label is the address."""
-    return "" if words.strip("*~<>") == href.strip() else words
 
 
 def _other_markers(before: list[str], made: list[str]) -> list[str]:
@@ -228,14 +156,3 @@ def _other_markers(before: list[str], made: list[str]) -> list[str]:
         if re.match(pattern, last) and re.match(pattern, made[0]):
             return [re.sub(f"^{pattern}", other, line) for line in made]
     return made
-
-
-def _date(timestamp: object) -> str:
-    """A date node's milliseconds as YYYY-MM-DD; what is no time is left out."""
-    text = str(timestamp)
-    if not re.fullmatch(r"-?\d{1,14}", text):
-        return ""
-    try:
-        return datetime.fromtimestamp(int(text) / 1000, UTC).date().isoformat()
-    except (ValueError, OverflowError, OSError):
-        return ""

@@ -41,8 +41,8 @@ def leaf(text: str, marks: Marks = PLAIN) -> Text:
     return Text(_LINE_ENDS.sub(" ", clean(text)), marks)
 
 
-def inlines(tokens: Sequence[Token], rules: Rules) -> Inlines:
-    """The inlines of a line's tokens, addresses judged."""
+def inlines(tokens: Sequence[Token], rules: Rules, *, cell: bool = False) -> Inlines:
+    """The inlines of a line's tokens, addresses judged. `cell`: of a table's cell, where `<br>` is a line end."""
     out: list[Inline] = []
     marks: set[Mark] = set()
     label: list[Inline] | None = None
@@ -50,7 +50,9 @@ def inlines(tokens: Sequence[Token], rules: Rules) -> Inlines:
     for token in tokens:
         into = out if label is None else label
         match token.type:
-            case "text" | "text_special" | "html_inline":
+            case "br" if cell:
+                into.append(Break() if label is None else Text(" "))
+            case "text" | "text_special" | "html_inline" | "br":
                 into.append(leaf(token.content, frozenset(marks)))
             case "code_inline":
                 into.append(leaf(token.content, _CODE))

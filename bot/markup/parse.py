@@ -1,9 +1,9 @@
 """Markdown → the tree of `bot.markup.tree`. Pure.
 
-markdown-it-py parses (CommonMark, with strikethrough and tables, without HTML); everything that it may not decide is
-decided here: which address may be a link, who may be mentioned, and that no word gets lost. Markdown has corners in
-which words vanish silently (an unused link definition, a table row with too many cells, nesting beyond the parser's
-bound); where one is met, the text is parsed again without that corner, and the words stay.
+markdown-it-py parses (see `bot.markup.dialect`); everything that it may not decide is decided here: which address may
+be a link, who may be mentioned, and that no word gets lost. Markdown has corners in which words vanish silently (an
+unused link definition, a table row with too many cells, nesting beyond the parser's bound); where one is met, the text
+is parsed again without that corner, and the words stay.
 
 A line end is a line end: people who type two lines into a box mean two lines.
 """
@@ -14,11 +14,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from bot.markup import address
+from bot.markup.dialect import MAX_NESTING, parser
 from bot.markup.inlines import Rules, inlines, judged, leaf, trimmed
 from bot.markup.tree import (
     Block,
@@ -42,8 +41,6 @@ from bot.safety import clean
 MAX_PARSED = 20_000
 """Characters; longer texts are shown as plain paragraphs. Drafts end at 3,000."""
 
-_MAX_NESTING = 30
-_MENTION = re.compile(r"\[~(?:accountid:)?([^\]\[\s]{1,128})\]")
 _LANGUAGE = re.compile(r"[A-Za-z0-9+#._-]{1,40}")
 
 
@@ -76,7 +73,7 @@ def plain_tree(text: str, rules: Rules) -> Tree:
 
 def addresses(markdown: str) -> Iterator[str]:
     """Every address that stands in `markdown`, as it stands there: links, images, bare ones, and those in code."""
-    tokens = _parser("table", "reference").parse(markdown) if len(markdown) <= MAX_PARSED else None
+    tokens = parser("table", "reference").parse(markdown) if len(markdown) <= MAX_PARSED else None
     if tokens is None or _too_deep(tokens):
         yield from _bare_addresses(markdown)
         return
@@ -94,47 +91,23 @@ def _bare_addresses(text: str) -> Iterator[str]:
         yield address.of(text[start:end])
 
 
-# --- the parser -------------------------------------------------------------------------------------------------------
-
-
-def _mention(state: StateInline, silent: bool) -> bool:
-    """Inline rule: `[~accountid:ID]`, before the rule for links sees the bracket."""
-    match = _MENTION.match(state.src, state.pos) if state.src.startswith("[~", state.pos) else None
-    if match is None:
-        return False
-    if not silent:
-        state.push("mention", "", 0).content = match[1]
-    state.pos = match.end()
-    return True
-
-
-def _parser(*without: str) -> MarkdownIt:
-    md = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING, "store_labels": True})
-    md.enable(["strikethrough", "table"]).disable(["html_block", "html_inline", *without], ignoreInvalid=True)
-    md.inline.ruler.before("link", "mention", _mention)
-    md.validateLink = lambda url: True  # type: ignore[method-assign]  # the documented way; what is allowed we say ourselves
-    md.normalizeLink = lambda url: url  # type: ignore[method-assign]  # and on the address as it was written
-    md.normalizeLinkText = lambda link: link  # type: ignore[method-assign]  # the same for its text
-    return md
-
-
 def _tokens(markdown: str) -> list[Token] | None:
     """The tokens of `markdown`, losing no word; None when it is nested deeper than the parser goes."""
     env: dict[str, dict[str, object]] = {}
-    tokens = _parser().parse(markdown, env)
+    tokens = parser().parse(markdown, env)
     without = []
     if _unused_definition(tokens, env):
         without.append("reference")
     if _overfull_row(tokens, markdown):
         without.append("table")
     if without:
-        tokens = _parser(*without).parse(markdown)
+        tokens = parser(*without).parse(markdown)
     return None if _too_deep(tokens) else tokens
 
 
 def _too_deep(tokens: Sequence[Token]) -> bool:
     """At its bound the parser drops what is deeper."""
-    return any(t.level >= _MAX_NESTING - 2 for t in tokens)
+    return any(t.level >= MAX_NESTING - 2 for t in tokens)
 
 
 def _unused_definition(tokens: Sequence[Token], env: dict[str, dict[str, object]]) -> bool:
@@ -195,12 +168,12 @@ class _Blocks:
                 case "table_open":
                     yield self._table()
 
-    def _line(self) -> Inlines:
+    def _line(self, *, cell: bool = False) -> Inlines:
         """The inlines of a paragraph, heading or cell, whose opening token was just read."""
         content: Inlines = ()
         for token in self._tokens:
             if token.type == "inline":
-                content = inlines(token.children or (), self._rules)
+                content = inlines(token.children or (), self._rules, cell=cell)
             elif token.nesting == -1:
                 break
         return content
@@ -236,9 +209,9 @@ class _Blocks:
         cells: list[Inlines] = []
         for token in self._tokens:
             if token.type == "th_open":
-                cells.append(_unbold(self._line()))
+                cells.append(_unbold(self._line(cell=True)))
             elif token.type == "td_open":
-                cells.append(self._line())
+                cells.append(self._line(cell=True))
             elif token.type == "tr_close":
                 rows.append(tuple(cells))
                 cells = []

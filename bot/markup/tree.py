@@ -152,7 +152,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Table:
-    """`rows[0]` is the header; every cell is one line of inlines, possibly empty."""
+    """`rows[0]` is the header; every cell holds words and line ends, possibly none."""
 
     rows: tuple[tuple[Inlines, ...], ...]
 

@@ -134,6 +134,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         )
     if answered:
         issue = issue.with_comments(answered)  # it may be older than what was read of the thread
+        answered = next(c for c in issue.comments if c.id == comment_id)  # with the names that the issue knows
     asked_for = isinstance(event, DraftRequested)
     seen_by = audience(issue, answered, ctx.settings)
     requests: tuple[PullRequest, ...] = ()

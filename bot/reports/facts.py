@@ -7,7 +7,6 @@ standup channel is another audience than the issue.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Literal
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from bot.domain.drafts import Draft, DraftState
 from bot.domain.issues import Comment, Frozen, Issue, PullRequest
+from bot.domain.mentions import spoken
 
 WAITING_DAYS = 14
 """An unanswered question or an open review older than this is no news for a standup."""
@@ -220,8 +220,8 @@ def _by_author(comments: Iterable[Comment]) -> dict[str, list[Comment]]:
 
 
 def _short(text: str, limit: int) -> str:
-    """`text` on one line, without mention markup, at most `limit` characters."""
-    line = " ".join(re.sub(r"\[~accountid:[^\]]*\]", "@…", text).split())
+    """`text` on one line, with names for mentions, at most `limit` characters."""
+    line = " ".join(spoken(text).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

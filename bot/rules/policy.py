@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from bot.domain.issues import Change, Comment, Frozen, Issue, Visibility
+from bot.domain.mentions import without_names
 
 if TYPE_CHECKING:
     from bot.domain.drafts import Draft
@@ -198,7 +199,7 @@ def words_changed(before: str, after: str) -> bool:
 def words(text: str) -> list[str]:
     """The words and numbers of a text, in order: the same for two spellings of its marks and spaces."""
     # Letters, marks (Indic vowels are marks), numbers and symbols (5 € is not 5 $) stand; all else parts words.
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = unicodedata.normalize("NFKC", without_names(text)).casefold()  # names are not in every version of a text
     parts = "".join(c if unicodedata.category(c)[0] in "LMN" or unicodedata.category(c) == "Sc" else " " for c in plain)
     return parts.split()
 
@@ -210,6 +211,7 @@ _NO_WORDS = bytes(byte for byte in range(128) if not chr(byte).isalnum() and chr
 def normalised(text: str) -> bytes:
     """The words of a text without what stands between them, to be hashed: the same for two spellings of its marks and
     spaces. UTF-8, in which a lone surrogate is a question mark."""
+    text = without_names(text)
     if text.isascii():  # a fiftieth of the time; the door asks this of every comment
         return text.encode().translate(_LOWER, _NO_WORDS)
     return "".join(words(text)).encode("utf-8", "replace")
