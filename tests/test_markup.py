@@ -136,6 +136,51 @@ def test_no_word_gets_lost_in_a_corner_of_markdown(markdown: str, words: str) ->
     assert render(markdown, KNOWN).plain() == words
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("*.ts and dist/*", "src/**/*.py and tests/**", "**/*.py, **/*.ts", "*.{js,ts} or *.[ch]"),
+        *("lib/*.so and lib/*.a", "vendor/** or dist/**"),
+        *("dist/* and build/*", "log-*.txt or *.log", "foo*bar and baz*qux", "*/5 * * * *", "src/**/a and lib/**/b"),
+        *("2*3 and 4*5", "2*3*4", "x**2 + y**2", "2**3 and 2**4", "a*b*c", "/*.conf and /etc/*", "pkg/*/mod and x/*/y"),
+        *("__init__.py and __main__.py", "foo.__class__.__name__", "__init__() and __del__()", "test_*.py and x_*.py"),
+    ],
+)  # fmt: skip
+def test_a_file_pattern_and_a_sum_keep_their_stars(words: str) -> None:
+    for markdown in (words, f"see {words}", f"({words}).", f"- {words}", f"| h |\n|---|\n| {words} |"):
+        made = render(markdown, NOBODY)
+        assert words in made.plain()
+        assert words in slack_text(made.slack())
+        assert not [node for node in walk(made.adf()) if node.get("marks")]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "marked"),
+    [
+        ("*it* and **bold**, ***both***", ["it", "bold", "both"]),
+        ("**.env** and **/health**, **dist/**", [".env", "/health", "dist/"]),
+        ("**open**/**closed** (*a*) \u201c*b*\u201d", ["open", "closed", "a", "b"]),
+        ("これは**重要**です", ["重要"]),
+        ("No**w** and *the end.* *2 of 3* **-5** _x_ __y__.", ["w", "the end.", "2 of 3", "-5", "x", "y"]),
+        ("**a *b* c**, *a **b** c*", ["a ", "b", " c", "a ", "b", " c"]),
+    ],
+)
+def test_emphasis_stays_emphasis(markdown: str, marked: list[str]) -> None:
+    doc = render(markdown, NOBODY).adf()
+    assert [node["text"] for node in walk(doc) if node.get("marks")] == marked
+
+
+def test_br_is_a_line_end_in_a_cell_and_words_elsewhere() -> None:
+    made = render("| a<br>b | h |\n|---|---|\n| 1<BR/>**2<br />3** | `<br>` \\<br> |\n\nuse <br> here", NOBODY)
+    table, words = made.adf()["content"]
+    [head, _], [one, two] = ([cell["content"][0]["content"] for cell in row["content"]] for row in table["content"])
+    assert head == [text("a"), {"type": "hardBreak"}, text("b")]
+    assert one == [text("1"), {"type": "hardBreak"}, text("2", "strong"), {"type": "hardBreak"}, text("3", "strong")]
+    assert two == [text("<br>", "code"), text(" <br>")]
+    assert words["content"] == [text("use <br> here")]
+    assert slack_text(made.slack()).startswith("| a\nb | h |\n| 1\n2\n3 | <br> <br> |")
+
+
 # --- what the card shows ----------------------------------------------------------------------------------------------
 
 

@@ -392,3 +392,29 @@ def test_a_sentence_without_its_fact_is_dropped() -> None:
 def test_people_carry_the_ids_that_mentions_need() -> None:
     data = read_block(reply_request(PROMPTS, settings(), material(issue=full_issue())).message)
     assert data["to_answer"]["author"] == {"name": BEN.name, "id": BEN.account_id}
+
+
+@pytest.mark.parametrize(
+    ("given_text", "reply"),
+    [
+        ("```\nHi **Ben**,\n\n- a\n```", "Hi **Ben**,\n\n- a"),
+        ("\n```markdown\nHi\n```\n", "Hi"),
+        ("~~~ md\nHi\n~~~", "Hi"),
+        ("```markdown\nRun:\n```sh\nls\n```\nThen wait.\n```", "Run:\n```sh\nls\n```\nThen wait."),
+        ("````markdown\n```\nls\n```\n````", "```\nls\n```"),
+        ("```sh\nls\n```", "```sh\nls\n```"),
+        ("```\na\n```\nor\n```\nb\n```", "```\na\n```\nor\n```\nb\n```"),
+        ("Hi\n```\na\n```", "Hi\n```\na\n```"),
+        ("```\na\n```\nHi", "```\na\n```\nHi"),
+        ("```markdown\nnever closed", "```markdown\nnever closed"),
+        ("```\nsh\n```sh\nls\n```", "```\nsh\n```sh\nls\n```"),
+    ],
+)
+def test_a_reply_that_is_whole_in_one_code_fence_is_taken_out_of_it(given_text: str, reply: str) -> None:
+    assert read_decision(answer(response_text=given_text)).response_text == reply
+
+
+@pytest.mark.parametrize("nothing", ["```\n```", "```markdown\n \n```"])
+def test_an_empty_fence_is_an_empty_reply(nothing: str) -> None:
+    with pytest.raises(InvalidAnswer):
+        read_decision(answer(response_text=nothing))

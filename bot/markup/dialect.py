@@ -81,7 +81,8 @@ def marks(line: str, start: int, end: int) -> tuple[bool, bool]:
     run, before, after = line[start:end], line[start - 1 : start], line[end : end + 1]
     beyond = line[end + 1 : end + 2]
     if run[0] == "_":
-        return True, not (after in (".", "(") and beyond and (beyond.isalnum() or beyond in ")_"))
+        inner = before == "." and (line[start - 2 : start - 1].isalnum() or line[start - 2 : start - 1] == "_")
+        return not inner, not (after in (".", "(") and beyond and (beyond.isalnum() or beyond in ")_"))
     ascii_word = before.isascii() and before.isalnum() and after.isascii() and after.isalnum()
     if ascii_word and (run == "*" or before.isdigit() or after.isdigit()):
         return False, False

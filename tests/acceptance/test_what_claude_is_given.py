@@ -109,3 +109,36 @@ async def test_44_overloaded_goes_on_by_itself(stage: Stage) -> None:
     await ask(stage)
     await stage.slack.card("ECD-1", button="Approve", seconds=30)
     assert len(await exported(stage, "drafts")) == 1
+
+
+async def test_who_is_mentioned_has_a_name_for_claude_and_on_the_card_and_may_be_mentioned(stage: Stage) -> None:
+    """And a reply that came in one code fence is a reply: its table, line ends and file patterns are posted."""
+    await stage.start_bot()
+    elif_ = stage.jira.account("elif")
+    reply = (
+        f"```markdown\nHi Ben, [~accountid:{elif_.account_id}] has *.ts and dist/*.\n\n"
+        "| Env | Owner |\n|---|---|\n| prod | Ann<br>Bob |\n```"
+    )
+    stage.claude.script({**YES, "response_text": reply})
+    await ask(stage, text=f"Is anybody looking at this? [~accountid:{elif_.account_id}] may know.")
+    card = await stage.slack.card("ECD-1")
+    given = json.dumps(stage.claude.requests, ensure_ascii=False)
+    assert f"[~accountid:{elif_.account_id}](@Elif Kaya) may know." in given
+    for shown in ("@Elif Kaya may know.", "@Elif Kaya has *.ts and dist/*.", "Ann\nBob", "Jira notifies Elif Kaya"):
+        assert shown in card.words
+    for not_shown in ("```", "not in the issue", "accountid"):
+        assert not_shown not in card.words
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    [posted] = stage.jira.posted("ECD-1")
+    valid_adf(posted.body)
+    paragraph, table = posted.body["content"]
+    assert paragraph["content"][1] == {
+        "type": "mention", "attrs": {"id": elif_.account_id, "text": "@Elif Kaya"},
+    }  # fmt: skip
+    assert paragraph["content"][2]["text"] == " has *.ts and dist/*."
+    assert [n["type"] for n in table["content"][1]["content"][1]["content"][0]["content"]] == [
+        "text",
+        "hardBreak",
+        "text",
+    ]
