@@ -57,8 +57,8 @@ def _line_end(state: StateInline, silent: bool) -> bool:
 def _emphasis(state: StateInline, silent: bool) -> bool:
     """Inline rule: markdown-it's own, for marks that may be marks."""
     start = state.pos
-    found = _RUN.match(state.src, start, state.posMax)
-    if found is None or silent:
+    found = None if silent or state.src[start] not in "*_" else _RUN.match(state.src, start, state.posMax)
+    if found is None:
         return False
     may_open, may_close = marks(state.src, start, found.end())
     if not (may_open or may_close):
