@@ -7,13 +7,13 @@ new comments are read to the last one. Bodies are turned into Markdown only for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from bot.clients import jira_read as read
 from bot.clients.jira_thread import comment_page
-from bot.clients.jira_wire import Call, Wire
+from bot.clients.jira_wire import Wire, searching
 from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
 
@@ -52,14 +52,12 @@ class ChangedPage(Frozen):
     following: str | None = None
 
 
-async def changed(
-    wire: Wire, search: Callable[[dict[str, Any]], Call], jql: str, since: datetime, own: str | None, token: str | None
-) -> ChangedPage:
+async def changed(wire: Wire, jql: str, since: datetime, own: str | None, token: str | None) -> ChangedPage:
     """One page of what a bounded JQL finds, in its order."""
     body: dict[str, Any] = {"jql": jql, "maxResults": PAGE, "fields": list(FIELDS)}
     if token:
         body["nextPageToken"] = token
-    page = read.mapping(await wire.read(search(body), "search", has=("issues",)))
+    page = read.mapping(await wire.read(searching(body), "search", has=("issues",)))
     found = tuple(_issue(i, since, own) for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str))
     following = page.get("nextPageToken")
     last = not found or page.get("isLast") is True or not isinstance(following, str) or following == token

@@ -163,12 +163,13 @@ def for_customer(issue: Issue) -> Issue:
         update={
             "links": (),
             "comments": tuple(c for c in issue.comments if c.for_everybody),
-            "changes": tuple(c for c in issue.changes if not _about_links(c)),
+            "changes": tuple(c for c in issue.changes if not about_links(c)),
         }
     )
 
 
-def _about_links(change: Change) -> bool:
+def about_links(change: Change) -> bool:
+    """Whether a change is about another issue: a link, a parent, a child."""
     return "link" in change.field.lower() or change.field.lower() in ("epic child", "parent", "issueparentassociation")
 
 
