@@ -157,15 +157,26 @@ def visible_to(audience: Audience, comments: Iterable[Comment]) -> tuple[Comment
     return tuple(c for c in comments if c.visibility is None and (c.public or audience.audience == "internal"))
 
 
+def shown_to(audience: Audience, issue: Issue) -> Issue:
+    """The issue as Claude may be given it for a reply to this audience."""
+    shown = issue.model_copy(update={"comments": visible_to(audience, issue.comments)})
+    return for_customer(shown) if audience.customer else shown
+
+
+CUSTOMER_CHANGES = ("status", "assignee", "resolution", "due", "duedate", "due date", "priority")
+"""What a customer may learn from the history; all else is the team's own."""
+
+
 def for_customer(issue: Issue) -> Issue:
-    """The issue as a customer may know it: public comments, no linked issues, no history of links."""
+    """The issue as a customer may know it: public comments, and nothing of what is around it or of the team's plans."""
     return issue.model_copy(
         update={
-            "links": (),
+            "links": (), "parent": None, "children": (), "more_children": {}, "related": "all",
+            "labels": (), "components": (), "fix_versions": (), "sprints": None,
             "comments": tuple(c for c in issue.comments if c.for_everybody),
-            "changes": tuple(c for c in issue.changes if not about_links(c)),
+            "changes": tuple(c for c in issue.changes if c.field.lower() in CUSTOMER_CHANGES),
         }
-    )
+    )  # fmt: skip
 
 
 def about_links(change: Change) -> bool:
