@@ -139,7 +139,7 @@ def _without_orders(text: str) -> str:
 def _wrong_assumption(data: Data, text: str) -> bool:
     if not _ASSUMES.search(text):
         return False
-    is_open = any(str(p.get("state", "")).startswith("OPEN") for p in data.get("pull_requests", ()))
+    is_open = any(str(p.get("state", "")).startswith("open") for p in data.get("pull_requests", ()))
     return is_open and data.get("issue", {}).get("status", "").lower() not in _DONE
 
 
@@ -189,10 +189,10 @@ def _pull(pull: Data, thing: str) -> list[str]:
         _first(pull.get("author", "")) or "Somebody",
         pull.get("state", ""),
     )
-    if state == "MERGED":
+    if state == "merged":
         return [f"{author}'s {thing} is merged: {name}."]
-    if not state.startswith("OPEN"):
-        return [f"{name} by {author} was {state.lower()} without being merged."]
+    if not state.startswith("open"):
+        return [f"{name} by {author} was {state} without being merged."]
     reviewers, approved = pull.get("reviewers", []), pull.get("approved_by", [])
     if "draft" in state:
         return [f"{author} has a draft, {name}; it is not up for review yet."]
@@ -245,7 +245,7 @@ def _builds(data: Data) -> Facts:
     refs: list[str] = []
     for pull in data.get("pull_requests", ())[:2]:
         for build in pull.get("builds", ())[:2]:
-            found.append(f"On PR #{pull['number']}, {build['name']} is {build['state'].lower()}.")
+            found.append(f"On PR #{pull['number']}, {build['name']} is {build['state']}.")
             refs.append(pull["ref"])
     return found, refs
 

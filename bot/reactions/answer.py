@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
-from bot.domain.events import EVENT, DraftRequested, Event, IssueCommented
+from bot.domain.events import EVENT, DraftRequested, Event, IssueChanged, IssueCommented
 from bot.domain.issues import Comment, Issue, PullRequest
 from bot.errors import Gone, Permanent
 from bot.failpoints import failpoint
@@ -24,11 +24,11 @@ from bot.markup import addresses_in
 from bot.outages import Held
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
-from bot.rules.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
+from bot.rules.policy import audience, is_confidential, known, out_of_bounds, rendered, shown_to
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.asking import AskedClaude, ask_claude
-from bot.workflow.development import pull_requests
+from bot.workflow.development import pull_requests, pull_requests_around
 from bot.workflow.ending import end_in_silence, fail_event, spent
 from bot.workflow.pausing import paused
 from bot.workflow.records import audit, draft_record, read_draft
@@ -137,17 +137,21 @@ async def _subject(ctx: Context, event: Event) -> Subject:
     asked_for = isinstance(event, DraftRequested)
     seen_by = audience(issue, answered, ctx.settings)
     requests: tuple[PullRequest, ...] = ()
-    shown = issue.model_copy(update={"comments": visible_to(seen_by, issue.comments)})
-    if seen_by.customer:
-        shown = for_customer(shown)
-    else:
+    others: tuple[PullRequest, ...] = ()
+    shown = shown_to(seen_by, issue)
+    if not seen_by.customer:
         requests = await pull_requests(ctx, key, issue.key)
+        others = await pull_requests_around(ctx, shown, requests)
+    changed = event if isinstance(event, IssueChanged) else None
     material = Material(
         issue=shown,
         kind=event.kind,
         answered=answered,
+        by=changed and changed.by,
+        at=changed and changed.at,
         asked_for=asked_for,
         pull_requests=requests,
+        other_pull_requests=others,
         audience=seen_by.audience,
         customer=seen_by.customer,
         now=ctx.clock.now(),
