@@ -72,10 +72,13 @@ def outside(message: str) -> tuple[str, str]:
     return before, rest.partition("</untrusted_data>")[2]
 
 
+HARMLESS = {make: make(PROMPTS, SETTINGS, material()) for make in (triage_request, reply_request)}
+
+
 def kept_inside(text: str) -> None:
-    harmless, hostile = material(), everywhere(text)
-    for make in (triage_request, reply_request):
-        plain, found = make(PROMPTS, SETTINGS, harmless), make(PROMPTS, SETTINGS, hostile)
+    hostile = everywhere(text)
+    for make, plain in HARMLESS.items():
+        found = make(PROMPTS, SETTINGS, hostile)
         assert found.system == plain.system
         assert outside(found.message) == outside(plain.message)
         assert CANARY not in found.system

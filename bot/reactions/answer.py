@@ -18,13 +18,13 @@ from bot.domain.events import EVENT, DraftRequested, Event, IssueChanged, IssueC
 from bot.domain.issues import Comment, Issue, PullRequest
 from bot.errors import Gone, Permanent
 from bot.failpoints import failpoint
-from bot.intake.silence import Silence, cycle, sets_security_level
+from bot.intake.silence import CONTEXT, Silence, cycle, sets_security_level
 from bot.log import get_logger
 from bot.markup import addresses_in
 from bot.outages import Held
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
-from bot.rules.policy import audience, is_confidential, known, out_of_bounds, rendered, shown_to
+from bot.rules.policy import asks_something, audience, is_confidential, known, out_of_bounds, rendered, shown_to
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.asking import AskedClaude, ask_claude
@@ -121,6 +121,8 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         for known_as in dict.fromkeys((key, issue.key)):  # two where it was moved
             await withhold(ctx, known_as, beyond)
     _for_the_channel(ctx, key, issue)
+    if isinstance(event, IssueChanged) and not asks_something(issue.description):
+        raise Silence(CONTEXT, "the description asks nothing any more")
     comment_id = event.comment.id if isinstance(event, IssueCommented) else None
     if isinstance(event, DraftRequested):
         people = [
@@ -208,6 +210,8 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
     issue = subject.issue
     keys = dict.fromkeys((issue.key, subject.event.issues[0]))  # two where the issue was moved
     answered, decision = subject.answered, asked.decision
+    changed = subject.event if isinstance(subject.event, IssueChanged) else None
+    author = answered.author if answered else changed.by if changed else issue.reporter
     draft = Draft(
         id=f"drf_{suffix}{record['attempts'] or ''}",
         event_id=record["id"],
@@ -217,8 +221,10 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
         revisions=(Revision(text=decision.response_text, by="claude", at=now),),
         answered=answered.id if answered else None,
         answered_text=answered.text if answered else issue.description or issue.summary,
-        answered_author=answered.author.name if answered else (issue.reporter.name if issue.reporter else ""),
-        answered_at=answered.created if answered else issue.created,
+        answered_author=author.name if author else "",
+        answered_at=answered.created if answered else changed.at if changed else issue.created,
+        described=changed is not None,
+        look_alikes=tuple(found.sentence for found in subject.material.look_alikes),
         audience=subject.audience.audience,
         customer=subject.audience.customer,
         visibility=subject.audience.visibility,

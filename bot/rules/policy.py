@@ -248,6 +248,11 @@ def asks_something(text: str) -> bool:
     return marked or any(sign.search(prose) for sign in (_GREEK_QUESTION, _QUESTION_PARTICLE))
 
 
+def newly_asks(before: str, after: str) -> bool:
+    """Whether a text (Markdown) asks something after a change and did not before."""
+    return asks_something(after) and not asks_something(before)
+
+
 def _without_fences(text: str) -> str:
     kept, fence = [], ""
     for line in text.splitlines():

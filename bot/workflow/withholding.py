@@ -34,7 +34,7 @@ def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
     bare = Issue(summary="", status="", **{name: getattr(draft.issue, name) for name in BARE})
     return {
         "withheld": True, "issue": bare, "note": f"The issue {beyond.says}.", "answered_text": "",
-        "answered_author": "", "why": "", "sources": (), "links": (), "changes": (), "claims": (),
+        "answered_author": "", "why": "", "sources": (), "links": (), "changes": (), "claims": (), "look_alikes": (),
         "unchecked": (), "due": None,
     }  # fmt: skip
 
