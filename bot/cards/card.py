@@ -136,7 +136,8 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
     """Who wrote what is answered, and its words: plain, and cut at `length` characters with a link to the rest."""
     who = one_line(draft.answered_author, 80) or "Somebody"
     when = f" {clock(draft.answered_at, now, timezone)}" if draft.answered_at else ""
-    head = f"{who} wrote{when}" if draft.answered else f"{who} opened this issue{when}"
+    did = "wrote" if draft.answered else "changed the description" if draft.described else "opened this issue"
+    head = f"{who} {did}{when}"
     blocks = [context(head)]
     words = render(draft.answered_text, known(draft.issue, draft.links, site)).plain().strip()
     if words:

@@ -260,6 +260,25 @@ def _owner(data: Data) -> Facts:
     return ["Nobody is assigned yet."], ["assignee"]
 
 
+def _left(data: Data) -> Facts:
+    """What is left to do: the children that are not finished."""
+    count = data.get("children_count")
+    if not count:
+        return _needed(data)
+    left = [child for child in data.get("children", ()) if child.get("status_means") != "finished"]
+    if not left:
+        return [f"I see no open child issue: all {count['all']} are finished."], ["children_count"]
+    named = [f"{c['key']} ({c['summary']}, {c['status']}, {_whose(c['assignee'])})" for c in left[:3]]
+    return [f"Of {count['all']} child issues I see {_number(len(left))} open: {_join(named)}."], [
+        "children_count", *(child["ref"] for child in left[:3]),
+    ]  # fmt: skip
+
+
+def _whose(assignee: Any) -> str:
+    name = assignee["name"] if isinstance(assignee, dict) else assignee
+    return "nobody assigned" if name == "nobody" else f"with {_first(name)}"
+
+
 def _priority(data: Data) -> Facts:
     priority = data.get("issue", {}).get("priority")
     return ([f"The priority is {priority}."], ["priority"]) if priority else ([], [])
@@ -287,7 +306,8 @@ _TOPICS: tuple[tuple[str, Callable[[Data], Facts]], ...] = (
     (r"\bbuild|\bpipeline|\bci\b|\btests? (fail|pass|green|red)", _builds),
     (r"\bwho('s| is| has| works| owns)|\banybody\b.*\b(assigned|own)|responsible", _owner),
     (r"priorit|how urgent", _priority),
-    (r"\bneed|\bmissing|\bleft to do|\bnext\b|\bremain", _needed),
+    (r"\b(is|are|what'?s) (still )?left\b|\bleft to do|\bremain|sub-?tasks?|child(ren)?\b", _left),
+    (r"\bneed|\bmissing|\bnext\b", _needed),
     (
         r"status|update|progress|news|looking (at|into)|working on|ready|done|fixed|start|happening|still|on track",
         _state,
