@@ -54,7 +54,9 @@ async def test_what_is_around_an_issue_and_what_became_of_it(stage: Stage) -> No
     await stage.slack.until(lambda: len(messages(stage, "ECD-1")) == 1, 20, "for the first triage")
     stage.claude.script(YES, YES)
     await jira.edit_comment("ECD-1", asked.id, "Thanks. What is left, and is it in 4.2.1?")
-    await stage.slack.card("ECD-1")
+    card = await stage.slack.card("ECD-1")
+    namesake = "⚠ “Ben OKAFOR”, who wrote what is answered, is not the account of “Ben Okafor”, who reported this"
+    assert namesake in card.words
 
     data = shown(stage, "ECD-1")
     assert data["to_answer"]["edited_at"] > data["to_answer"]["at"]
@@ -163,7 +165,7 @@ async def test_a_question_that_is_written_into_a_description_is_answered(stage: 
     await stage.jira.change("ECD-1", "description", "It is slow. Who is looking at it?", by="elif")
     card = await stage.slack.card("ECD-1")
     assert "Who is looking at it?" in card.words
-    assert "Elif Kaya" in card.words
+    assert "Elif Kaya changed the description at" in card.words
     data = shown(stage, "ECD-1")
     assert data["to_answer"]["changed_by"]["name"] == "Elif Kaya"
     events = [(e["kind"], e["reason"]) for e in await exported(stage, "webhook_events")]
