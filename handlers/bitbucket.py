@@ -124,6 +124,7 @@ class BitbucketPullRequest(Payload):
     reviewers: list[Account] | None = None
     participants: list[Participant] | None = None
     links: Links | None = None
+    closed_by: Account | None = None
 
 
 class Opinion(Payload):
@@ -292,8 +293,15 @@ def _pull_request(action: str, delivery: PullRequestDelivery, keys: Keys) -> Eve
         keys=issues,
         updated=updated,
         closed=found.updated_on if action in ("fulfilled", "rejected") else None,
+        closed_by=_closed_by(action, delivery),
     )
     return PullRequestChanged(issues=issues, action=action, pull_request=pull_request, by=delivery.by(), at=updated)
+
+
+def _closed_by(action: str, delivery: PullRequestDelivery) -> str:
+    """Who merged or declined it: as the pull request says, else whose doing this is."""
+    who = delivery.pullrequest.closed_by or (delivery.actor if action in ("fulfilled", "rejected") else None)
+    return who.shown if who else ""
 
 
 def _opinions(action: str, delivery: PullRequestDelivery) -> tuple[tuple[str, ...], tuple[str, ...]]:

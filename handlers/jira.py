@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from bot.domain.events import DraftRequested, Event, FieldChange, Ignored, IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Person, Visibility
 from bot.markup import from_body
+from bot.rules.policy import newly_asks
 from handlers.decoding import (
     AccountId,
     Identifier,
@@ -31,6 +32,7 @@ from handlers.decoding import (
     decode,
     first,
     kind_of,
+    one_line,
     text_at,
     wrong,
 )
@@ -130,8 +132,23 @@ class ChangedField(JiraPayload):
     """One item of a changelog, as it was displayed."""
 
     field: Name
-    from_string: Line | None = None
-    to_string: Line | None = None
+    from_string: str | None = None
+    to_string: str | None = None
+
+    @property
+    def change(self) -> FieldChange:
+        """On one line each."""
+        return FieldChange(
+            field=self.field, before=one_line(self.from_string or ""), after=one_line(self.to_string or "")
+        )
+
+    @property
+    def asks(self) -> str:
+        """The description that was written, where it asks something and did not before; else empty."""
+        if self.field.casefold() != "description" or not self.to_string:
+            return ""
+        before, after = from_body(self.from_string), from_body(self.to_string)
+        return after if newly_asks(before, after) else ""
 
 
 class Changelog(JiraPayload):
@@ -288,9 +305,8 @@ def _updated(delivery: UpdatedDelivery, ours: Ours) -> IssueChanged | Ignored:
         issues=(delivery.issue.key,),
         project=_project(delivery.issue.key),
         summary=delivery.issue.fields.summary,
-        changes=tuple(
-            FieldChange(field=item.field, before=item.from_string or "", after=item.to_string or "") for item in items
-        ),
+        changes=tuple(item.change for item in items),
+        asks=next(filter(None, (item.asks for item in items)), ""),
         by=_person(delivery.user) if delivery.user else None,
         at=delivery.timestamp,
     )

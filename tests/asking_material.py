@@ -13,7 +13,7 @@ from typing import Any
 from bot.clients.claude import Claude
 from bot.demo.claude import ClaudeStandIn
 from bot.demo.wire import Server
-from bot.domain.issues import Change, Comment, Issue, Link, Person, PullRequest
+from bot.domain.issues import Change, Comment, Issue, Link, Person, PullRequest, Sprint, Version
 from bot.prompting import Material, Request, load_prompts, reply_request
 from bot.settings import Settings, load
 from bot.store.embedded.store import TinyStore
@@ -33,9 +33,17 @@ def issue(*comments: Comment, **more: Any) -> Issue:
     fields: dict[str, Any] = {
         "key": "ECD-142", "project": "ECD", "summary": "Export fails for large reports", "status": "In Progress",
         "url": "https://example.atlassian.net/browse/ECD-142", "issue_type": "Bug", "assignee": ANA, "reporter": BEN,
-        "priority": "High", "comments": comments, "comment_total": len(comments),
+        "priority": "High", "comments": comments, "comment_total": len(comments), "related": "all",
     }  # fmt: skip
     return Issue(**{**fields, **more})
+
+
+def link(key: str, **more: Any) -> Link:
+    fields: dict[str, Any] = {
+        "key": key, "relation": "child", "summary": f"Part {key}", "status": "To Do", "status_category": "new",
+        "issue_type": "Story",
+    }  # fmt: skip
+    return Link(**{**fields, **more})
 
 
 def pull_request(**more: Any) -> PullRequest:
@@ -66,7 +74,12 @@ def full_issue() -> Issue:
         QUESTION,
         description="The export stops at 2 GB.", due=date(2026, 11, 26), labels=("export",),
         created=NOW - timedelta(days=9),
-        links=(Link(relation="is blocked by", key="ECD-88", summary="New parser", status="To Do"),),
+        links=(link("ECD-88", relation="is blocked by", summary="New parser"),),
+        parent=link("ECD-100", relation="parent", summary="Exports"),
+        children=(link("ECD-143", assignee=CHEN), link("ECD-144", status="Done", status_category="done")),
+        more_children={"Done": 3}, components=("Exporter",), resolution="Fixed",
+        fix_versions=(Version(name="4.2.1", released=True, on=date(2026, 11, 20)), Version(name="4.3")),
+        sprints=(Sprint(name="Sprint 12", state="active", end=date(2026, 12, 4)),),
         changes=(Change(field="status", before="To Do", after="In Progress", at=NOW - timedelta(days=1), by=ANA.name),),
         comment_total=2,
     )  # fmt: skip

@@ -98,7 +98,16 @@ class TestPullRequests:
         ("name", "state"), [("pullrequest_fulfilled", "MERGED"), ("pullrequest_rejected", "DECLINED")]
     )
     def test_the_end(self, name: str, state: str) -> None:
-        assert pull_request(name).pull_request.state == state
+        found = pull_request(name).pull_request
+        assert (found.state, found.closed, bool(found.closed_by)) == (state, found.updated, True)
+
+    def test_who_merged_it_is_who_did_it_where_bitbucket_does_not_say(self) -> None:
+        payload = load("pullrequest_fulfilled")
+        payload["pullrequest"].pop("closed_by", None)
+        payload["actor"]["display_name"] = "Chen Wei"
+        event = parse("pullrequest_fulfilled", payload)
+        assert isinstance(event, PullRequestChanged)
+        assert event.pull_request.closed_by == "Chen Wei"
 
     @pytest.mark.parametrize("name", ["pullrequest_comment_created__inline", "pullrequest_comment_resolved"])
     def test_comments_are_context(self, name: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.clients.jira_changes import ChangedIssue
-from bot.domain.events import IssueCommented, IssueCreated
+from bot.clients.jira_changes import Asked, ChangedIssue
+from bot.domain.events import IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Person
 from bot.workflow.checkpoint import LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, said
 
@@ -46,6 +46,19 @@ def record(event: Missed | None, **more: Any) -> dict[str, Any]:
 def asked_for(comment_id: str | None, source: str) -> dict[str, Any]:
     event = {"kind": "draft_requested", "issues": ["ECD-1"], "comment_id": comment_id, "by": "x", "at": NOW.isoformat()}
     return {"kind": "draft_requested", "source": source, "at": NOW.isoformat(), "event": event}
+
+
+def test_a_description_that_asks_is_known_again_by_its_words() -> None:
+    asked = Asked(text="Who *has* it?", by=Person(account_id="5c:ben", name="Ben"), at=back(minutes=5))
+    changed = issue().model_copy(update={"asked": asked})
+    [event] = said(changed, (), OWN, since=back(hours=1), until=NOW)
+    assert isinstance(event, IssueChanged)
+    assert (event.asks, event.at, event.by) == (asked.text, asked.at, asked.by)
+    same = event.model_copy(update={"asks": "who has it", "at": back(minutes=4)})
+    assert event in KnownEvents([record(same)])
+    assert event not in KnownEvents([record(event.model_copy(update={"asks": "Why?"})), record(event, kind="x")])
+    mine = asked.model_copy(update={"by": Person(account_id=OWN, name="PM Agent")})
+    assert said(issue().model_copy(update={"asked": mine}), (), OWN, since=back(hours=1), until=NOW) == []
 
 
 def test_nothing_is_owed_from_before_the_first_start() -> None:

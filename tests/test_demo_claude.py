@@ -195,6 +195,13 @@ def test_people_who_answer_each_other_are_left_alone() -> None:
     assert written(asked, issue=issue(asked, again))["should_respond"]
 
 
+def test_what_is_left_are_the_children_that_are_not_finished() -> None:
+    found = written(comment("What is left here?"), issue=full_issue())
+    assert "Of 5 child issues I see one open: ECD-143 (Part ECD-143, To Do, with Chen)." in found["response_text"]
+    assert found["sources"] == ["children_count", "child ECD-143"]
+    assert "PR #12" in written(comment("What is left here?"))["response_text"], "without children it is the fix"
+
+
 def test_pull_requests_in_every_state() -> None:
     def says(**more: Any) -> str:
         return str(written(comment("Status?"), pull_requests=(pull_request(**more),))["response_text"])

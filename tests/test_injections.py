@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain.issues import Person
+from bot.domain.issues import Person, Sprint, Version
 from bot.markup import Known, check_adf, render
 from bot.prompting import (
     InvalidAnswer,
@@ -21,7 +21,7 @@ from bot.prompting import (
     standup_request,
     triage_request,
 )
-from tests.asking_material import BEN, comment, issue, material, pull_request, settings
+from tests.asking_material import BEN, comment, issue, link, material, pull_request, settings
 from tests.injection_texts import CANARY, WHEELS, bastion_texts, wheel, wheel_texts
 
 PROMPTS = load_prompts()
@@ -38,11 +38,31 @@ def everywhere(text: str) -> Material:
     stranger = Person(account_id="557058:x", name=text)
     asked = comment(text, author=stranger)
     earlier = comment(text, id="10001", author=stranger, minutes_ago=60)
-    pull = pull_request(title=text, branch=text, author=text, reviewers=(text,), builds={text: text})
+    pull = pull_request(
+        title=text, branch=text, author=text, reviewers=(text,), builds={text: text}, closed_by=text, state="MERGED"
+    )
+    other = link("ECD-9", relation=text, summary=text, status=text, issue_type=text, assignee=stranger)
     return material(
         asked,
-        issue=issue(earlier, asked, summary=text, description=text, reporter=stranger, labels=(text,), status=text),
+        issue=issue(
+            earlier,
+            asked,
+            summary=text,
+            description=text,
+            reporter=stranger,
+            labels=(text,),
+            status=text,
+            resolution=text,
+            components=(text,),
+            fix_versions=(Version(name=text),),
+            links=(other,),
+            parent=other,
+            children=(other,),
+            more_children={text: 3},
+            sprints=(Sprint(name=text, state=text),),
+        ),
         pull_requests=(pull,),
+        other_pull_requests=(pull,),
     )
 
 
@@ -52,10 +72,13 @@ def outside(message: str) -> tuple[str, str]:
     return before, rest.partition("</untrusted_data>")[2]
 
 
+HARMLESS = {make: make(PROMPTS, SETTINGS, material()) for make in (triage_request, reply_request)}
+
+
 def kept_inside(text: str) -> None:
-    harmless, hostile = material(), everywhere(text)
-    for make in (triage_request, reply_request):
-        plain, found = make(PROMPTS, SETTINGS, harmless), make(PROMPTS, SETTINGS, hostile)
+    hostile = everywhere(text)
+    for make, plain in HARMLESS.items():
+        found = make(PROMPTS, SETTINGS, hostile)
         assert found.system == plain.system
         assert outside(found.message) == outside(plain.message)
         assert CANARY not in found.system

@@ -40,6 +40,25 @@ async def test_a_page_has_what_was_said_since_then_and_the_token_of_the_next(sta
     assert first.issues[2].comments == ()
 
 
+async def test_a_question_written_into_a_description_is_noticed(standin: JiraStandIn, jira: Jira) -> None:
+    old = SINCE - timedelta(days=9)
+    for key, before, after in (
+        ("ECD-2", "Slow.", "Slow. Why?"),
+        ("ECD-3", "Why?", "Why not?"),
+        ("ECD-4", "Slow.", "S"),
+    ):
+        standin.issue(key, description=before, at=old)
+        await standin.change(key, "description", after, by="ben", announce=False)
+    standin.issue("ECD-5", description="Slow.", at=old)
+    await standin.change("ECD-5", "description", "Slow. Why?", announce=False, at=old)
+    await standin.move("ECD-5", "Done", announce=False)
+    found = {issue.key: issue.asked for issue in (await jira.changed(WINDOW, SINCE)).issues}
+    asked = found.pop("ECD-2")
+    assert asked is not None
+    assert (asked.text, asked.by and asked.by.name) == ("Slow. Why?", "Ben Okafor")
+    assert set(found.values()) == {None}
+
+
 async def test_edits_are_noticed_among_the_newest_thousand(standin: JiraStandIn, jira: Jira) -> None:
     old = SINCE - timedelta(days=9)
     thread = [standin.write("ECD-1", "ben", f"Old {n}", at=old + timedelta(seconds=n)) for n in range(1100)]

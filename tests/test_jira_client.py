@@ -123,6 +123,7 @@ async def test_an_issue_is_read_whole(standin: JiraStandIn, jira: Jira) -> None:
     assert str(issue.due) == "2026-12-01"
     assert issue.links[0].model_dump() == {
         "relation": "is blocked by", "key": "ECD-7", "summary": "The exporter itself", "status": "Done",
+        "status_category": "done", "issue_type": "Story", "assignee": None,
     }  # fmt: skip
     assert [c.by_us for c in issue.comments] == [False, True]
     assert issue.comments[0].text == f"Any news, [~accountid:{ana.account_id}](@{ana.name})?"
@@ -512,6 +513,120 @@ async def test_links_to_projects_that_are_not_watched_are_not_read(standin: Jira
     for issue in (await jira.issue("ECD-9"), await jira.fields("ECD-9"), *(await jira.search("key = ECD-9"))):
         assert [link.key for link in issue.links] == ["ECD-8"]
     await jira.close()
+
+
+# What is around an issue
+
+
+def family(standin: JiraStandIn) -> None:
+    """ECD-10 with a parent, a sub-task, a child, a linked issue, versions, components and sprints."""
+    standin.issue("ECD-5", "Exports", issue_type="Epic", assignee="dana")
+    standin.issue(
+        "ECD-8", "The parser", status="In Review", assignee="chen",
+    )  # fmt: skip
+    standin.issue(
+        "ECD-10", "Streaming", status="Done", parent="ECD-5", links=[("is blocked by", "ECD-8")], components=["Export"],
+        fix_versions=[{"name": "4.2.1", "released": True, "releaseDate": "2026-11-20"}, {"name": "4.3"}],
+        resolution="Fixed",
+        sprints=[{"name": "Sprint 12", "state": "active", "startDate": "2026-11-20T08:00:00.000Z",
+                  "endDate": "2026-12-04T16:00:00.000Z"}],
+    )  # fmt: skip
+    standin.issue("ECD-11", "Tests", issue_type="Sub-task", parent="ECD-10", status="Done")
+    standin.issue("ECD-12", "Docs", parent="ECD-10", assignee="ana")
+
+
+async def test_what_is_around_an_issue_is_read_in_one_search(standin: JiraStandIn, jira: Jira) -> None:
+    family(standin)
+    issue = await jira.issue("ECD-10")
+    assert issue.parent is not None
+    assert (issue.parent.key, issue.parent.assignee and issue.parent.assignee.name) == ("ECD-5", "Dana Petrova")
+    assert [(c.key, c.status, c.assignee and c.assignee.name) for c in issue.children] == [
+        ("ECD-12", "To Do", "Ana Ruiz"), ("ECD-11", "Done", None),
+    ]  # fmt: skip
+    [link] = issue.links
+    assert (link.relation, link.key, link.status, link.assignee and link.assignee.name) == (
+        "is blocked by", "ECD-8", "In Review", "Chen Wei",
+    )  # fmt: skip
+    assert issue.related == "all"
+    assert (issue.resolution, issue.components) == ("Fixed", ("Export",))
+    assert [(v.name, v.released, str(v.on)) for v in issue.fix_versions] == [
+        ("4.2.1", True, "2026-11-20"), ("4.3", False, "None"),
+    ]  # fmt: skip
+    assert issue.sprints is not None
+    assert [(s.name, s.state, str(s.end)) for s in issue.sprints] == [("Sprint 12", "active", "2026-12-04")]
+    await jira.issue("ECD-1")
+    assert len(standin.calls("/field$")) == 1, "the field's id is asked for once"
+    assert len(standin.calls("/search/jql")) == 2
+
+
+async def test_only_what_may_be_told_of_is_around_an_issue(standin: JiraStandIn) -> None:
+    family(standin)
+    standin.issue("SUP-1", "Another customer", parent="ECD-10")
+    standin.issue("ECD-13", "A breach", parent="ECD-10", security="Board")
+    standin.issue("ECD-14", "A breach too", issue_type="Sub-task", parent="ECD-10", security="Board")
+    standin.issues["ECD-8"].security = standin.issues["ECD-5"].security = "Board"
+    for field, after in (("Link", "This issue is blocked by ECD-8"), ("Link", "This issue relates to ECD-12")):
+        await standin.change("ECD-10", "labels", [], announce=False)
+        standin.issues["ECD-10"].history[-1]["items"][0].update(field=field, toString=after)
+    jira = Jira(settings_for(standin.base, standin, JIRA_PROJECTS="ECD"))
+    issue = await jira.issue("ECD-10")
+    await jira.close()
+    assert [c.key for c in issue.children] == ["ECD-12", "ECD-11"]
+    assert (issue.parent, issue.links) == (None, ())
+    assert [c.after for c in issue.changes] == ["This issue relates to ECD-12"]
+
+
+async def test_of_many_children_the_unfinished_come_first_and_the_rest_is_counted(
+    standin: JiraStandIn, jira: Jira
+) -> None:
+    for number in range(200, 230):
+        standin.issue(f"ECD-{number}", f"Part {number}", parent="ECD-1", status="Done" if number < 210 else "To Do")
+    issue = await jira.issue("ECD-1")
+    assert {c.status for c in issue.children} == {"To Do"}
+    assert (len(issue.children), issue.more_children, issue.related) == (20, {"Done": 10}, "all")
+    for number in range(230, 310):
+        standin.issue(f"ECD-{number}", parent="ECD-1")
+    standin.issue("ECD-9", "Old", at=LONG_AGO)
+    standin.issues["ECD-1"].links.append(("relates to", standin.issues["ECD-9"]))
+    issue = await jira.issue("ECD-1")
+    assert issue.related == "some"
+    assert [link.key for link in issue.links] == ["ECD-9"], "what is named is found behind many children too"
+
+
+async def test_a_search_that_jira_refuses_costs_no_more_than_what_it_was_for(standin: JiraStandIn, jira: Jira) -> None:
+    family(standin)
+    gone = standin.issues.pop("ECD-8")
+    assert gone
+    issue = await jira.issue("ECD-10")
+    assert ([c.key for c in issue.children], issue.links, issue.related) == (["ECD-12", "ECD-11"], (), "unread")
+    standin.fail(
+        "/search/jql", *[Fault("answer", 400, body={"errorMessages": ["The field 'parent' is not there."]})] * 3
+    )
+    issue = await jira.issue("ECD-10")
+    assert (issue.summary, issue.children, issue.parent, issue.related) == ("Streaming", (), None, "unread")
+    standin.fail("/search/jql", Fault("answer", 503))
+    with pytest.raises(RetryLater):
+        await jira.issue("ECD-10")
+
+
+@pytest.mark.parametrize(("status", "again"), [(403, False), (401, True)])
+async def test_fields_that_are_not_told_cost_no_draft(
+    standin: JiraStandIn, jira: Jira, status: int, again: bool
+) -> None:
+    family(standin)
+    standin.fail("/field$", Fault("answer", status, body={"errorMessages": ["no"]}))
+    assert (await jira.issue("ECD-10")).sprints is None
+    assert ((await jira.issue("ECD-10")).sprints is not None) == again
+
+
+async def test_days_in_the_history_are_days(standin: JiraStandIn, jira: Jira) -> None:
+    await standin.change("ECD-1", "duedate", "2026-12-01", announce=False)
+    standin.issues["ECD-1"].history[-1]["items"][0].update({"to": "2026-12-01", "toString": "2026-12-01 00:00:00.0"})
+    await standin.change("ECD-1", "summary", "2026-12-01 00:00 is when it began", announce=False)
+    changes = (await jira.issue("ECD-1")).changes
+    assert [(c.before, c.after) for c in changes] == [
+        ("", "2026-12-01"), ("Export fails", "2026-12-01 00:00 is when it began"),
+    ]  # fmt: skip
 
 
 async def test_retry_after_may_be_a_date(standin: JiraStandIn, jira: Jira) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.issues import Visibility
+from bot.domain.issues import Change, Comment, Person, Sprint, Version, Visibility
 from bot.errors import UserError
 from bot.prompting import (
     InvalidAnswer,
@@ -22,12 +22,15 @@ from bot.prompting import (
     read_block,
     read_decision,
     read_standup,
+    reply_message,
     reply_request,
     standup_request,
+    triage_message,
     triage_request,
 )
-from bot.prompting.material import ANSWERED_LIMIT, COMMENT_LIMIT, COMMENTS, DESCRIPTION_LIMIT
+from bot.prompting.material import ANSWERED_LIMIT, COMMENT_LIMIT, COMMENTS, DESCRIPTION_LIMIT, TOTAL
 from bot.prompting.untrusted import cut
+from bot.rules.policy import Audience, for_customer, shown_to
 from tests.asking_material import (
     ANA,
     BEN,
@@ -37,6 +40,7 @@ from tests.asking_material import (
     comment,
     full_issue,
     issue,
+    link,
     material,
     pull_request,
     settings,
@@ -133,8 +137,9 @@ def test_every_fact_has_a_ref() -> None:
     assert data["issue"]["due"] == "2026-11-26 (Thursday)"
     assert [c["ref"] for c in data["comments"]] == ["comment 10017"]
     assert found.refs >= {
-        "status", "assignee", "due", "description", "comment 10017", "comment 10019", "link ECD-88",
-        "PR acme/app#12", "change of status at 2026-11-22 09:42",
+        "status", "assignee", "due", "description", "comment 10017", "comment 10019", "link ECD-88", "fix_versions",
+        "parent ECD-100", "child ECD-143", "children_count", "sprint", "PR acme/app#12",
+        "change of status at 2026-11-22 09:42",
     }  # fmt: skip
     assert data["pull_requests"][0]["approved_by"] == ["Dana Li"]
 
@@ -143,6 +148,8 @@ def test_what_is_missing_is_said() -> None:
     data = read_block(reply_request(PROMPTS, settings(), material(issue=issue(QUESTION, assignee=None))).message)
     assert data["issue"]["assignee"] == "nobody"
     assert data["issue"]["due"] == "no due date is set"
+    assert data["issue"]["fix_versions"] == "none is set"
+    assert "sprint" not in data["issue"], "a site without sprints"
     bare = pull_request(reviewers=(), approved_by=())
     data = read_block(reply_request(PROMPTS, settings(), material(pull_requests=(bare,))).message)
     assert data["pull_requests"][0]["reviewers"] == []
@@ -160,7 +167,114 @@ def test_times_are_local_and_later_comments_are_marked() -> None:
 
 def test_an_issue_itself_can_be_answered() -> None:
     data = read_block(reply_request(PROMPTS, settings(), material(None, kind="issue_created")).message)
-    assert data["to_answer"] == {"what": "the issue itself: its summary and description, below under issue"}
+    assert data["to_answer"]["what"] == "the issue itself: its summary and description, below under issue"
+
+
+def test_a_changed_issue_says_who_changed_it_and_what_was_said_since() -> None:
+    since = comment("I know.", id="1", minutes_ago=1)
+    found = material(None, issue=issue(since), kind="issue_changed", by=CHEN, at=NOW - timedelta(minutes=3))
+    message = reply_request(PROMPTS, settings(), found).message
+    data = read_block(message)
+    assert (data["to_answer"]["changed_by"]["name"], data["to_answer"]["changed_at"]) == (
+        "Chen Wei",
+        "2026-11-23 09:39",
+    )
+    assert data["comments"][0]["after_the_one_to_answer"] is True
+    assert "description was changed and now asks something" in message
+
+
+def test_an_edit_counts_as_the_time_of_what_is_asked() -> None:
+    asked = comment("Is it, now?", minutes_ago=60).model_copy(update={"updated": NOW - timedelta(minutes=5)})
+    between = comment("Yes.", id="1", author=ANA, minutes_ago=30)
+    data = read_block(triage_message(material(asked, issue=issue(asked, between))).message)
+    assert (data["to_answer"]["at"], data["to_answer"]["edited_at"]) == ("2026-11-23 08:42", "2026-11-23 09:37")
+    assert "after_the_one_to_answer" not in data["comments"][0]
+    assert "edited_at" not in data["comments"][0]
+
+
+def test_who_sees_what_is_answered_is_said() -> None:
+    def seen_by(asked: Comment | None, *, desk: bool, audience: str = "public") -> str:
+        found = material(asked, issue=issue(service_desk=desk), audience=audience)
+        return str(read_block(reply_message(found).message)["to_answer"]["seen_by"])
+
+    role = Visibility(type="role", value="Developers")
+    assert seen_by(QUESTION, desk=False) == "everybody who sees the issue"
+    assert seen_by(QUESTION, desk=True, audience="internal") == "the customer and the team (public)"
+    assert seen_by(None, desk=True) == "the customer and the team (public)"
+    assert seen_by(comment("?", public=False), desk=True, audience="internal") == "the team only (an internal note)"
+    assert seen_by(comment("?", visibility=role), desk=False, audience="restricted") == (
+        "one role or group only (restricted)"
+    )
+
+
+def test_values_are_words_that_people_use() -> None:
+    changes = (
+        Change(field="assignee", before="", after="Ana Ruiz", at=NOW, by="Ben Okafor"),
+        Change(field="Sprint", before="", after="Sprint 12", at=NOW, by=""),
+        Change(field="Rank", before="", after="Ranked higher", at=NOW, by="Ana Ruiz"),
+        Change(field="timeestimate", before="28800", after="14400", at=NOW, by="Ana Ruiz"),
+    )
+    pulls = (
+        pull_request(state="MERGED", closed=NOW, closed_by="Dana Li", builds={"CI": "SUCCESSFUL", "Lint": "INPROGRESS"},
+                     built={"CI": NOW - timedelta(hours=1)}),
+        pull_request(id="a/b#2", state="DECLINED", closed_by="Chen Wei", updated=NOW - timedelta(days=9)),
+    )  # fmt: skip
+    whole = full_issue().model_copy(update={"changes": changes, "status_category": "indeterminate"})
+    message = reply_message(material(issue=whole, pull_requests=pulls)).message
+    data = read_block(message)
+    assert [(c["from"], c["to"], c["by"]) for c in data["history"]] == [
+        ("nobody", "Ana Ruiz", "Ben Okafor"), ("none", "Sprint 12", "somebody"),
+    ]  # fmt: skip
+    assert data["issue"]["status_means"] == "started, not finished"
+    assert data["issue"]["fix_versions"] == ["4.2.1 (released on 2026-11-20 (Friday))", "4.3 (not released, no date)"]
+    assert data["issue"]["sprint"] == ["Sprint 12 (active, ends 2026-12-04 (Friday))"]
+    merged, declined = data["pull_requests"]
+    assert (merged["state"], merged["merged_at"], merged["merged_by"]) == ("merged", "2026-11-23 09:42", "Dana Li")
+    assert merged["builds"] == [
+        {"name": "CI", "state": "passed", "at": "2026-11-23 08:42"}, {"name": "Lint", "state": "running"},
+    ]  # fmt: skip
+    assert (declined["state"], declined["declined_by"]) == ("declined", "Chen Wei")
+    assert "declined_at" not in declined, "nobody told when"
+    for odd in ("indeterminate", "SUCCESSFUL", "INPROGRESS", "MERGED", '""', "null"):
+        assert odd not in message
+
+
+def test_children_are_told_of_and_counted() -> None:
+    data = read_block(reply_message(material(issue=full_issue())).message)
+    assert data["parent"]["key"] == "ECD-100"
+    assert [(c["key"], c["status"], c["assignee"]) for c in data["children"]] == [
+        ("ECD-143", "To Do", "Chen Wei"), ("ECD-144", "Done", "nobody"),
+    ]  # fmt: skip
+    assert data["children_count"] == {"all": 5, "Done": 4, "To Do": 1}
+    assert data["children_note"] == "3 more are left out here: 3 Done"
+    assert data["linked_issues"][0]["relation"] == "is blocked by"
+    some = read_block(reply_message(material(issue=full_issue().model_copy(update={"related": "unread"}))).message)
+    assert some["children_count"]["all"] == "at least 5"
+    assert "could not be read in full" in some["related_note"]
+
+
+def test_pull_requests_of_other_issues_are_not_this_ones() -> None:
+    theirs = pull_request(id="acme/app#13", number=13, keys=("ECD-88", "SEC-1"), url="https://bitbucket.org/13")
+    message = reply_message(material(issue=full_issue(), other_pull_requests=(theirs,))).message
+    data = read_block(message)
+    [found] = data["pull_requests_of_other_issues"]
+    assert found["not_of_this_issue_but_of"] == "ECD-88 (is blocked by)"
+    assert theirs.url not in message
+    assert "SEC-1" not in message
+
+
+def test_a_known_name_of_another_account_is_marked() -> None:
+    asked = comment("Approve it.", author=Person(account_id="557058:other", name="Аna Ruiz"))
+    data = read_block(reply_message(material(asked)).message)
+    assert data["to_answer"]["author"]["not_the_same_account_as"] == "Ana Ruiz, who is assigned"
+    assert "not_the_same_account_as" not in data["issue"]["assignee"]
+
+
+def test_triage_is_asked_with_less() -> None:
+    found = material(issue=full_issue(), other_pull_requests=(pull_request(id="a/b#9", number=9, keys=("ECD-88",)),))
+    data = read_block(triage_message(found).message)
+    assert data["children_count"]["all"] == 5
+    assert not {"children", "children_note", "pull_requests_of_other_issues"} & data.keys()
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
@@ -193,6 +307,32 @@ def test_a_cut_text_keeps_beginning_and_end() -> None:
     assert cut("short", 300) == "short"
 
 
+def test_the_whole_of_everything_stays_bounded() -> None:
+    """What is needed least goes first, and that it went is said; the question, the issue and the talk stay."""
+    asked = comment("q" * ANSWERED_LIMIT)
+    older = [comment("c" * COMMENT_LIMIT, id=str(n), author=CHEN, minutes_ago=500 - n) for n in range(60)]
+    others = tuple(link(f"ECD-{n}", summary="s" * 900, status="t" * 900, relation="r" * 900) for n in range(200, 220))
+    changes = tuple(
+        Change(field="f" * 99, before="b" * 900, after="a" * 900, at=NOW - timedelta(days=n), by="n" * 99)
+        for n in range(20)
+    )
+    pulls = tuple(pull_request(id=f"a/b#{n}", number=n, title="t" * 900, keys=("ECD-200",)) for n in range(30))
+    whole = issue(
+        *older, asked, description="d" * 32_000, comment_total=1000, links=others, children=others, changes=changes,
+        labels=("l" * 99,) * 90, components=("c" * 99,) * 90, sprints=(Sprint(name="s" * 99, state="active"),) * 90,
+        fix_versions=(Version(name="v" * 99),) * 90,
+    )  # fmt: skip
+    found = material(asked, issue=whole, pull_requests=pulls, other_pull_requests=pulls, audience="internal")
+    for shown in (reply_message(found), triage_message(found)):
+        data = read_block(shown.message)
+        assert len(json.dumps(data, ensure_ascii=False)) <= TOTAL + 300
+        assert len(shown.message) < TOTAL + 7_000, "with the frame and the blanks in front of lines"
+        assert data["to_answer"]["text"] == asked.text
+        assert data["comments"][-1]["ref"] == "comment 59"
+        assert data["left_out"]["history"] >= 1
+        assert f"{999 - len(data['comments'])} older comments" in data["comments_note"]
+
+
 def test_hundreds_of_everything_stay_bounded() -> None:
     pulls = tuple(
         pull_request(id=f"a/b#{n}", number=n, title="t" * 9000, builds={"b" * 900: "FAILED"}) for n in range(90)
@@ -208,16 +348,19 @@ def test_hundreds_of_everything_stay_bounded() -> None:
 
 
 def test_a_customer_reply_cannot_be_asked_for_with_internal_facts() -> None:
-    plain = issue(QUESTION, assignee=ANA)
+    plain = for_customer(full_issue())
     assert material(issue=plain, pull_requests=(), customer=True)
     for changes in (
         {"pull_requests": (pull_request(),)},
-        {"issue": full_issue(), "pull_requests": ()},
-        {"issue": issue(QUESTION, comment("internal", id="1", public=False)), "pull_requests": ()},
-        {"answered": comment("internal", public=False), "pull_requests": ()},
-    ):
+        {"other_pull_requests": (pull_request(),)},
+        {"issue": plain.model_copy(update={"comments": (comment("internal", id="1", public=False),)})},
+        {"answered": comment("internal", public=False)},
+        *({"issue": plain.model_copy(update={name: getattr(full_issue(), name)})} for name in (
+            "links", "parent", "children", "more_children", "labels", "components", "fix_versions", "sprints",
+        )),
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="must not be drafted"):
-            material(**{"issue": plain, "customer": True, **changes})
+            material(**{"issue": plain, "customer": True, "pull_requests": (), **changes})
 
 
 def test_a_public_reply_is_not_drafted_from_restricted_comments() -> None:
@@ -227,19 +370,21 @@ def test_a_public_reply_is_not_drafted_from_restricted_comments() -> None:
     assert material(issue=issue(QUESTION, secret), audience="restricted")
 
 
-def test_a_customer_reply_knows_no_labels_and_no_link_history() -> None:
-    changes = full_issue().changes
-    linked = changes[0].model_copy(update={"field": "Link", "after": "This issue is blocked by ECD-88"})
-    found = material(
-        issue=issue(QUESTION, labels=("vip",), changes=(*changes, linked), comment_total=40),
-        pull_requests=(),
-        customer=True,
-    )
-    message = reply_request(PROMPTS, settings(), found).message
-    assert "vip" not in message
-    assert "ECD-88" not in message
-    assert "comments_note" not in message  # how many internal notes there are is nobody's business either
-    assert "the service desk's customer" in message
+def test_a_customer_reply_is_told_what_is_withheld_and_of_no_gap() -> None:
+    """Whether there is an internal note or not, the request is the same."""
+    bare = issue(QUESTION, assignee=None, service_desk=True)
+    note = comment("It is the parser.", id="9", author=ANA, public=False)
+    messages = set()
+    for whole in (bare, issue(QUESTION, note, assignee=None, service_desk=True, comment_total=2)):
+        seen_by = Audience(audience="public", customer=True)
+        found = material(issue=shown_to(seen_by, whole), pull_requests=(), customer=True)
+        messages |= {reply_message(found).message, triage_message(found).message.replace("triage", "reply")}
+    reply, *others = sorted(messages, key=len)
+    assert len(others) == 1, "a reply and a triage, the same with the note as without"
+    for said in ("Withheld from the block, whether or not there is any", "nothing can be shared yet"):
+        assert said in reply
+    for gap in ("nobody", "no due date", "none", "left out", "unknown."):
+        assert gap not in reply.partition("<untrusted_data>")[2]
 
 
 # --- untrusted text --------------------------------------------------------------------------------------------------

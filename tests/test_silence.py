@@ -29,10 +29,18 @@ def comment(text: str = "Is anybody looking?", account: str = "712020:ben", kind
     return IssueCommented(comment=Comment(id="1", author=who, text=text, created=NOW, updated=NOW), **BASE)
 
 
+def described(asks: str, account: str = "712020:ben", kind: str = "atlassian") -> IssueChanged:
+    by = Person(account_id=account, name="Ben", kind=kind)
+    return IssueChanged(changes=(FieldChange(field="description", after=asks),), asks=asks, by=by, **BASE)
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
         (IssueChanged(changes=(FieldChange(field="status", before="a", after="b"),), **BASE), CONTEXT),
+        (described("Why?"), None),
+        (described("Why?", account="712020:bot"), "our own change"),
+        (described("Why?", kind="app"), "written by an app"),
         (IssueCreated(text="Export fails. It is slow.", **BASE), CONTEXT),
         (IssueCreated(text="Export fails. Why?", **BASE), None),
         (comment(), None),

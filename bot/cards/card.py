@@ -42,6 +42,8 @@ S = DraftState
 EVENT_TYPE = "pmagent_draft"
 """The type of the message's metadata, whose payload has the `draft_id` by which the card is found again."""
 QUOTE = 1000
+LOOK_ALIKES = 3
+"""Accounts with another's name that are shown."""
 CLOSED = frozenset({S.SUPERSEDED, S.EXPIRED})
 """States in which the card shrinks to the issue and one sentence."""
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
@@ -92,7 +94,7 @@ def _open_card(
     else:
         blocks += [rich(*reply.slack(), block_id=REPLY), DIVIDER]
     if draft.state in UNDECIDED:
-        blocks += _notified(reply) + _warnings(warnings)
+        blocks += _notified(reply) + _warnings((*draft.look_alikes[:LOOK_ALIKES], *warnings))
     blocks.append(_why(draft))
     return [*blocks, *end]
 
@@ -136,7 +138,8 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
     """Who wrote what is answered, and its words: plain, and cut at `length` characters with a link to the rest."""
     who = one_line(draft.answered_author, 80) or "Somebody"
     when = f" {clock(draft.answered_at, now, timezone)}" if draft.answered_at else ""
-    head = f"{who} wrote{when}" if draft.answered else f"{who} opened this issue{when}"
+    did = "wrote" if draft.answered else "changed the description" if draft.described else "opened this issue"
+    head = f"{who} {did}{when}"
     blocks = [context(head)]
     words = render(draft.answered_text, known(draft.issue, draft.links, site)).plain().strip()
     if words:

@@ -26,7 +26,7 @@ from bot.cards.parts import (
     text,
 )
 from bot.domain.drafts import Mode
-from bot.domain.events import IssueCommented, IssueCreated
+from bot.domain.events import IssueChanged, IssueCommented, IssueCreated
 
 UTC = ZoneInfo("UTC")
 FIRST_WORDS = 120
@@ -107,7 +107,12 @@ def failed_event(event_id: str, issue_key: str, site: str, reason: str, *, retri
 
 
 def missed_notice(
-    missed: Sequence[IssueCommented | IssueCreated], count: int, *, site: str, now: datetime, timezone: ZoneInfo = UTC
+    missed: Sequence[IssueCommented | IssueCreated | IssueChanged],
+    count: int,
+    *,
+    site: str,
+    now: datetime,
+    timezone: ZoneInfo = UTC,
 ) -> Message:
     """What came while the bot was away and is too old to be answered unasked. `missed`: the newest of all `count`."""
     one = count == 1
@@ -127,7 +132,7 @@ def missed_notice(
 
 
 def _missed_row(
-    event: IssueCommented | IssueCreated, site: str, now: datetime, timezone: ZoneInfo
+    event: IssueCommented | IssueCreated | IssueChanged, site: str, now: datetime, timezone: ZoneInfo
 ) -> Sequence[str | Block]:
     if isinstance(event, IssueCommented):
         comment, words = event.comment.id, event.comment.text
@@ -135,6 +140,9 @@ def _missed_row(
         if not event.comment.for_everybody:
             said = f"  {clock(event.at, now, timezone)}: a comment that not everybody may see"
             return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), said)
+    elif isinstance(event, IssueChanged):
+        comment, words = None, event.asks
+        who = event.by.name if event.by else "somebody"
     else:
         comment, words = None, event.text
         who = event.reporter.name if event.reporter else "somebody"

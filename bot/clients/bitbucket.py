@@ -169,6 +169,8 @@ def refreshed(known: PullRequest, found: dict[str, Any]) -> PullRequest:
     if author:
         changes["author"] = _name(author)
         changes["author_id"] = words(author.get("account_id")) or known.author_id
+    if mapping(found.get("closed_by")):
+        changes["closed_by"] = _name(found["closed_by"])
     changes["updated"] = moment(found.get("updated_on")) or known.updated
     return known.model_copy(update=changes)
 

@@ -1,7 +1,8 @@
 """Jira Cloud: read an issue, post a comment that carries our marker, find it again, delete it, search.
 
-How a request is made is in `jira_wire`; what the shapes of Jira's answers mean is in `jira_read`, their statuses in
-`answers`; how a long thread or history is read is in `jira_thread`.
+How a request is made is in `jira_wire`; what the shapes of Jira's answers mean is in `jira_read` and `jira_issue`,
+their statuses in `responses`; how a long thread or history is read is in `jira_thread`, what is around an issue in
+`jira_related`.
 
 Errors: reads raise `RetryLater`, `Down` where Jira is away as a whole, `Gone` (404, 403 in Jira's own words, while it
 knows our account) or `Permanent`; writes raise `RetryLater` only where certainly nothing was sent or done,
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -20,10 +21,12 @@ from urllib.parse import quote, urlencode
 from pydantic import Field
 
 from bot.clients import jira_changes as changes
+from bot.clients import jira_issue
 from bot.clients import jira_read as read
 from bot.clients import jira_thread as thread
 from bot.clients.jira_changes import ChangedPage
-from bot.clients.jira_wire import DEADLINE, Call, Wire
+from bot.clients.jira_related import Around, around, sprint_fields, told_of
+from bot.clients.jira_wire import DEADLINE, Wire, searching
 from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent
 
@@ -37,8 +40,6 @@ CLOCKS_APART = timedelta(minutes=10)
 """Our clock and Jira's may differ by this much when a comment is looked for by time."""
 MOST_SINGLE_READS = 50
 """Issues of one search that are read one by one because the search gave too few of their comments."""
-MOST_AT_A_TIME = 100
-"""Issues that are asked about in one search."""
 MOST_AT_ONCE = 1000
 """Comments whose properties Jira gives in one answer."""
 
@@ -70,6 +71,7 @@ class Jira:
         self.account_id: str | None = None
         self._settings = settings
         self._wire = Wire(settings, deadline)
+        self._sprint_fields: tuple[str, ...] | None = None
 
     async def close(self) -> None:
         """Close idle connections; calls that hang are left to themselves."""
@@ -92,10 +94,10 @@ class Jira:
         await self.myself()
         body = {"jql": "updated >= -1d ORDER BY updated DESC", "maxResults": 1, "fields": ["summary"]}
         with contextlib.suppress(Permanent):  # refused in its own words: it is there
-            await self._wire.read(_searching(body), "search", has=("issues",))
+            await self._wire.read(searching(body), "search", has=("issues",))
 
     async def issue(self, key: str, *, since: datetime | None = None) -> Issue:
-        """The issue with its newest comments (oldest first), newest changes and links.
+        """The issue with its newest comments (oldest first), newest changes, links, parent and children.
 
         `since`: all changes since then, too, however many.
         """
@@ -106,8 +108,8 @@ class Jira:
         history = asyncio.create_task(thread.history(self._wire, path, since))
         # All are waited for, so that the error raised is always the first in this order: what the issue itself says.
         await asyncio.gather(main, own, comments, history, return_exceptions=True)
-        (raw, told), _ = main.result(), own.result()
-        return self._issue(raw, comments.result(), history.result(), told)
+        (raw, others), _ = main.result(), own.result()
+        return self._issue(raw, comments.result(), history.result(), others)
 
     async def again(self, shown: Issue, answered: str | None) -> Issue:
         """The issue as it is now, with everything in view that may have changed since `shown` was read.
@@ -129,8 +131,8 @@ class Jira:
 
     async def fields(self, key: str) -> Issue:
         """The issue without its comments and changes."""
-        raw, told = await self._fields(quote(key, safe=""))
-        return self._issue(raw, {}, (), told)
+        raw, others = await self._fields(quote(key, safe=""))
+        return self._issue(raw, {}, (), others)
 
     async def comment(self, key: str, comment_id: str, *, desk: bool = True) -> Comment:
         """One comment. `desk`: its issue is a service desk's, or that is not known. Raises `Gone` when it was deleted
@@ -139,25 +141,6 @@ class Jira:
         path, number = quote(key, safe=""), quote(comment_id, safe="")
         found = await self._wire.read(lambda c: c.get_comment(path, number), "comment", has=("id",))
         return read.comment(found, self.account_id, desk=desk)
-
-    async def to_be_told(self, keys: Iterable[str]) -> frozenset[str]:
-        """Those of these issues that are in watched projects and have no security level.
-
-        An issue tells the summary and status of those it is linked with, and not whom they are for. Where Jira refuses
-        the search, because one of them is not there any more, none of those asked for with it is known to be for all.
-        """
-        wanted = sorted(key for key in set(keys) if self._settings.watches(key.rpartition("-")[0]))
-        found: set[str] = set()
-        for start in range(0, len(wanted), MOST_AT_A_TIME):
-            some = wanted[start : start + MOST_AT_A_TIME]
-            names = ", ".join(f'"{key}"' for key in some)
-            body = {"jql": f"key in ({names})", "maxResults": len(some), "fields": ["security"]}
-            try:
-                page = read.mapping(await self._wire.read(_searching(body), "search", has=("issues",)))
-            except Permanent:
-                continue
-            found |= {str(i.get("key")) for i in read.listing(page.get("issues")) if not read.has_security_level(i)}
-        return frozenset(found.intersection(wanted))
 
     async def has_marker(self, comment_id: str) -> bool:
         """Whether the comment carries our property (anybody can set one: no proof that the comment is ours)."""
@@ -202,7 +185,7 @@ class Jira:
             }
             if token:
                 body["nextPageToken"] = token
-            page = read.mapping(await self._wire.read(_searching(body), "search", has=("issues",)))
+            page = read.mapping(await self._wire.read(searching(body), "search", has=("issues",)))
             issues = [i for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str)]
             found += issues
             following = page.get("nextPageToken")
@@ -213,7 +196,7 @@ class Jira:
 
     async def changed(self, jql: str, since: datetime, token: str | None = None) -> ChangedPage:
         """One page of the issues that a bounded JQL finds, with what was written in them since then."""
-        return await changes.changed(self._wire, _searching, jql, since, await self._own_account(), token)
+        return await changes.changed(self._wire, jql, since, await self._own_account(), token)
 
     async def comments_since(self, key: str, since: datetime, *, desk: bool = True) -> tuple[Comment, ...]:
         """The comments of an issue that were written or edited since then, however long the thread is."""
@@ -293,26 +276,29 @@ class Jira:
         """Our account id, asked for once."""
         return self.account_id or (await self.myself()).account_id
 
-    async def _fields(self, path: str) -> tuple[Any, frozenset[str]]:
-        """An issue's fields as Jira gave them, and which of its linked issues may be told of."""
-        raw = await self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)), has=("key",))
-        return raw, await self.to_be_told(read.linked(raw))
+    async def _fields(self, path: str) -> tuple[Any, Around]:
+        """An issue's fields as Jira gave them, and the other issues around it."""
+        if self._sprint_fields is None:
+            self._sprint_fields = await sprint_fields(self._wire)
+        names = ",".join((*read.FIELDS, *(self._sprint_fields or ())))
+        raw = await self._wire.read(lambda c: c.get_issue(path, fields=names), has=("key",))
+        return raw, await around(self._wire, raw, self._settings.watches)
 
-    def _issue(
-        self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...], told: frozenset[str]
-    ) -> Issue:
+    def _issue(self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...], others: Around) -> Issue:
         fields = read.mapping(read.mapping(raw).get("fields"))
         page = read.mapping(fields.get("comment")) if comments is None else comments
         desk = read.is_desk(raw)
         found = [read.comment(item, self.account_id, desk=desk) for item in read.listing(page.get("comments"))]
         try:
-            return read.issue(
+            return jira_issue.issue(
                 raw,
                 site=self._settings.site,
                 comments=in_order(found)[-thread.NEWEST_COMMENTS :],
                 total=read.number(page.get("total"), len(found)),
                 history=history,
-                told=told,
+                told=others.told,
+                related=others.related,
+                sprint_fields=self._sprint_fields or (),
             )
         except ValueError:
             raise Down("Jira", "Jira's answer about an issue has no key") from None
@@ -320,7 +306,8 @@ class Jira:
     async def _whole(self, raw: list[dict[str, Any]]) -> tuple[Issue, ...]:
         """Issues of a search; those whose comments or changes the search left out are read singly, a few at a time."""
         gate, singly = asyncio.Semaphore(4), [MOST_SINGLE_READS]
-        told = await self.to_be_told(key for item in raw for key in read.linked(item))
+        keys = [key for item in raw for key in jira_issue.named(item)]
+        others = Around(await told_of(self._wire, keys, self._settings.watches), "unread")
 
         async def one(item: dict[str, Any]) -> Issue:
             page = read.mapping(read.mapping(item.get("fields")).get("comment"))
@@ -338,7 +325,7 @@ class Jira:
                         history = history if isinstance(log, dict) else await thread.history(self._wire, path)
                     except Gone:
                         pass  # it went away since the search: what the search gave is all there is
-            return self._issue(item, comments, history, told)
+            return self._issue(item, comments, history, others)
 
         return tuple(await asyncio.gather(*(one(item) for item in raw)))
 
@@ -376,11 +363,6 @@ class Jira:
         except Gone:  # the comment has no such property
             return []
         return [] if found is None else [read.mapping(found).get("value")]
-
-
-def _searching(body: dict[str, Any]) -> Call:
-    # The library's own method for this endpoint (`enhanced_jql`) is a GET, whose JQL an address cannot hold at length.
-    return lambda client: client.post(client.endpoint("search/jql", api_version=3), data=body)
 
 
 def _public(comment: dict[str, Any]) -> bool | None:

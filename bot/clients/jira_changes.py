@@ -7,15 +7,16 @@ new comments are read to the last one. Bodies are turned into Markdown only for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from bot.clients import jira_read as read
 from bot.clients.jira_thread import comment_page
-from bot.clients.jira_wire import Call, Wire
+from bot.clients.jira_wire import Wire, searching
 from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
+from bot.rules.policy import newly_asks
 
 PAGE = 50
 """Issues of one answer."""
@@ -27,10 +28,19 @@ FIELDS = (
 )  # fmt: skip
 
 
+class Asked(Frozen):
+    """A description that asks something since a change. `text`: as it is after it."""
+
+    text: str
+    by: Person | None
+    at: datetime
+
+
 class ChangedIssue(Frozen):
     """An issue that changed. `comments`: those since then, None where the search did not give the whole thread.
 
-    `text`: summary and description of an issue that was created since then, else empty.
+    `text`: summary and description of an issue that was created since then, else empty. `asked`: who wrote a question
+    into the description since then, and when, as far as Jira tells of its changes in a search; None: nobody.
     """
 
     key: str
@@ -43,6 +53,7 @@ class ChangedIssue(Frozen):
     service_desk: bool = False
     has_security_level: bool = False
     comments: tuple[Comment, ...] | None = None
+    asked: Asked | None = None
 
 
 class ChangedPage(Frozen):
@@ -52,14 +63,12 @@ class ChangedPage(Frozen):
     following: str | None = None
 
 
-async def changed(
-    wire: Wire, search: Callable[[dict[str, Any]], Call], jql: str, since: datetime, own: str | None, token: str | None
-) -> ChangedPage:
+async def changed(wire: Wire, jql: str, since: datetime, own: str | None, token: str | None) -> ChangedPage:
     """One page of what a bounded JQL finds, in its order."""
-    body: dict[str, Any] = {"jql": jql, "maxResults": PAGE, "fields": list(FIELDS)}
+    body: dict[str, Any] = {"jql": jql, "maxResults": PAGE, "fields": list(FIELDS), "expand": "changelog"}
     if token:
         body["nextPageToken"] = token
-    page = read.mapping(await wire.read(search(body), "search", has=("issues",)))
+    page = read.mapping(await wire.read(searching(body), "search", has=("issues",)))
     found = tuple(_issue(i, since, own) for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str))
     following = page.get("nextPageToken")
     last = not found or page.get("isLast") is True or not isinstance(following, str) or following == token
@@ -102,7 +111,22 @@ def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIss
         service_desk=read.is_desk(item),
         has_security_level=read.has_security_level(item),
         comments=tuple(_since(raw, since, own, read.is_desk(item))) if whole else None,
+        asked=_asked(read.mapping(item.get("changelog")).get("histories"), since),
     )
+
+
+def _asked(histories: Any, since: datetime) -> Asked | None:
+    """The newest change since then that wrote a question into the description."""
+    found: list[Asked] = []
+    for history in read.listing(histories):
+        at = read.moment(history.get("created"))
+        for item in read.listing(history.get("items")) if at is not None and at >= since else ():
+            if str(item.get("field")).casefold() != "description":
+                continue
+            before, after = (from_body(read.body(item.get(side)) or "") for side in ("fromString", "toString"))
+            if at is not None and newly_asks(before, after):
+                found.append(Asked(text=after, by=read.person(history.get("author")), at=at))
+    return max(found, key=lambda asked: asked.at, default=None)
 
 
 def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None, desk: bool) -> list[Comment]:

@@ -7,11 +7,10 @@ Texts come as ADF (REST v3) or wiki markup and leave as tidy Markdown; names and
 from __future__ import annotations
 
 import re
-from collections.abc import Container
 from datetime import UTC, date, datetime
 from typing import Any
 
-from bot.domain.issues import Change, Comment, Issue, Link, Person, Visibility
+from bot.domain.issues import Change, Comment, Person, Visibility
 from bot.markup import from_body
 from bot.safety import tidy
 
@@ -22,9 +21,11 @@ LONGEST_CHANGE = 200
 
 FIELDS = (
     "summary", "status", "description", "issuetype", "project", "assignee", "reporter", "priority", "labels",
-    "duedate", "created", "updated", "issuelinks", "security",
+    "duedate", "created", "updated", "issuelinks", "security", "parent", "subtasks", "fixVersions", "resolution",
+    "components",
 )  # fmt: skip
 """The fields that are asked for; `comment` is asked for in searches alone."""
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::\d\d)?(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?)?")
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -117,8 +118,8 @@ def changes(histories: Any, since: datetime | None = None) -> tuple[Change, ...]
             found.append(
                 Change(
                     field=field,
-                    before=words(item.get("fromString"), LONGEST_CHANGE) if told else "",
-                    after=words(item.get("toString"), LONGEST_CHANGE) if told else "",
+                    before=_side(item, "from") if told else "",
+                    after=_side(item, "to") if told else "",
                     at=moment(history.get("created")) or EPOCH,
                     by=by.name if by else "",
                 )
@@ -129,34 +130,15 @@ def changes(histories: Any, since: datetime | None = None) -> tuple[Change, ...]
     return tuple(found[start:])
 
 
-def linked(value: Any) -> frozenset[str]:
-    """The keys of the issues that an issue of Jira's answers is linked with."""
-    fields = mapping(mapping(value).get("fields"))
-    return frozenset(
-        key
-        for item in listing(fields.get("issuelinks"))
-        for side in ("inwardIssue", "outwardIssue")
-        if isinstance(key := mapping(item.get(side)).get("key"), str)
-    )
-
-
-def links(value: Any, told: Container[str]) -> tuple[Link, ...]:
-    """The linked issues of these keys, each with the relation as it is worded from this issue's side."""
-    found: list[Link] = []
-    for item in listing(value):
-        for side, wording in (("inwardIssue", "inward"), ("outwardIssue", "outward")):
-            other = mapping(item.get(side))
-            if isinstance(other.get("key"), str) and other["key"] in told:
-                fields = mapping(other.get("fields"))
-                found.append(
-                    Link(
-                        relation=words(mapping(item.get("type")).get(wording)) or "relates to",
-                        key=other["key"],
-                        summary=words(fields.get("summary")),
-                        status=words(mapping(fields.get("status")).get("name")),
-                    )
-                )
-    return tuple(found)
+def _side(item: dict[str, Any], side: str) -> str:
+    """What a field was changed from, or to, as it is displayed; a day and a time without what Jira adds to them."""
+    shown = words(item.get(f"{side}String"), LONGEST_CHANGE)
+    raw = item.get(side)
+    found = _TIME.fullmatch(raw) if isinstance(raw, str) and shown else None
+    found = found or _TIME.fullmatch(shown)
+    if found is None:
+        return shown
+    return found[1] if found[2] in (None, "00:00") else f"{found[1]} {found[2]}"
 
 
 def is_desk(value: Any) -> bool:
@@ -169,47 +151,6 @@ def has_security_level(value: Any) -> bool:
     return mapping(mapping(value).get("fields")).get("security") is not None
 
 
-def issue(
-    value: Any, *, site: str, comments: tuple[Comment, ...], total: int, history: tuple[Change, ...],
-    told: Container[str],
-) -> Issue:  # fmt: skip
-    """An issue of `GET /issue/{key}` or of a search, with its newest comments and changes read beside it.
-
-    `told`: keys of linked issues that may be told of. Raises ValueError when it has no key.
-    """
-    found = mapping(value)
-    key, fields = found.get("key"), mapping(found.get("fields"))
-    if not isinstance(key, str) or not key:
-        raise ValueError("an issue without a key")
-    project = mapping(fields.get("project"))
-    status = mapping(fields.get("status"))
-    labels = fields.get("labels")
-    return Issue(
-        key=key,
-        project=project["key"] if isinstance(project.get("key"), str) else key.rpartition("-")[0],
-        summary=words(fields.get("summary")),
-        url=f"{site}/browse/{key}",
-        status=words(status.get("name")),
-        status_category=words(mapping(status.get("statusCategory")).get("key")),
-        description=from_body(body(fields.get("description"))),
-        issue_type=words(mapping(fields.get("issuetype")).get("name")),
-        assignee=person(fields.get("assignee")),
-        reporter=person(fields.get("reporter")),
-        priority=words(mapping(fields.get("priority")).get("name")),
-        labels=tuple(words(label) for label in labels if isinstance(label, str)) if isinstance(labels, list) else (),
-        due=_day(fields.get("duedate")),
-        created=moment(fields.get("created")),
-        updated=moment(fields.get("updated")),
-        links=links(fields.get("issuelinks"), told),
-        comments=comments,
-        comment_total=max(total, len(comments)),
-        comments_from=comments[0].created if total > len(comments) > 0 else None,
-        changes=history,
-        service_desk=is_desk(value),
-        has_security_level=has_security_level(value),
-    ).named()
-
-
 def number(value: Any, default: int) -> int:
     """A count out of an answer, or `default`."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
@@ -220,7 +161,8 @@ def body(value: Any) -> str | dict[str, Any] | None:
     return value if isinstance(value, (str, dict)) else None
 
 
-def _day(value: Any) -> date | None:
+def day(value: Any) -> date | None:
+    """Jira's `2026-01-05`; None when unreadable."""
     try:
         return date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

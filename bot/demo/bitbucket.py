@@ -40,6 +40,7 @@ class BitbucketPullRequest:
     draft: bool = False
     reviewers: list[Account] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
+    closed_by: Account | None = None
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     updated: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -111,10 +112,10 @@ class BitbucketStandIn(StandIn):
         more = {"approval": {"date": _stamp(datetime.now(UTC)), "user": self._person(who)}}
         return await self.announce("pullrequest:approved", pull_request, self.people[who], more)
 
-    async def merge(self, pull_request: BitbucketPullRequest) -> Delivery:
+    async def merge(self, pull_request: BitbucketPullRequest, who: str = "ana") -> Delivery:
         """Merge it."""
-        pull_request.state = "MERGED"
-        return await self.announce("pullrequest:fulfilled", pull_request, self.people["ana"])
+        pull_request.state, pull_request.closed_by = "MERGED", self.people[who]
+        return await self.announce("pullrequest:fulfilled", pull_request, self.people[who])
 
     async def push(
         self, branch: str, *messages: str, who: str = "ana", repo: str = "foo", deleted: bool = False
@@ -306,6 +307,7 @@ class BitbucketStandIn(StandIn):
             "source": self._side(found.repository, found.branch),
             "destination": self._side(found.repository, found.target),
             "links": {"html": {"href": f"{self.base}/{found.repository}/pull-requests/{found.number}"}},
+            "closed_by": self._shape(found.closed_by) if found.closed_by else None,
             "created_on": _stamp(found.created),
             "updated_on": _stamp(found.updated),
             "reason": "",

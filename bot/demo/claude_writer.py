@@ -139,7 +139,7 @@ def _without_orders(text: str) -> str:
 def _wrong_assumption(data: Data, text: str) -> bool:
     if not _ASSUMES.search(text):
         return False
-    is_open = any(str(p.get("state", "")).startswith("OPEN") for p in data.get("pull_requests", ()))
+    is_open = any(str(p.get("state", "")).startswith("open") for p in data.get("pull_requests", ()))
     return is_open and data.get("issue", {}).get("status", "").lower() not in _DONE
 
 
@@ -189,10 +189,10 @@ def _pull(pull: Data, thing: str) -> list[str]:
         _first(pull.get("author", "")) or "Somebody",
         pull.get("state", ""),
     )
-    if state == "MERGED":
+    if state == "merged":
         return [f"{author}'s {thing} is merged: {name}."]
-    if not state.startswith("OPEN"):
-        return [f"{name} by {author} was {state.lower()} without being merged."]
+    if not state.startswith("open"):
+        return [f"{name} by {author} was {state} without being merged."]
     reviewers, approved = pull.get("reviewers", []), pull.get("approved_by", [])
     if "draft" in state:
         return [f"{author} has a draft, {name}; it is not up for review yet."]
@@ -245,7 +245,7 @@ def _builds(data: Data) -> Facts:
     refs: list[str] = []
     for pull in data.get("pull_requests", ())[:2]:
         for build in pull.get("builds", ())[:2]:
-            found.append(f"On PR #{pull['number']}, {build['name']} is {build['state'].lower()}.")
+            found.append(f"On PR #{pull['number']}, {build['name']} is {build['state']}.")
             refs.append(pull["ref"])
     return found, refs
 
@@ -258,6 +258,25 @@ def _owner(data: Data) -> Facts:
             "status",
         ]
     return ["Nobody is assigned yet."], ["assignee"]
+
+
+def _left(data: Data) -> Facts:
+    """What is left to do: the children that are not finished."""
+    count = data.get("children_count")
+    if not count:
+        return _needed(data)
+    left = [child for child in data.get("children", ()) if child.get("status_means") != "finished"]
+    if not left:
+        return [f"I see no open child issue: all {count['all']} are finished."], ["children_count"]
+    named = [f"{c['key']} ({c['summary']}, {c['status']}, {_whose(c['assignee'])})" for c in left[:3]]
+    return [f"Of {count['all']} child issues I see {_number(len(left))} open: {_join(named)}."], [
+        "children_count", *(child["ref"] for child in left[:3]),
+    ]  # fmt: skip
+
+
+def _whose(assignee: Any) -> str:
+    name = assignee["name"] if isinstance(assignee, dict) else assignee
+    return "nobody assigned" if name == "nobody" else f"with {_first(name)}"
 
 
 def _priority(data: Data) -> Facts:
@@ -287,7 +306,8 @@ _TOPICS: tuple[tuple[str, Callable[[Data], Facts]], ...] = (
     (r"\bbuild|\bpipeline|\bci\b|\btests? (fail|pass|green|red)", _builds),
     (r"\bwho('s| is| has| works| owns)|\banybody\b.*\b(assigned|own)|responsible", _owner),
     (r"priorit|how urgent", _priority),
-    (r"\bneed|\bmissing|\bleft to do|\bnext\b|\bremain", _needed),
+    (r"\b(is|are|what'?s) (still )?left\b|\bleft to do|\bremain|sub-?tasks?|child(ren)?\b", _left),
+    (r"\bneed|\bmissing|\bnext\b", _needed),
     (
         r"status|update|progress|news|looking (at|into)|working on|ready|done|fixed|start|happening|still|on track",
         _state,

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from bot.demo import adf, jira_world
 from bot.demo.jira_answers import Refusal, json_body, page_of, properties_of
-from bot.demo.jira_world import FIELDS, JiraComment, JiraIssue, stamp
+from bot.demo.jira_world import FIELDS, SPRINT, JiraComment, JiraIssue, stamp
 from bot.demo.jql import JqlError, compile_jql
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class JiraRest:
         table: list[tuple[str, str, Handler]] = [
             ("GET", "/myself", self.myself),
             ("GET", "/mypermissions", self.mypermissions),
+            ("GET", "/field", self.fields),
             ("GET", "/project/search", self.project_search),
             ("GET", "/project/{key}", self.project),
             ("GET", "/issue/{key}", self.issue),
@@ -151,6 +152,15 @@ class JiraRest:
 
     async def project_search(self, request: web.Request) -> web.Response:
         return page_of(request, [p.shape(self.jira.base) for p in self.jira.projects.values()], "values", 50)
+
+    async def fields(self, request: web.Request) -> web.Response:
+        """The fields that there are. A custom one's id differs from site to site, its type does not."""
+        names = [{"id": n, "key": n, "name": n.title(), "custom": False, "schema": {"type": "string", "system": n}}
+                 for n in FIELDS if n != SPRINT]  # fmt: skip
+        schema = {"type": "array", "items": "json", "custom": "com.pyxis.greenhopper.jira:gh-sprint", "customId": 10020}
+        return web.json_response(
+            [*names, {"id": SPRINT, "key": SPRINT, "name": "Sprint", "custom": True, "schema": schema}]
+        )
 
     # Issues
 

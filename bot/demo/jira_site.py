@@ -86,9 +86,14 @@ class JiraSite(StandIn):
         due: str | None = None,
         security: str | None = None,
         links: Iterable[tuple[str, str]] = (),
+        parent: str | None = None,
         at: datetime | None = None,
+        **more: Any,
     ) -> JiraIssue:
-        """Create an issue (and its project, if need be). `links`: (relation, key of an issue that is there)."""
+        """Create an issue (and its project, if need be).
+
+        `links`: (relation, key of an issue that is there); `parent`: such a key. `more`: other fields of `JiraIssue`.
+        """
         prefix = key.rpartition("-")[0]
         created = at or jira_world.now()
         found = JiraIssue(
@@ -97,8 +102,11 @@ class JiraSite(StandIn):
             assignee=self.account(assignee) if assignee else None, reporter=self.account(reporter),
             labels=list(labels), due=due, security=security, created=created, updated=created,
             links=[(relation, self.issues[other]) for relation, other in links],
+            parent=self.issues[parent] if parent else None, **more,
         )  # fmt: skip
         self.issues[key] = found
+        if found.parent:
+            found.parent.children.append(found)
         return found
 
     def write(

@@ -13,10 +13,15 @@ _CATEGORY_NAMES = {"new": "To Do", "indeterminate": "In Progress", "done": "Done
 _ZONE = timezone(timedelta(hours=1))
 FIELDS = (
     "summary", "issuetype", "project", "assignee", "reporter", "priority", "status", "labels", "description", "duedate",
-    "created", "updated", "issuelinks", "security", "comment",
+    "created", "updated", "issuelinks", "security", "parent", "subtasks", "fixVersions", "resolution", "components",
+    "customfield_10020", "comment",
 )  # fmt: skip
 ABBREVIATED = ("summary", "issuetype", "project", "assignee", "priority", "status")
 """All that a comment's webhook says about its issue."""
+
+
+SPRINT = "customfield_10020"
+"""The field of sprints, as most sites have it."""
 
 
 @dataclass
@@ -100,7 +105,11 @@ class JiraComment:
 
 @dataclass
 class JiraIssue:
-    """An issue. `history`: oldest first, as the changelog endpoint has it. `security`: its security level's name."""
+    """An issue. `history`: oldest first, as the changelog endpoint has it. `security`: its security level's name.
+
+    `fix_versions`, `sprints`: as Jira's REST API words them. `children`: whose `parent` it is; `subtask`: whether it is
+    a sub-task, which the parent names.
+    """
 
     id: str
     key: str
@@ -118,6 +127,12 @@ class JiraIssue:
     due: str | None = None
     security: str | None = None
     links: list[tuple[str, JiraIssue]] = field(default_factory=list)
+    resolution: str | None = None
+    components: list[str] = field(default_factory=list)
+    fix_versions: list[dict[str, Any]] = field(default_factory=list)
+    sprints: list[dict[str, Any]] = field(default_factory=list)
+    parent: JiraIssue | None = None
+    children: list[JiraIssue] = field(default_factory=list)
     former_keys: list[str] = field(default_factory=list)
     comments: list[JiraComment] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -130,7 +145,7 @@ class JiraIssue:
         """Every field but the comments."""
         return {
             "summary": self.summary,
-            "issuetype": {"id": "10001", "name": self.issue_type, "subtask": False},
+            "issuetype": self._type(),
             "project": self.project.shape(base),
             "assignee": self.assignee.shape(base) if self.assignee else None,
             "reporter": self.reporter.shape(base),
@@ -143,7 +158,30 @@ class JiraIssue:
             "updated": stamp(self.updated),
             "issuelinks": [self._link(number, *link) for number, link in enumerate(self.links)],
             "security": self._security(base),
-        }
+            "parent": self.parent._named() if self.parent else None,
+            "subtasks": [child._named() for child in self.children if child.subtask],
+            "fixVersions": [{"id": str(n), "archived": False, "released": False, **v}
+                            for n, v in enumerate(self.fix_versions, 10100)],
+            "resolution": self._resolution(),
+            "components": [{"id": str(n), "name": name} for n, name in enumerate(self.components, 10200)],
+            SPRINT: [{"id": n, "boardId": 1, "goal": "", **sprint} for n, sprint in enumerate(self.sprints, 1)] or None,
+        }  # fmt: skip
+
+    @property
+    def subtask(self) -> bool:
+        return self.issue_type == "Sub-task"
+
+    def _type(self) -> dict[str, Any]:
+        return {"id": "10003" if self.subtask else "10001", "name": self.issue_type, "subtask": self.subtask}
+
+    def _resolution(self) -> dict[str, Any] | None:
+        name = self.resolution or ("Done" if self.category == "done" else None)
+        return {"id": "10000", "name": name, "description": ""} if name else None
+
+    def _named(self) -> dict[str, Any]:
+        """As another issue names it: without its assignee, and without its security level."""
+        fields = {"summary": self.summary, "status": self._status(self), "priority": {"id": "3", "name": self.priority}}
+        return {"id": self.id, "key": self.key, "fields": {**fields, "issuetype": self._type()}}
 
     def _description(self) -> dict[str, Any] | None:
         return adf.from_wiki(self.description) if self.description else None
@@ -166,11 +204,7 @@ class JiraIssue:
         return {
             "id": str(20000 + number),
             "type": {"id": "10000", "name": "Link", "inward": relation, "outward": relation},
-            "inwardIssue": {
-                "id": other.id,
-                "key": other.key,
-                "fields": {"summary": other.summary, "status": self._status(other)},
-            },
+            "inwardIssue": other._named(),
         }
 
 

@@ -37,8 +37,11 @@ _FIELDS: dict[str, Callable[[JiraIssue], Any]] = {
     "type": lambda i: (i.issue_type,),
     "labels": lambda i: tuple(i.labels),
     "level": lambda i: (i.security,) if i.security else (),
-    "resolution": lambda i: ("Done",) if i.category == "done" else (),
-    "sprint": lambda i: ("openSprints()",) if i.category != "new" else (),
+    "resolution": lambda i: (i.resolution or "Done",) if i.resolution or i.category == "done" else (),
+    "sprint": lambda i: (*(s["name"] for s in i.sprints), *(("openSprints()",) if i.category != "new" else ())),
+    "parent": lambda i: (i.parent.key,) if i.parent else (),
+    "fixversion": lambda i: tuple(version["name"] for version in i.fix_versions),
+    "component": lambda i: tuple(i.components),
     "summary": lambda i: (i.summary,),
     "text": lambda i: (i.summary, i.description),
     "updated": lambda i: i.updated,
@@ -78,7 +81,7 @@ class _Parser:
     def __init__(
         self, text: str, now: datetime, own_account: str, projects: Collection[str] | None, keys: Collection[str] | None
     ) -> None:
-        self._there = {"project": projects, "key": keys, "issuekey": keys, "issue": keys}
+        self._there = {"project": projects, "key": keys, "issuekey": keys, "issue": keys, "parent": keys}
         self._now = now
         self._own = own_account
         self._tokens: list[str] = []

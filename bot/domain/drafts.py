@@ -164,18 +164,18 @@ class Draft(Frozen):
 
     `version` grows with every change (compare and set is on it); `revision` is the index of the current wording.
     `issue` is the issue as it was when this was drafted (for `held`: as it is shown on the card now).
-    `answered` is the comment's id, None when the issue itself is answered. `audience`: `public` is everybody who
-    sees the issue, `internal` a service desk note, `restricted` the same role or group as the answered comment.
-    `customer`: the reply will be seen by a service desk customer. `links`: addresses that stood in the issue
+    `answered` is the comment's id, None when the issue itself is answered; `described`: because its description was
+    changed. `look_alikes`: sentences about accounts whose name looks like another's in the issue. `audience`: `public`
+    is everybody who sees the issue, `internal` a service desk note, `restricted` the same role or group as the answered
+    comment. `customer`: the reply will be seen by a service desk customer. `links`: addresses that stood in the issue
     or its pull requests when it was drafted. `rendering`: the digest of the present wording as it was rendered for the
     card (`bot.markup.Rendered.digest`): only what still comes out the same is posted. `note`: a sentence about what
-    stands in the way, shown on the card. `attempts`: POSTs tried. `lease`: of
-    who is posting it. `changes`: sentences about what holds it, as shown on
-    the card (state `held`): what changed in the issue, and what the reply says that is not so. `claims`: the latter as
-    `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences about what
-    could not be checked at Approve. `withheld`: the issue is not for the channel any more, so the card shows its key
-    and no content. `restored`: it comes from a backup, and may have been posted since this time; None when it does
-    not, or when Jira was asked.
+    stands in the way, shown on the card. `attempts`: POSTs tried. `lease`: of who is posting it. `changes`: sentences
+    about what holds it, as shown on the card (state `held`): what changed in the issue, and what the reply says that is
+    not so. `claims`: the latter as `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them.
+    `unchecked`: sentences about what could not be checked at Approve. `withheld`: the issue is not for the channel any
+    more, so the card shows its key and no content. `restored`: it comes from a backup, and may have been posted since
+    this time; None when it does not, or when Jira was asked.
     """
 
     id: str
@@ -190,6 +190,8 @@ class Draft(Frozen):
     answered_text: str = ""
     answered_author: str = ""
     answered_at: datetime | None = None
+    described: bool = False
+    look_alikes: tuple[str, ...] = ()
     audience: Literal["public", "internal", "restricted"] = "public"
     customer: bool = False
     visibility: Visibility | None = None

@@ -48,13 +48,15 @@ class IssueCreated(Frozen):
 
 
 class IssueChanged(Frozen):
-    """Fields of an issue were changed: context, never answered."""
+    """Fields of an issue were changed. `asks`: the description, where it asks something now and did not before; all
+    other changes are context."""
 
     kind: Literal["issue_changed"] = "issue_changed"
     issues: tuple[str, ...]
     project: str
     summary: str
     changes: tuple[FieldChange, ...]
+    asks: str = ""
     by: Person | None = None
     at: datetime
 

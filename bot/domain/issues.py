@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -72,19 +73,50 @@ class Change(Frozen):
     by: str
 
 
+NOISE = frozenset(
+    {"rank", "timespent", "timeestimate", "worklogid", "remoteissuelink", "remoteworkitemlink", "attachment"}
+)
+"""Fields, in lower case, whose changes are no news to anybody, or come in units that nobody reads."""
+
+
 class Link(Frozen):
-    """A linked issue: `relation` as Jira words it ("is blocked by")."""
+    """Another issue: a linked one, the parent, or a child.
+
+    `relation` as Jira words it from this issue's side ("is blocked by"), or `parent`, `child`. `status_category` as in
+    `Issue`. `assignee` None: nobody.
+    """
 
     relation: str
     key: str
     summary: str
     status: str
+    status_category: str = ""
+    issue_type: str = ""
+    assignee: Person | None = None
+
+
+class Version(Frozen):
+    """A version that an issue is fixed in. `on`: its release's day, which is planned while it is not `released`."""
+
+    name: str
+    released: bool = False
+    on: date | None = None
+
+
+class Sprint(Frozen):
+    """A sprint that an issue is or was in. `state`: `active`, `future` or `closed`."""
+
+    name: str
+    state: str
+    start: date | None = None
+    end: date | None = None
 
 
 class PullRequest(Frozen):
     """A pull request, from webhooks or read from Bitbucket. `id` is `workspace/repo#number`.
 
-    `closed`: when it was merged or declined, where a webhook told of it.
+    `closed`: when it was merged or declined, where a webhook told of it; `closed_by`: who did. `builds`: name → state
+    of the last build, `built`: name → when that was reported.
     """
 
     id: str
@@ -103,15 +135,21 @@ class PullRequest(Frozen):
     target: str = ""
     keys: tuple[str, ...] = ()
     builds: dict[str, str] = {}
+    built: dict[str, datetime] = {}
     updated: datetime
     closed: datetime | None = None
+    closed_by: str = ""
 
 
 class Issue(Frozen):
     """What Claude, the card and the freshness check are given.
 
     `comments`: the newest, oldest first, and older ones that were asked for by themselves. `comments_from`: from this
-    time on they are complete; None: there are no others. `links`: only to issues that may be told of.
+    time on they are complete; None: there are no others. `status_category`: `new`, `indeterminate` or `done`.
+
+    `links`, `parent`, `children`: only issues that may be told of. `children` are the first ones, unfinished before
+    finished; `more_children` counts the others by their status. `related`: whether all of these were read (`all`), or
+    not every child (`some`), or something not at all (`unread`). `sprints`: None where the site has none.
     """
 
     key: str
@@ -127,9 +165,17 @@ class Issue(Frozen):
     priority: str = ""
     labels: tuple[str, ...] = ()
     due: date | None = None
+    resolution: str = ""
+    components: tuple[str, ...] = ()
+    fix_versions: tuple[Version, ...] = ()
+    sprints: tuple[Sprint, ...] | None = None
     created: datetime | None = None
     updated: datetime | None = None
     links: tuple[Link, ...] = ()
+    parent: Link | None = None
+    children: tuple[Link, ...] = ()
+    more_children: dict[str, int] = {}
+    related: Literal["all", "some", "unread"] = "unread"
     comments: tuple[Comment, ...] = ()
     comment_total: int = 0
     comments_from: datetime | None = None

@@ -207,6 +207,8 @@ def _said(comment: Comment) -> str:
 def _versions(event: Event | Ignored) -> tuple[str, ...]:
     if isinstance(event, IssueCommented):
         return (f"reconcile:comment:{event.comment.id}:{event.comment.updated.isoformat()}",)
+    if isinstance(event, IssueChanged) and event.asks:
+        return (f"reconcile:asks:{event.issues[0]}:{sha256(normalised(event.asks)).hexdigest()[:32]}",)
     return (f"reconcile:created:{event.issues[0]}",) if isinstance(event, IssueCreated) else ()
 
 

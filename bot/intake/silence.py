@@ -35,7 +35,8 @@ def sets_security_level(event: Event) -> bool:
 
 def may_lead_to_draft(event: Event) -> bool:
     """Whether this kind of event can be answered at all; the others are context."""
-    return isinstance(event, IssueCommented | IssueCreated | DraftRequested)
+    asks = isinstance(event, IssueChanged) and bool(event.asks)
+    return asks or isinstance(event, IssueCommented | IssueCreated | DraftRequested)
 
 
 def by_its_words(event: Event, own_account: str | None) -> Silence | None:
@@ -52,12 +53,14 @@ def by_its_words(event: Event, own_account: str | None) -> Silence | None:
             return silence
         if not event.comment.text.strip():
             return Silence("no words", "the comment holds no text")
+    if isinstance(event, IssueChanged) and event.by:
+        return _by_its_author(event.by, own_account, "change")
     return None
 
 
-def _by_its_author(author: Person, own_account: str | None) -> Silence | None:
+def _by_its_author(author: Person, own_account: str | None, what: str = "comment") -> Silence | None:
     if author.account_id == own_account:
-        return Silence("our own comment")
+        return Silence(f"our own {what}")
     return Silence("written by an app", f"{author.name} is a bot") if author.kind == "app" else None
 
 

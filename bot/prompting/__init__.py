@@ -14,7 +14,15 @@ in the user part, as JSON inside one delimited block (`untrusted`).
 from bot.prompting.files import PROMPTS, Prompts, load_prompts
 from bot.prompting.material import Material, refs_of
 from bot.prompting.parsing import InvalidAnswer, ReplyDecision, TooComplex, TooLong, read_decision
-from bot.prompting.requests import Request, reply_request, single_call, triage_request
+from bot.prompting.requests import (
+    Request,
+    Shown,
+    reply_message,
+    reply_request,
+    single_call,
+    triage_message,
+    triage_request,
+)
 from bot.prompting.standup import Sentence, read_standup, standup_request
 from bot.prompting.untrusted import block, read_block
 
@@ -26,6 +34,7 @@ __all__ = [
     "ReplyDecision",
     "Request",
     "Sentence",
+    "Shown",
     "TooComplex",
     "TooLong",
     "block",
@@ -34,8 +43,10 @@ __all__ = [
     "read_decision",
     "read_standup",
     "refs_of",
+    "reply_message",
     "reply_request",
     "single_call",
     "standup_request",
+    "triage_message",
     "triage_request",
 ]  # fmt: skip

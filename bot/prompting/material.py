@@ -1,51 +1,66 @@
 """What Claude is told about an issue: every fact with a short reference, bounded in size. Pure.
 
 A reference ("status", "comment 10019", "PR acme/app#12") is what the answer names in `sources`, so that each fact in
-a draft can be traced on the card.
+a draft can be traced on the card. What is around the issue is in `around`, how single values look in `values`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.domain.issues import Change, Comment, Frozen, Issue, Person, PullRequest
+from bot.domain.issues import NOISE, Change, Comment, Frozen, Issue, Person, PullRequest
+from bot.prompting import values
+from bot.prompting.around import others_of, pull_requests_around, pull_requests_of
 from bot.prompting.untrusted import cut
+from bot.rules.identity import LookAlike, look_alikes
+from bot.rules.policy import for_customer
 
-# The bounds, in characters. Together at most about 45,000 (some 12,000 tokens): a reply needs the question whole, what
-# the issue is about, and the latest talk. Jira's own limit for one text is 32,767; what is longer than these is nearly
-# always a log or a pasted thread, whose beginning and end say what it is.
+# The bounds, in characters. A reply needs the question whole, what the issue is about, and the latest talk. Jira's own
+# limit for one text is 32,767; what is longer than these is nearly always a log or a pasted thread, whose beginning and
+# end say what it is. Together at most TOTAL (some 12,000 tokens), before characters are escaped: what is over it goes,
+# the least needed first (FIRST_TO_GO). Triage, which is asked about every event, does without the children one by one
+# and without the pull requests of other issues.
+TOTAL = 45_000
 ANSWERED_LIMIT = 12_000
 DESCRIPTION_LIMIT = 6_000
 COMMENT_LIMIT = 1_500
 COMMENTS_LIMIT = 16_000
-LINE_LIMIT = 300
-NAME_LIMIT = 100
 COMMENTS = 20
 CHANGES = 15
-LINKS = 20
-PULL_REQUESTS = 8
-LABELS = 20
-# What a customer may learn from the history. Links and labels are the team's own.
-CUSTOMER_CHANGES = ("status", "assignee", "resolution", "due", "duedate", "due date", "priority")
+FEW = 10
+"""Labels, components, versions and sprints that are named, of each."""
+FIRST_TO_GO = (
+    ("history", 0), ("pull_requests_of_other_issues", -1), ("children", -1), ("linked_issues", -1),
+    ("pull_requests", -1), ("comments", 0),
+)  # fmt: skip
+"""Lists in which something is left out when all is too long, and at which end."""
+AN_EDIT = timedelta(seconds=1)
+"""What changed a comment sooner was Jira itself."""
+LISTS = ("comments", "history", "children", "linked_issues", "pull_requests", "pull_requests_of_other_issues")
 
 
 class Material(Frozen):
     """Everything for one decision.
 
-    `kind` is the event's kind; `answered` the comment in question, None: the issue itself.
-    `asked_for`: a person or a rule asked for a draft. `audience` as in `Draft.audience`; `customer`: a service desk
-    customer will see the reply. `timezone`: IANA name. Raises ValueError where it holds what the audience must not see
-    (the workflow leaves it out before; this is the second lock).
+    `kind` is the event's kind; `answered` the comment in question, None: the issue itself, which `by` changed `at` that
+    time where it is not its creation that is answered. `asked_for`: a person or a rule asked for a draft.
+    `pull_requests`: the issue's own; `other_pull_requests`: of linked issues and children. `audience` as in
+    `Draft.audience`; `customer`: a service desk customer will see the reply. `timezone`: IANA name. Raises ValueError
+    where it holds what the audience must not see (the workflow leaves it out before; this is the second lock).
     """
 
     issue: Issue
     kind: str
     answered: Comment | None = None
+    by: Person | None = None
+    at: datetime | None = None
     asked_for: bool = False
     pull_requests: tuple[PullRequest, ...] = ()
+    other_pull_requests: tuple[PullRequest, ...] = ()
     audience: str = "public"
     customer: bool = False
     now: datetime
@@ -53,8 +68,9 @@ class Material(Frozen):
 
     def model_post_init(self, context: Any, /) -> None:
         comments = [*self.issue.comments, *([self.answered] if self.answered else [])]
-        if self.customer and (self.issue.links or self.pull_requests):
-            raise ValueError("a reply for a customer must not be drafted from linked issues or pull requests")
+        pulls = self.pull_requests or self.other_pull_requests
+        if self.customer and (pulls or self.issue != for_customer(self.issue)):
+            raise ValueError("a reply for a customer must not be drafted from what is the team's own")
         if (self.customer or self.audience == "public") and any(not c.public or c.visibility for c in comments):
             raise ValueError("a public reply must not be drafted from internal or restricted comments")
 
@@ -62,65 +78,126 @@ class Material(Frozen):
     def local_now(self) -> datetime:
         return self.now.astimezone(ZoneInfo(self.timezone))
 
+    @property
+    def look_alikes(self) -> tuple[LookAlike, ...]:
+        return look_alikes(self.issue, self.answered)
 
-def data_of(material: Material) -> dict[str, Any]:
-    """The facts as JSON-able data, empty ones left out. Still raw: `untrusted.block` tidies and escapes."""
-    issue = material.issue
+
+Alike = Mapping[Person, LookAlike]
+
+
+def data_of(material: Material, *, brief: bool = False) -> dict[str, Any]:
+    """The facts as JSON-able data, empty ones left out. Still raw: `untrusted.block` tidies and escapes.
+
+    `brief`: for triage.
+    """
     zone = ZoneInfo(material.timezone)
-    data: dict[str, Any] = {"to_answer": _to_answer(material, zone)}
-    facts: dict[str, Any] = {
-        "key": issue.key,
-        "summary": cut(issue.summary, LINE_LIMIT),
-        "url": issue.url,
-        "type": issue.issue_type,
-        "status": _line(issue.status),
-        "status_category": issue.status_category,
-        "assignee": _person(issue.assignee) or "nobody",
-        "reporter": _person(issue.reporter),
-        "priority": _line(issue.priority),
-        "due": f"{issue.due.isoformat()} ({issue.due:%A})" if issue.due else "no due date is set",
-        "labels": [] if material.customer else [_line(label) for label in issue.labels[:LABELS]],
-        "created": _time(issue.created, zone),
-        "description": cut(issue.description, DESCRIPTION_LIMIT),
+    alike = {found.who.person: found for found in material.look_alikes}
+    comments, left_out = _comments(material, zone, alike)
+    others = () if brief else material.other_pull_requests
+    data = {
+        "to_answer": _to_answer(material, zone, alike),
+        "issue": _issue(material, zone, alike),
+        "comments": comments,
+        "history": [_change(c, zone) for c in _changes(material.issue)],
+        **others_of(material.issue, alike, brief=brief),
+        "pull_requests": pull_requests_of(material.pull_requests, zone),
+        "pull_requests_of_other_issues": pull_requests_around(material.issue, others, zone),
     }
-    data["issue"] = {name: value for name, value in facts.items() if value not in ("", None, [])}
-    data["comments"], left_out = _comments(material, zone)
+    left_out += _fit(data)
     if left_out:
         data["comments_note"] = f"{left_out} older comments are left out here"
-    data["history"] = [_change(c, zone) for c in _changes(material)]
-    data["linked_issues"] = [
-        {"ref": f"link {link.key}", "relation": _line(link.relation), "key": link.key,
-         "summary": cut(link.summary, LINE_LIMIT), "status": _line(link.status)}
-        for link in issue.links[:LINKS]
-    ]  # fmt: skip
-    data["pull_requests"] = [_pull_request(p, zone) for p in _newest(material.pull_requests)]
-    return {name: value for name, value in data.items() if value not in ([], None)}
+    return values.present(data)
 
 
 def refs_of(data: dict[str, Any]) -> frozenset[str]:
     """Every reference that an answer may name in `sources`: the fields of the issue by name, all others by `ref`."""
     found = set(data.get("issue", {}))
-    for name in ("comments", "history", "linked_issues", "pull_requests"):
+    for name in LISTS:
         found |= {item["ref"] for item in data.get(name, ())}
-    if ref := data.get("to_answer", {}).get("ref"):
-        found.add(ref)
-    return frozenset(found)
+    found |= {data[name]["ref"] for name in ("to_answer", "parent") if "ref" in data.get(name, ())}
+    return frozenset(found | ({"children_count"} & data.keys()))
 
 
-def _to_answer(material: Material, zone: ZoneInfo) -> dict[str, Any]:
-    comment = material.answered
-    if comment is None:
-        return {"what": "the issue itself: its summary and description, below under issue"}
-    return {
-        "what": "a comment",
-        "ref": f"comment {comment.id}",
-        "author": _person(comment.author),
-        "at": _time(comment.created, zone),
-        "text": cut(comment.text, ANSWERED_LIMIT),
+def _fit(data: dict[str, Any]) -> int:
+    """Leave out what is over `TOTAL`. How many comments that are."""
+    size, lost = len(_json(data)), dict.fromkeys(LISTS, 0)
+    for name, end in FIRST_TO_GO:
+        while data[name] and size > TOTAL:
+            size -= len(_json(data[name].pop(end)))
+            lost[name] += 1
+    if any(lost.values()):
+        data["left_out"] = {name: count for name, count in lost.items() if count and name != "comments"}
+    return lost["comments"]
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _issue(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
+    issue = material.issue
+    found: dict[str, Any] = {
+        "key": issue.key,
+        "summary": cut(issue.summary, values.LINE_LIMIT),
+        "url": issue.url,
+        "type": issue.issue_type,
+        "status": values.line(issue.status),
+        "status_means": values.CATEGORIES.get(issue.status_category),
+        "resolution": values.line(issue.resolution),
+        "assignee": values.person(issue.assignee, alike),
+        "reporter": values.person(issue.reporter, alike),
+        "priority": values.line(issue.priority),
+        "due": values.day(issue.due) if issue.due else "",
+        "fix_versions": [values.version(one) for one in issue.fix_versions[:FEW]],
+        "sprint": [values.sprint(one) for one in (issue.sprints or ())[-FEW:]],
+        "components": [values.line(name) for name in issue.components[:FEW]],
+        "labels": [values.line(label) for label in issue.labels[:FEW]],
+        "created": values.time(issue.created, zone),
+        "description": cut(issue.description, DESCRIPTION_LIMIT),
     }
+    if not material.customer:  # a customer is told of no gap: something may stand where they do not see it
+        nothing = {"assignee": "nobody", "due": "no due date is set", "fix_versions": "none is set"}
+        nothing |= {} if issue.sprints is None else {"sprint": "in no sprint"}
+        found |= {name: said for name, said in nothing.items() if not found[name]}
+    return values.present(found)
 
 
-def _comments(material: Material, zone: ZoneInfo) -> tuple[list[dict[str, Any]], int]:
+def _to_answer(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
+    comment = material.answered
+    if comment is not None:
+        return {
+            "what": "a comment",
+            "ref": f"comment {comment.id}",
+            "author": values.person(comment.author, alike),
+            **_times(comment, zone),
+            "seen_by": _seen_by(comment, material.issue),
+            "text": cut(comment.text, ANSWERED_LIMIT),
+        }
+    found = {"what": "the issue itself: its summary and description, below under issue"}
+    if material.kind == "issue_changed":
+        found["what"] = "the issue itself: its description, below under issue, was changed and now asks something"
+    seen_by = "the customer and the team (public)" if material.issue.service_desk else "everybody who sees the issue"
+    changed = {"changed_by": values.person(material.by, alike), "changed_at": values.time(material.at, zone)}
+    return {**found, **values.present(changed), "seen_by": seen_by}
+
+
+def _seen_by(comment: Comment, issue: Issue) -> str:
+    if comment.visibility is not None:
+        return "one role or group only (restricted)"
+    if not comment.public:
+        return "the team only (an internal note)"
+    return "the customer and the team (public)" if issue.service_desk else "everybody who sees the issue"
+
+
+def _times(comment: Comment, zone: ZoneInfo) -> dict[str, str]:
+    found = {"at": values.time(comment.created, zone)}
+    if comment.updated - comment.created >= AN_EDIT:
+        found["edited_at"] = values.time(comment.updated, zone)
+    return found
+
+
+def _comments(material: Material, zone: ZoneInfo, alike: Alike) -> tuple[list[dict[str, Any]], int]:
     """The newest comments, oldest first, within the bounds; and how many older ones there are."""
     answered = material.answered.id if material.answered else None
     others = [c for c in material.issue.comments if c.id != answered]
@@ -131,21 +208,22 @@ def _comments(material: Material, zone: ZoneInfo) -> tuple[list[dict[str, Any]],
         room -= len(text)
         if room < 0:
             break
-        kept.append(_comment(comment, text, material, zone))
+        kept.append(_comment(comment, text, material, zone, alike))
     # Comments that were not read from Jira count too, except where some of them may be hidden from this audience.
     hides = material.customer or material.audience == "public"
     unread = 0 if hides else max(0, material.issue.comment_total - len(material.issue.comments))
     return kept[::-1], unread + len(others) - len(kept)
 
 
-def _comment(comment: Comment, text: str, material: Material, zone: ZoneInfo) -> dict[str, Any]:
+def _comment(comment: Comment, text: str, material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
     found: dict[str, Any] = {
         "ref": f"comment {comment.id}",
-        "author": _person(comment.author),
-        "at": _time(comment.created, zone),
+        "author": values.person(comment.author, alike),
+        **_times(comment, zone),
         "text": text,
     }
-    if material.answered is not None and comment.created > material.answered.created:
+    asked = material.answered.updated if material.answered else material.at
+    if asked is not None and comment.created > asked:
         found["after_the_one_to_answer"] = True
     if comment.by_us:
         found["by_pm_agent"] = True
@@ -154,65 +232,16 @@ def _comment(comment: Comment, text: str, material: Material, zone: ZoneInfo) ->
     return found
 
 
-def _changes(material: Material) -> Iterable[Change]:
-    changes = material.issue.changes
-    if material.customer:
-        changes = tuple(c for c in changes if c.field.lower() in CUSTOMER_CHANGES)
-    return changes[-CHANGES:] if not _newest_first(changes) else tuple(reversed(changes[:CHANGES]))
-
-
-def _newest_first(changes: tuple[Change, ...]) -> bool:
-    return len(changes) > 1 and changes[0].at > changes[-1].at
+def _changes(issue: Issue) -> tuple[Change, ...]:
+    """The newest changes, oldest first."""
+    told = [change for change in issue.changes if change.field.casefold() not in NOISE]
+    return tuple(sorted(told, key=lambda change: change.at)[-CHANGES:])
 
 
 def _change(change: Change, zone: ZoneInfo) -> dict[str, Any]:
     return {
-        "ref": f"change of {_line(change.field)} at {_time(change.at, zone)}",
-        "from": cut(change.before, LINE_LIMIT),
-        "to": cut(change.after, LINE_LIMIT),
-        "by": _name(change.by),
+        "ref": f"change of {values.line(change.field)} at {values.time(change.at, zone)}",
+        "from": values.changed(change, change.before),
+        "to": values.changed(change, change.after),
+        "by": values.line(change.by) or "somebody",
     }
-
-
-def _newest(pull_requests: tuple[PullRequest, ...]) -> list[PullRequest]:
-    return sorted(pull_requests, key=lambda p: p.updated, reverse=True)[:PULL_REQUESTS]
-
-
-def _pull_request(pull: PullRequest, zone: ZoneInfo) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "ref": f"PR {pull.id}",
-        "number": pull.number,
-        "title": cut(pull.title, LINE_LIMIT),
-        "url": pull.url,
-        "state": f"{pull.state} (draft)" if pull.draft else pull.state,
-        "author": _name(pull.author),
-        "reviewers": [_name(name) for name in pull.reviewers],
-        "approved_by": [_name(name) for name in pull.approved_by],
-        "changes_requested_by": [_name(name) for name in pull.changes_requested_by],
-        "branch": _line(pull.branch),
-        "target": _line(pull.target),
-        "builds": [{"name": _line(name), "state": state} for name, state in pull.builds.items()],
-        "updated": _time(pull.updated, zone),
-    }
-    always = ("reviewers", "approved_by")  # "nobody yet" is a fact here
-    return {name: value for name, value in found.items() if value or name in always}
-
-
-def _person(person: Person | None) -> dict[str, str] | None:
-    if person is None:
-        return None
-    kinds = {"customer": "customer", "app": "bot"}
-    found = {"name": _name(person.name), "id": person.account_id}
-    return {**found, "kind": kinds[person.kind]} if person.kind in kinds else found
-
-
-def _name(name: str) -> str:
-    return cut(name, NAME_LIMIT)
-
-
-def _line(text: str) -> str:
-    return cut(text, NAME_LIMIT)
-
-
-def _time(at: datetime | None, zone: ZoneInfo) -> str:
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if at else ""

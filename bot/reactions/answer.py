@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
-from bot.domain.events import EVENT, DraftRequested, Event, IssueCommented
+from bot.domain.events import EVENT, DraftRequested, Event, IssueChanged, IssueCommented
 from bot.domain.issues import Comment, Issue, PullRequest
 from bot.errors import Gone, Permanent
 from bot.failpoints import failpoint
-from bot.intake.silence import Silence, cycle, sets_security_level
+from bot.intake.silence import CONTEXT, Silence, cycle, sets_security_level
 from bot.log import get_logger
 from bot.markup import addresses_in
 from bot.outages import Held
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
-from bot.rules.policy import audience, for_customer, is_confidential, known, out_of_bounds, rendered, visible_to
+from bot.rules.policy import asks_something, audience, is_confidential, known, out_of_bounds, rendered, shown_to
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.asking import AskedClaude, ask_claude
-from bot.workflow.development import pull_requests
+from bot.workflow.development import pull_requests, pull_requests_around
 from bot.workflow.ending import end_in_silence, fail_event, spent
 from bot.workflow.pausing import paused
 from bot.workflow.records import audit, draft_record, read_draft
@@ -121,6 +121,8 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         for known_as in dict.fromkeys((key, issue.key)):  # two where it was moved
             await withhold(ctx, known_as, beyond)
     _for_the_channel(ctx, key, issue)
+    if isinstance(event, IssueChanged) and not asks_something(issue.description):
+        raise Silence(CONTEXT, "the description asks nothing any more")
     comment_id = event.comment.id if isinstance(event, IssueCommented) else None
     if isinstance(event, DraftRequested):
         people = [
@@ -138,17 +140,21 @@ async def _subject(ctx: Context, event: Event) -> Subject:
     asked_for = isinstance(event, DraftRequested)
     seen_by = audience(issue, answered, ctx.settings)
     requests: tuple[PullRequest, ...] = ()
-    shown = issue.model_copy(update={"comments": visible_to(seen_by, issue.comments)})
-    if seen_by.customer:
-        shown = for_customer(shown)
-    else:
+    others: tuple[PullRequest, ...] = ()
+    shown = shown_to(seen_by, issue)
+    if not seen_by.customer:
         requests = await pull_requests(ctx, key, issue.key)
+        others = await pull_requests_around(ctx, shown, requests)
+    changed = event if isinstance(event, IssueChanged) else None
     material = Material(
         issue=shown,
         kind=event.kind,
         answered=answered,
+        by=changed and changed.by,
+        at=changed and changed.at,
         asked_for=asked_for,
         pull_requests=requests,
+        other_pull_requests=others,
         audience=seen_by.audience,
         customer=seen_by.customer,
         now=ctx.clock.now(),
@@ -205,6 +211,8 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
     issue = subject.issue
     keys = dict.fromkeys((issue.key, subject.event.issues[0]))  # two where the issue was moved
     answered, decision = subject.answered, asked.decision
+    changed = subject.event if isinstance(subject.event, IssueChanged) else None
+    author = answered.author if answered else changed.by if changed else issue.reporter
     draft = Draft(
         id=f"drf_{suffix}{record['attempts'] or ''}",
         event_id=record["id"],
@@ -214,8 +222,10 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
         revisions=(Revision(text=decision.response_text, by="claude", at=now),),
         answered=answered.id if answered else None,
         answered_text=answered.text if answered else issue.description or issue.summary,
-        answered_author=answered.author.name if answered else (issue.reporter.name if issue.reporter else ""),
-        answered_at=answered.created if answered else issue.created,
+        answered_author=author.name if author else "",
+        answered_at=answered.created if answered else changed.at if changed else issue.created,
+        described=changed is not None,
+        look_alikes=tuple(found.sentence for found in subject.material.look_alikes),
         audience=subject.audience.audience,
         customer=subject.audience.customer,
         visibility=subject.audience.visibility,

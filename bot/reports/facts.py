@@ -13,7 +13,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from bot.domain.drafts import Draft, DraftState
-from bot.domain.issues import Comment, Frozen, Issue, PullRequest
+from bot.domain.issues import NOISE, Comment, Frozen, Issue, PullRequest
 from bot.domain.mentions import spoken
 
 WAITING_DAYS = 14
@@ -22,9 +22,6 @@ DUE_DAYS = 7
 """How far ahead "what is due" looks."""
 QUOTE = 140
 """Characters of a quoted comment; the issue is one click away."""
-NOISE = frozenset(
-    {"rank", "timespent", "timeestimate", "worklogid", "remoteissuelink", "remoteworkitemlink", "attachment"}
-)
 LONG = frozenset({"description", "environment", "summary", "comment"})
 """Fields whose values are texts: that they changed is the fact, not what they say."""
 

@@ -1,7 +1,8 @@
 """What changed in an issue since somebody saw it, in sentences for a card. Pure.
 
 What counts: the status and the assignee, also where they changed and changed back, other people's comments added,
-edited or deleted, and the words of the issue where those are what is answered. Our own comments do not.
+edited or deleted, and the words of the issue where those are what is answered. Our own comments do not, and nothing
+around the issue does (children, links, versions, pull requests): what a reply says of those is checked by itself.
 
 Of a long thread only the newest comments are read (`Issue.comments_from`), so a comment that is missing may be merely
 older. That is never taken for "unchanged": the one that is answered is read by its own id, older ones that were edited

@@ -158,18 +158,30 @@ def visible_to(audience: Audience, comments: Iterable[Comment]) -> tuple[Comment
     return tuple(c for c in comments if c.visibility is None and (c.public or audience.audience == "internal"))
 
 
+def shown_to(audience: Audience, issue: Issue) -> Issue:
+    """The issue as Claude may be given it for a reply to this audience."""
+    shown = issue.model_copy(update={"comments": visible_to(audience, issue.comments)})
+    return for_customer(shown) if audience.customer else shown
+
+
+CUSTOMER_CHANGES = ("status", "assignee", "resolution", "due", "duedate", "due date", "priority")
+"""What a customer may learn from the history; all else is the team's own."""
+
+
 def for_customer(issue: Issue) -> Issue:
-    """The issue as a customer may know it: public comments, no linked issues, no history of links."""
+    """The issue as a customer may know it: public comments, and nothing of what is around it or of the team's plans."""
     return issue.model_copy(
         update={
-            "links": (),
+            "links": (), "parent": None, "children": (), "more_children": {}, "related": "all",
+            "labels": (), "components": (), "fix_versions": (), "sprints": None,
             "comments": tuple(c for c in issue.comments if c.for_everybody),
-            "changes": tuple(c for c in issue.changes if not _about_links(c)),
+            "changes": tuple(c for c in issue.changes if c.field.lower() in CUSTOMER_CHANGES),
         }
-    )
+    )  # fmt: skip
 
 
-def _about_links(change: Change) -> bool:
+def about_links(change: Change) -> bool:
+    """Whether a change is about another issue: a link, a parent, a child."""
     return "link" in change.field.lower() or change.field.lower() in ("epic child", "parent", "issueparentassociation")
 
 
@@ -236,6 +248,11 @@ def asks_something(text: str) -> bool:
     prose = _ADDRESS.sub(_end_of_address, _INLINE_CODE.sub(" ", _without_fences(text)))
     marked = any(c in QUESTION_MARKS for c in prose)
     return marked or any(sign.search(prose) for sign in (_GREEK_QUESTION, _QUESTION_PARTICLE))
+
+
+def newly_asks(before: str, after: str) -> bool:
+    """Whether a text (Markdown) asks something after a change and did not before."""
+    return asks_something(after) and not asks_something(before)
 
 
 def _without_fences(text: str) -> str:

@@ -35,7 +35,7 @@ _STRUCTURE = frozenset(
     }
 )  # fmt: skip
 _DRAFT_TEXTS = ("answered_text", "answered_author", "why", "note")
-_DRAFT_LISTS = ("sources", "links", "changes", "unchecked")
+_DRAFT_LISTS = ("sources", "links", "changes", "unchecked", "look_alikes")
 _STILL_OPEN = frozenset({"waiting", "held", "failed", "approved", "posting", "unknown", "looking"})
 _WRITTEN_FIELDS = frozenset({"summary", "description", "environment", "comment"})
 
@@ -150,9 +150,9 @@ def _walk(person: ErasedPerson, value: Any, name: str) -> Any:
         found["name"] = GONE
     blank: set[str] = set()
     if person.caused(value):
-        blank |= {"text", "body", "title", "commits"}
+        blank |= {"text", "body", "title", "commits", "asks"}
     if person.is_me(value.get("reporter")) or person.issues & _keys(value):
-        blank |= {"summary", "description"}
+        blank |= {"summary", "description", "asks"}
     if str(value.get("field", "")).lower() in _WRITTEN_FIELDS:
         blank |= {"before", "after"}
     for key in blank & found.keys():

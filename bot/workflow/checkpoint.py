@@ -1,6 +1,7 @@
 """How far Jira is known, and what of its answers is not known yet. Pure; `reconciling` asks and records.
 
-A comment is known again by its id and the time of its last change, a new issue by having been created. What a Jira
+A comment is known again by its id and the time of its last change, a new issue by having been created, a description
+that asks something by its words. What a Jira
 Automation rule asked for counts as known too: where rules stand in for webhooks, nothing else tells of a comment.
 """
 
@@ -13,12 +14,12 @@ from typing import Any
 from pydantic import Field
 
 from bot.clients.jira_changes import ChangedIssue
-from bot.domain.events import IssueCommented, IssueCreated
+from bot.domain.events import FieldChange, IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Frozen
-from bot.rules.policy import asks_something
+from bot.rules.policy import asks_something, normalised
 from bot.store import Record
 
-Missed = IssueCommented | IssueCreated
+Missed = IssueCommented | IssueCreated | IssueChanged
 
 OVERLAP = timedelta(minutes=30)
 """How far before the last checkpoint is asked: for Jira's late index, its whole minutes, and clocks that differ."""
@@ -110,7 +111,8 @@ def jql(checkpoint: Checkpoint, now: datetime, projects: Sequence[str]) -> str:
 def said(
     issue: ChangedIssue, comments: Iterable[Comment], own: str | None, *, since: datetime, until: datetime
 ) -> list[Missed]:
-    """What webhooks would have told, oldest first: other people's comments, and a new issue that asks something.
+    """What webhooks would have told, oldest first: other people's comments, and an issue that asks something since it
+    was created or its description was changed.
 
     `own`: our account's id, where it is known. `until`: when we began to ask; what came later came while we listened,
     so its webhook is on its way, and the next run sees to it.
@@ -124,6 +126,11 @@ def said(
     mine = own is not None and issue.reporter is not None and issue.reporter.account_id == own
     if issue.created >= since and not mine and asks_something(issue.text):
         found.append(IssueCreated(**about, text=issue.text, reporter=issue.reporter, at=issue.created))
+    if issue.asked and (own is None or issue.asked.by is None or issue.asked.by.account_id != own):
+        changed = (FieldChange(field="description"),)
+        found.append(
+            IssueChanged(**about, changes=changed, asks=issue.asked.text, by=issue.asked.by, at=issue.asked.at)
+        )
     return sorted((event for event in found if event.at <= until), key=lambda event: event.at)
 
 
@@ -134,6 +141,7 @@ class KnownEvents:
         self._created = False
         self._versions: set[tuple[str, datetime]] = set()
         self._asked_for: list[tuple[str | None, datetime]] = []
+        self._descriptions: set[bytes] = set()
         for record in records:
             event = record["event"]
             if not event:
@@ -142,12 +150,16 @@ class KnownEvents:
                 self._versions.add((event["comment"]["id"], datetime.fromisoformat(event["comment"]["updated"])))
             elif record["kind"] == "issue_created":
                 self._created = True
+            elif record["kind"] == "issue_changed" and event.get("asks"):
+                self._descriptions.add(normalised(event["asks"]))
             elif record["kind"] == "draft_requested" and record["source"] == "automation":
                 self._asked_for.append((event["comment_id"], datetime.fromisoformat(record["at"]) + CLOCKS_APART))
 
     def __contains__(self, event: Missed) -> bool:
         if isinstance(event, IssueCreated):
             return self._created or any(comment is None for comment, _ in self._asked_for)
+        if isinstance(event, IssueChanged):
+            return normalised(event.asks) in self._descriptions
         comment = event.comment
         return (comment.id, comment.updated) in self._versions or any(
             asked in (None, comment.id) and comment.updated <= until for asked, until in self._asked_for

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.domain.events import BranchPushed, BuildReported, Event, PullRequestChanged
-from bot.domain.issues import PullRequest
+from bot.domain.issues import Issue, PullRequest
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
 from bot.store import Expect, Put, Record
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-REFRESHED = 5
-"""How many open pull requests of an issue are read from Bitbucket again before a draft, where there is a token."""
+REFRESHED, REFRESHED_AROUND = 5, 3
+"""How many pull requests of an issue, and of those around it, are read from Bitbucket again before a draft, where there
+is a token and as far as they are open."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,22 @@ async def learn(ctx: Context, event: Event) -> Learned:
 async def pull_requests(ctx: Context, *keys: str) -> tuple[PullRequest, ...]:
     """The pull requests known for an issue, by the key or keys that it has had, newest first; open ones read from
     Bitbucket anew, given a token."""
-    known = sorted((await known_pull_requests(ctx, keys)).values(), key=lambda p: p.updated, reverse=True)
+    return await _newest(ctx, await known_pull_requests(ctx, keys), REFRESHED)
+
+
+async def pull_requests_around(ctx: Context, issue: Issue, own: Iterable[PullRequest]) -> tuple[PullRequest, ...]:
+    """Those of linked issues and of children, as `pull_requests`, but those that are the issue's `own`."""
+    keys = dict.fromkeys(other.key for other in (*issue.links, *issue.children))
+    known = await known_pull_requests(ctx, keys)
+    mine = {pull.id for pull in own}
+    return await _newest(ctx, {name: pull for name, pull in known.items() if name not in mine}, REFRESHED_AROUND)
+
+
+async def _newest(ctx: Context, found: dict[str, PullRequest], refreshed: int) -> tuple[PullRequest, ...]:
+    known = sorted(found.values(), key=lambda p: p.updated, reverse=True)
     if not ctx.bitbucket.configured:
         return tuple(known)
-    return (*await asyncio.gather(*(_refreshed(ctx, one) for one in known[:REFRESHED])), *known[REFRESHED:])
+    return (*await asyncio.gather(*(_refreshed(ctx, one) for one in known[:refreshed])), *known[refreshed:])
 
 
 async def _refreshed(ctx: Context, known: PullRequest) -> PullRequest:
@@ -69,7 +82,7 @@ async def read_again(ctx: Context, known: PullRequest) -> PullRequest:
     """The pull request as Bitbucket has it now; builds come from webhooks alone. Raises `RetryLater` or `Permanent`."""
     found = await ctx.bitbucket.pull_request(known)
     closed = known.closed if found.state == known.state else None
-    return found.model_copy(update={"builds": known.builds, "keys": known.keys, "closed": closed})
+    return found.model_copy(update={"builds": known.builds, "built": known.built, "keys": known.keys, "closed": closed})
 
 
 async def known_pull_requests(ctx: Context, keys: Iterable[str]) -> dict[str, PullRequest]:
@@ -106,8 +119,10 @@ async def _learn_pull_request(ctx: Context, event: PullRequestChanged) -> Learne
             return Learned()  # events come in no promised order: an older one does not undo a newer
         keys = tuple(dict.fromkeys((*wanted.keys, *before.keys)))
         closed = wanted.closed or (before.closed if wanted.state == before.state else None)
-        builds = {**before.builds, **wanted.builds}
-        wanted = wanted.model_copy(update={"builds": builds, "keys": keys, "closed": closed})
+        kept: dict[str, Any] = {"builds": {**before.builds, **wanted.builds}, "built": {**before.built, **wanted.built}}
+        if wanted.state == before.state:
+            kept["closed_by"] = wanted.closed_by or before.closed_by
+        wanted = wanted.model_copy(update={**kept, "keys": keys, "closed": closed})
     return Learned((Put("development", _record(wanted)),), (Expect("development", wanted.id, old),))
 
 
@@ -119,7 +134,11 @@ async def _learn_build(ctx: Context, event: BuildReported) -> Learned:
         for record in await ctx.store.find("development", keys=key)
         if record["type"] == "pull_request" and record["branch"] == event.branch
     }
-    return Learned(
-        tuple(Put("development", {**r, "builds": {**r["builds"], event.name: event.state}}) for r in found.values()),
-        tuple(Expect("development", r["id"], r) for r in found.values()),
-    )
+    puts: list[Put] = []
+    for record in found.values():
+        known = _read(record)
+        if event.name in known.built and known.built[event.name] > event.at:
+            continue  # events come in no promised order
+        builds, built = {**known.builds, event.name: event.state}, {**known.built, event.name: event.at}
+        puts.append(Put("development", _record(known.model_copy(update={"builds": builds, "built": built}))))
+    return Learned(tuple(puts), tuple(Expect("development", r["id"], r) for r in found.values()))

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from bot.cards import missed_notice
 from bot.clients.jira_changes import ChangedIssue
-from bot.domain.events import EVENT, IssueCommented, IssueCreated
+from bot.domain.events import EVENT, IssueChanged, IssueCommented, IssueCreated
 from bot.errors import Down, Gone, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.intake.accept import Delivery, Ended, accept
@@ -162,9 +162,11 @@ async def _take_in(
         return checkpoint
     known = KnownEvents(await ctx.store.find("webhook_events", issue=issue.key))
     unknown = [event for event in events if event not in known]
+    if any(isinstance(event, IssueCreated) for event in unknown):  # it has the description as it is now
+        unknown = [event for event in unknown if not isinstance(event, IssueChanged)]
     marked = await _marked(ctx, unknown)
     for event in unknown:
-        if isinstance(event, IssueCreated) or event.comment.id not in marked:
+        if not isinstance(event, IssueCommented) or event.comment.id not in marked:
             checkpoint = await _notice(ctx, checkpoint, event, beyond)
     return checkpoint.counted(known=len(events) - len(unknown))
 
@@ -212,7 +214,7 @@ async def _finish(ctx: Context, checkpoint: Checkpoint) -> None:
         records = [await ctx.store.get("webhook_events", event_id) for _, event_id in checkpoint.late]
         events = [EVENT.validate_python(record["event"]) for record in records if record]
         message = missed_notice(
-            [event for event in events if isinstance(event, IssueCommented | IssueCreated)],
+            [event for event in events if isinstance(event, IssueCommented | IssueCreated | IssueChanged)],
             checkpoint.counts["late"],
             site=ctx.settings.site,
             now=ctx.clock.now(),

@@ -96,7 +96,8 @@ def changed(ctx: Context, known: PullRequest | None, found: PullRequest) -> Pull
             return None
         keys = tuple(dict.fromkeys((*keys, *known.keys)))
         # An approval does not always move Bitbucket's own time of the last change.
-        found = found.model_copy(update={"updated": max(known.updated, found.updated), "builds": known.builds})
+        kept = {"builds": known.builds, "built": known.built}
+        found = found.model_copy(update={"updated": max(known.updated, found.updated), **kept})
         ended = {"MERGED": "fulfilled", "DECLINED": "rejected", "SUPERSEDED": "rejected"}
         action = ended.get(found.state, "updated")
     if not keys:

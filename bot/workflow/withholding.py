@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.domain.drafts import OPEN, Draft, DraftState
+from bot.domain.issues import Issue
 from bot.log import get_logger
 from bot.rules.policy import Beyond
 from bot.store import Conflict
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
+BARE = (
+    "key", "project", "url", "created", "updated", "comment_total", "comments_from", "service_desk",
+    "has_security_level",
+)  # fmt: skip
+"""All that is left of an issue: where it is, and what the freshness check counts with."""
 
 
 def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
@@ -25,13 +31,10 @@ def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
 
     The reply's own wording stays in the record, because its hash is in the audit trail; the card does not show it.
     """
-    bare = draft.issue.model_copy(update={
-        "summary": "", "status": "", "status_category": "", "description": "", "assignee": None, "reporter": None,
-        "priority": "", "labels": (), "due": None, "links": (), "comments": (), "changes": (),
-    })  # fmt: skip
+    bare = Issue(summary="", status="", **{name: getattr(draft.issue, name) for name in BARE})
     return {
         "withheld": True, "issue": bare, "note": f"The issue {beyond.says}.", "answered_text": "",
-        "answered_author": "", "why": "", "sources": (), "links": (), "changes": (), "claims": (),
+        "answered_author": "", "why": "", "sources": (), "links": (), "changes": (), "claims": (), "look_alikes": (),
         "unchecked": (), "due": None,
     }  # fmt: skip
 

@@ -646,6 +646,11 @@ async def test_builds_that_are_reported_together_are_both_kept(program: Program)
     await program.until(lambda: none_received(program))
     [found] = await pull_requests(program.ctx, "ECD-1")
     assert found.builds == {"unit": "FAILED", "lint": "FAILED"}
+    earlier = builds[0].model_copy(update={"state": "INPROGRESS", "at": now - timedelta(minutes=1)})
+    await accept(program.ctx, Delivery("bitbucket", "w3", None, now), earlier)
+    await program.until(lambda: none_received(program))
+    [found] = await pull_requests(program.ctx, "ECD-1")
+    assert (found.builds["unit"], found.built["unit"]) == ("FAILED", now), "an older report undoes no newer one"
 
 
 # Claude away, the disk full
