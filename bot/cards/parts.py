@@ -177,6 +177,11 @@ def audience_words(draft: Draft) -> str:
     return "public, the customer will see it" if draft.customer else "public, everybody who sees the issue"
 
 
+def not_there(words: str) -> str:
+    """That these words of a draft stand nowhere in what Claude was given."""
+    return f"“{one_line(words, 100)}” is not in the issue"
+
+
 def mode_words(draft: Draft, button_name: str) -> str:
     """What a decision does under the draft's mode."""
     if draft.mode == "simulation":

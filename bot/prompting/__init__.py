@@ -13,8 +13,8 @@ in the user part, as JSON inside one delimited block (`untrusted`).
 
 from bot.prompting.files import PROMPTS, Prompts, load_prompts
 from bot.prompting.material import Material, refs_of
-from bot.prompting.parsing import InvalidAnswer, ReplyDecision, TooComplex, TooLong, read_decision
-from bot.prompting.requests import Request, reply_request, single_call, triage_request
+from bot.prompting.parsing import InvalidAnswer, ReplyDecision, TooComplex, TooLong, read_claims, read_decision
+from bot.prompting.requests import Request, claims_request, reply_request, single_call, triage_request
 from bot.prompting.standup import Sentence, read_standup, standup_request
 from bot.prompting.untrusted import block, read_block
 
@@ -29,8 +29,10 @@ __all__ = [
     "TooComplex",
     "TooLong",
     "block",
+    "claims_request",
     "load_prompts",
     "read_block",
+    "read_claims",
     "read_decision",
     "read_standup",
     "refs_of",

@@ -35,7 +35,7 @@ _STRUCTURE = frozenset(
     }
 )  # fmt: skip
 _DRAFT_TEXTS = ("answered_text", "answered_author", "why", "note")
-_DRAFT_LISTS = ("sources", "links", "changes", "unchecked")
+_DRAFT_LISTS = ("sources", "links", "changes", "unchecked", "stated", "unsupported", "doubts")
 _STILL_OPEN = frozenset({"waiting", "held", "failed", "approved", "posting", "unknown", "looking"})
 _WRITTEN_FIELDS = frozenset({"summary", "description", "environment", "comment"})
 
@@ -166,7 +166,7 @@ def _draft(person: ErasedPerson, before: Record, found: Record, theirs: bool) ->
     answered = comments.get(before.get("answered"))
     if theirs or (answered and person.is_me(answered["author"])):
         found |= {name: GONE for name in _DRAFT_TEXTS if found.get(name)}
-        found |= {name: [] for name in _DRAFT_LISTS if name in found}
+        found |= {name: [] for name in _DRAFT_LISTS if name in found} | {"given": None}
         found["revisions"] = [{**revision, "text": GONE} for revision in found.get("revisions", ())]
     if found == before:
         return found

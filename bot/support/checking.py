@@ -18,6 +18,8 @@ MOST = 6
 """Marks on one card."""
 _NEAR = (-8, 14)
 """Days from today within which a weekday by its name alone can lie."""
+_KANA = "\u3040"
+"""The first of the characters that are written without spaces."""
 _HOURS = {"minute": 1 / 60, "hour": 1.0}
 _DAYS = {"week": 7.0, "month": 30.4, "year": 365.25}
 
@@ -32,7 +34,7 @@ def unsupported(text: str, found: Given, named: Iterable[tuple[str, str]] = ()) 
     marks: list[tuple[int, str]] = []
     waiting = []
     for one in read(text):
-        if not any([looked.up(reading) for reading in one.readings]):
+        if not any(looked.up(reading) for reading in one.readings):
             waiting.append(one)
     for one in waiting:
         if not any(looked.worked_out(reading) for reading in one.readings):
@@ -50,6 +52,7 @@ class _Looked:
     def __init__(self, found: Given) -> None:
         self._found = found
         self._today = found.now.date()
+        self._names = {name.casefold() for name in found.names}
         self._numbers = {*found.numbers, *map(str, found.counts), "0", "1"}
         self._stated: list[str] = []
         self._pulls_stated: set[str] = set()
@@ -127,15 +130,15 @@ class _Looked:
     def knows(self, kind: str, name: str) -> bool:
         """Whether a person or a status of this name stands in the data."""
         wanted = name.casefold().strip()
-        if wanted in self._found.names:
+        if wanted in self._names:
             return True
         words = [part.strip(".") for part in wanted.split() if len(part.strip(".")) > 1 or not part.isascii()]
-        return bool(words) and all(any(_same(word, known) for known in self._found.names) for word in words)
+        return bool(words) and all(any(_same(word, known) for known in self._names) for word in words)
 
 
 def _same(word: str, known: str) -> bool:
     """Whether two words can be one name: equal, a shorter form of it, or inside a run of a script without spaces."""
-    if word == known or (not word.isascii() and not word[0].isascii() and "぀" <= word[0] and word in known):
+    if word == known or (word[0] >= _KANA and word in known):
         return True
     short, long = sorted((word, known), key=len)
     return len(short) > 2 and long.startswith(short) and len(long) - len(short) < 6 and " " not in long

@@ -14,8 +14,6 @@ from datetime import date, datetime, timedelta
 from itertools import combinations, groupby
 from typing import Any
 
-from pydantic import Field
-
 from bot.domain.issues import Frozen
 from bot.support.reading import Found, Reading, canonical, read
 
@@ -33,7 +31,7 @@ _TOGETHER = 6
 class Given(Frozen):
     """The things in the data, each once. `now` is local time. `days`: dates that stand there or are meant ("by
     Friday" in a comment of Monday). `stamps`: `2026-11-20 16:05`. `counts`: how many there are of something. `names`:
-    short values whole, and words that are not in lower case (names, in any script), in lower case.
+    short values whole, and words that are not in lower case (names, in any script).
     """
 
     now: datetime
@@ -46,7 +44,7 @@ class Given(Frozen):
     keys: tuple[str, ...] = ()
     pulls: tuple[str, ...] = ()
     things: tuple[str, ...] = ()
-    names: tuple[str, ...] = Field(default=())
+    names: tuple[str, ...] = ()
 
 
 def given(data: Any, now: datetime) -> Given:
@@ -80,8 +78,7 @@ class _Collected:
         """`field`: where it stands. `at`: when it was said, from which "tomorrow" counts."""
         if isinstance(value, dict):
             self._counted(value)
-            said = _MOMENT.match(str(value.get("at", "")))
-            at = datetime.fromisoformat(said[0]) if said else at
+            at = _moment(str(value.get("at", ""))) or at
             for name, item in value.items():
                 self.walk(item, name, at)
         elif isinstance(value, list | tuple):
@@ -107,19 +104,17 @@ class _Collected:
             self.counts |= {n for count in of.values() for n in (count, of.total() - count)}
 
     def _text(self, text: str, field: str, at: datetime) -> None:
-        for day, clock in _MOMENT.findall(text):
-            try:
-                self.days.add(date.fromisoformat(day))
-            except ValueError:
-                continue
-            if clock:
-                self.stamps.add(f"{day} {clock}")
-                self.times.add(clock)
+        for match in _MOMENT.finditer(text):
+            if moment := _moment(match[0]):
+                self.days.add(moment.date())
+                if match[2]:
+                    self.stamps.add(match[0].replace("T", " "))
+                    self.times.add(match[2])
         if field in _OPAQUE or field == "ref":
             return
         if len(text) <= _NAMED:
-            self.names.add(text.casefold())
-        self.names |= {word.casefold() for word in _WORD.findall(text) if not word[0].islower()}
+            self.names.add(text)
+        self.names |= {word for word in _WORD.findall(text) if not word[0].islower()}
         ends = [m.end() for m in _SENTENCE_END.finditer(text)]
         for _, sentence in groupby(read(text), key=lambda one: bisect(ends, one.at)):
             self._sentence(list(sentence), at)
@@ -151,6 +146,15 @@ class _Collected:
                         self.things.add(f"month {value}")
 
 
+def _moment(text: str) -> datetime | None:
+    """The date, with its time where it has one, that a text begins with."""
+    found = _MOMENT.match(text)
+    try:
+        return datetime.fromisoformat(found[0]) if found else None
+    except ValueError:  # 31 February
+        return None
+
+
 def _first_number(found: Found) -> Iterator[str]:
     for kind, value in found.readings:
         if kind in ("number", "span"):
@@ -166,6 +170,8 @@ def derived(numbers: list[str]) -> set[str]:
 
 def days_meant(reading: Reading, said: date) -> list[date]:
     """The days that words can mean which were said on a day. A weekday is the one before or the one after."""
+    if not 1000 < said.year < 9000:
+        return []
     if reading.kind == "day":
         return [said + timedelta(days=int(reading.value))]
     if reading.kind == "weekday":

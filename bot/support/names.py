@@ -48,6 +48,9 @@ def whole(pattern: str) -> str:
     return rf"(?<![A-Za-zÀ-ž\d])(?:{pattern})(?![A-Za-zÀ-ž])"
 
 
+_NONE: dict[str, Any] = {"common": (), "numbers": {}, "relative": {}, "units": {}, "future": (), "past": ()}
+
+
 @cache
 def _file() -> dict[str, Any]:
     found: dict[str, Any] = json.loads((files("bot.support") / "words.json").read_text(encoding="utf-8"))
@@ -71,7 +74,7 @@ def calendar() -> Calendar:
 @cache
 def words(language: str) -> Words:
     """The words of one language; "" for a text of which it is not known: those of none."""
-    found = _file().get(language) or {"common": [], "numbers": {}, "relative": {}, "units": {}, "future": [], "past": []}
+    found = _file().get(language, _NONE)
     numbers: dict[str, int] = found["numbers"]
     n = rf"(?P<n>{DIGITS}{'|' if numbers else ''}{alternatives(numbers)})"
     spans: list[tuple[re.Pattern[str], dict[str, str], int]] = []

@@ -55,7 +55,9 @@ _PULL = re.compile(
     rf"[\s,:-]*(?:nr\.?|no\.?|n[°ºo]\.?|número)?\s*#?\s*(\d+){_E}|#(\d+){_E}",
     re.IGNORECASE,
 )
-_VERSION = re.compile(rf"{_B}v?\d+(?:\.\d+)+(?:-?(?:rc|alpha|beta|b|a|snapshot|build|dev|post)\.?\d*)?{_E}", re.IGNORECASE)
+_VERSION = re.compile(
+    rf"{_B}v?\d+(?:\.\d+)+(?:-?(?:rc|alpha|beta|b|a|snapshot|build|dev|post)\.?\d*)?{_E}", re.IGNORECASE
+)
 _NAME = re.compile(rf"{_B}[A-Za-z][A-Za-z_-]*\d[A-Za-z0-9_-]*(?<![-_])")
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_])\d+(?:[.,'’ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|ère|e|º|ª|\.)(?![A-Za-z])", re.IGNORECASE)
@@ -149,16 +151,15 @@ class _Reader:
 
     def _written(self, match: re.Match[str]) -> list[Reading | None]:
         names, name = calendar(), match["month"]
-        if name.lower() in names.short or name.lower() in ("may", "march"):
-            # "12 may need it": a short or everyday word is a month only as a name is written.
-            if not name[0].isupper() and not match[0].endswith("."):
-                return []
+        short = name.lower() in names.short or name.lower() in ("may", "march")
+        if short and not name[0].isupper() and not match[0].endswith("."):
+            return []  # "12 may need it": a short or everyday word is a month only as a name is written
         month = names.months.get(name.lower()) or names.short[name.lower()]
         return [_date(match["year"], month, int(match["day"]))]
 
     def _month(self, match: re.Match[str]) -> list[Reading | None]:
         name = match[0].lower()
-        if len(name) < 4 or name == "march" and match[0][0].islower():
+        if len(name) < 4 or (name == "march" and match[0][0].islower()):
             return []
         return [Reading("month", str(calendar().months[name]))]
 

@@ -32,7 +32,7 @@ def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
     return {
         "withheld": True, "issue": bare, "note": f"The issue {beyond.says}.", "answered_text": "",
         "answered_author": "", "why": "", "sources": (), "links": (), "changes": (), "claims": (),
-        "unchecked": (), "due": None,
+        "unchecked": (), "given": None, "stated": (), "unsupported": (), "doubts": (), "due": None,
     }  # fmt: skip
 
 
