@@ -10,6 +10,7 @@ from typing import Any
 
 Entry = dict[str, Any]
 _SENTENCE = re.compile(r"[^.!?;\n]+(?:\.\d+[^.!?;\n]*)*")
+_GREETING = re.compile(r"^(?:Hi|Hello|Hallo) \w+, ")
 _PULL = re.compile(r"(?:[\w.-]+/[\w.-]+)?#\d+")
 _KEY = re.compile(r"\b[A-Z][A-Z0-9]+-\d+\b")
 _NOT = re.compile(r"\b(?:not|isn't|no longer|nicht|kein)\b", re.IGNORECASE)
@@ -42,7 +43,7 @@ def claims(text: str) -> list[Entry]:
     """The entries for a reply. "It" is what the sentence before spoke of."""
     found: list[Entry] = []
     pull = key = ""
-    for sentence in (match[0].strip() for match in _SENTENCE.finditer(text)):
+    for sentence in (_GREETING.sub("", match[0].strip()) for match in _SENTENCE.finditer(text)):
         about = _PULL.search(sentence), _KEY.search(sentence)
         pull = f"PR {about[0][0]}" if about[0] else "" if about[1] else pull
         key = about[1][0] if about[1] else "" if about[0] else key
