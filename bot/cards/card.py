@@ -38,6 +38,7 @@ from bot.cards.states import notification, state_blocks
 from bot.domain.drafts import Draft, DraftState
 from bot.markup import Rendered, render
 from bot.rules.policy import known, rendered
+from bot.safety.quoting import in_marks
 
 S = DraftState
 EVENT_TYPE = "pmagent_draft"
@@ -165,9 +166,10 @@ def _warnings(warnings: tuple[str, ...]) -> list[Block]:
 
 def _look_twice(draft: Draft) -> tuple[str, ...]:
     """What a person should look at before they decide; nothing for a draft that rests on facts."""
-    found = (*draft.doubts, *(not_there(words) for words in draft.unsupported))
+    found = [in_marks(draft.look_twice)] if draft.look_twice else []
+    found += [*draft.doubts, *(not_there(words) for words in draft.unsupported)]
     if not found and not draft.sources and not draft.edited:
-        found = ("it names no fact that it rests on",)
+        found = ["it names no fact that it rests on"]
     return (f"Look twice: {found[0]}", *found[1:]) if found else ()
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from bot.domain.drafts import Draft
+from bot.safety.quoting import in_marks
 
 Block = dict[str, Any]
 MAX_MESSAGE = 13_000
@@ -179,7 +180,7 @@ def audience_words(draft: Draft) -> str:
 
 def not_there(words: str) -> str:
     """That these words of a draft stand nowhere in what Claude was given."""
-    return f"“{one_line(words, 100)}” is not in the issue"
+    return f"{in_marks(one_line(words, 100))} is not in the issue"
 
 
 def mode_words(draft: Draft, button_name: str) -> str:

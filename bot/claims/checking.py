@@ -13,6 +13,7 @@ from bot.claims import people
 from bot.claims.claim import Claim, Contradiction, Examined, Facts, Pull, Ticket
 from bot.claims.stated import EVERYBODY
 from bot.domain.issues import Issue, PullRequest
+from bot.safety.quoting import in_marks
 
 _STATE_WORDS = {"OPEN": "open", "MERGED": "merged", "DECLINED": "declined", "SUPERSEDED": "superseded"}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -40,11 +41,11 @@ def examine(claims: Iterable[Claim], facts: Facts) -> Examined:
             fact = _contrary(claim, facts)
         except _Unchecked as unknown:
             if unknown.reason:
-                unchecked[f"Not checked: “{claim.quote}” ({unknown.reason})."] = None
+                unchecked[f"Not checked: {in_marks(claim.quote)} ({unknown.reason})."] = None
             continue
         if fact:
             said, fixed = fact if isinstance(fact, tuple) else (fact, fact)
-            sentence = f"The draft says “{claim.quote}”; {said}."
+            sentence = f"The draft says {in_marks(claim.quote)}; {said}."
             one = Contradiction(claim=claim, sentence=sentence, fact=fixed)
             found.setdefault(one.key, one)
     return Examined(contradictions=tuple(found.values())[:_MOST], unchecked=tuple(unchecked)[:_MOST])

@@ -177,9 +177,10 @@ class Draft(Frozen):
     `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences about what
     could not be checked at Approve. `given`: what can be looked up of the data that Claude was given. `stated`: what
     the present wording states; None while nobody has said. `unsupported`: its words that `given` does not support.
-    `doubts`: sentences about what deserves a second look in it. `withheld`: the issue is not for the channel any more,
-    so the card shows its key and no content. `restored`: it comes from a backup, and may have been posted since this
-    time; None when it does not, or when Jira was asked.
+    `look_twice`: what deserves a second look in it, in Claude's words. `doubts`: sentences about what it states and
+    what was not so when it was drafted. `withheld`: the issue is not for the channel any more, so the card shows its
+    key and no content. `restored`: it comes from a backup, and may have been posted since this time; None when it does
+    not, or when Jira was asked.
     """
 
     id: str
@@ -221,6 +222,7 @@ class Draft(Frozen):
     given: Given | None = None
     stated: tuple[Claim, ...] | None = None
     unsupported: tuple[str, ...] = ()
+    look_twice: str = ""
     doubts: tuple[str, ...] = ()
     superseded_by: str | None = None
     withheld: bool = False

@@ -222,6 +222,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
         why=decision.reasoning,
         confidence=decision.confidence,
         sources=decision.sources,
+        look_twice=decision.look_twice,
         **of_draft(asked, subject.material),
         links=subject.links,
         model=asked.request.model,

@@ -34,7 +34,7 @@ _STRUCTURE = frozenset(
         "keys",
     }
 )  # fmt: skip
-_DRAFT_TEXTS = ("answered_text", "answered_author", "why", "note")
+_DRAFT_TEXTS = ("answered_text", "answered_author", "why", "note", "look_twice")
 _DRAFT_LISTS = ("sources", "links", "changes", "unchecked", "stated", "unsupported", "doubts")
 _STILL_OPEN = frozenset({"waiting", "held", "failed", "approved", "posting", "unknown", "looking"})
 _WRITTEN_FIELDS = frozenset({"summary", "description", "environment", "comment"})

@@ -26,17 +26,16 @@ def of_draft(asked: AskedClaude, material: Material) -> dict[str, Any]:
         issue=issue, pulls=material.pull_requests, people=frozenset(issue.people().values()), now=material.local_now
     )
     wrong = examine(claims or (), facts).contradictions
-    look = [decision.look_twice] if decision.look_twice else []
     return {
         "given": found, "stated": claims,
         "unsupported": unsupported(decision.response_text, found, named_in(claims or ())),
-        "doubts": (*look, *(one.sentence for one in wrong)),
+        "doubts": tuple(one.sentence for one in wrong),
     }  # fmt: skip
 
 
 def of_edit(draft: Draft, text: str, now: datetime) -> dict[str, Any]:
     """The same fields for a person's wording. `now`: local time. What it states is not known yet."""
-    return {"stated": None, "unsupported": _marks(draft, text, (), now), "doubts": ()}
+    return {"stated": None, "unsupported": _marks(draft, text, (), now), "doubts": (), "look_twice": ""}
 
 
 def of_claims(draft: Draft, claims: tuple[Claim, ...], now: datetime) -> dict[str, Any]:
