@@ -46,7 +46,8 @@ def draft(text: str = REPLY, **changes: Any) -> Draft:
         "id": "drf_0123456789ab3f2a", "event_id": "evt_1", "cycle_id": "cyc_1", "issue": issue(), "mode": "production",
         "revisions": (Revision(text=text, by="claude", at=NOW),), "answered": "10019",
         "answered_text": "Is anybody **looking** at this?", "answered_author": "Ben Okafor", "answered_at": NOW,
-        "why": "a direct status question", "confidence": 0.86, "sources": ("comment 10019",), "model": "m", "prompt": "p", "created": NOW,
+        "why": "a direct status question", "confidence": 0.86, "sources": ("comment 10019",), "model": "m",
+        "prompt": "p", "created": NOW,
         "expires": NOW + timedelta(days=7), "card": Card(channel="C0APPROVE1", ts="1.2"), **changes,
     }  # fmt: skip
     return Draft(**values)

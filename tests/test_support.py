@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given as generated
 from hypothesis import strategies as st
 
+from bot.store.scrub import ErasedPerson, scrub
 from bot.support import given, unsupported
 from bot.support.reading import read
 from tests.support.corpus import blocks, lines, result
@@ -77,6 +78,25 @@ def test_no_sentence_of_the_data_is_kept_and_a_few_kilobytes_are_enough() -> Non
     assert "streams it" not in kept
     assert "Exports over" not in kept
     assert "557058" not in kept
+
+
+def test_an_erased_person_leaves_what_was_given_too() -> None:
+    claim = {"kind": "person", "subject": {"key": ""}, "value": "Nora Ek", "negated": False, "quote": "Nora has it"}
+    record: dict[str, Any] = {
+        "id": "drf_1", "event_id": "evt_1", "state": "waiting", "version": 1, "given": BLOCKS["export"].model_dump(),
+        "stated": [claim], "unsupported": ["Nora"], "doubts": ["The draft says “Nora has it”; x."], "look_twice": "Nora?",
+        "issue": {"key": "ECD-142", "assignee": {"account_id": "557058:nora", "name": "Nora Ek"}},
+    }  # fmt: skip
+    record = json.loads(json.dumps(record, default=str))
+    person = ErasedPerson.known_from("557058:nora", [("drafts", record)])
+    after = scrub(person, "drafts", record)
+    assert "Nora" in json.dumps(record["given"])
+    assert "Nora" not in json.dumps(after)
+    assert "Ana" in json.dumps(after)
+    person.events.add("evt_1")
+    theirs = scrub(person, "drafts", record)
+    assert theirs is not None
+    assert (theirs["given"], theirs["stated"], theirs["unsupported"], theirs["doubts"]) == (None, [], [], [])
 
 
 @generated(st.text(), st.text())
