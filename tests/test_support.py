@@ -84,7 +84,8 @@ def test_an_erased_person_leaves_what_was_given_too() -> None:
     claim = {"kind": "person", "subject": {"key": ""}, "value": "Nora Ek", "negated": False, "quote": "Nora has it"}
     record: dict[str, Any] = {
         "id": "drf_1", "event_id": "evt_1", "state": "waiting", "version": 1, "given": BLOCKS["export"].model_dump(),
-        "stated": [claim], "unsupported": ["Nora"], "doubts": ["The draft says “Nora has it”; x."], "look_twice": "Nora?",
+        "stated": [claim], "unsupported": ["Nora"], "doubts": ["The draft says “Nora has it”; x."],
+        "look_twice": "Nora?",
         "issue": {"key": "ECD-142", "assignee": {"account_id": "557058:nora", "name": "Nora Ek"}},
     }  # fmt: skip
     record = json.loads(json.dumps(record, default=str))
