@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 from typing import Any
 
@@ -78,6 +79,23 @@ def test_no_sentence_of_the_data_is_kept_and_a_few_kilobytes_are_enough() -> Non
     assert "streams it" not in kept
     assert "Exports over" not in kept
     assert "557058" not in kept
+
+
+HOSTILE = (
+    "PR" + " " * 12_000, "1." * 6_000, "a-" * 6_000, "](" * 6_000, "[~accountid:" * 1_000, "1 111" * 2_400,
+    "9" * 12_000,
+    "in " + " " * 12_000, "@a" * 6_000, "https" * 2_400, "12/" * 4_000, "1-1-" * 3_000, "1 2 3 4 5 6 7 8 " * 700,
+    "May " * 3_000, "one two " * 1_500, "ECD-" * 3_000, "\u3042" * 12_000, "v1" * 6_000, "1h" * 6_000, "# " * 6_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=[text[:6].strip() or "blank" for text in HOSTILE])
+def test_no_text_keeps_the_program_busy(text: str) -> None:
+    began = time.process_time()
+    found = given({"comments": [{"at": "2026-01-01 09:00", "text": text}]}, BLOCKS["export"].now)
+    unsupported(text[:3000], found)
+    unsupported(text[:3000], BLOCKS["export"])
+    assert time.process_time() - began < 3, "a text of 12,000 characters takes milliseconds"
 
 
 def test_an_erased_person_leaves_what_was_given_too() -> None:

@@ -16,6 +16,8 @@ from bot.support.reading import Reading, canonical, read
 
 MOST = 6
 """Marks on one card."""
+MOST_NUMBERS = 16
+"""Numbers of a text with which it may calculate."""
 _NEAR = (-8, 14)
 """Days from today within which a weekday by its name alone can lie."""
 _KANA = "\u3040"
@@ -55,6 +57,7 @@ class _Looked:
         self._names = {name.casefold() for name in found.names}
         self._numbers = {*found.numbers, *map(str, found.counts), "0", "1"}
         self._stated: list[str] = []
+        self._results: set[str] | None = None
         self._pulls_stated: set[str] = set()
         self._days_stated: set[date] = set()
 
@@ -72,9 +75,11 @@ class _Looked:
     def worked_out(self, reading: Reading) -> bool:
         """Whether it follows from other numbers of the same text."""
         if reading.kind == "number":
-            return reading.value in self._pulls_stated or reading.value in _calculated(self._stated)
+            if self._results is None:
+                self._results = _calculated(self._stated[:MOST_NUMBERS])
+            return reading.value in self._pulls_stated or reading.value in self._results
         if reading.kind == "span":
-            return reading.value.split()[0] in derived(self._stated)
+            return reading.value.split()[0] in derived(self._stated[:MOST_NUMBERS])
         if reading.kind == "weekday":
             return any(day.weekday() == int(reading.value) for day in self._days_stated)
         return False

@@ -24,6 +24,7 @@ _OPAQUE = frozenset({"id", "url"})
 """Fields whose digits mean nothing to a reader."""
 _NAMED = 60
 """Characters of a value that may be a name, of a status or a person, whole."""
+_NAME_WORDS = 3
 _TOGETHER = 6
 """Numbers in one sentence of which sums and differences are expected."""
 
@@ -115,6 +116,8 @@ class _Collected:
         if len(text) <= _NAMED:
             self.names.add(text)
         self.names |= {word for word in _WORD.findall(text) if not word[0].islower()}
+        if field != "text" and len(text.split()) <= _NAME_WORDS and not any(c.isdigit() for c in text):
+            return  # a name or a status: most values are
         ends = [m.end() for m in _SENTENCE_END.finditer(text)]
         for _, sentence in groupby(read(text), key=lambda one: bisect(ends, one.at)):
             self._sentence(list(sentence), at)

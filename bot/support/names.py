@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 LETTER = r"[^\W\d_]"
-DIGITS = r"\d+(?:[.,]\d+)?"
+DIGITS = r"(?<!\d)\d{1,9}(?:[.,]\d{1,9})?"
 
 
 class Words(NamedTuple):
@@ -85,11 +85,11 @@ def words(language: str) -> Words:
             head, _, tail = said.partition("#")
             before.setdefault(head.strip(), {})[tail.strip()] = unit
         for head, units in before.items():
-            pattern = whole(rf"{re.escape(head)}\s*{n}\s*(?P<unit>{alternatives(units)})")
+            pattern = whole(rf"{re.escape(head)}\s{{0,3}}{n}\s{{0,3}}(?P<unit>{alternatives(units)})")
             # In French "il y a cinq jours" is "five days ago" and "there are five days".
             spans.append((re.compile(pattern, re.IGNORECASE), units, 0 if head == "il y a" else sign))
     if units := {word: unit for word, unit in found["units"].items() if word != "年"}:
-        spans.append((re.compile(whole(rf"{n}\s*(?P<unit>{alternatives(units)})"), re.IGNORECASE), units, 0))
+        spans.append((re.compile(whole(rf"{n}\s{{0,3}}(?P<unit>{alternatives(units)})"), re.IGNORECASE), units, 0))
     number = re.compile(whole(alternatives(numbers)), re.IGNORECASE) if numbers else None
     relative: dict[str, int] = found["relative"]
     day = re.compile(whole(alternatives(relative)) if relative else r"(?!)", re.IGNORECASE)

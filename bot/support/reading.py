@@ -38,7 +38,8 @@ class Found(NamedTuple):
 
 
 _NOT_WORDS = re.compile(
-    r"\[~accountid:[^\]]*\]|(?<=\])\([^)\s]*\)|\b(?:https?|mailto)[^\s<>)\]]+|^[ \t]*\d{1,2}[.)](?=[ \t])|@\w+:[\w-]+",
+    r"\[~accountid:[^\]]{0,200}\]|(?<=\])\([^)\s]{0,500}\)|\b(?:https?|mailto):[^\s<>)\]]+|@\w{1,60}:[\w-]+"
+    r"|^[ \t]*\d{1,2}[.)](?=[ \t])",
     re.MULTILINE,
 )
 _B, _E = r"(?<![A-Za-z0-9_])", r"(?![A-Za-z0-9_])"
@@ -52,14 +53,15 @@ _KEY = re.compile(rf"{_B}[A-Z][A-Z0-9_]+-\d+{_E}(?!\.\d)")
 _NO_KEY = re.compile(r"(?:UTF|ISO|IEC|EN|DIN|SHA|RFC|AES|RSA|MD|HTTP|TLS|COVID|PR|MR|CVE|UTC|GMT)-")
 _PULL = re.compile(
     rf"(?:{_B}(?:PRs?|MRs?|pull[- ]?requests?|merge[- ]?requests?)|プルリクエスト|プルリク)"
-    rf"[\s,:-]*(?:nr\.?|no\.?|n[°ºo]\.?|número)?\s*#?\s*(\d+){_E}|#(\d+){_E}",
+    rf"[\s,:-]{{0,3}}(?:nr\.?|no\.?|n[°ºo]\.?|número)?\s?#?\s?(\d{{1,7}}){_E}|#(\d{{1,7}}){_E}",
     re.IGNORECASE,
 )
 _VERSION = re.compile(
-    rf"{_B}v?\d+(?:\.\d+)+(?:-?(?:rc|alpha|beta|b|a|snapshot|build|dev|post)\.?\d*)?{_E}", re.IGNORECASE
+    rf"{_B}v?\d{{1,9}}(?:\.\d{{1,9}}){{1,5}}(?:-?(?:rc|alpha|beta|b|a|snapshot|build|dev|post)\.?\d*)?{_E}",
+    re.IGNORECASE,
 )
-_NAME = re.compile(rf"{_B}[A-Za-z][A-Za-z_-]*\d[A-Za-z0-9_-]*(?<![-_])")
-_NUMBER = re.compile(r"(?<![A-Za-z0-9_])\d+(?:[.,'’ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?")
+_NAME = re.compile(rf"{_B}(?<!-)[A-Za-z][A-Za-z_-]{{0,60}}\d[A-Za-z0-9_-]{{0,60}}(?<![-_])")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_])\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3}){1,5}(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|ère|e|º|ª|\.)(?![A-Za-z])", re.IGNORECASE)
 
 
@@ -112,12 +114,13 @@ class _Reader:
         names, own = calendar(), words(self.language)
         flags = re.IGNORECASE
         day = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|ª|\.)?"
-        year = r"(?:,?\s+(?:de\s+|del\s+)?(?P<year>(?:19|20)\d\d))?"
-        between = r"\s+(?:of\s+|de\s+|di\s+)?"
+        year = r"(?:,?\s{1,3}(?:de\s|del\s)?(?P<year>(?:19|20)\d\d))?"
+        between = r"\s{1,3}(?:of\s|de\s|di\s)?"
         self._take(_ISO, lambda m: [_date(m[1], int(m[2]), int(m[3]))])
         self._take(_CJK_DATE, lambda m: [_date(m[1], int(m[2]), int(m[3]))])
-        written = (rf"{_B}{day}{between}(?P<month>{names.any_month})(?![A-Za-zÀ-ž])\.?{year}",
-                   rf"(?<![A-Za-zÀ-ž])(?P<month>{names.any_month})\.?\s+{day}(?![\d:%]|[.,]\d){year}")  # fmt: skip
+        month = rf"(?P<month>{names.any_month})"
+        written = (rf"{_B}{day}{between}{month}(?![A-Za-zÀ-ž])\.?{year}",
+                   rf"(?<![A-Za-zÀ-ž]){month}\.?\s{{1,3}}{day}(?![\d:%]|[.,]\d){year}")  # fmt: skip
         for pattern in written:
             self._take(_compiled(pattern, flags), self._written)
         self._take(_DOTTED, _dotted)

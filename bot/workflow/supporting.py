@@ -26,9 +26,10 @@ def of_draft(asked: AskedClaude, material: Material) -> dict[str, Any]:
         issue=issue, pulls=material.pull_requests, people=frozenset(issue.people().values()), now=material.local_now
     )
     wrong = examine(claims or (), facts).contradictions
+    others = [claim for claim in claims or () if claim not in [one.claim for one in wrong]]  # each is said once
     return {
         "given": found, "stated": claims,
-        "unsupported": unsupported(decision.response_text, found, named_in(claims or ())),
+        "unsupported": unsupported(decision.response_text, found, named_in(others)),
         "doubts": tuple(one.sentence for one in wrong),
     }  # fmt: skip
 

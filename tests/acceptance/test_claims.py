@@ -186,7 +186,7 @@ async def test_a_german_reply_is_held_for_what_is_not_so(stage: Stage) -> None:
     card = await stage.slack.card("ECD-1", button="Approve")
     # Already on the card, from what Claude was given itself.
     assert "⚠ Look twice: The draft says “der PR #1 von Ana ist bereits gemergt”; PR #1 is open." in card.words
-    assert "⚠ “Erledigt” is not in the issue" in card.words
+    assert "⚠ The draft says “das Issue ist Erledigt”; ECD-1 is In Progress." in card.words
     await stage.slack.click(DANA, card, "Approve")
     await held(
         stage, card, "The draft says “der PR #1 von Ana ist bereits gemergt”; PR #1 is open.",
