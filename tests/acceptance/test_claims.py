@@ -251,6 +251,19 @@ async def test_without_claude_an_edit_is_posted_and_its_card_says_what_was_not_c
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
+async def test_a_spent_budget_does_not_keep_an_edit_from_jira(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage, "Hi Ben, Ana is on it.")
+    stage.claude.usage = {"output_tokens": 100_000_000}
+    await ask(stage, "ECD-2", "Is anybody looking at this?")  # one call, which costs more than a day may
+    await stage.slack.notice("budget")
+    await stage.slack.click(DANA, card, "Edit")
+    await stage.slack.opened(DANA)
+    await stage.slack.submit(DANA, "ECD-1 is Done.")
+    await stage.slack.changes(card, "Posted")
+    assert "⚠ Nothing that this text states was checked: today's budget of" in card.words
+
+
 async def test_claims_that_a_model_leaves_out_are_read_at_approve(stage: Stage) -> None:
     await stage.start_bot()
     await reviewed(stage)
