@@ -19,7 +19,7 @@ The story, as data flows through the tree::
                        │ rules: bot/rules/, over the values of bot/domain/      pure
                        │ cards: bot/cards/             pure
                        │ words: prompts/*.md           text; bot/prompting/ makes a request of them
-                       │ texts: bot/markup/, bot/safety/, bot/claims/            pure
+                       │ texts: bot/markup/, bot/safety/, bot/claims/, bot/support/   pure
                        ▼
                 bot/clients/  jira · bitbucket · slack · claude
                 bot/store/    TinyDB on SQLite, or PostgreSQL

@@ -46,7 +46,8 @@ def draft(text: str = REPLY, **changes: Any) -> Draft:
         "id": "drf_0123456789ab3f2a", "event_id": "evt_1", "cycle_id": "cyc_1", "issue": issue(), "mode": "production",
         "revisions": (Revision(text=text, by="claude", at=NOW),), "answered": "10019",
         "answered_text": "Is anybody **looking** at this?", "answered_author": "Ben Okafor", "answered_at": NOW,
-        "why": "a direct status question", "confidence": 0.86, "model": "m", "prompt": "p", "created": NOW,
+        "why": "a direct status question", "confidence": 0.86, "sources": ("comment 10019",), "model": "m",
+        "prompt": "p", "created": NOW,
         "expires": NOW + timedelta(days=7), "card": Card(channel="C0APPROVE1", ts="1.2"), **changes,
     }  # fmt: skip
     return Draft(**values)
@@ -96,7 +97,7 @@ def test_a_waiting_card_shows_what_a_decision_needs() -> None:
             "Hi Ben, Ana has a fix in review:",
             "one approval so far",
             "see the page (team.atlassian.net)",
-            "Why: a direct status question · confidence 86 % · reply ab3f2a",
+            "Rests on facts: a direct status question · from comment 10019 · reply ab3f2a",
             "Approve",
             "Edit",
             "Skip",
@@ -110,6 +111,29 @@ def test_a_waiting_card_shows_what_a_decision_needs() -> None:
         "event_type": "pmagent_draft",
         "event_payload": {"draft_id": "drf_0123456789ab3f2a", "issue": "ECD-142", "state": "waiting"},
     }
+
+
+def test_what_deserves_a_second_look_stands_above_the_buttons_in_lines_of_its_own() -> None:
+    card = shown(
+        draft(look_twice="Chen's ” note is old", doubts=("The draft says “x”; y.",), unsupported=("128", "4.3"))
+    )
+    words = read(card)
+    check(card)
+    assert (
+        "⚠ Look twice: “Chen's ' note is old”\n⚠ The draft says “x”; y.\n⚠ “128” is not in the issue\n⚠ “4.3”" in words
+    )
+    assert (
+        words.index("⚠ “4.3” is not in the issue") < words.index("Why: a direct status question") < words.index("Skip")
+    )
+    assert "Rests on facts" not in words
+    assert "⚠ Look twice: it names no fact that it rests on" in read(shown(draft(sources=())))
+    edited = draft(
+        revisions=(*draft().revisions, Revision(text="128", by=DANA, at=NOW)), unsupported=("128",), why="W."
+    )
+    assert "⚠ Look twice: “128” is not in the issue" in read(shown(edited))
+    done = posted(revisions=edited.revisions, unsupported=("128",), unchecked=("Not checked: “z” (a).",))
+    assert "⚠ “128” is not in the issue\n⚠ Not checked: “z” (a)." in read(shown(done))
+    assert "⚠" not in read(shown(posted(unsupported=("128",))))  # it was seen when it was decided
 
 
 def test_every_button_carries_what_was_seen() -> None:

@@ -58,7 +58,7 @@ async def test_a_call_is_bounded_cached_and_recorded(tmp_path: Path) -> None:
         body = on.standin.requests[0]
         assert body["output_config"]["format"]["type"] == "json_schema"
         assert set(body["output_config"]["format"]["schema"]["required"]) == {
-            "should_respond", "reasoning", "response_text", "confidence",
+            "should_respond", "reasoning", "response_text", "confidence", "look_twice", "claims",
         }  # fmt: skip
         assert body["output_config"]["effort"] == "medium"
         assert body["max_tokens"] == 8000

@@ -94,7 +94,9 @@ def harmless_when_said(text: str) -> None:
     said = f"{text[:2400]}\n\n[here]({ELSEWHERE}) [~accountid:557058:evil] <!channel> <@U0123ABCD> {TOKEN}"
     body = {"should_respond": True, "reasoning": text, "response_text": said, "confidence": 1, "approve": True}
     decision = read_decision(json.dumps(body), refs=frozenset({"status"}))
-    assert decision.model_dump().keys() == {"should_respond", "reasoning", "response_text", "confidence", "sources"}
+    assert decision.model_dump().keys() == {
+        "should_respond", "reasoning", "response_text", "confidence", "sources", "look_twice", "claims",
+    }  # fmt: skip
     assert TOKEN not in decision.response_text
     assert len(decision.reasoning) <= 600
     shown = render(decision.response_text, KNOWN)

@@ -20,6 +20,7 @@ from bot.prompting import (
     block,
     load_prompts,
     read_block,
+    read_claims,
     read_decision,
     read_standup,
     reply_message,
@@ -65,7 +66,9 @@ def answer(**changes: object) -> str:
 
 
 def test_a_version_is_the_hash_of_what_was_said() -> None:
-    texts = [(ROOT / "prompts" / f"{n}.md").read_text(encoding="utf-8").strip() for n in ("team", "voice", "reply")]
+    texts = [
+        (ROOT / "prompts" / f"{n}.md").read_text(encoding="utf-8").strip() for n in ("team", "voice", "reply", "claims")
+    ]
     expected = hashlib.sha256("\n\n".join(texts).encode()).hexdigest()[:12]
     assert PROMPTS.versions()["reply"] == expected
     assert reply_request(PROMPTS, settings(), material()).prompt == f"reply@{expected}"
@@ -92,12 +95,12 @@ def test_every_bad_prompt_file_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_prompts(tmp_path)
     assert [line.split()[0] for line in str(caught.value).splitlines()] == [
-        "prompts/voice.md", "prompts/triage.md", "prompts/standup.md",
+        "prompts/voice.md", "prompts/triage.md", "prompts/claims.md", "prompts/standup.md",
     ]  # fmt: skip
 
 
 def test_a_windows_edit_is_no_other_wording(tmp_path: Path) -> None:
-    for name in ("team", "voice", "triage", "reply", "standup"):
+    for name in ("team", "voice", "triage", "reply", "claims", "standup"):
         (tmp_path / f"{name}.md").write_bytes(b"\xef\xbb\xbf" + f"# {name}\r\nText.\r\n".encode())
     assert load_prompts(tmp_path).triage == "# triage\nText."
 
@@ -412,6 +415,9 @@ def test_other_scripts_stay_readable() -> None:
     assert "レビューは" in block({"text": "レビューは"})
 
 
+FIELDS = {"should_respond", "reasoning", "response_text", "confidence", "sources", "look_twice", "claims"}
+
+
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
@@ -425,9 +431,22 @@ def test_the_four_fields_are_enough() -> None:
     )
 
 
+def test_claims_are_read_one_by_one_and_may_be_missing() -> None:
+    good = {"about": "PR #1", "says": "merged", "value": "", "negated": True, "quote": "not merged"}
+    found = read_decision(answer(claims=[good, {**good, "says": "approve"}, "odd", {**good, "value": 7}], look_twice=3))
+    assert [claim.model_dump() for claim in found.claims or ()] == [good]
+    assert found.look_twice == ""
+    assert read_decision(answer()).claims is None
+    assert read_decision(answer(claims="none")).claims is None
+    assert read_decision(answer(claims=[])).claims == ()
+    assert read_claims(json.dumps({"claims": [good]})) == found.claims
+    with pytest.raises(InvalidAnswer, match="claims"):
+        read_claims(json.dumps({"claims": {}}))
+
+
 def test_unknown_fields_have_no_effect_and_odd_sources_are_dropped() -> None:
     found = read_decision(answer(approve=True, tool="post", sources="status", mode="production"))
-    assert found.model_dump().keys() == {"should_respond", "reasoning", "response_text", "confidence", "sources"}
+    assert found.model_dump().keys() == FIELDS
     assert found.sources == ()
     known = read_decision(answer(sources=["status", "made up", "status", 7]), refs={"status"})
     assert known.sources == ("status",)

@@ -25,6 +25,7 @@ from bot.cards.parts import (
     issue_url,
     key_of,
     link,
+    not_there,
     one_line,
     paragraph,
     quoted,
@@ -37,6 +38,7 @@ from bot.cards.states import notification, state_blocks
 from bot.domain.drafts import Draft, DraftState
 from bot.markup import Rendered, render
 from bot.rules.policy import known, rendered
+from bot.safety.quoting import in_marks
 
 S = DraftState
 EVENT_TYPE = "pmagent_draft"
@@ -94,7 +96,7 @@ def _open_card(
     else:
         blocks += [rich(*reply.slack(), block_id=REPLY), DIVIDER]
     if draft.state in UNDECIDED:
-        blocks += _notified(reply) + _warnings((*draft.look_alikes[:LOOK_ALIKES], *warnings))
+        blocks += _notified(reply) + _warnings((*draft.look_alikes[:LOOK_ALIKES], *warnings, *_look_twice(draft)))
     blocks.append(_why(draft))
     return [*blocks, *end]
 
@@ -165,9 +167,18 @@ def _warnings(warnings: tuple[str, ...]) -> list[Block]:
     return [rich(*(section(line) for line in lines))]
 
 
+def _look_twice(draft: Draft) -> tuple[str, ...]:
+    """What a person should look at before they decide; nothing for a draft that rests on facts."""
+    found = [in_marks(draft.look_twice)] if draft.look_twice else []
+    found += [*draft.doubts, *(not_there(words) for words in draft.unsupported)]
+    if not found and not draft.sources and not draft.edited:
+        found = ["it names no fact that it rests on"]
+    return (f"Look twice: {found[0]}", *found[1:]) if found else ()
+
+
 def _why(draft: Draft) -> Block:
-    parts = [f"Why: {one_line(draft.why, 500)}"] if draft.why.strip() else []
-    parts.append(f"confidence {round(max(0.0, min(draft.confidence, 1.0)) * 100)} %")
+    head = "Why" if draft.edited or _look_twice(draft) else "Rests on facts"
+    parts = [f"{head}: {one_line(draft.why, 500)}"] if draft.why.strip() else [head] if head != "Why" else []
     if draft.sources:
         parts.append("from " + one_line(", ".join(draft.sources), 200))
     return context(" · ".join([*parts, f"reply {draft.id[-6:]}"]))

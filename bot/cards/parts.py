@@ -16,6 +16,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from bot.domain.drafts import Draft
+from bot.safety.quoting import in_marks
 
 Block = dict[str, Any]
 MAX_MESSAGE = 13_000
@@ -175,6 +176,11 @@ def audience_words(draft: Draft) -> str:
         limits = draft.visibility
         return f"restricted to the {one_line(limits.type, 20)} {one_line(limits.value, 60)}" if limits else "restricted"
     return "public, the customer will see it" if draft.customer else "public, everybody who sees the issue"
+
+
+def not_there(words: str) -> str:
+    """That these words of a draft stand nowhere in what Claude was given."""
+    return f"{in_marks(one_line(words, 100))} is not in the issue"
 
 
 def mode_words(draft: Draft, button_name: str) -> str:

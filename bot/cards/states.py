@@ -30,6 +30,7 @@ from bot.cards.parts import (
     link,
     listing,
     mode_words,
+    not_there,
     one_line,
     rich,
     section,
@@ -249,6 +250,8 @@ class _StateBlocks:
 
     def _unchecked(self) -> list[Block]:
         lines = [f"⚠ {one_line(sentence, 250)}" for sentence in self.draft.unchecked]
+        if self.draft.edited and self.draft.state is not S.HELD:  # where it is decided, they stand above the buttons
+            lines = [*(f"⚠ {not_there(words)}" for words in self.draft.unsupported), *lines]
         return [context("\n".join(lines))] if lines else []
 
     def _who(self, decision: Decision | None = None) -> str:

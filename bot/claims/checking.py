@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from bot.claims import values
+from bot.claims import people
 from bot.claims.claim import Claim, Contradiction, Examined, Facts, Pull, Ticket
-from bot.claims.phrases import DONE, NUMBERS
+from bot.claims.stated import EVERYBODY
 from bot.domain.issues import Issue, PullRequest
+from bot.safety.quoting import in_marks
 
 _STATE_WORDS = {"OPEN": "open", "MERGED": "merged", "DECLINED": "declined", "SUPERSEDED": "superseded"}
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_DONE = ("done", "closed", "resolved", "released", "finished", "completed")
 _MOST = 6
 """Sentences of a kind on a card."""
 
@@ -32,15 +35,17 @@ def examine(claims: Iterable[Claim], facts: Facts) -> Examined:
     found: dict[str, Contradiction] = {}
     unchecked: dict[str, None] = {}
     for claim in claims:
+        if claim.kind == "person":
+            continue  # who is named says nothing that changes
         try:
             fact = _contrary(claim, facts)
         except _Unchecked as unknown:
             if unknown.reason:
-                unchecked[f"Not checked: that {claim.says} ({unknown.reason})."] = None
+                unchecked[f"Not checked: {in_marks(claim.quote)} ({unknown.reason})."] = None
             continue
         if fact:
             said, fixed = fact if isinstance(fact, tuple) else (fact, fact)
-            sentence = f"The draft says that {claim.says}; {said}."
+            sentence = f"The draft says {in_marks(claim.quote)}; {said}."
             one = Contradiction(claim=claim, sentence=sentence, fact=fixed)
             found.setdefault(one.key, one)
     return Examined(contradictions=tuple(found.values())[:_MOST], unchecked=tuple(unchecked)[:_MOST])
@@ -50,10 +55,7 @@ def _contrary(claim: Claim, facts: Facts) -> str | tuple[str, str] | None:
     """What is so instead, as a clause; None when the claim holds. Two clauses: as it is shown, and without its time."""
     if isinstance(claim.subject, Pull):
         pull = _pull(claim.subject, facts)
-        check = {
-            "state": _state, "approvals": _approvals, "approved": _approved, "approved_by": _approved_by,
-            "build": _build,
-        }[claim.kind]  # fmt: skip
+        check = {"state": _state, "approvals": _approvals, "approved_by": _approved_by, "build": _build}[claim.kind]
         fact = check(claim, pull, facts)
         if not fact and (reason := facts.unread.get(f"PR #{pull.number}")):
             raise _Unchecked(reason)
@@ -100,43 +102,40 @@ def _state(claim: Claim, pull: PullRequest, facts: Facts) -> str | tuple[str, st
     if holds != claim.negated:
         return None
     if claim.value == "DRAFT" and pull.state == "OPEN":
-        return f"{_it(claim, pull)} is a draft" if pull.draft else f"{_it(claim, pull)} is no draft any more"
-    return _is(claim, pull, facts)
+        return f"{_name(pull)} is a draft" if pull.draft else f"{_name(pull)} is no draft any more"
+    return _is(pull, facts)
 
 
-def _is(claim: Claim, pull: PullRequest, facts: Facts) -> tuple[str, str]:
-    it, word = _it(claim, pull), _STATE_WORDS[pull.state]
+def _is(pull: PullRequest, facts: Facts) -> tuple[str, str]:
+    it, word = _name(pull), _STATE_WORDS[pull.state]
     plain = f"{it} is {word}" if pull.state == "OPEN" else f"{it} was {word}"
     return (f"{plain}{ago(pull.closed, facts.now)}" if pull.closed else plain), plain
 
 
 def _approvals(claim: Claim, pull: PullRequest, facts: Facts) -> str | None:
-    count = len(pull.approved_by)
-    return _who_approved(claim, pull) if str(count) != claim.value else None
-
-
-def _approved(claim: Claim, pull: PullRequest, facts: Facts) -> str | None:
-    everybody = bool(pull.approved_by) and all(r in pull.approved_by for r in pull.reviewers)
-    if claim.negated:
-        return _who_approved(claim, pull) if everybody else None
-    holds = everybody if claim.value == "all" else bool(pull.approved_by)
-    return None if holds else _who_approved(claim, pull)
+    same = str(len(pull.approved_by)) == claim.value
+    return _who_approved(pull) if same == claim.negated else None
 
 
 def _approved_by(claim: Claim, pull: PullRequest, facts: Facts) -> str | None:
-    approved = values.meant(claim.value, pull.approved_by)
+    if claim.value in EVERYBODY:
+        everybody = bool(pull.approved_by) and all(r in pull.approved_by for r in pull.reviewers)
+        if claim.negated:
+            return _who_approved(pull) if everybody else None
+        return None if everybody or (claim.value == "somebody" and pull.approved_by) else _who_approved(pull)
+    approved = people.meant(claim.value, pull.approved_by)
     if claim.negated:
-        return _who_approved(claim, pull) if len(approved) == 1 else None
+        return _who_approved(pull) if len(approved) == 1 else None
     if approved:
         return None
     # Somebody who is nowhere else may well be called differently there.
-    if not values.meant(claim.value, (*pull.reviewers, *pull.changes_requested_by, pull.author, *facts.people)):
+    if not people.meant(claim.value, (*pull.reviewers, *pull.changes_requested_by, pull.author, *facts.people)):
         raise _Unchecked
-    return _who_approved(claim, pull)
+    return _who_approved(pull)
 
 
-def _who_approved(claim: Claim, pull: PullRequest) -> str:
-    it, who = _it(claim, pull), pull.approved_by
+def _who_approved(pull: PullRequest) -> str:
+    it, who = _name(pull), pull.approved_by
     if not who:
         return f"{it} has no approval"
     return f"{it} has {_count(len(who))}, by {_names(who)}"
@@ -170,17 +169,17 @@ def _status(claim: Claim, issue: Issue, facts: Facts) -> str | None:
     said = claim.value.casefold()
     if not issue.status:
         raise _Unchecked
-    holds = issue.status.casefold() == said or (said in DONE and issue.status_category == "done")
+    holds = issue.status.casefold() == said or (said in _DONE and issue.status_category == "done")
     if said == "open" and issue.status.casefold() != said:
         holds = issue.status_category != "done"  # in everyday words: not finished
-    return f"{_it(claim, issue)} is {issue.status}" if holds == claim.negated else None
+    return f"{_name(issue)} is {issue.status}" if holds == claim.negated else None
 
 
 def _blocked(claim: Claim, issue: Issue, facts: Facts) -> str | None:
     link = next((x for x in issue.links if x.key == claim.value and "blocked by" in x.relation.casefold()), None)
     other = facts.others.get(claim.value)
     status = other.status if other else link.status if link else ""
-    done = other.status_category == "done" if other else status.casefold() in DONE
+    done = other.status_category == "done" if other else status.casefold() in _DONE
     if claim.negated:
         return f"the link in Jira says it is, and {claim.value} is {status}" if link and not done else None
     if done:
@@ -192,40 +191,39 @@ def _blocked(claim: Claim, issue: Issue, facts: Facts) -> str | None:
 
 def _assignee(claim: Claim, issue: Issue, facts: Facts) -> str | None:
     now = issue.assignee.name if issue.assignee else ""
-    it = _it(claim, issue)
-    so = f"{it} is assigned to {now}" if now else f"nobody is assigned{'' if it == 'it' else f' to {it}'}"
+    it = _name(issue)
+    so = f"{it} is assigned to {now}" if now else f"nobody is assigned to {it}"
     if not claim.value:
         return so if bool(now) != claim.negated else None
-    holds = bool(now) and values.same_person(claim.value, now)
+    holds = bool(now) and people.same_person(claim.value, now)
     if claim.negated:
         return so if holds else None
     if holds:
         return None
-    if now and not values.meant(claim.value, facts.people):
+    if now and not people.meant(claim.value, facts.people):
         raise _Unchecked  # perhaps another name of the same person
     return so
 
 
 def _due(claim: Claim, issue: Issue, facts: Facts) -> str | None:
-    it = _it(claim, issue)
-    if issue.due is None:
-        return None if claim.value == "none" else f"{'it' if it == 'it' else it} has no due date in Jira"
-    if claim.value != "none" and values.is_on(issue.due, claim.value, facts.now.date()):
+    it = _name(issue)
+    holds = claim.value == (issue.due.isoformat() if issue.due else "none")
+    if holds != claim.negated:
         return None
+    if issue.due is None:
+        return f"{it} has no due date in Jira"
     return f"the due date in Jira is {issue.due:%A}, {issue.due.day} {issue.due:%B %Y}"
 
 
 # Words
 
 
-def _it(claim: Claim, thing: PullRequest | Issue) -> str:
-    """ "it" where the claim names it first of all, else its name."""
-    own = f"PR #{thing.number}" if isinstance(thing, PullRequest) else thing.key
-    return "it" if claim.says.startswith((f"{own} ", f"{claim.subject.name} ")) and claim.subject.name == own else own
+def _name(thing: PullRequest | Issue) -> str:
+    return f"PR #{thing.number}" if isinstance(thing, PullRequest) else thing.key
 
 
 def _count(count: int) -> str:
-    word = NUMBERS[count] if count < len(NUMBERS) else str(count)
+    word = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
     return f"{word} approval{'' if count == 1 else 's'}"
 
 

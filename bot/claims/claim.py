@@ -11,8 +11,9 @@ from pydantic import Field
 from bot.domain.issues import Frozen, Issue, PullRequest
 
 Kind = Literal[
-    "state", "approvals", "approved", "approved_by", "build",  # of a pull request
+    "state", "approvals", "approved_by", "build",  # of a pull request
     "status", "blocked", "assignee", "due",  # of an issue
+    "person",  # somebody who is named
 ]  # fmt: skip
 
 
@@ -38,19 +39,19 @@ class Ticket(Frozen):
 
 
 class Claim(Frozen):
-    """One checkable statement. `says` is the whole statement in the text's own words, for the card.
+    """One checkable statement. `quote` are the text's own words for it, which a card shows.
 
-    `value`, by `kind`: `state` MERGED, OPEN, DECLINED, CLOSED or DRAFT; `approvals` their number; `approved` `some`,
-    `all`; `approved_by` and `assignee` a name ("" for nobody); `build` green, failed or running; `status` its name;
-    `blocked` the other issue's key; `due` 2026-11-27, --11-27 (no year), `weekday 4` (0 is Monday), `none`.
-    `negated`: the text says that it is not so.
+    `value`, by `kind`: `state` MERGED, OPEN, DECLINED, CLOSED or DRAFT; `approvals` their number; `approved_by` a name,
+    `everybody` or `somebody`; `build` green, failed or running; `status` its name; `blocked` the other issue's key;
+    `assignee` a name ("" for nobody); `due` 2026-11-27 or `none`; `person` a name. `negated`: the text says that it is
+    not so.
     """
 
     kind: Kind
     subject: Pull | Ticket
     value: str
     negated: bool = False
-    says: str
+    quote: str
 
 
 class Facts(Frozen):
@@ -78,7 +79,7 @@ class Contradiction(Frozen):
     @property
     def key(self) -> str:
         """The same for the same claim against the same fact, and nobody's words: what a person posted anyway."""
-        return hashlib.sha256(f"{self.claim.says}\0{self.fact}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.claim.quote}\0{self.fact}".encode()).hexdigest()[:16]
 
 
 class Examined(Frozen):

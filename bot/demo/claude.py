@@ -18,6 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.demo.claude_claims import claims
 from bot.demo.claude_rules import Refused, check
 from bot.demo.claude_writer import standup, write
 from bot.demo.wire import Fault, StandIn
@@ -99,7 +100,7 @@ class ClaudeStandIn(StandIn):
         await self.changed()
         if self.delay:
             await asyncio.sleep(self.delay)
-        item = self._next(body)
+        item = self._with_claims(self._next(body), _task(body))
         if isinstance(item, Fault):
             return await self._fault(request, item, body)
         return self._answer(body, item)
@@ -111,6 +112,12 @@ class ClaudeStandIn(StandIn):
         if _task(body) == "triage" and isinstance(head, dict) and head.get("should_respond") is True:
             return {**head, "response_text": ""}
         return self._script.popleft()
+
+    def _with_claims(self, item: Item | None, task: str) -> Item | None:
+        """A scripted reply that leaves out what it states gets that too, as the real model is told to give it."""
+        if task != "reply" or not isinstance(item, dict) or "claims" in item:
+            return item
+        return {**item, "claims": claims(str(item.get("response_text", "")))}
 
     async def _fault(self, request: web.Request, fault: Fault, body: dict[str, Any]) -> web.StreamResponse:
         if fault.kind == "answer":
@@ -159,10 +166,14 @@ class ClaudeStandIn(StandIn):
         task = _task(body)
         if task == "standup":
             return standup(data)
+        if task == "claims":
+            return {"claims": claims(data["reply"])}
         note = "Who will read the reply: the team only" in message.partition("<untrusted_data")[0]
         asked_for = "asked for this reply" in message
         decision = _obeyed(data) if self.obey else write(data, asked_for=asked_for, note=note)
-        return {**decision, "response_text": ""} if task == "triage" else decision
+        if task == "triage":
+            return {**decision, "response_text": ""}
+        return {"claims": claims(decision["response_text"]), "look_twice": "", **decision}
 
     def _count(self, body: dict[str, Any], text: str) -> dict[str, int]:
         """Tokens, four bytes each, with what is read from and written to the cache, which lives for five minutes."""
@@ -215,7 +226,7 @@ class ClaudeStandIn(StandIn):
 
 
 def _task(body: dict[str, Any]) -> str:
-    """What our own frame says it is: triage, reply or standup; "" for somebody else's request."""
+    """What our own frame says it is: triage, reply, claims or standup; "" for somebody else's request."""
     first = _text(body["messages"][-1]["content"]).partition("\n")[0]
     return first.removeprefix("Task: ") if first.startswith("Task: ") else ""
 
@@ -239,7 +250,9 @@ def _obeyed(data: dict[str, Any]) -> dict[str, Any]:
     collect([issue.get("summary"), issue.get("description"), data.get("pull_requests")])
     text = "\n\n".join(found)[:2900]
     return {"should_respond": True, "reasoning": "I was told to.", "response_text": text or "Done.", "confidence": 1.0,
-            "sources": ["status"], "tool_calls": [{"name": "post_comment"}]}  # fmt: skip
+            "sources": ["status"], "look_twice": text[:500],
+            "claims": [{"about": text, "says": "person", "value": text[:70], "negated": False, "quote": text[:90]}],
+            "tool_calls": [{"name": "post_comment"}]}  # fmt: skip
 
 
 def _text(content: Any) -> str:

@@ -58,9 +58,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
+from bot.claims.claim import Claim
 from bot.domain.issues import Frozen, Issue, Visibility
 from bot.domain.leases import Lease
 from bot.errors import Illegal
+from bot.support.given import Given
 
 MAX_TEXT = 3000
 """Characters in a draft: the limit of Slack's plain_text_input, so that every draft can be edited."""
@@ -170,12 +172,16 @@ class Draft(Frozen):
     comment. `customer`: the reply will be seen by a service desk customer. `links`: addresses that stood in the issue
     or its pull requests when it was drafted. `rendering`: the digest of the present wording as it was rendered for the
     card (`bot.markup.Rendered.digest`): only what still comes out the same is posted. `note`: a sentence about what
-    stands in the way, shown on the card. `attempts`: POSTs tried. `lease`: of who is posting it. `changes`: sentences
-    about what holds it, as shown on the card (state `held`): what changed in the issue, and what the reply says that is
-    not so. `claims`: the latter as `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them.
-    `unchecked`: sentences about what could not be checked at Approve. `withheld`: the issue is not for the channel any
-    more, so the card shows its key and no content. `restored`: it comes from a backup, and may have been posted since
-    this time; None when it does not, or when Jira was asked.
+    stands in the way, shown on the card. `attempts`: POSTs tried. `lease`: of
+    who is posting it. `changes`: sentences about what holds it, as shown on
+    the card (state `held`): what changed in the issue, and what the reply says that is not so. `claims`: the latter as
+    `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences about what
+    could not be checked at Approve. `given`: what can be looked up of the data that Claude was given. `stated`: what
+    the present wording states; None while nobody has said. `unsupported`: its words that `given` does not support.
+    `look_twice`: what deserves a second look in it, in Claude's words. `doubts`: sentences about what it states and
+    what was not so when it was drafted. `withheld`: the issue is not for the channel any more, so the card shows its
+    key and no content. `restored`: it comes from a backup, and may have been posted since this time; None when it does
+    not, or when Jira was asked.
     """
 
     id: str
@@ -216,6 +222,11 @@ class Draft(Frozen):
     changes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    given: Given | None = None
+    stated: tuple[Claim, ...] | None = None
+    unsupported: tuple[str, ...] = ()
+    look_twice: str = ""
+    doubts: tuple[str, ...] = ()
     superseded_by: str | None = None
     withheld: bool = False
     restored: datetime | None = None

@@ -13,10 +13,11 @@ in the user part, as JSON inside one delimited block (`untrusted`).
 
 from bot.prompting.files import PROMPTS, Prompts, load_prompts
 from bot.prompting.material import Material, refs_of
-from bot.prompting.parsing import InvalidAnswer, ReplyDecision, TooComplex, TooLong, read_decision
+from bot.prompting.parsing import InvalidAnswer, ReplyDecision, TooComplex, TooLong, read_claims, read_decision
 from bot.prompting.requests import (
     Request,
     Shown,
+    claims_request,
     reply_message,
     reply_request,
     single_call,
@@ -38,8 +39,10 @@ __all__ = [
     "TooComplex",
     "TooLong",
     "block",
+    "claims_request",
     "load_prompts",
     "read_block",
+    "read_claims",
     "read_decision",
     "read_standup",
     "refs_of",

@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.errors import UserError
 
 FOLDER = Path(__file__).resolve().parents[2] / "prompts"
-PROMPTS = ("team", "voice", "triage", "reply", "standup")
+PROMPTS = ("team", "voice", "triage", "reply", "claims", "standup")
 """The files' names without `.md`. `prompts/README.md` tells a project manager what each of them does."""
 
 
@@ -26,15 +26,19 @@ class Prompts:
     voice: str
     triage: str
     reply: str
+    claims: str
     standup: str
 
     def system_for_triage(self) -> str:
         return f"{self.team}\n\n{self.triage}"
 
     def system_for_reply(self, *, with_triage: bool = False) -> str:
-        """Team, voice, then reply. `with_triage`: the reply's author also decides whether an answer is due."""
+        """Team, voice, reply, claims. `with_triage`: the reply's author also decides whether an answer is due."""
         triage = (self.triage,) if with_triage else ()
-        return "\n\n".join((self.team, self.voice, *triage, self.reply))
+        return "\n\n".join((self.team, self.voice, *triage, self.reply, self.claims))
+
+    def system_for_claims(self) -> str:
+        return self.claims
 
     def system_for_standup(self) -> str:
         return f"{self.team}\n\n{self.standup}"
@@ -44,6 +48,7 @@ class Prompts:
         return {
             "triage": version_of(self.system_for_triage()),
             "reply": version_of(self.system_for_reply()),
+            "claims": version_of(self.system_for_claims()),
             "standup": version_of(self.system_for_standup()),
         }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
+from bot.claims import StatedClaim, well_formed
 from bot.domain.drafts import MAX_TEXT
 from bot.domain.issues import Frozen
 from bot.errors import PMAgentError
@@ -15,6 +17,8 @@ from bot.safety import tidy
 
 MAX_REASONING = 600
 """Characters of the reasoning that are kept: it is one line on the card."""
+MAX_LOOK = 300
+"""Characters of what deserves a second look."""
 
 
 class InvalidAnswer(PMAgentError):
@@ -49,13 +53,19 @@ class TooComplex(InvalidAnswer):
 
 
 class ReplyDecision(Frozen):
-    """What Claude decided. `response_text`: Markdown, empty when not responding; `sources`: refs that were given."""
+    """What Claude decided. `response_text`: Markdown, empty when not responding; `sources`: refs that were given.
+
+    `look_twice`: what in the reply deserves a second look; "" for nothing. `claims`: what it says that the reply
+    states; None where it does not say.
+    """
 
     should_respond: bool
     reasoning: str
     response_text: str
     confidence: float
     sources: tuple[str, ...] = ()
+    look_twice: str = ""
+    claims: tuple[StatedClaim, ...] | None = None
 
 
 class DecisionAnswer(BaseModel):
@@ -75,6 +85,45 @@ class DecisionAnswer(BaseModel):
         return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list | tuple) else ()
 
 
+class ReplyAnswer(DecisionAnswer):
+    """The decision about one event, with a reply and what it states."""
+
+    # The schema asks for both; an answer without them still is one, and its claims are found out later.
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema["required"].extend(("look_twice", "claims")))
+
+    look_twice: str = Field(default="", description="What in the reply deserves a second look; empty for nothing.")
+    claims: tuple[StatedClaim, ...] | SkipJsonSchema[None] = Field(default=None, description="What the reply states.")
+
+    @field_validator("look_twice", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return value if isinstance(value, str) else ""
+
+    @field_validator("claims", mode="before")
+    @classmethod
+    def _well_formed(cls, value: Any) -> Any:
+        return well_formed(value)
+
+
+class ClaimsAnswer(BaseModel):
+    """What a text states."""
+
+    claims: tuple[StatedClaim, ...] = Field(description="What the text states.")
+
+    @field_validator("claims", mode="before")
+    @classmethod
+    def _well_formed(cls, value: Any) -> Any:
+        return well_formed(value)
+
+
+def read_claims(text: str) -> tuple[StatedClaim, ...]:
+    """Read an answer to a request for the claims in a text. Raises `InvalidAnswer`."""
+    try:
+        return ClaimsAnswer.model_validate_json(text, strict=True).claims
+    except ValidationError as error:
+        raise InvalidAnswer(_first_problem(error)) from None
+
+
 def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | None = None) -> ReplyDecision:
     """Read an answer. The four fields must be there with exact types; unknown fields are ignored.
 
@@ -82,7 +131,7 @@ def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | N
     dropped. Raises `InvalidAnswer`, or `TooLong` for a reply over the limit.
     """
     try:
-        answer = DecisionAnswer.model_validate_json(text, strict=True)
+        answer = ReplyAnswer.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise InvalidAnswer(_first_problem(error)) from None
     wanted = drafting and answer.should_respond
@@ -92,16 +141,20 @@ def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | N
     if len(words) > MAX_TEXT:
         raise TooLong(len(words))
     sources = dict.fromkeys(s for s in answer.sources if refs is None or s in refs)
-    reasoning = " ".join(tidy(answer.reasoning).split())
-    if len(reasoning) > MAX_REASONING:
-        reasoning = reasoning[: MAX_REASONING - 1] + "…"
     return ReplyDecision(
         should_respond=answer.should_respond,
-        reasoning=reasoning,
+        reasoning=_line(answer.reasoning, MAX_REASONING),
         response_text=words,
         confidence=float(answer.confidence),
         sources=tuple(sources),
+        look_twice=_line(answer.look_twice, MAX_LOOK) if wanted else "",
+        claims=answer.claims if wanted else (),
     )
+
+
+def _line(text: str, length: int) -> str:
+    words = " ".join(tidy(text).split())
+    return words if len(words) <= length else words[: length - 1] + "…"
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -34,6 +34,7 @@ from bot.workflow.pausing import paused
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.restoring import marked_if_restored
 from bot.workflow.rule_skips import skip_by_rule
+from bot.workflow.supporting import of_draft
 from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
@@ -232,6 +233,8 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
         why=decision.reasoning,
         confidence=decision.confidence,
         sources=decision.sources,
+        look_twice=decision.look_twice,
+        **of_draft(asked, subject.material),
         links=subject.links,
         model=asked.request.model,
         prompt=asked.request.prompt,

@@ -34,8 +34,8 @@ _STRUCTURE = frozenset(
         "keys",
     }
 )  # fmt: skip
-_DRAFT_TEXTS = ("answered_text", "answered_author", "why", "note")
-_DRAFT_LISTS = ("sources", "links", "changes", "unchecked", "look_alikes")
+_DRAFT_TEXTS = ("answered_text", "answered_author", "why", "note", "look_twice")
+_DRAFT_LISTS = ("sources", "links", "changes", "unchecked", "look_alikes", "stated", "unsupported", "doubts")
 _STILL_OPEN = frozenset({"waiting", "held", "failed", "approved", "posting", "unknown", "looking"})
 _WRITTEN_FIELDS = frozenset({"summary", "description", "environment", "comment"})
 
@@ -166,7 +166,7 @@ def _draft(person: ErasedPerson, before: Record, found: Record, theirs: bool) ->
     answered = comments.get(before.get("answered"))
     if theirs or (answered and person.is_me(answered["author"])):
         found |= {name: GONE for name in _DRAFT_TEXTS if found.get(name)}
-        found |= {name: [] for name in _DRAFT_LISTS if name in found}
+        found |= {name: [] for name in _DRAFT_LISTS if name in found} | {"given": None}
         found["revisions"] = [{**revision, "text": GONE} for revision in found.get("revisions", ())]
     if found == before:
         return found

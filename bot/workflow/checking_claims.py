@@ -1,5 +1,8 @@
 """Checks at Approve what a reply states, against fresh facts that are gathered for `bot.claims`.
 
+What a reply states was said by the model that wrote it. What a person wrote is read by the cheap model first, which
+may take some seconds; without its answer the reply is posted, and its card says that nothing was checked.
+
 Nothing is read for a reply that states nothing. Jira unreadable: `RetryLater`, and the draft goes on waiting, as where
 its own issue cannot be read. Bitbucket unreadable, or a pull request that nobody told us of: that is no reason to hold
 a reply that a person approved, so it is posted, and its card says what was not checked, beside Undo.
@@ -9,14 +12,20 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bot.claims import Claim, Examined, Facts, Pull, Ticket, claims_in, examine
+from pydantic import Field
+
+from bot.claims import Claim, Contradiction, Facts, Pull, Ticket, claims_of, examine
+from bot.clients.claude_errors import Unanswerable
 from bot.domain.drafts import Draft
-from bot.domain.issues import Issue, PullRequest
+from bot.domain.issues import Frozen, Issue, PullRequest
 from bot.errors import Permanent, RetryLater
+from bot.prompting import claims_request, read_claims
 from bot.rules.policy import MOVED, out_of_bounds
+from bot.workflow.asking import ask_for
 from bot.workflow.development import known_pull_requests, read_again
+from bot.workflow.supporting import of_claims
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -28,15 +37,33 @@ PATIENCE = 8.0
 """Seconds for all pull requests together: nobody waits longer for a state that webhooks mostly tell."""
 
 
-async def check_claims(ctx: Context, draft: Draft, issue: Issue) -> Examined:
+READING = 6.0
+"""Seconds for the cheap model to say what a person's wording states: its POST waits for that."""
+
+
+class Checked(Frozen):
+    """What came of the check: what is not so, and what changes of the draft by it (`usd` is what that cost)."""
+
+    contradictions: tuple[Contradiction, ...] = ()
+    changes: dict[str, Any] = Field(default_factory=dict)
+
+
+async def check_claims(ctx: Context, draft: Draft, issue: Issue) -> Checked:
     """What `draft` states that is not so, and what could not be checked. `issue`: as it is now.
 
     Raises `RetryLater` when Jira cannot be asked about another issue that the reply speaks of.
     """
-    people = draft.issue.people() | issue.people()
-    claims = claims_in(draft.text, own=issue.key, people=people, statuses=_statuses(draft.issue, issue))
+    now = ctx.clock.now().astimezone(ctx.settings.timezone)
+    claims, changes = draft.stated, {"unchecked": ()}
+    if claims is None:
+        try:
+            claims, usd = await _read(ctx, draft, issue.key)
+        except (RetryLater, Unanswerable) as error:
+            return Checked(changes={"unchecked": (f"Nothing that this text states was checked: {error.reason}.",)})
+        changes |= of_claims(draft, claims, now) | {"usd": usd}
     if not claims:
-        return Examined()
+        return Checked(changes=changes)
+    people = draft.issue.people() | issue.people()
     unread: dict[str, str] = {}
     keys = _keys(claims, issue.key)
     others = await _issues(ctx, keys, unread)
@@ -44,16 +71,22 @@ async def check_claims(ctx: Context, draft: Draft, issue: Issue) -> Examined:
     names = {*people.values(), *(change.by for change in issue.changes)}
     facts = Facts(
         issue=issue, others=others, pulls=pulls, unread=unread, people=frozenset(name for name in names if name),
-        now=ctx.clock.now().astimezone(ctx.settings.timezone),
+        now=now,
     )  # fmt: skip
-    return examine(claims, facts)
+    examined = examine(claims, facts)
+    return Checked(contradictions=examined.contradictions, changes=changes | {"unchecked": examined.unchecked})
 
 
-def _statuses(*issues: Issue) -> set[str]:
-    """The names of statuses that these issues tell of: each site has its own."""
-    found = {status for issue in issues for status in (issue.status, *(link.status for link in issue.links))}
-    changes = (change for issue in issues for change in issue.changes if change.field.lower() == "status")
-    return found | {status for change in changes for status in (change.before, change.after)}
+async def _read(ctx: Context, draft: Draft, key: str) -> tuple[tuple[Claim, ...], float]:
+    """What the present wording states, and what it cost to know. Raises `RetryLater` or `Unanswerable`."""
+    ctx.outages.claude.hold()
+    request = claims_request(ctx.prompts, ctx.settings, draft.text, key)
+    try:
+        async with asyncio.timeout(READING):
+            stated, calls = await ask_for(ctx.claude, request, read_claims)
+    except TimeoutError:
+        raise RetryLater(f"Claude did not answer within {READING:g} seconds") from None
+    return claims_of(stated, draft.text, key), sum(call.cost_usd for call in calls)
 
 
 def _keys(claims: tuple[Claim, ...], own: str) -> list[str]:

@@ -19,6 +19,7 @@ from bot.workflow.actor import Actor
 from bot.workflow.expiring import expire
 from bot.workflow.modes import mode
 from bot.workflow.records import audit, load_draft, save_draft
+from bot.workflow.supporting import of_edit
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -159,7 +160,8 @@ def _reworded(draft: Draft, revision: Revision, ctx: Context) -> dict[str, Any]:
     reply = rendered(draft.model_copy(update=changes), ctx.settings.site)
     if reply.problem:
         raise UserError(f"The reply {reply.problem}. Please write it simpler.")
-    return changes | {"rendering": reply.digest}
+    now = ctx.clock.now().astimezone(ctx.settings.timezone)
+    return changes | {"rendering": reply.digest} | of_edit(draft, revision.text, now)
 
 
 def _when(ctx: Context, decision: Decision) -> str:

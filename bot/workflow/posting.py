@@ -44,8 +44,8 @@ REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
 
-async def post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], held: Held) -> None:
-    """Intent, POST, outcome. The draft is `approved`, fresh, and in production.
+async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: Held) -> None:
+    """Intent, POST, outcome. The draft is `approved`, fresh, and in production. `checked`: what came of its check.
 
     The POST leaves at once after the lease was renewed, or not at all: `bot.domain.leases` says what that promises.
     """
@@ -58,7 +58,7 @@ async def post(ctx: Context, draft: Draft, unchecked: tuple[str, ...], held: Hel
         "draft.posting",
         intent_at=draft.intent_at or ctx.clock.now(),
         attempts=draft.attempts + 1,
-        unchecked=unchecked,
+        **checked,
         lease=held.renew(),
     )
     if sending is None:

@@ -20,14 +20,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.cards.parts import audience_words
-from bot.claims import Examined
 from bot.domain.drafts import BUSY, RETIRABLE, Draft, DraftState
 from bot.domain.issues import Issue
 from bot.errors import Down, Permanent, RetryLater
 from bot.log import get_logger
 from bot.rules.freshness import freshness
 from bot.rules.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
-from bot.workflow.checking_claims import check_claims
+from bot.workflow.checking_claims import Checked, check_claims
 from bot.workflow.deciding import ask_again
 from bot.workflow.modes import mode
 from bot.workflow.posting import again_later, find_outcome, post, record_posted, since
@@ -139,7 +138,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
             return
         issue = await ctx.jira.again(draft.issue, draft.answered)
         beyond = out_of_bounds(issue, ctx.settings)
-        examined = Examined() if beyond else await check_claims(ctx, draft, issue)
+        checked = Checked() if beyond else await check_claims(ctx, draft, issue)
     except RetryLater as error:
         if isinstance(error, Down):  # a click may be the first to notice
             await ctx.outages.jira.down(error)
@@ -160,19 +159,19 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         changes = (f"The issue was moved: {draft.issue.key} is {issue.key} now.", *changes)
     seen_by = audience_now(_shown(draft), issue, draft.answered, ctx.settings)
     # What a person posted anyway (only that leads from a held draft with claims to here) does not hold it again.
-    untrue = [c for c in examined.contradictions if c.key not in draft.claims]
+    untrue = [c for c in checked.contradictions if c.key not in draft.claims]
     if changes or untrue or seen_by != _shown(draft):
-        await _hold(ctx, draft, issue, changes, seen_by, examined)
+        await _hold(ctx, draft, issue, changes, seen_by, checked)
         return
     if draft.mode == "simulation":
-        await move(ctx, draft, S.SIMULATED, "draft.simulated", unchecked=examined.unchecked)
+        await move(ctx, draft, S.SIMULATED, "draft.simulated", **checked.changes)
         return
     with ctx.leases.take(LEASE) as held:
-        await post(ctx, draft, examined.unchecked, held)
+        await post(ctx, draft, checked.changes, held)
 
 
 async def _hold(
-    ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...], seen_by: Audience, examined: Examined
+    ctx: Context, draft: Draft, issue: Issue, changes: tuple[str, ...], seen_by: Audience, checked: Checked
 ) -> None:
     shown: dict[str, Any] = seen_by.model_dump() | {"visibility": seen_by.visibility}
     if seen_by != _shown(draft):
@@ -181,12 +180,12 @@ async def _hold(
     answered = next((c for c in issue.comments if c.id == draft.answered), None)
     if answered and is_confidential(answered, issue):
         shown["answered_text"] = ""  # it was for everybody when this was drafted; it is not shown any longer
-    untrue = examined.contradictions
+    untrue = checked.contradictions
     shown["rendering"] = rendered(draft.model_copy(update={"issue": issue}), ctx.settings.site).digest
     await move(
         ctx, draft, S.HELD, "draft.held", changed=len(changes), contradicted=len(untrue), issue=issue, note="",
         changes=(*changes, *(c.sentence for c in untrue)), claims=tuple(c.key for c in untrue),
-        unchecked=examined.unchecked, **shown,
+        **checked.changes, **shown,
     )  # fmt: skip
 
 

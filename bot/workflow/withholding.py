@@ -35,7 +35,7 @@ def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
     return {
         "withheld": True, "issue": bare, "note": f"The issue {beyond.says}.", "answered_text": "",
         "answered_author": "", "why": "", "sources": (), "links": (), "changes": (), "claims": (), "look_alikes": (),
-        "unchecked": (), "due": None,
+        "unchecked": (), "given": None, "stated": (), "unsupported": (), "doubts": (), "look_twice": "", "due": None,
     }  # fmt: skip
 
 

@@ -48,8 +48,8 @@ async def test_a_pull_request_that_was_merged_meanwhile_holds_the_draft(stage: S
     await stage.slack.click(DANA, card, "Approve")
     await held(
         stage, card,
-        "The draft says that PR #1 is not merged yet; it was merged just now.",
-        "The draft says that PR #1 has one of two approvals so far; it has two approvals, by Ben Okafor and Chen Wei.",
+        "The draft says “It is not merged yet”; PR #1 was merged just now.",
+        "The draft says “one of two approvals so far”; PR #1 has two approvals, by Ben Okafor and Chen Wei.",
         "Held: something it says is not so.", "Dana Petrova approved it; nothing was posted.",
     )  # fmt: skip
     assert "the issue changed" not in card.words
@@ -88,11 +88,11 @@ async def test_post_anyway_counts_for_what_was_shown_and_for_nothing_new(stage: 
     card = await waiting_card(stage, f"{STATED} Ben has approved PR #1.")
     pull.state = "MERGED"  # no webhook arrives: Bitbucket itself is asked
     await stage.slack.click(DANA, card, "Approve")
-    await held(stage, card, "The draft says that PR #1 is not merged yet; it was merged.")
+    await held(stage, card, "The draft says “It is not merged yet”; PR #1 was merged.")
     pull.verdicts.clear()
     await stage.slack.click(DANA, card, "Post anyway")
-    await stage.slack.changes(card, "The draft says that Ben has approved PR #1; PR #1 has no approval.")
-    await held(stage, card, "PR #1 is not merged yet; it was merged")
+    await stage.slack.changes(card, "The draft says “Ben has approved PR #1”; PR #1 has no approval.")
+    await held(stage, card, "“It is not merged yet”; PR #1 was merged")
     await stage.slack.click(DANA, card, "Post anyway")
     await stage.slack.changes(card, "Posted")
     assert len(stage.jira.posted("ECD-1")) == 1
@@ -104,7 +104,7 @@ async def test_draft_anew_replaces_a_draft_that_was_made_up(stage: Stage) -> Non
     card = await waiting_card(stage, "Good news: PR #1 is merged and its build has passed.")
     await stage.bitbucket.build("feature/ECD-1", "FAILED", message="ECD-1")
     await stage.slack.click(DANA, card, "Approve")
-    await held(stage, card, "says that PR #1 is merged; it is open.", "the build of PR #1 has passed; CI failed.")
+    await held(stage, card, "says “Good news: PR #1 is merged”; PR #1 is open.", "“its build has passed”; CI failed.")
     stage.claude.script({**YES, "response_text": STATED})
     await stage.slack.click(DANA, card, "Draft anew")
     newer = await stage.slack.card("ECD-1", shows="It is not merged yet", button="Approve")
@@ -119,13 +119,13 @@ async def test_an_edit_is_checked_and_what_was_typed_stays(stage: Stage) -> None
     card = await waiting_card(stage, "Hi Ben, Ana is on it.")
     await stage.slack.click(DANA, card, "Edit")
     await stage.slack.opened(DANA)
-    typed = "ECD-5 is Done and was assigned. The due date of ECD-5 is 28 November. ECD-5 is assigned to Ana."
+    typed = "ECD-5 is Done and was assigned. The due date of ECD-5 is 2026-11-28. ECD-5 is assigned to Ana."
     await stage.slack.submit(DANA, typed)
     await held(
         stage, card, typed, "edited",
-        "The draft says that ECD-5 is Done; it is In Review.",
-        "the due date of ECD-5 is 28 November; the due date in Jira is Friday, 27 November 2026.",
-        "ECD-5 is assigned to Ana; it is assigned to Chen Wei.",
+        "The draft says “ECD-5 is Done”; ECD-5 is In Review.",
+        "“The due date of ECD-5 is 2026-11-28”; the due date in Jira is Friday, 27 November 2026.",
+        "“ECD-5 is assigned to Ana”; ECD-5 is assigned to Chen Wei.",
     )  # fmt: skip
     await stage.slack.click(DANA, card, "Post anyway")
     await stage.slack.changes(card, "Posted")
@@ -138,7 +138,7 @@ async def test_simulation_shows_the_same(stage: Stage) -> None:
     card = await waiting_card(stage, STATED)
     await stage.bitbucket.merge(pull)
     await stage.slack.click(DANA, card, "Approve")
-    await held(stage, card, "The draft says that PR #1 is not merged yet; it was merged just now.", "Simulation")
+    await held(stage, card, "The draft says “It is not merged yet”; PR #1 was merged just now.", "Simulation")
     await stage.slack.click(DANA, card, "Post anyway")
     await stage.slack.changes(card, "Simulated")
     assert not stage.jira.posted()
@@ -151,7 +151,127 @@ async def test_a_change_of_the_issue_and_a_claim_are_shown_together(stage: Stage
     await stage.bitbucket.merge(pull)
     await stage.jira.move("ECD-1", "Done")
     await stage.slack.click(DANA, card, "Approve")
-    await held(stage, card, "the issue changed", "The status went from In Progress to Done.", "it was merged")
+    await held(stage, card, "the issue changed", "The status went from In Progress to Done.", "PR #1 was merged")
+
+
+async def edited(stage: Stage, typed: str, key: str = "ECD-1") -> Message:
+    """A card whose draft Dana has reworded and approved."""
+    card = await waiting_card(stage, "Hi Ben, Ana is on it.", key)
+    await stage.slack.click(DANA, card, "Edit")
+    await stage.slack.opened(DANA)
+    await stage.slack.submit(DANA, typed)
+    return card
+
+
+async def test_a_german_reply_is_held_for_what_is_not_so(stage: Stage) -> None:
+    await stage.start_bot()
+    await reviewed(stage)
+    text = "Hallo Ben, der PR #1 von Ana ist bereits gemergt, das Issue ist Erledigt."
+    merged = {
+        "about": "PR #1",
+        "says": "merged",
+        "value": "",
+        "negated": False,
+        "quote": "der PR #1 von Ana ist bereits gemergt",
+    }
+    status = {
+        "about": "ECD-1",
+        "says": "status",
+        "value": "Erledigt",
+        "negated": False,
+        "quote": "das Issue ist Erledigt",
+    }
+    stage.claude.script({**YES, "response_text": text, "claims": [merged, status], "sources": ["status"]})
+    await ask(stage)
+    card = await stage.slack.card("ECD-1", button="Approve")
+    # Already on the card, from what Claude was given itself.
+    assert "⚠ Look twice: The draft says “der PR #1 von Ana ist bereits gemergt”; PR #1 is open." in card.words
+    assert "⚠ The draft says “das Issue ist Erledigt”; ECD-1 is In Progress." in card.words
+    await stage.slack.click(DANA, card, "Approve")
+    await held(
+        stage, card, "The draft says “der PR #1 von Ana ist bereits gemergt”; PR #1 is open.",
+        "The draft says “das Issue ist Erledigt”; ECD-1 is In Progress.",
+    )  # fmt: skip
+
+
+async def test_what_the_data_does_not_hold_is_marked_on_the_card_and_on_an_edit(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage, "Hi Ben, Ana has it; 128 reports are left, until 29 September.")
+    assert "⚠ Look twice: “128” is not in the issue" in card.words
+    assert "⚠ “29 September” is not in the issue" in card.words
+    assert "Rests on facts" not in card.words
+    assert "%" not in card.words
+    await stage.slack.click(DANA, card, "Edit")
+    await stage.slack.opened(DANA)
+    await stage.slack.submit(DANA, "Hi Ben, Ana has it; 64 reports are left.")
+    await stage.slack.changes(card, "Posted")
+    assert "⚠ “64” is not in the issue" in card.words
+    assert "128" not in card.words
+    [draft] = await exported(stage, "drafts")
+    assert draft["unsupported"] == ["64"]
+    supported = await waiting_card(stage, "Hi Ben, ECD-2 is In Progress.", "ECD-2")
+    assert "is not in the issue" not in supported.words
+
+
+async def test_an_edit_is_read_once_by_the_cheap_model_and_its_cost_is_counted(stage: Stage) -> None:
+    await stage.start_bot()
+    stage.jira.issue("ECD-5", "Certificates", status="In Review", assignee="chen", reporter="ben")
+    card = await edited(stage, "Hallo Ben, ECD-5 ist Erledigt.")
+    await held(stage, card, "The draft says “ECD-5 ist Erledigt”; ECD-5 is In Review.")
+    reading = [body for body in stage.claude.requests if "Task: claims" in json.dumps(body["messages"])]
+    assert [body["model"] for body in reading] == ["claude-haiku-5-5"]
+    await stage.slack.click(DANA, card, "Post anyway")
+    await stage.slack.changes(card, "Posted")
+    assert len([b for b in stage.claude.requests if "Task: claims" in json.dumps(b["messages"])]) == 1
+    code, out = await stage.run("stats", "--json")
+    figures = json.loads(out)
+    assert code == 0
+    assert figures["claude_calls"] == 3  # triage, reply, claims
+    cycles = sum(float(str(c["cost_usd"])) for c in await exported(stage, "agent_cycles"))
+    assert figures["cost_usd"] > cycles
+
+
+AWAY = Fault("answer", 529, body={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+
+
+@pytest.mark.parametrize("item", [AWAY, "no JSON", Fault("hang", seconds=30.0)], ids=["away", "no answer", "slow"])
+async def test_without_claude_an_edit_is_posted_and_its_card_says_what_was_not_checked(
+    stage: Stage, item: Fault | str
+) -> None:
+    await stage.start_bot()
+    stage.jira.issue("ECD-5", "Certificates", status="In Review", assignee="chen", reporter="ben")
+    card = await waiting_card(stage, "Hi Ben, Ana is on it.")
+    stage.claude.script(item, item)
+    await stage.slack.click(DANA, card, "Edit")
+    await stage.slack.opened(DANA)
+    ack = await stage.slack.submit(DANA, "ECD-5 is Done.")
+    assert ack.ms < 3000
+    await stage.slack.changes(card, "Posted")
+    assert "⚠ Nothing that this text states was checked: " in card.words
+    assert len(stage.jira.posted("ECD-1")) == 1
+
+
+async def test_a_spent_budget_does_not_keep_an_edit_from_jira(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage, "Hi Ben, Ana is on it.")
+    stage.claude.usage = {"output_tokens": 100_000_000}
+    await ask(stage, "ECD-2", "Is anybody looking at this?")  # one call, which costs more than a day may
+    await stage.slack.notice("budget")
+    await stage.slack.click(DANA, card, "Edit")
+    await stage.slack.opened(DANA)
+    await stage.slack.submit(DANA, "ECD-1 is Done.")
+    await stage.slack.changes(card, "Posted")
+    assert "⚠ Nothing that this text states was checked: today's budget of" in card.words
+
+
+async def test_claims_that_a_model_leaves_out_are_read_at_approve(stage: Stage) -> None:
+    await stage.start_bot()
+    await reviewed(stage)
+    stage.claude.script({**YES, "response_text": "Hi Ben, PR #1 is merged.", "claims": None})
+    await ask(stage)
+    card = await stage.slack.card("ECD-1", button="Approve")
+    await stage.slack.click(DANA, card, "Approve")
+    await held(stage, card, "The draft says “PR #1 is merged”; PR #1 is open.")
 
 
 GONE = Fault("answer", 404, body={"type": "error", "error": {"message": "Resource not found"}})
@@ -166,7 +286,7 @@ async def test_bitbucket_that_cannot_be_read_does_not_hold_and_is_said(stage: St
     stage.bitbucket.fail(r"GET ", *[fault] * 9)
     await stage.slack.click(DANA, card, "Approve")
     await stage.slack.changes(card, "Posted")
-    assert "Not checked: that PR #1 is not merged yet (" in card.words
+    assert "Not checked: “It is not merged yet” (" in card.words
     assert "Undo" in card.buttons
 
 
@@ -175,7 +295,7 @@ async def test_a_pull_request_that_nobody_told_us_of_is_said(stage: Stage) -> No
     card = await waiting_card(stage, "Hi Ben, PR #99 is merged.")
     await stage.slack.click(DANA, card, "Approve")
     await stage.slack.changes(card, "Posted")
-    assert "Not checked: that PR #99 is merged (PR #99 is not known here)." in card.words
+    assert "Not checked: “PR #99 is merged” (PR #99 is not known here)." in card.words
 
 
 async def test_another_issue_that_jira_cannot_be_asked_about_keeps_the_draft_waiting(stage: Stage) -> None:
@@ -189,5 +309,5 @@ async def test_another_issue_that_jira_cannot_be_asked_about_keeps_the_draft_wai
     stage.jira.mend()
     await stage.slack.click(SAM, card, "Approve")
     await stage.slack.changes(card, "Posted")
-    assert "Not checked: that SEC-7 is Done (SEC-7 is not among JIRA_PROJECTS)." in card.words
+    assert "Not checked: “SEC-7 is Done” (SEC-7 is not among JIRA_PROJECTS)." in card.words
     assert not stage.jira.calls(r"issue/SEC-7")
