@@ -19,6 +19,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from bot.markup import address
+from bot.markup.compact import compact
 from bot.markup.inlines import Rules, inlines, judged, leaf, trimmed
 from bot.markup.tree import (
     Block,
@@ -59,7 +60,7 @@ def formatted(markdown: str, rules: Rules) -> Tree | None:
         return None
     try:
         tokens = _tokens(markdown)
-        return None if tokens is None else tuple(_Blocks(tokens, rules).until(None))
+        return None if tokens is None else compact(_Blocks(tokens, rules).until(None))
     except (ValueError, IndexError, KeyError, RecursionError):
         return None
 
@@ -71,7 +72,7 @@ def plain_tree(text: str, rules: Rules) -> Tree:
         line = [n for row in part.split("\n") for n in (*judged([leaf(row.strip())], rules), Break())]
         if content := trimmed(line):
             paragraphs.append(Paragraph(content))
-    return tuple(paragraphs)
+    return compact(paragraphs)
 
 
 def addresses(markdown: str) -> Iterator[str]:
