@@ -18,6 +18,13 @@ VIEW_BLOCKS = 100
 MESSAGE_SIZE = 13_200
 """Characters over all blocks of one message; beyond it Slack answers `msg_blocks_too_long` (bolt-js#2509, #2867)."""
 
+DOCUMENTED = frozenset({"actions", "context", "divider", "file", "header", "image", "input", "rich_text", "section",
+                        "table", "video"})  # fmt: skip
+"""What a `container` may hold by Slack's reference."""
+REPORTED = DOCUMENTED - {"file", "input", "rich_text"}
+"""What a workspace's validator was reported to take in one."""
+_WIDTHS = ("narrow", "standard", "wide", "full")
+
 _IN_MESSAGES = frozenset({"section", "header", "divider", "context", "actions", "image", "rich_text", "input",
                           "markdown", "table", "context_actions"})  # fmt: skip
 _IN_VIEWS = _IN_MESSAGES - {"markdown", "table", "context_actions"}
@@ -28,9 +35,10 @@ _INTERACTIVE = frozenset({
 _INPUTS = (_INTERACTIVE - {"button", "overflow"}) | {"plain_text_input", "email_text_input", "number_input"}
 
 
-def check_message(blocks: Any) -> list[str]:
-    """What Slack finds wrong with a message's blocks; empty: nothing."""
-    return _check_blocks(blocks, _IN_MESSAGES, MESSAGE_BLOCKS)
+def check_message(blocks: Any, contained: frozenset[str] | None = DOCUMENTED) -> list[str]:
+    """What Slack finds wrong with a message's blocks; empty: nothing. `contained`: what this workspace takes in a
+    `container`; None: it knows no such block yet."""
+    return _check_blocks(blocks, _IN_MESSAGES, MESSAGE_BLOCKS, contained=contained)
 
 
 def check_view(view: Any) -> list[str]:
@@ -74,20 +82,36 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
             yield from walk(inner)
 
 
-def _check_blocks(blocks: Any, allowed: frozenset[str], most: int, path: str = "/blocks") -> list[str]:
+def _check_blocks(
+    blocks: Any, allowed: frozenset[str], most: int, path: str = "/blocks", *, contained: frozenset[str] | None = None
+) -> list[str]:
     problems = Problems()
     if not isinstance(blocks, list):
         problems.add("must be an array", path)
         return problems.found
     if len(blocks) > most:
         problems.add(f"no more than {most} items allowed", path)
-    seen: set[str] = set()
+    _each(problems, blocks, path, allowed, contained, set())
+    if sum(len(b.get("text", "")) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown") > 12_000:
+        problems.add("must be less than 12001 characters", path)
+    return problems.found
+
+
+def _each(
+    problems: Problems,
+    blocks: list[Any],
+    path: str,
+    allowed: frozenset[str],
+    contained: frozenset[str] | None,
+    seen: set[str],
+) -> None:
     for index, block in enumerate(blocks):
         where = f"{path}/{index}"
         if not is_object(problems, block, where):
             continue
         kind = block.get("type")
-        if not isinstance(kind, str) or kind not in allowed:
+        is_container = kind == "container" and contained is not None
+        if not isinstance(kind, str) or not (kind in allowed or is_container):
             problems.add(f"unsupported type: {kind}", f"{where}/type")
             continue
         if "block_id" in block:
@@ -95,10 +119,37 @@ def _check_blocks(blocks: Any, allowed: frozenset[str], most: int, path: str = "
             if block["block_id"] in seen:
                 problems.add(f'`block_id`: "{block["block_id"]}" already exists', f"{where}/block_id")
             seen.add(str(block["block_id"]))
-        _BLOCKS[kind](problems, block, where)
-    if sum(len(b.get("text", "")) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown") > 12_000:
-        problems.add("must be less than 12001 characters", path)
-    return problems.found
+        if is_container and contained is not None:
+            _container(problems, block, where)
+            children = problems.items(block.get("child_blocks"), f"{where}/child_blocks", 10)
+            _each(problems, children, f"{where}/child_blocks", contained & _BLOCKS.keys(), None, seen)
+        else:
+            _BLOCKS[kind](problems, block, where)
+
+
+def _container(problems: Problems, block: dict[str, Any], path: str) -> None:
+    _block(problems, block, path, {"child_blocks"}, {"title", "rich_text_title", "subtitle", "width", "icon",
+                                                     "is_collapsible", "default_collapsed",
+                                                     "has_header_divider"})  # fmt: skip
+    if "title" not in block and "rich_text_title" not in block:
+        problems.add("missing required field: title", path)
+    if "title" in block:
+        _plain(problems, block["title"], f"{path}/title", 150)
+    if "rich_text_title" in block and is_object(problems, block["rich_text_title"], f"{path}/rich_text_title"):
+        _rich_text(problems, block["rich_text_title"], f"{path}/rich_text_title")
+    if "subtitle" in block:
+        _text_object(problems, block["subtitle"], f"{path}/subtitle", 150)
+    if block.get("width", "standard") not in _WIDTHS:
+        problems.add(f"must be a valid enum value: {', '.join(_WIDTHS)}", f"{path}/width")
+    if "icon" in block:
+        _element(problems, block["icon"], f"{path}/icon", frozenset({"image"}))
+    for flag in ("is_collapsible", "default_collapsed", "has_header_divider"):
+        if not isinstance(block.get(flag, False), bool):
+            problems.add("must be a boolean", f"{path}/{flag}")
+    if block.get("is_collapsible") and block.get("has_header_divider"):
+        problems.add("cannot be set when is_collapsible is true", f"{path}/has_header_divider")
+    if block.get("default_collapsed") and not block.get("is_collapsible"):
+        problems.add("requires is_collapsible to be true", f"{path}/default_collapsed")
 
 
 def _block(problems: Problems, block: dict[str, Any], path: str, required: set[str], optional: set[str]) -> None:

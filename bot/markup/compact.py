@@ -6,8 +6,22 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bot.markup.tree import Block, Break, CodeBlock, Foreign, Heading, Inline, Inlines, Items, Link, Paragraph, Quote
-from bot.markup.tree import Rule, Table, Text
+from bot.markup.tree import (
+    Block,
+    Break,
+    CodeBlock,
+    Foreign,
+    Heading,
+    Inline,
+    Inlines,
+    Items,
+    Link,
+    Paragraph,
+    Quote,
+    Rule,
+    Table,
+    Text,
+)
 
 _RUN = re.compile(r"\s{2,}")
 _WIDE = re.compile(r"[^\S\n]{40,}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bot.safety.characters import clean
+from bot.safety.characters import clean as clean
 from bot.safety.secret_kinds import KINDS, REDACTED, SecretKind, suspected
 
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")

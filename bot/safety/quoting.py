@@ -1,4 +1,4 @@
-"""Words of others in a sentence of ours: it is seen where they begin and end, and they carry none of our signs. Pure."""
+"""Words of others in a sentence of ours: where they begin and end is seen, and a name carries no sign of ours. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SIGNS = "⚠✓✗🌐🔒🧪📮"
 _ALIKE = "❗❌✅✔✘🌍🌎🌏🔐🔓🛡🚨⛔🚫ℹ"
 """What a hurried reader takes for one of them."""
 _SIGN = re.compile(f"[{SIGNS}{_ALIKE}]")
-_MARKS = str.maketrans({mark: "'" for mark in '“”„‟«»〝〞＂"'})
+_MARKS = str.maketrans(dict.fromkeys('“”„‟«»〝〞＂"', "'"))
 _NO_NAME = re.compile(f"[{SIGNS}{_ALIKE}|│┃▌]|(?<!\\w)[·—–-]+|[·—–-]+(?!\\w)")
 
 
@@ -24,6 +24,6 @@ def unsigned(name: str) -> str:
 
 
 def sign_in(text: str) -> str:
-    """The words from the first sign on that could be taken for ours, to the end of their line; "" where there is none."""
+    """From the first sign on that could be taken for ours to the end of its line; "" where there is none."""
     found = _SIGN.search(text)
     return text[found.start() :].partition("\n")[0].strip() if found else ""
