@@ -144,8 +144,8 @@ async def test_what_moved_waits_and_is_due(stage: Stage, ctx: Context) -> None:
     assert not [line for line in moved if "To Do → Selected" in line or "Chen Wei · Export" in line]  # Thursday's
     waits = lines(facts, "waits")
     assert (
-        "ECD-142 · Ana Ruiz · “Export fails for large reports”: Ben Okafor asked “Is anybody looking at this? <!channel>”"
-        in waits
+        "ECD-142 · Ana Ruiz · “Export fails for large reports”: "
+        "Ben Okafor asked “Is anybody looking at this? <!channel>”" in waits
     )
     assert "acme/export#12 · Chen Wei · “ECD-142 Stream exports”: review, 1 of 2 approvals so far" in waits
     overdue = f"{MONDAY - timedelta(days=2):%Y-%m-%d}"
