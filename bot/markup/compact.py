@@ -29,6 +29,11 @@ _LINES = re.compile(r"\n(?:[^\S\n]*\n){3,}")
 """More than two blank lines: as many stand between two functions."""
 
 
+def without_gaps(text: str) -> str:
+    """A text with at most two blank lines in a row."""
+    return _LINES.sub("\n\n\n", text)
+
+
 def compact(blocks: Iterable[Block]) -> tuple[Block, ...]:
     """The same words with one blank between two, at most one blank line in a paragraph, and one rule in a row."""
     out: list[Block] = []
@@ -46,7 +51,7 @@ def _block(block: Block) -> Block:
         case Heading(level, content):
             return Heading(level, _line(content))
         case CodeBlock(text, language):
-            return CodeBlock(_WIDE.sub(" " * 40, _LINES.sub("\n\n\n", text)), language)
+            return CodeBlock(_WIDE.sub(" " * 40, without_gaps(text)), language)
         case Table(rows):
             return Table(tuple(tuple(_line(cell) for cell in row) for row in rows))
         case Items():

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from bot.domain.drafts import MAX_TEXT
 from bot.domain.issues import Frozen
 from bot.errors import PMAgentError
+from bot.markup.compact import without_gaps
 from bot.safety import tidy
 
 MAX_REASONING = 600
@@ -85,7 +86,7 @@ def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | N
     except ValidationError as error:
         raise InvalidAnswer(_first_problem(error)) from None
     wanted = drafting and answer.should_respond
-    words = tidy(answer.response_text).strip() if wanted else ""
+    words = without_gaps(tidy(answer.response_text)).strip() if wanted else ""
     if wanted and not words:
         raise InvalidAnswer("should_respond is true, but response_text is empty")
     if len(words) > MAX_TEXT:
