@@ -19,8 +19,10 @@ from bot.cards.parts import (
     cut,
     issue_url,
     link,
+    named,
     one_line,
     paragraph,
+    said,
     text,
     whisper,
 )
@@ -43,7 +45,7 @@ def help_page(words: Iterable[tuple[str, str]], *, unknown: str = "", nearest: s
     head: list[Block] = []
     if unknown:
         guess: list[str | Block] = [" Did you mean ", text(f"/pmagent {nearest}", code=True), "?"] if nearest else []
-        head.append(paragraph(f"/pmagent does not know “{one_line(unknown, 60)}”.", *guess))
+        head.append(paragraph(f"/pmagent does not know {said(unknown, 60)}.", *guess))
     rows = [(text(usage, code=True), f"  {does}") for usage, does in words]
     return _answer(*head, bullets(rows))
 
@@ -70,7 +72,7 @@ def mode_page(setting: ModeSetting, now: datetime, timezone: ZoneInfo) -> Messag
     when = f" {clock(setting.at, now, timezone)}" if setting.at else ""
     means = "approved replies are posted to Jira" if setting.mode == "production" else "Jira is not written to"
     return _answer(
-        paragraph("The mode is ", text(setting.mode, bold=True), f": {means}. Set by {one_line(setting.by, 80)}{when}.")
+        paragraph("The mode is ", text(setting.mode, bold=True), f": {means}. Set by {named(setting.by)}{when}.")
     )
 
 
@@ -83,7 +85,7 @@ def pending_page(drafts: Sequence[Draft], *, site: str, team_url: str, now: date
         state = STATES.get(draft.state, str(draft.state))
         row: list[str | Block] = [
             link(issue_url(site, draft.issue.key), draft.issue.key),
-            f"  {one_line(draft.issue.summary, 100)} · {state} · drafted {clock(draft.created, now, timezone)}",
+            f"  {said(draft.issue.summary, 100)} · {state} · drafted {clock(draft.created, now, timezone)}",
         ]
         if draft.card.ts and team_url:
             address = f"{team_url.rstrip('/')}/archives/{draft.card.channel}/p{draft.card.ts.replace('.', '')}"

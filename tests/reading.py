@@ -3,7 +3,8 @@
 Neither knows our renderer: `card` walks Slack's JSON, `document` walks Atlassian's. Both give lines of characters, each
 with its place (list, number, level, quotation, code), its styles and the address behind it. `differences` lays one
 beside the other. How Slack shows what it has no element for is agreed here: `## ` before a heading, bars between cells,
-dashes for a rule, a language in italics above its code, a link's host behind it, a ⚠ before what will be plain text.
+dashes for a rule, a language in italics above its code, a link's host behind it. In the frame of bars a quotation's
+lines begin with `> `. What will be plain text is quoted outside the frame (`unquoted`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Json = dict[str, Any]
 Style = frozenset[str]
 NO_STYLE: Style = frozenset()
 BOLD: Style = frozenset({"bold"})
-MARK = "⚠ "
+QUOTED = "> "
 _STYLES = {"strong": "bold", "em": "italic", "strike": "strike", "code": "code"}
 _ADDRESS = re.compile(r"https?://[\w-]+(?:\.[\w-]+)+[^\s()\[\]<>⚠]*")
 # Every key that a node may have, with the attributes: one that is not read here would reach Jira unseen.
@@ -53,11 +54,13 @@ class Line:
 # --- the card ---------------------------------------------------------------------------------------------------------
 
 
-def card(elements: list[Json]) -> list[Line]:
-    """The lines of a rich_text block's elements, as Slack shows them."""
+def card(elements: list[Json], *, bars: bool = False) -> list[Line]:
+    """The lines of a rich_text block's elements, as Slack shows them. `bars`: those at the left are the frame's."""
     lines: list[Line] = []
     for element in elements:
-        quoted = element["type"] == "rich_text_quote" or element.get("border") == 1
+        barred = element["type"] == "rich_text_quote" or element.get("border") == 1
+        assert barred or not bars, f"outside the frame: {element}"
+        quoted = barred and not bars
         if element["type"] == "rich_text_list":
             for number, item in enumerate(element["elements"], element.get("offset", 0) + 1):
                 sign = f"{number}." if element["style"] == "ordered" else "•"
@@ -95,22 +98,39 @@ class World:
 
     site: str
     people: Mapping[str, str]
+    bars: bool = False
+    """Whether the frame is made of bars, so that a quotation needs another sign."""
 
     def document(self, doc: Json) -> list[Line]:
         """The lines that a card has to show for this ADF document."""
         assert doc["version"] == 1
         return self._blocks(doc["content"], 0, quoted=False)
 
+    def _flat(self, blocks: list[Json], quoted: bool) -> Iterator[tuple[Json, bool]]:
+        """Blocks in reading order, and whether they are quoted: among bars a quotation stands not by itself."""
+        for block in blocks:
+            inner = block["content"] if self.bars and block["type"] == "blockquote" else [block]
+            yield from ((one, quoted or inner != [block]) for one in inner)
+
+    def _quotation(self, chars: Iterator[Char], *, quoted: bool) -> Iterator[Char]:
+        if not (quoted and self.bars):
+            yield from chars
+            return
+        yield from map(Char, QUOTED)
+        for char in chars:
+            yield char
+            yield from map(Char, QUOTED if char.char == "\n" else "")
+
     def _blocks(self, blocks: list[Json], level: int, *, quoted: bool) -> list[Line]:
         lines: list[Line] = []
         joined = False
-        for block in blocks:
+        for block, is_quoted in self._flat(blocks, quoted):
             _all_is_read(block)
             kind = block["type"]
-            place = ("text", 0, quoted)
+            place = ("text", 0, is_quoted and not self.bars)
             if kind in ("paragraph", "heading", "rule", "table"):
                 lines += [Line(place)] if joined else []
-                lines += _split(self._words(block), place, place)
+                lines += _split(self._quotation(self._words(block), quoted=is_quoted), place, place)
                 joined = True
                 continue
             joined = False
@@ -121,10 +141,10 @@ class World:
                     if language := block.get("attrs", {}).get("language"):
                         lines.append(Line(place, [Char(c, frozenset({"italic"})) for c in language]))
                     code = "".join(node["text"] for node in block["content"])
-                    place = ("code", 0, quoted)
-                    lines += _split(iter([Char(c) for c in code]), place, place)
+                    place = ("code", 0, place[2])
+                    lines += _split(self._quotation(map(Char, code), quoted=is_quoted), place, place)
                 case "bulletList" | "orderedList":
-                    lines += self._list(block, level, quoted=quoted)
+                    lines += self._list(block, level, quoted=is_quoted)
                 case _:
                     raise AssertionError(f"nobody reads a {kind}")
         return lines
@@ -138,8 +158,9 @@ class World:
             rest = list(item["content"])
             while rest and rest[0]["type"] == "paragraph":
                 words += [Char("\n"), Char("\n")] if words else []
-                words += self._words(rest.pop(0))
-            lines += _split(iter(words or [Char(" ")]), (sign, level, quoted), ("more", level, quoted))
+                words += self._quotation(self._words(rest.pop(0)), quoted=quoted)
+            bar = quoted and not self.bars
+            lines += _split(iter(words or [Char(" ")]), (sign, level, bar), ("more", level, bar))
             for block_after in rest:  # each stands for itself in Slack: no blank line between them
                 lines += self._blocks([block_after], level + 1, quoted=quoted)
         return lines
@@ -208,20 +229,35 @@ def _all_is_read(node: Json) -> None:
 
 def differences(world: World, doc: Json, elements: list[Json]) -> list[str]:
     """What the card shows otherwise than the document has it; [] where a reader has seen everything."""
-    posted, shown = world.document(doc), card(elements)
-    found = []
+    posted, shown = world.document(doc), card(elements, bars=world.bars)
     for number in range(max(len(posted), len(shown))):
         here = posted[number] if number < len(posted) else None
         there = shown[number] if number < len(shown) else None
         if here is None or there is None or here.place != there.place or not _aligned(world, here.chars, there.chars):
-            return [*found, f"line {number}: posted {here}, shown {there}"]
-        if here.place[0] != "code":
-            found += [f"line {number}: no {MARK}before {one}" for one in _unmarked(there.chars)]
-    return found
+            return [f"line {number}: posted {here}, shown {there}"]
+    return []
+
+
+def unquoted(elements: list[Json], outside: str) -> list[str]:
+    """Addresses in the frame that are no links, no code, and not told of in the ⚠ lines outside: a person would take
+    them for links, or overlook them. A line that names a few ends in how many more there are."""
+    if re.search(r" and \d+ more$", outside, re.MULTILINE):
+        return []
+    found = [one for line in card(elements) if line.place[0] != "code" for one in _addresses(line.chars)]
+    return [one for one in found if one[:20] not in outside and not any(host in outside for host in _hosts(one))]
+
+
+def _hosts(address: str) -> list[str]:
+    """The end of an address's host, as it is written and as browsers understand it."""
+    host = urlsplit(address).netloc.rpartition("@")[2]
+    try:
+        return [one[-30:] for one in (host, host.encode("idna").decode()) if one]
+    except UnicodeError:
+        return [host[-30:]] if host else []
 
 
 def _aligned(world: World, posted: list[Char], shown: list[Char]) -> bool:
-    """Whether `shown` is `posted`, with a mark here and there, and behind each link where it leads."""
+    """Whether `shown` is `posted`, and behind each link where it leads."""
     ways = [(0, 0)]
     tried = set()
     while ways:
@@ -231,8 +267,6 @@ def _aligned(world: World, posted: list[Char], shown: list[Char]) -> bool:
         tried.add((i, j))
         if i == len(posted) and j == len(shown):
             return True
-        if _at(shown, j, MARK):
-            ways.append((i, j + len(MARK)))
         if i < len(posted) and j < len(shown) and _same(posted[i], shown[j]):
             ways += [(i + 1, j + 1 + skip) for skip in _told(world, posted, i, shown, j + 1)]
     return False
@@ -303,20 +337,16 @@ def _whole_addresses(words: str, shown: list[Char]) -> list[tuple[int, int]]:
     return found
 
 
-def _unmarked(shown: list[Char]) -> list[str]:
-    """Addresses that are neither links nor code nor marked: a person would take them for links, or overlook them."""
+def _addresses(shown: list[Char]) -> list[str]:
+    """Addresses that are neither links nor code."""
     words = "".join(c.char for c in shown)
     beside = _whole_addresses(words, shown)
-    found, done = [], 0
+    found = []
     for match in _ADDRESS.finditer(words):
         here = shown[match.start() : match.end()]
         if any(start < match.start() < end for start, end in beside):
             continue  # a part of the address that a link leads to, told behind it
         if any(c.url or "code" in c.style for c in here) or len({c.style for c in here}) > 1:
             continue
-        before = words[done : match.start()]
-        glued = bool(done) and not re.search(r"\s", before)  # to the one before: the mark is before both
-        if MARK not in before and not glued and not (before.endswith("(") and MARK in words[:done]):
-            found.append(match[0])
-        done = match.end()
+        found.append(match[0])
     return found

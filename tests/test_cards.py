@@ -90,14 +90,16 @@ def test_a_waiting_card_shows_what_a_decision_needs() -> None:
     check(card)
     assert read(card) == "\n".join(
         [
-            "ECD-142  Export fails for large reports\nIn Progress · Ana Ruiz · High priority",
+            "📮 Production · 🌐 Public reply · ECD-142  “Export fails for large reports”\n"
+            "In Progress · Ana Ruiz · High priority",
             "Ben Okafor wrote at 10:42",
             "Is anybody looking at this?",
-            "Draft reply · public, everybody who sees the issue · posts as PM Agent",
+            "Draft reply",
+            "public, everybody who sees the issue · posts as PM Agent",
             "Hi Ben, Ana has a fix in review:",
             "one approval so far",
             "see the page (team.atlassian.net)",
-            "Rests on facts: a direct status question · from comment 10019 · reply ab3f2a",
+            "Rests on facts: “a direct status question” · from comment 10019 · reply ab3f2a",
             "Approve",
             "Edit",
             "Skip",
@@ -167,7 +169,10 @@ def test_what_a_waiting_card_says_besides(changes: dict[str, Any], says: str) ->
 
 def test_a_foreign_link_is_marked() -> None:
     card = shown(draft("See [here](https://files.example.net/x)"))
-    assert "⚠ one link is not from the issue: files.example.net" in read(card)
+    warning = "⚠ one link is not from the issue, and will be posted as plain text: “here” leads to files.example.net"
+    assert warning in read(card)
+    [frame] = [b for b in card.blocks if b["type"] == "container"]
+    assert "⚠" not in words([frame]), "our marks stand outside the frame"
     assert links(card) == [f"{SITE}/browse/ECD-142"]
 
 

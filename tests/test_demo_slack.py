@@ -17,7 +17,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.demo.slack import ClientRefusedError, SlackStandIn
-from bot.demo.slack_limits import check_message, check_view
+from bot.demo.slack_limits import REPORTED, check_message, check_view
 from bot.demo.slack_people import (
     APPROVALS,
     BOT_USER,
@@ -232,6 +232,12 @@ async def test_posting_too_fast_is_answered_with_429(place: Workspace) -> None:
 
 # Block Kit
 
+RULE = {"type": "divider"}
+
+
+def box(**changes: Any) -> dict[str, Any]:
+    return {"type": "container", "title": plain("x"), "child_blocks": [RULE], **changes}
+
 
 @pytest.mark.parametrize(
     ("block", "problem"),
@@ -255,6 +261,18 @@ async def test_posting_too_fast_is_answered_with_429(place: Workspace) -> None:
         ({"type": "rich_text", "elements": [{"type": "text", "text": "x"}]}, "unsupported type: text"),
         ({"type": "rich_text", "elements": [{"type": "rich_text_list", "elements": []}]}, "field: style"),
         ({"type": "divider", "block_id": "b" * 256}, "must be less than 256 characters"),
+        ({"type": "container", "title": plain("x")}, "missing required field: child_blocks"),
+        ({"type": "container", "child_blocks": [RULE]}, "missing required field: title"),
+        (box(title=plain("x" * 151)), "must be less than 151 characters"),
+        (box(subtitle=plain("x" * 151)), "must be less than 151 characters"),
+        (box(child_blocks=[]), "no fewer than 1 items allowed"),
+        (box(child_blocks=[RULE] * 11), "no more than 10 items allowed"),
+        (box(child_blocks=[box()]), "unsupported type: container [json-pointer:/blocks/0/child_blocks/0/type]"),
+        (box(child_blocks=[{"type": "header"}]), "field: text [json-pointer:/blocks/0/child_blocks/0]"),
+        (box(child_blocks=[RULE | {"block_id": "b"}] * 2), '"b" already exists'),
+        (box(width="huge"), "must be a valid enum value: narrow, standard, wide, full"),
+        (box(is_collapsible=True, has_header_divider=True), "cannot be set when is_collapsible is true"),
+        (box(default_collapsed=True), "requires is_collapsible to be true"),
         ("divider", "must provide an object"),
     ],
 )  # fmt: skip
@@ -273,7 +291,18 @@ def test_what_slack_takes_is_taken() -> None:
         {"type": "rich_text_quote", "elements": [{"type": "text", "text": "quoted"}]},
     ]}  # fmt: skip
     assert check_message([*CARD, rich, {"type": "divider"}, {"type": "header", "text": plain("x")}]) == []
+    assert (
+        check_message([box(rich_text_title=rich, subtitle=plain("y"), width="full", child_blocks=[rich, RULE])]) == []
+    )
     assert check_view(MODAL) == []
+
+
+def test_a_workspace_takes_in_a_container_what_it_takes() -> None:
+    rich = section("x")
+    assert check_message([box(child_blocks=[rich])]) == []
+    assert "unsupported type: rich_text" in check_message([box(child_blocks=[rich])], REPORTED)[0]
+    assert check_message([box()], REPORTED) == []
+    assert "unsupported type: container" in check_message([box()], None)[0]
 
 
 async def test_limits_hold_over_the_wire(place: Workspace) -> None:

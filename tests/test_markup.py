@@ -285,10 +285,12 @@ def test_an_address_from_the_issue_is_a_link_however_it_is_written(markdown: str
 def test_an_address_that_is_not_from_the_issue_is_marked_and_posted_as_text(markdown: str, posted: str | None) -> None:
     made = render(markdown, KNOWN)
     assert adf_links(made.adf()) == slack_links(made.slack()) == []
-    assert made.warnings == ("one link is not from the issue: files.example.net (will be posted as plain text)",)
+    quoted = "“log” leads to files.example.net" if "[log]" in markdown else "“https://files.example.net/x”"
+    quoted = "“a” leads to files.example.net" if "[a]" in markdown else quoted
+    assert made.warnings == (f"one link is not from the issue, and will be posted as plain text: {quoted}",)
+    assert "⚠" not in slack_text([*made.slack(), *made.barred()]), "marks stand outside the frame"
     if posted is not None:
         assert made.plain() == posted
-        assert ("⚠ " in slack_text(made.slack())) is not markdown.startswith("`"), "code stays as it is"
 
 
 @pytest.mark.parametrize(
@@ -323,7 +325,8 @@ def test_an_address_that_is_not_from_the_issue_is_marked_and_posted_as_text(mark
 def test_addresses_that_only_look_allowed(address: str, shown: str) -> None:
     made = render(f"[here](<{address}>)", KNOWN)
     assert adf_links(made.adf()) == slack_links(made.slack()) == []
-    assert made.warnings == (f"one link is not from the issue: {shown} (will be posted as plain text)",)
+    warning = f"one link is not from the issue, and will be posted as plain text: “here” leads to {shown}"
+    assert made.warnings == (warning,)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +353,8 @@ def test_a_label_that_is_another_address_hides_nothing() -> None:
     assert made.warnings == ("one link is not what its words say: “https://evil.example/” leads to ci.example.net",)
     assert adf_links(made.adf()) == [CI]
     other = render(f"[{CI}](https://evil.example/)", KNOWN)
-    assert slack_text(other.slack()) == f"⚠ {CI} (https://evil.example/)"
+    assert slack_text(other.slack()) == f"{CI} (https://evil.example/)"
+    assert other.warnings[0].endswith(f"“{CI}” leads to evil.example")
     assert adf_links(other.adf()) == []
 
 
@@ -388,7 +392,7 @@ def test_a_long_host_is_shown_whole() -> None:
     made = render(f"[here]({address})", Known("example.atlassian.net", frozenset({address}), {}))
     assert slack_text(made.slack()).endswith(f"{'b' * 60}.evil.example)")
     (warning,) = render(f"[here]({address})", NOBODY).warnings
-    assert "bbb.evil.example (will" in warning, "cut at its beginning: its end says whose it is"
+    assert warning.endswith("bbb.evil.example"), "cut at its beginning: its end says whose it is"
 
 
 def test_two_people_of_one_name_are_told_apart() -> None:
@@ -413,11 +417,11 @@ def test_a_site_with_a_port_is_that_port() -> None:
 def test_several_links_and_mentions_make_one_sentence_each() -> None:
     made = render("https://a.example/ https://b.example/ https://b.example/ [~accountid:9] [~eve]", KNOWN)
     assert made.warnings == (
-        "2 links are not from the issue: a.example, b.example (will be posted as plain text)",
-        "2 mentions are of somebody who is not in the issue: 9, eve (will be posted as plain text)",
+        "2 links are not from the issue, and will be posted as plain text: “https://a.example/”, “https://b.example/”",
+        "2 mentions are of somebody who is not in the issue, and will be posted as plain text: “@9”, “@eve”",
     )
     assert not [node for node in walk(made.adf()) if node.get("type") == "mention"]
-    assert "⚠ @9 ⚠ @eve" in slack_text(made.slack())
+    assert "@9 @eve" in slack_text(made.slack())
 
 
 def test_a_secret_is_named_and_not_repeated() -> None:
@@ -549,9 +553,9 @@ def test_whatever_is_rendered_is_valid_and_shows_the_same_words(source: str) -> 
         assert href == CI or href.startswith("https://example.atlassian.net/")
     hosts = re.compile(r" \((?:example\.atlassian\.net|ci\.example\.net)\)")
     posted = "".join(node["text"] for node in walk(doc) if "text" in node)
-    shown = hosts.sub("", slack_text(elements)).replace("⚠ ", "")
+    shown = hosts.sub("", slack_text(elements))
     letters = re.compile(r"[^\W]")
-    assert letters.findall(shown) == letters.findall(hosts.sub("", posted).replace("⚠ ", ""))
+    assert letters.findall(shown) == letters.findall(hosts.sub("", posted))
 
 
 @settings(max_examples=300, deadline=None)

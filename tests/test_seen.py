@@ -1,4 +1,7 @@
-"""What is posted is what was seen: every leaf and every attribute of the ADF stands on the card, in every layout."""
+"""What is posted is what was seen: every leaf and every attribute of the ADF stands on the card, in every layout.
+
+And it stands in the frame, by the box as by bars: no draft makes a block outside it, or a word of ours.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from hypothesis import strategies as st
 from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message, walk
+from bot.demo.slack_people import words
 from bot.domain.drafts import Card, Decision, Draft, DraftState, Posted, Revision
 from bot.domain.issues import Comment, Issue, Person, Visibility
 from bot.rules.policy import rendered
-from tests.reading import World, differences
+from tests.reading import Json, World, differences, unquoted
 from tests.test_cards import BERLIN, NOW
 
 SITE = "https://example.atlassian.net"
@@ -24,7 +28,7 @@ LOOKALIKE = "https://xn--exmple-4nf.atlassian.net/browse/ECD-1"
 LINKS = (CI, EVIL, LOOKALIKE, "mailto:ben@example.net")
 PEOPLE = {"712020:1": "Grace Obi", "712020:2": "Ben Okafor", "712020:3": "ben okafor", "712020:4": "Ana [x](y) *Ruiz*"}
 STRANGER = "zz-9"
-WORLD = World(SITE, PEOPLE)
+WORLDS = {box: World(SITE, PEOPLE, bars=not box) for box in (True, False)}
 APPROVING = {"Approve", "Post anyway", "Retry", "Post again"}
 
 # --- drafts -----------------------------------------------------------------------------------------------------------
@@ -131,36 +135,64 @@ def draft(text: str, state: DraftState, *, crowded: bool) -> Draft:
     )  # fmt: skip
 
 
-def check(text: str, state: DraftState, *, crowded: bool) -> None:
+UNDECIDED = (DraftState.WAITING, DraftState.HELD, DraftState.FAILED, DraftState.UNKNOWN)
+
+
+def masked(value: Any) -> Any:
+    """Without the buttons' values, which name the draft's wording by its hash."""
+    if isinstance(value, list):
+        return [masked(inner) for inner in value]
+    return {k: masked(v) for k, v in value.items() if k != "value"} if isinstance(value, dict) else value
+
+
+def outline(blocks: list[Json]) -> list[Json]:
+    """The blocks of a card without the words in its frame: what is ours."""
+    return [
+        {**b, "elements": []} if b.get("block_id") == "draft" else {**b, "child_blocks": outline(b["child_blocks"])}
+        if b["type"] == "container" else b
+        for b in blocks
+        if b.get("block_id") != "warnings" and "Jira notifies" not in str(b)
+    ]  # fmt: skip
+
+
+def check(text: str, state: DraftState, *, crowded: bool, box: bool) -> None:
     of = draft(text, state, crowded=crowded)
-    message = cards.draft_card(of, site=SITE, now=NOW, timezone=BERLIN)
+    message = cards.draft_card(of, site=SITE, now=NOW, timezone=BERLIN, box=box)
     assert check_message(message.blocks) == []
     assert size(message.blocks) <= MAX_MESSAGE
-    [block] = [b for b in message.blocks if b.get("block_id") == "draft"]
+    [block] = [b for b in walk(message.blocks) if b.get("block_id") == "draft"]
     reply = rendered(of, SITE)
+    if not crowded and not reply.problem:
+        harmless = cards.draft_card(draft("Yes.", state, crowded=False), site=SITE, now=NOW, timezone=BERLIN, box=box)
+        assert masked(outline(message.blocks)) == masked(outline(harmless.blocks)), "the frame holds all of it"
     if reply.problem:  # nothing is posted; what a person is to make simpler is there as it was written
         assert not APPROVING & {b["text"]["text"] for b in walk(message.blocks) if b.get("type") == "button"}
         assert [e["elements"][0]["text"] for e in block["elements"]] == [text or " "]
         return
     doc = reply.adf()
-    assert differences(WORLD, doc, block["elements"]) == []
-    plain = [i for i in walk(block) if i.get("type") == "text" and "code" not in i.get("style", {})]
-    shown = "".join(item["text"] for item in plain)
-    assert not re.search(rf"(?<!⚠ )@{STRANGER}", shown), "a mention of somebody else is marked"
-    if state in (DraftState.WAITING, DraftState.HELD, DraftState.FAILED, DraftState.UNKNOWN) and not crowded:
+    assert differences(WORLDS[box], doc, block["elements"]) == []
+    if state in (DraftState.WAITING, DraftState.HELD, DraftState.FAILED, DraftState.UNKNOWN):
+        outside = words([b for b in message.blocks if b.get("block_id") == "warnings"])
+        assert unquoted(block["elements"], outside) == []
+        plain = [i for i in walk(block) if i.get("type") == "text" and "code" not in i.get("style", {})]
+        if any(f"@{STRANGER}" in item["text"] for item in plain):
+            assert f"@{STRANGER}" in outside or re.search(r" and \d+ more", outside), "a mention of somebody else"
+    if state in UNDECIDED and not crowded:
         names = dict.fromkeys(n["attrs"]["text"][1:] for n in walk(doc) if n.get("type") == "mention")
         said = [item["text"] for item in walk(message.blocks) if str(item.get("text")).startswith("Jira notifies ")]
         assert said == ([f"Jira notifies {', '.join(names)}"] if names else [])
 
 
-LAYOUT: dict[str, Any] = {"text": MARKDOWN, "state": st.sampled_from(STATES), "crowded": st.booleans()}
+LAYOUT: dict[str, Any] = {
+    "text": MARKDOWN, "state": st.sampled_from(STATES), "crowded": st.booleans(), "box": st.booleans(),
+}  # fmt: skip
 EASY = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
 @settings(max_examples=400, derandomize=True, **EASY)
 @given(**LAYOUT)
-def test_what_is_posted_is_on_the_card(text: str, state: DraftState, crowded: bool) -> None:
-    check(text, state, crowded=crowded)
+def test_what_is_posted_is_on_the_card(text: str, state: DraftState, crowded: bool, box: bool) -> None:
+    check(text, state, crowded=crowded, box=box)
 
 
 @pytest.mark.soak
@@ -170,7 +202,7 @@ def test_what_is_posted_is_on_the_card_100_000_times(batch: int) -> None:
     @seed(batch)
     @settings(max_examples=5000, **EASY)
     @given(**LAYOUT)
-    def batch_of_5_000(text: str, state: DraftState, crowded: bool) -> None:
-        check(text, state, crowded=crowded)
+    def batch_of_5_000(text: str, state: DraftState, crowded: bool, box: bool) -> None:
+        check(text, state, crowded=crowded, box=box)
 
     batch_of_5_000()

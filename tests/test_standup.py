@@ -134,31 +134,31 @@ async def test_what_moved_waits_and_is_due(stage: Stage, ctx: Context) -> None:
     assert facts.notes == ()
     assert facts.since == datetime(FRIDAY.year, FRIDAY.month, FRIDAY.day, tzinfo=BERLIN)
     moved = lines(facts, "moved")
-    assert "ECD-142 · Ana Ruiz · Export fails for large reports: Selected → In Review" in moved
+    assert "ECD-142 · Ana Ruiz · “Export fails for large reports”: Selected → In Review" in moved
     assert (
-        "ECD-142 · Ben Okafor · Export fails for large reports: commented: “Is anybody looking at this? <!channel>”"
+        "ECD-142 · Ben Okafor · “Export fails for large reports”: commented: “Is anybody looking at this? <!channel>”"
         in moved
     )
-    assert "SUP-3 · Mira Lang · Login: created it" in moved
-    assert "acme/export#12 · Ana Ruiz · ECD-142 Stream exports: open, 1 of 2 approvals" in moved
+    assert "SUP-3 · Mira Lang · “Login”: created it" in moved
+    assert "acme/export#12 · Ana Ruiz · “ECD-142 Stream exports”: open, 1 of 2 approvals" in moved
     assert not [line for line in moved if "To Do → Selected" in line or "Chen Wei · Export" in line]  # Thursday's
     waits = lines(facts, "waits")
     assert (
-        "ECD-142 · Ana Ruiz · Export fails for large reports: Ben Okafor asked “Is anybody looking at this? <!channel>”"
-        in waits
+        "ECD-142 · Ana Ruiz · “Export fails for large reports”: "
+        "Ben Okafor asked “Is anybody looking at this? <!channel>”" in waits
     )
-    assert "acme/export#12 · Chen Wei · ECD-142 Stream exports: review, 1 of 2 approvals so far" in waits
+    assert "acme/export#12 · Chen Wei · “ECD-142 Stream exports”: review, 1 of 2 approvals so far" in waits
     overdue = f"{MONDAY - timedelta(days=2):%Y-%m-%d}"
     assert lines(facts, "due") == [
-        "ECD-142 · Ana Ruiz · Export fails for large reports: due today, In Review",
-        f"ECD-7 · Chen Wei · Rounding: overdue since {overdue}, To Do",
+        "ECD-142 · Ana Ruiz · “Export fails for large reports”: due today, In Review",
+        f"ECD-7 · Chen Wei · “Rounding”: overdue since {overdue}, To Do",
     ]
 
 
 async def test_comments_that_not_everybody_may_see_are_counted_and_not_quoted(stage: Stage, ctx: Context) -> None:
     await a_weekend(stage, ctx)
     facts = await gather(ctx, ctx.clock.now())
-    assert "ECD-7 · Ana Ruiz · Rounding: commented" in lines(facts, "moved")
+    assert "ECD-7 · Ana Ruiz · “Rounding”: commented" in lines(facts, "moved")
     text = facts.model_dump_json()
     assert "secretive" not in text
     assert "inside remark" not in text

@@ -1,9 +1,9 @@
 """A draft's message, in every state of its life: what is answered, the reply, why, and what a person can do now.
 
 The draft is rendered once, for the card and for Jira (`bot.rules.policy.rendered`), so what is seen is what is posted.
-It is never cut. The quoted comment is (a link leads to the rest), and then everything else, where a long draft leaves
-little room. What cannot be shown whole (only what an older version drafted) is shown as it was written; nobody can
-approve it.
+It stands in a frame (`bot.cards.frame`), and what we say of it outside, quoting its words. It is never cut. The quoted
+comment is (a link leads to the rest), and then everything else, where a long draft leaves little room. What cannot be
+shown whole (only what an older version drafted) is shown as it was written; nobody can approve it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.cards.actions import APPROVE, POST_AGAIN, POST_ANYWAY, RETRY
+from bot.cards.frame import KEPT, framed
 from bot.cards.parts import (
-    DIVIDER,
     MAX_MESSAGE,
     Block,
     Message,
@@ -22,14 +22,16 @@ from bot.cards.parts import (
     clock,
     context,
     cut,
+    first_words,
     issue_url,
     key_of,
     link,
+    named,
     not_there,
     one_line,
-    paragraph,
     quoted,
     rich,
+    said,
     section,
     size,
     text,
@@ -43,22 +45,28 @@ from bot.safety.quoting import in_marks
 S = DraftState
 EVENT_TYPE = "pmagent_draft"
 """The type of the message's metadata, whose payload has the `draft_id` by which the card is found again."""
-QUOTE = 1000
+QUOTE, QUOTE_LINES = 1000, 12
+"""Characters of the answered comment, and the lines that they take; what is after those runs on in the last."""
 LOOK_ALIKES = 3
 """Accounts with another's name that are shown."""
 CLOSED = frozenset({S.SUPERSEDED, S.EXPIRED})
 """States in which the card shrinks to the issue and one sentence."""
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
 APPROVALS = frozenset({APPROVE, RETRY, POST_ANYWAY, POST_AGAIN})
-REPLY = "draft"
-"""The id of the block that shows the reply."""
+WARNINGS = "warnings"
+"""The id of the block that says what a person should look at in the reply."""
+WHOLE = KEPT | {WARNINGS}
+"""The blocks that are not shortened."""
 
 
-def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None = None) -> Message:
+def draft_card(
+    draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None = None, box: bool = True
+) -> Message:
     """The message for this draft as it is now.
 
     `site`: the Jira site people browse. `now` decides whether Undo is still offered. `newer_url`: for a superseded
-    draft, the newer card's address in Slack. Its blocks stay within Slack's limits, whatever the issue holds.
+    draft, the newer card's address in Slack. `box`: whether the workspace takes Slack's container block.
+    Its blocks stay within Slack's limits, whatever the issue holds.
     """
     site = site.rstrip("/")
     end = state_blocks(draft, site=site, now=now, timezone=timezone, newer_url=newer_url)
@@ -67,12 +75,12 @@ def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, ne
     else:
         reply = rendered(draft, site)
         for quote_length in (QUOTE, 300, 0):
-            blocks = _open_card(draft, reply, end, site, now, timezone, quote_length)
+            blocks = _open_card(draft, reply, end, site, now, timezone, quote_length, box)
             if size(blocks) <= MAX_MESSAGE:
                 break
         for length in (250, 120, 60, 30):
             if size(blocks) > MAX_MESSAGE:
-                blocks = [b if b.get("block_id") == REPLY else _squeezed(b, length) for b in blocks]
+                blocks = [b if b.get("block_id") in WHOLE else _squeezed(b, length) for b in blocks]
     metadata: dict[str, Any] = {
         "event_type": EVENT_TYPE,
         "event_payload": {"draft_id": draft.id, "issue": key_of(draft.issue.key), "state": str(draft.state)},
@@ -81,20 +89,23 @@ def draft_card(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, ne
 
 
 def _open_card(
-    draft: Draft, reply: Rendered, end: list[Block], site: str, now: datetime, timezone: ZoneInfo, quote_length: int
+    draft: Draft,
+    reply: Rendered,
+    end: list[Block],
+    site: str,
+    now: datetime,
+    timezone: ZoneInfo,
+    quote_length: int,
+    box: bool,
 ) -> list[Block]:
-    blocks = [_issue(draft, site), *_answered(draft, site, now, timezone, quote_length), DIVIDER]
-    edited = " · edited" if draft.edited else ""
     title = "Draft reply" if draft.state in UNDECIDED or draft.state is S.SKIPPED else "Reply"
-    blocks.append(paragraph(text(title, bold=True), f"{edited} · {audience_words(draft)} · posts as PM Agent"))
+    facts = [*(["edited"] if draft.edited else []), audience_words(draft), "posts as PM Agent"]
+    blocks = [_issue(draft, site), *_answered(draft, site, now, timezone, quote_length)]
+    blocks += framed(reply, draft.text, title, facts, box=box)
     warnings = reply.warnings
     if reply.problem:
-        source = {"type": "rich_text_preformatted", "elements": [text(draft.text or " ")]}
         warnings = (f"this is the reply's Markdown; it cannot be approved, because it {reply.problem}",)
         end = [kept for block in end if (kept := _without_approval(block))]
-        blocks += [rich(source, block_id=REPLY), DIVIDER]
-    else:
-        blocks += [rich(*reply.slack(), block_id=REPLY), DIVIDER]
     if draft.state in UNDECIDED:
         blocks += _notified(reply) + _warnings((*draft.look_alikes[:LOOK_ALIKES], *warnings, *_look_twice(draft)))
     blocks.append(_why(draft))
@@ -122,49 +133,57 @@ def _issue(draft: Draft, site: str) -> Block:
     issue = draft.issue
     if draft.withheld:
         return rich(section(link(issue_url(site, issue.key), issue.key, bold=True)))
-    facts = [one_line(issue.status, 60), one_line(issue.assignee.name, 80) if issue.assignee else "nobody assigned"]
+    facts = [named(issue.status, 60), named(issue.assignee.name) if issue.assignee else "nobody assigned"]
     if issue.priority:
-        facts.append(f"{one_line(issue.priority, 40)} priority")
+        facts.append(f"{named(issue.priority, 40)} priority")
     if issue.due:
         facts.append(f"due {issue.due.day} {issue.due:%b}")
     return rich(
         section(
+            text(first_words(draft), bold=True),
+            text(" · "),
             link(issue_url(site, issue.key), issue.key, bold=True),
-            text(f"  {one_line(issue.summary, 255)}", bold=True),
-            text("\n" + " · ".join(fact for fact in facts if fact)),
+            text(f"  {said(issue.summary, 255)}"),
+            text("\n" + " · ".join(facts)),
         )
     )
 
 
 def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length: int) -> list[Block]:
     """Who wrote what is answered, and its words: plain, and cut at `length` characters with a link to the rest."""
-    who = one_line(draft.answered_author, 80) or "Somebody"
+    who = named(draft.answered_author) if draft.answered_author.strip() else "Somebody"
     when = f" {clock(draft.answered_at, now, timezone)}" if draft.answered_at else ""
     did = "wrote" if draft.answered else "changed the description" if draft.described else "opened this issue"
     head = f"{who} {did}{when}"
     blocks = [context(head)]
     words = render(draft.answered_text, known(draft.issue, draft.links, site)).plain().strip()
     if words:
-        shown = cut(words, length) if length else ""
+        shown = _in_few_lines(cut(words, length)) if length else ""
         elements = [quoted(shown)] if shown else []
-        if shown != words:
+        if len(words) > length:
             elements.append(section(link(issue_url(site, draft.issue.key, draft.answered), "Read all of it in Jira")))
         blocks.append(rich(*elements))
     return blocks
+
+
+def _in_few_lines(words: str) -> str:
+    """The same characters in a dozen lines: the draft and the buttons are to be on the screen as well."""
+    first, rest = (lines := words.split("\n"))[:QUOTE_LINES], lines[QUOTE_LINES:]
+    return "\n".join([*first[:-1], " ".join([first[-1], *rest])])
 
 
 def _notified(reply: Rendered) -> list[Block]:
     """Whom Jira will notify: bold words can look like a mention."""
     if reply.problem or not reply.notified:
         return []
-    return [context(cut(f"Jira notifies {', '.join(one_line(name, 80) for name in reply.notified)}", 500))]
+    return [context(cut(f"Jira notifies {', '.join(named(name) for name in reply.notified)}", 500))]
 
 
 def _warnings(warnings: tuple[str, ...]) -> list[Block]:
     if not warnings:
         return []
-    lines = [f"⚠ {one_line(warning, 350)}" for warning in warnings]
-    return [rich(*(section(line) for line in lines))]
+    lines = [f"⚠ {one_line(warning, 450)}" for warning in warnings]
+    return [rich(*(section(line) for line in lines), block_id=WARNINGS)]
 
 
 def _look_twice(draft: Draft) -> tuple[str, ...]:
@@ -178,7 +197,7 @@ def _look_twice(draft: Draft) -> tuple[str, ...]:
 
 def _why(draft: Draft) -> Block:
     head = "Why" if draft.edited or _look_twice(draft) else "Rests on facts"
-    parts = [f"{head}: {one_line(draft.why, 500)}"] if draft.why.strip() else [head] if head != "Why" else []
+    parts = [f"{head}: {said(draft.why, 500)}"] if draft.why.strip() else [head] if head != "Why" else []
     if draft.sources:
         parts.append("from " + one_line(", ".join(draft.sources), 200))
     return context(" · ".join([*parts, f"reply {draft.id[-6:]}"]))

@@ -17,8 +17,9 @@ from bot.cards.parts import (
     issue_url,
     key_of,
     link,
-    one_line,
+    named,
     paragraph,
+    said,
     text,
 )
 from bot.domain.drafts import Draft, Mode
@@ -41,7 +42,7 @@ def home_view(
     means = "approved replies are posted to Jira" if mode == "production" else "Jira is not written to"
     blocks: list[Block] = [
         heading("PM Agent"),
-        paragraph(text(f"The mode is {mode}", bold=True), f": {means}. Set by {one_line(by, 80)}."),
+        paragraph(text(f"The mode is {mode}", bold=True), f": {means}. Set by {named(by)}."),
     ]
     if paused:
         blocks.append(paragraph(text("Drafting is paused", bold=True), f" {paused}. Deliveries are still taken in."))
@@ -65,7 +66,7 @@ def _row(draft: Draft, site: str, now: datetime, timezone: ZoneInfo) -> list[str
     key = draft.issue.key
     return [
         link(issue_url(site, key), key_of(key)),
-        f"  {one_line(draft.issue.summary, 120)} · {draft.state}, drafted {clock(draft.created, now, timezone)}",
+        f"  {said(draft.issue.summary, 120)} · {draft.state}, drafted {clock(draft.created, now, timezone)}",
     ]
 
 

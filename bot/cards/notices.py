@@ -20,8 +20,10 @@ from bot.cards.parts import (
     issue_url,
     key_of,
     link,
+    named,
     one_line,
     paragraph,
+    said,
     size,
     text,
 )
@@ -44,11 +46,7 @@ def mode_notice(mode: Mode, by_name: str, waiting: int) -> Message:
         waiting, f" The {waiting} drafts that wait were redrawn."
     )
     return Message(
-        [
-            paragraph(
-                text(f"The mode is {mode} now", bold=True), f", switched by {one_line(by_name, 80)}. {means}{cards}"
-            )
-        ],
+        [paragraph(text(f"The mode is {mode} now", bold=True), f", switched by {named(by_name)}. {means}{cards}")],
         f"The mode is {mode} now.",
     )
 
@@ -100,7 +98,7 @@ def failed_event(event_id: str, issue_key: str, site: str, reason: str, *, retri
         paragraph(head, text("  No draft could be made", bold=True), f": {cut(reason, 500)}"),
     ]
     if retried:
-        blocks.append(context(f"{one_line(retried, 80)} asked for another try."))
+        blocks.append(context(f"{named(retried)} asked for another try."))
     else:
         blocks.append(buttons(button("Retry", RETRY_EVENT, {"event": event_id})))
     return Message(blocks, f"No draft could be made for {key}.")
@@ -138,16 +136,16 @@ def _missed_row(
         comment, words = event.comment.id, event.comment.text
         who = event.comment.author.name
         if not event.comment.for_everybody:
-            said = f"  {clock(event.at, now, timezone)}: a comment that not everybody may see"
-            return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), said)
+            told = f"  {clock(event.at, now, timezone)}: a comment that not everybody may see"
+            return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), told)
     elif isinstance(event, IssueChanged):
         comment, words = None, event.asks
         who = event.by.name if event.by else "somebody"
     else:
         comment, words = None, event.text
         who = event.reporter.name if event.reporter else "somebody"
-    said = f"  {one_line(who, 60)} {clock(event.at, now, timezone)}: {one_line(words, FIRST_WORDS)}"
-    return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), said)
+    told = f"  {named(who, 60)} {clock(event.at, now, timezone)}: {said(words, FIRST_WORDS)}"
+    return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), told)
 
 
 def _stamp(at: datetime, timezone: ZoneInfo) -> str:

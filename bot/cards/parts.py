@@ -16,7 +16,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from bot.domain.drafts import Draft
-from bot.safety.quoting import in_marks
+from bot.safety.quoting import in_marks, unsigned
 
 Block = dict[str, Any]
 MAX_MESSAGE = 13_000
@@ -44,6 +44,16 @@ def cut(value: str, length: int) -> str:
 def one_line(value: str, length: int) -> str:
     """The same as one line."""
     return cut(" ".join(value.split()), length)
+
+
+def said(value: str, length: int) -> str:
+    """Words of others as one line in quotation marks, where they stand beside words of ours."""
+    return in_marks(one_line(value, length))
+
+
+def named(name: str, length: int = 80) -> str:
+    """A name as one line, without signs of ours."""
+    return one_line(unsigned(name), length)
 
 
 # Elements inside rich_text
@@ -174,13 +184,21 @@ def audience_words(draft: Draft) -> str:
         return "internal note, the customer does not see it"
     if draft.audience == "restricted":
         limits = draft.visibility
-        return f"restricted to the {one_line(limits.type, 20)} {one_line(limits.value, 60)}" if limits else "restricted"
+        return f"restricted to the {named(limits.type, 20)} {named(limits.value, 60)}" if limits else "restricted"
     return "public, the customer will see it" if draft.customer else "public, everybody who sees the issue"
 
 
 def not_there(words: str) -> str:
     """That these words of a draft stand nowhere in what Claude was given."""
     return f"{in_marks(one_line(words, 100))} is not in the issue"
+
+
+def first_words(draft: Draft) -> str:
+    """What Approve does and who will see the reply, as signs and two words each: the card's first."""
+    mode = "🧪 Simulation" if draft.mode == "simulation" else "📮 Production"
+    if draft.audience == "internal":
+        return f"{mode} · 🔒 Internal note"
+    return f"{mode} · 🔒 Restricted reply" if draft.audience == "restricted" else f"{mode} · 🌐 Public reply"
 
 
 def mode_words(draft: Draft, button_name: str) -> str:

@@ -30,6 +30,7 @@ from bot.cards.parts import (
     link,
     listing,
     mode_words,
+    named,
     not_there,
     one_line,
     rich,
@@ -130,7 +131,7 @@ class _StateBlocks:
         changes: Sequence[str] = [one_line(change, 250) for change in self.draft.changes] or ["The issue changed."]
         head = section(
             text(f"Held: {HELD[held_by(self.draft)]}.", bold=True),
-            f" {one_line(self.approval.name, 80)} approved it; nothing was posted." if self.approval else "",
+            f" {named(self.approval.name)} approved it; nothing was posted." if self.approval else "",
         )
         blocks = [self._outcome(head, listing(changes)), *self._note(), *self._unchecked()]
         row = [
@@ -145,7 +146,7 @@ class _StateBlocks:
         at = found.at if found else (self.approval.at if self.approval else self.now)
         head, words = "✓ Posted", ""  # by whom and with which words is not known of one that a restore had forgotten
         if self.approval:
-            head = f"✓ Posted by {one_line(self.approval.name, 80)}"
+            head = f"✓ Posted by {named(self.approval.name)}"
             words = " with an edit" if draft.edited else " as drafted"
         parts: list[str | Block] = [text(head, bold=True), f" {clock(at, self.now, self.timezone)}{words}"]
         if found:
@@ -256,7 +257,7 @@ class _StateBlocks:
 
     def _who(self, decision: Decision | None = None) -> str:
         found = decision or self.approval
-        return f"{one_line(found.name, 80)} {clock(found.at, self.now, self.timezone)}" if found else "PM Agent"
+        return f"{named(found.name)} {clock(found.at, self.now, self.timezone)}" if found else "PM Agent"
 
     def _button(self, label: str, action_id: str, **more: str) -> Block:
         return button(label, action_id, {"draft": self.draft.id, "seen": self.draft.fingerprint}, **more)

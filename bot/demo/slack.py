@@ -204,7 +204,9 @@ class SlackStandIn(Payloads):
             said = await request.json()
         except ValueError:
             return web.Response(status=400, text="invalid_payload")
-        problems = check_message(said.get("blocks") or []) if isinstance(said, dict) else ["not an object"]
+        problems = (
+            check_message(said.get("blocks") or [], self.contained) if isinstance(said, dict) else ["not an object"]
+        )
         if problems:
             return web.json_response(
                 {"ok": False, "error": "invalid_blocks", "response_metadata": {"messages": problems}}, status=400

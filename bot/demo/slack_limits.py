@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bot.demo.slack_elements import INPUTS, INTERACTIVE, element, image, plain, text_object
 from bot.demo.slack_rich_text import check_rich_text
 from bot.demo.slack_rules import Problems, check_fields, is_object
 
@@ -18,19 +19,22 @@ VIEW_BLOCKS = 100
 MESSAGE_SIZE = 13_200
 """Characters over all blocks of one message; beyond it Slack answers `msg_blocks_too_long` (bolt-js#2509, #2867)."""
 
+DOCUMENTED = frozenset({"actions", "context", "divider", "file", "header", "image", "input", "rich_text", "section",
+                        "table", "video"})  # fmt: skip
+"""What a `container` may hold by Slack's reference."""
+REPORTED = DOCUMENTED - {"file", "input", "rich_text"}
+"""What a workspace's validator was reported to take in one."""
+_WIDTHS = ("narrow", "standard", "wide", "full")
+
 _IN_MESSAGES = frozenset({"section", "header", "divider", "context", "actions", "image", "rich_text", "input",
                           "markdown", "table", "context_actions"})  # fmt: skip
 _IN_VIEWS = _IN_MESSAGES - {"markdown", "table", "context_actions"}
-_INTERACTIVE = frozenset({
-    "button", "overflow", "static_select", "users_select", "conversations_select", "channels_select", "datepicker",
-    "timepicker", "checkboxes", "radio_buttons",
-})  # fmt: skip
-_INPUTS = (_INTERACTIVE - {"button", "overflow"}) | {"plain_text_input", "email_text_input", "number_input"}
 
 
-def check_message(blocks: Any) -> list[str]:
-    """What Slack finds wrong with a message's blocks; empty: nothing."""
-    return _check_blocks(blocks, _IN_MESSAGES, MESSAGE_BLOCKS)
+def check_message(blocks: Any, contained: frozenset[str] | None = DOCUMENTED) -> list[str]:
+    """What Slack finds wrong with a message's blocks; empty: nothing. `contained`: what this workspace takes in a
+    `container`; None: it knows no such block yet."""
+    return _check_blocks(blocks, _IN_MESSAGES, MESSAGE_BLOCKS, contained=contained)
 
 
 def check_view(view: Any) -> list[str]:
@@ -44,7 +48,7 @@ def check_view(view: Any) -> list[str]:
         check_fields(problems, view, "/view", {"type", "title", "blocks"}, allowed | set(optional))
         for name in ("title", "submit", "close"):
             if name in view:
-                _plain(problems, view[name], f"/view/{name}", 24)
+                plain(problems, view[name], f"/view/{name}", 24)
         blocks = view.get("blocks")
         if isinstance(blocks, list) and any(isinstance(b, dict) and b.get("type") == "input" for b in blocks):
             check_fields(problems, view, "/view", {"submit"}, None)
@@ -74,20 +78,36 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
             yield from walk(inner)
 
 
-def _check_blocks(blocks: Any, allowed: frozenset[str], most: int, path: str = "/blocks") -> list[str]:
+def _check_blocks(
+    blocks: Any, allowed: frozenset[str], most: int, path: str = "/blocks", *, contained: frozenset[str] | None = None
+) -> list[str]:
     problems = Problems()
     if not isinstance(blocks, list):
         problems.add("must be an array", path)
         return problems.found
     if len(blocks) > most:
         problems.add(f"no more than {most} items allowed", path)
-    seen: set[str] = set()
+    _each(problems, blocks, path, allowed, contained, set())
+    if sum(len(b.get("text", "")) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown") > 12_000:
+        problems.add("must be less than 12001 characters", path)
+    return problems.found
+
+
+def _each(
+    problems: Problems,
+    blocks: list[Any],
+    path: str,
+    allowed: frozenset[str],
+    contained: frozenset[str] | None,
+    seen: set[str],
+) -> None:
     for index, block in enumerate(blocks):
         where = f"{path}/{index}"
         if not is_object(problems, block, where):
             continue
         kind = block.get("type")
-        if not isinstance(kind, str) or kind not in allowed:
+        is_container = kind == "container" and contained is not None
+        if not isinstance(kind, str) or not (kind in allowed or is_container):
             problems.add(f"unsupported type: {kind}", f"{where}/type")
             continue
         if "block_id" in block:
@@ -95,33 +115,41 @@ def _check_blocks(blocks: Any, allowed: frozenset[str], most: int, path: str = "
             if block["block_id"] in seen:
                 problems.add(f'`block_id`: "{block["block_id"]}" already exists', f"{where}/block_id")
             seen.add(str(block["block_id"]))
-        _BLOCKS[kind](problems, block, where)
-    if sum(len(b.get("text", "")) for b in blocks if isinstance(b, dict) and b.get("type") == "markdown") > 12_000:
-        problems.add("must be less than 12001 characters", path)
-    return problems.found
+        if is_container and contained is not None:
+            _container(problems, block, where)
+            children = problems.items(block.get("child_blocks"), f"{where}/child_blocks", 10)
+            _each(problems, children, f"{where}/child_blocks", contained & _BLOCKS.keys(), None, seen)
+        else:
+            _BLOCKS[kind](problems, block, where)
+
+
+def _container(problems: Problems, block: dict[str, Any], path: str) -> None:
+    _block(problems, block, path, {"child_blocks"}, {"title", "rich_text_title", "subtitle", "width", "icon",
+                                                     "is_collapsible", "default_collapsed",
+                                                     "has_header_divider"})  # fmt: skip
+    if "title" not in block and "rich_text_title" not in block:
+        problems.add("missing required field: title", path)
+    if "title" in block:
+        plain(problems, block["title"], f"{path}/title", 150)
+    if "rich_text_title" in block and is_object(problems, block["rich_text_title"], f"{path}/rich_text_title"):
+        _rich_text(problems, block["rich_text_title"], f"{path}/rich_text_title")
+    if "subtitle" in block:
+        text_object(problems, block["subtitle"], f"{path}/subtitle", 150)
+    if block.get("width", "standard") not in _WIDTHS:
+        problems.add(f"must be a valid enum value: {', '.join(_WIDTHS)}", f"{path}/width")
+    if "icon" in block:
+        element(problems, block["icon"], f"{path}/icon", frozenset({"image"}))
+    for flag in ("is_collapsible", "default_collapsed", "has_header_divider"):
+        if not isinstance(block.get(flag, False), bool):
+            problems.add("must be a boolean", f"{path}/{flag}")
+    if block.get("is_collapsible") and block.get("has_header_divider"):
+        problems.add("cannot be set when is_collapsible is true", f"{path}/has_header_divider")
+    if block.get("default_collapsed") and not block.get("is_collapsible"):
+        problems.add("requires is_collapsible to be true", f"{path}/default_collapsed")
 
 
 def _block(problems: Problems, block: dict[str, Any], path: str, required: set[str], optional: set[str]) -> None:
     check_fields(problems, block, path, {"type", *required}, {"block_id", *optional})
-
-
-def _plain(problems: Problems, value: Any, path: str, longest: int) -> None:
-    _text_object(problems, value, path, longest, ("plain_text",))
-
-
-def _text_object(
-    problems: Problems, value: Any, path: str, longest: int, kinds: tuple[str, ...] = ("plain_text", "mrkdwn")
-) -> None:
-    if not is_object(problems, value, path):
-        return
-    if value.get("type") not in kinds:
-        problems.add(f"must be a valid enum value: {', '.join(kinds)}", f"{path}/type")
-        return
-    check_fields(problems, value, path, {"type", "text"}, {"emoji" if value["type"] == "plain_text" else "verbatim"})
-    problems.text(value.get("text"), f"{path}/text", longest)
-    for flag in ("emoji", "verbatim"):
-        if flag in value and not isinstance(value[flag], bool):
-            problems.add("must be a boolean", f"{path}/{flag}")
 
 
 def _section(problems: Problems, block: dict[str, Any], path: str) -> None:
@@ -129,18 +157,18 @@ def _section(problems: Problems, block: dict[str, Any], path: str) -> None:
     if "text" not in block and "fields" not in block:
         problems.add("missing required field: text", path)
     if "text" in block:
-        _text_object(problems, block["text"], f"{path}/text", 3000)
+        text_object(problems, block["text"], f"{path}/text", 3000)
     if "fields" in block:
         for i, field in enumerate(problems.items(block["fields"], f"{path}/fields", 10)):
-            _text_object(problems, field, f"{path}/fields/{i}", 2000)
+            text_object(problems, field, f"{path}/fields/{i}", 2000)
     if "accessory" in block:
-        _element(problems, block["accessory"], f"{path}/accessory", _INTERACTIVE | {"image"})
+        element(problems, block["accessory"], f"{path}/accessory", INTERACTIVE | {"image"})
 
 
 def _header(problems: Problems, block: dict[str, Any], path: str) -> None:
     _block(problems, block, path, {"text"}, set())
     if "text" in block:
-        _plain(problems, block["text"], f"{path}/text", 150)
+        plain(problems, block["text"], f"{path}/text", 150)
 
 
 def _divider(problems: Problems, block: dict[str, Any], path: str) -> None:
@@ -151,9 +179,9 @@ def _context(problems: Problems, block: dict[str, Any], path: str) -> None:
     _block(problems, block, path, {"elements"}, set())
     for i, item in enumerate(problems.items(block.get("elements"), f"{path}/elements", 10)):
         if isinstance(item, dict) and item.get("type") == "image":
-            _image(problems, item, f"{path}/elements/{i}")
+            image(problems, item, f"{path}/elements/{i}")
         else:
-            _text_object(problems, item, f"{path}/elements/{i}", 3000)
+            text_object(problems, item, f"{path}/elements/{i}", 3000)
 
 
 def _actions(problems: Problems, block: dict[str, Any], path: str) -> None:
@@ -161,7 +189,7 @@ def _actions(problems: Problems, block: dict[str, Any], path: str) -> None:
     seen: set[str] = set()
     for i, item in enumerate(problems.items(block.get("elements"), f"{path}/elements", 25)):
         where = f"{path}/elements/{i}"
-        _element(problems, item, where, _INTERACTIVE)
+        element(problems, item, where, INTERACTIVE)
         action_id = item.get("action_id") if isinstance(item, dict) else None
         if isinstance(action_id, str):
             if action_id in seen:
@@ -169,24 +197,13 @@ def _actions(problems: Problems, block: dict[str, Any], path: str) -> None:
             seen.add(action_id)
 
 
-def _image(problems: Problems, block: dict[str, Any], path: str) -> None:
-    check_fields(problems, block, path, {"type", "alt_text"}, {"block_id", "image_url", "slack_file", "title"})
-    problems.text(block.get("alt_text"), f"{path}/alt_text", 2000)
-    if "image_url" in block:
-        problems.text(block["image_url"], f"{path}/image_url", 3000)
-    elif "slack_file" not in block:
-        problems.add("missing required field: image_url", path)
-    if "title" in block:
-        _plain(problems, block["title"], f"{path}/title", 2000)
-
-
 def _input(problems: Problems, block: dict[str, Any], path: str) -> None:
     _block(problems, block, path, {"label", "element"}, {"hint", "optional", "dispatch_action"})
     for name in ("label", "hint"):
         if name in block:
-            _plain(problems, block[name], f"{path}/{name}", 2000)
+            plain(problems, block[name], f"{path}/{name}", 2000)
     if "element" in block:
-        _element(problems, block["element"], f"{path}/element", _INPUTS)
+        element(problems, block["element"], f"{path}/element", INPUTS)
 
 
 def _markdown(problems: Problems, block: dict[str, Any], path: str) -> None:
@@ -217,79 +234,6 @@ def _rich_text(problems: Problems, block: dict[str, Any], path: str) -> None:
 
 _BLOCKS: dict[str, Callable[[Problems, dict[str, Any], str], None]] = {
     "section": _section, "header": _header, "divider": _divider, "context": _context, "actions": _actions,
-    "image": _image, "input": _input, "markdown": _markdown, "table": _table, "context_actions": _context_actions,
+    "image": image, "input": _input, "markdown": _markdown, "table": _table, "context_actions": _context_actions,
     "rich_text": _rich_text,
 }  # fmt: skip
-
-_SELECT = {"placeholder", "confirm", "focus_on_load"}
-_ELEMENT_FIELDS: dict[str, tuple[set[str], set[str]]] = {
-    "button": ({"text"}, {"url", "value", "style", "confirm", "accessibility_label", "visible_to_user_ids"}),
-    "overflow": ({"options"}, {"confirm"}),
-    "static_select": (set(), {"options", "option_groups", "initial_option", *_SELECT}),
-    "users_select": (set(), {"initial_user", *_SELECT}),
-    "conversations_select": (set(), {"initial_conversation", "default_to_current_conversation", "filter",
-                                     "response_url_enabled", *_SELECT}),
-    "channels_select": (set(), {"initial_channel", "response_url_enabled", *_SELECT}),
-    "datepicker": (set(), {"initial_date", *_SELECT}),
-    "timepicker": (set(), {"initial_time", "timezone", *_SELECT}),
-    "checkboxes": ({"options"}, {"initial_options", "confirm", "focus_on_load"}),
-    "radio_buttons": ({"options"}, {"initial_option", "confirm", "focus_on_load"}),
-    "plain_text_input": (set(), {"initial_value", "multiline", "min_length", "max_length", "dispatch_action_config",
-                                 "focus_on_load", "placeholder"}),
-    "email_text_input": (set(), {"initial_value", "dispatch_action_config", "focus_on_load", "placeholder"}),
-    "number_input": ({"is_decimal_allowed"}, {"initial_value", "min_value", "max_value", "dispatch_action_config",
-                                              "focus_on_load", "placeholder"}),
-}  # fmt: skip
-
-
-def _element(problems: Problems, item: Any, path: str, allowed: frozenset[str]) -> None:
-    if not is_object(problems, item, path):
-        return
-    kind = item.get("type")
-    if kind == "image" and "image" in allowed:
-        _image(problems, item, path)
-        return
-    if not isinstance(kind, str) or kind not in allowed:
-        problems.add(f"unsupported type: {kind}", f"{path}/type")
-        return
-    required, optional = _ELEMENT_FIELDS[kind]
-    check_fields(problems, item, path, {"type", *required}, {"action_id", *optional})
-    for name, longest in (("action_id", 255), ("value", 2000), ("url", 3000), ("accessibility_label", 75)):
-        if name in item:
-            problems.text(item[name], f"{path}/{name}", longest)
-    if kind == "button":
-        if "text" in item:
-            _plain(problems, item["text"], f"{path}/text", 75)
-        if item.get("style", "primary") not in ("primary", "danger"):
-            problems.add("must be a valid enum value: primary, danger", f"{path}/style")
-    if "placeholder" in item:
-        _plain(problems, item["placeholder"], f"{path}/placeholder", 150)
-    if "confirm" in item:
-        _confirm(problems, item["confirm"], f"{path}/confirm")
-    if "options" in item:
-        for i, option in enumerate(problems.items(item["options"], f"{path}/options", 100)):
-            _option(problems, option, f"{path}/options/{i}")
-    if kind == "plain_text_input":
-        longest = item.get("max_length", 3000)
-        if not isinstance(longest, int) or not 1 <= longest <= 3000:
-            problems.add("must be between 1 and 3000", f"{path}/max_length")
-        elif isinstance(item.get("initial_value"), str) and len(item["initial_value"]) > longest:
-            problems.add(f"must be less than {longest + 1} characters", f"{path}/initial_value")
-
-
-def _confirm(problems: Problems, value: Any, path: str) -> None:
-    if is_object(problems, value, path):
-        check_fields(problems, value, path, {"title", "text", "confirm", "deny"}, {"style"})
-        for name, longest in (("title", 100), ("confirm", 30), ("deny", 30)):
-            if name in value:
-                _plain(problems, value[name], f"{path}/{name}", longest)
-        if "text" in value:
-            _text_object(problems, value["text"], f"{path}/text", 300)
-
-
-def _option(problems: Problems, value: Any, path: str) -> None:
-    if is_object(problems, value, path):
-        check_fields(problems, value, path, {"text", "value"}, {"description", "url"})
-        problems.text(value.get("value"), f"{path}/value", 150)
-        if "text" in value:
-            _text_object(problems, value["text"], f"{path}/text", 75)

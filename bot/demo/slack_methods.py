@@ -43,7 +43,7 @@ def _channel(slack: Workspace, args: Json, *, member: bool = True) -> Channel:
     return channel
 
 
-def _content(args: Json, longest: int) -> tuple[str, list[Json]]:
+def _content(slack: Workspace, args: Json, longest: int) -> tuple[str, list[Json]]:
     """Text and blocks of a message that is to be shown, checked as Slack checks them."""
     text, blocks = args.get("text") or "", args.get("blocks") or []
     if not isinstance(text, str):
@@ -52,7 +52,7 @@ def _content(args: Json, longest: int) -> tuple[str, list[Json]]:
         raise ApiError("no_text")
     if len(text) > longest:
         raise ApiError("msg_too_long")
-    problems = limits.check_message(blocks)
+    problems = limits.check_message(blocks, slack.contained)
     if problems:
         raise ApiError("invalid_blocks", *problems, errors=[p.removeprefix("[ERROR] ") for p in problems])
     if limits.size(blocks) > limits.MESSAGE_SIZE:
@@ -63,7 +63,7 @@ def _content(args: Json, longest: int) -> tuple[str, list[Json]]:
 def with_ids(blocks: list[Json]) -> list[Json]:
     """A copy in which every block and element has the id that Slack gives where none was sent."""
     filled: list[Json] = json.loads(json.dumps(blocks))
-    for block in filled:
+    for block in [*filled, *(child for outer in filled for child in outer.get("child_blocks", []))]:
         block.setdefault("block_id", secrets.token_urlsafe(4))
         inner = [*block.get("elements", []), block.get("element"), block.get("accessory")]
         for item in inner:
@@ -89,7 +89,7 @@ def _post_message(slack: Workspace, args: Json) -> Json:
     channel = _channel(slack, args)
     if channel.is_archived:
         raise ApiError("is_archived")
-    text, blocks = _content(args, POST_TEXT)
+    text, blocks = _content(slack, args, POST_TEXT)
     metadata = _metadata(args)
     thread = {"thread_ts": args["thread_ts"]} if args.get("thread_ts") else {}
     payload: Json = {
@@ -119,7 +119,7 @@ def _own_message(slack: Workspace, args: Json, refusal: str) -> Message:
 
 def _update(slack: Workspace, args: Json) -> Json:
     message = _own_message(slack, args, "cant_update_message")
-    text, blocks = _content(args, UPDATE_TEXT)
+    text, blocks = _content(slack, args, UPDATE_TEXT)
     metadata = _metadata(args)
     message.versions.append(dict(message.payload))
     changed = {k: v for k, v in message.payload.items() if k != "blocks"} | {"text": text}
@@ -142,7 +142,7 @@ def _post_ephemeral(slack: Workspace, args: Json) -> Json:
     channel = _channel(slack, args)
     if args["user"] not in channel.members:
         raise ApiError("user_not_in_channel")
-    text, blocks = _content(args, POST_TEXT)
+    text, blocks = _content(slack, args, POST_TEXT)
     whisper = Whisper(str(args["user"]), channel.id, slack.next_ts(), text, blocks)
     slack.private.append(whisper)
     return {"message_ts": whisper.ts}

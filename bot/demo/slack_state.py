@@ -7,6 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
+from bot.demo.slack_limits import DOCUMENTED
 from bot.demo.slack_people import (
     APP_ID,
     APPROVALS,
@@ -84,6 +85,8 @@ class Workspace(StandIn):
         self.connections = Connections(APP_ID)
         self.http_target: str | None = None
         """Set to the program's /webhooks/slack: interactions go there, signed, instead of over the socket."""
+        self.contained: frozenset[str] | None = DOCUMENTED
+        """What this workspace takes in a `container` block: `REPORTED` is a stricter one, None an older one."""
         self.redelivery: tuple[float, ...] = (1.0, 60.0, 300.0)
         """Seconds before an unacknowledged event comes again."""
         self._triggers: dict[str, tuple[str, float]] = {}

@@ -13,9 +13,7 @@ from bot.markup.tree import PLAIN, Break, Foreign, Inline, Inlines, Link, Mark, 
 from bot.safety import clean
 
 _LINE_ENDS = re.compile(r"\s*\n\s*")
-_BLANKS = re.compile(r"[\s\u2800]{2,}")
-_INK = re.compile(r"[^\s\u2800]")
-"""Something to see: U+2800 is a Braille pattern without dots."""
+_BLANKS = re.compile(r"\s{2,}")
 _CODE: Marks = frozenset({"code"})
 _OPENS: dict[str, Mark] = {"strong_open": "strong", "em_open": "em", "s_open": "strike"}
 _CLOSES: dict[str, Mark] = {"strong_close": "strong", "em_close": "em", "s_close": "strike"}
@@ -105,7 +103,7 @@ def _link(raw: str, label: list[Text], rules: Rules, marks: set[Mark]) -> Link |
     # Blanks could push what stands behind the label out of sight.
     label = _merged([Text(_BLANKS.sub(" ", t.text), t.marks) for t in label if t.text])
     shown = "".join(t.text for t in label)
-    if not _INK.search(shown):
+    if not shown.strip():
         label, shown = [], ""
     if not raw:
         return Text(shown or "link", frozenset(marks))

@@ -17,6 +17,7 @@ from dataclasses import replace
 from markdown_it.token import Token
 
 from bot.markup import address
+from bot.markup.compact import compact
 from bot.markup.dialect import MAX_NESTING, parser
 from bot.markup.inlines import Rules, inlines, judged, leaf, trimmed
 from bot.markup.tree import (
@@ -56,7 +57,7 @@ def formatted(markdown: str, rules: Rules) -> Tree | None:
         return None
     try:
         tokens = _tokens(markdown)
-        return None if tokens is None else tuple(_Blocks(tokens, rules).until(None))
+        return None if tokens is None else compact(_Blocks(tokens, rules).until(None))
     except (ValueError, IndexError, KeyError, RecursionError):
         return None
 
@@ -68,7 +69,7 @@ def plain_tree(text: str, rules: Rules) -> Tree:
         line = [n for row in part.split("\n") for n in (*judged([leaf(row.strip())], rules), Break())]
         if content := trimmed(line):
             paragraphs.append(Paragraph(content))
-    return tuple(paragraphs)
+    return compact(paragraphs)
 
 
 def addresses(markdown: str) -> Iterator[str]:

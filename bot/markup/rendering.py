@@ -16,11 +16,14 @@ from bot.markup.parse import addresses, formatted, plain_tree
 from bot.markup.schema import check_adf
 from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain, walk
 from bot.safety import clean, secrets_in
+from bot.safety.quoting import in_marks, sign_in
 
 ROOM = 9_000
 """Characters of JSON that a rendered draft may take on the card. A message has about 13,200; the card needs some."""
 _NAME = 60
 """Characters of a host, a person or a label that is named in a warning."""
+_NAMED, _ROOM_FOR_NAMES = 5, 300
+"""How many of them one warning names, and in how many characters."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Rendered:
         """Why it may be neither approved nor posted, as the end of a sentence that begins with "the reply"; or ""."""
         if self.unformatted or slack.too_deep(self.tree):
             return "cannot be shown whole in one Slack message: it is nested too deeply"
-        if slack.size(self.slack()) > ROOM:
+        if max(slack.size(self.slack()), slack.size(self.barred())) > ROOM:
             parts = "items, cells, links, formatted words"
             return f"cannot be shown whole in one Slack message: it has too many parts ({parts})"
         return "cannot be put into Jira's format" if check_adf(self.adf()) else ""
@@ -82,6 +85,10 @@ class Rendered:
     def slack(self) -> list[dict[str, Any]]:
         """The `elements` of one `rich_text` block; all of what `adf` holds unless there is a `problem`."""
         return slack.elements(self.tree)
+
+    def barred(self) -> list[dict[str, Any]]:
+        """The same for a Slack that has no frame for them: a bar stands at the left of every line."""
+        return slack.barred(self.tree)
 
     def plain(self) -> str:
         """The words alone, as Jira will show them."""
@@ -114,26 +121,28 @@ def addresses_in(markdown: str) -> frozenset[str]:
 
 
 def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
+    """What stands in the frame and is to be looked at, quoted: nothing in the frame itself is marked."""
     foreign: dict[str, str] = {}
     strangers: dict[str, None] = {}
     misleading: dict[str, None] = {}
     for node in walk(made):
         if isinstance(node, Foreign):
             raw = address.of(node.address)
-            foreign[raw] = _short(address.host(raw))
+            words = "".join(t.text for t in node.label)
+            foreign[raw] = _leading(words, raw) if words else _quoted_address(raw)
         elif isinstance(node, Stranger):
-            strangers[_short(node.account_id)] = None
+            strangers[in_marks(_short(node.text))] = None
         elif isinstance(node, Link):
             if node.misleads:
-                misleading[f"“{_short(node.words)}” leads to {_short(address.host(node.href))}"] = None
+                misleading[_leading(node.words, node.href)] = None
         elif isinstance(node, CodeBlock) or (isinstance(node, Text) and "code" in node.marks):
             for start, end in address.bare(node.text):
                 raw = address.of(node.text[start:end])
                 if rules.href(raw) is None:
-                    foreign[raw] = _short(address.host(raw))
+                    foreign[raw] = _quoted_address(raw)
     if foreign:
         count = "one link is" if len(foreign) == 1 else f"{len(foreign)} links are"
-        yield f"{count} not from the issue: {_some(foreign.values())} (will be posted as plain text)"
+        yield f"{count} not from the issue, and will be posted as plain text: {_some(foreign.values())}"
     if misleading:
         many = len(misleading) > 1
         count = (
@@ -142,15 +151,33 @@ def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
         yield f"{count}: {_some(misleading)}"
     if strangers:
         count = "one mention is" if len(strangers) == 1 else f"{len(strangers)} mentions are"
-        yield f"{count} of somebody who is not in the issue: {_some(strangers)} (will be posted as plain text)"
-    if secrets := dict.fromkeys((*secrets_in(markdown), *secrets_in(plain(made)))):
+        yield f"{count} of somebody who is not in the issue, and will be posted as plain text: {_some(strangers)}"
+    words = plain(made)
+    if secrets := dict.fromkeys((*secrets_in(markdown), *secrets_in(words))):
         yield f"the text holds what looks like a secret: {_some(secrets)}"
+    if sign := sign_in(words):
+        yield f"{in_marks(_beginning(sign))} is said by the reply, not by PM Agent"
 
 
 def _some(names: Iterable[str]) -> str:
     distinct = list(dict.fromkeys(names))
-    more = f" and {len(distinct) - 3} more" if len(distinct) > 3 else ""
-    return ", ".join(distinct[:3]) + more
+    named = next((n for n in range(_NAMED, 1, -1) if sum(map(len, distinct[:n])) <= _ROOM_FOR_NAMES), 1)
+    more = f" and {len(distinct) - named} more" if len(distinct) > named else ""
+    return ", ".join(distinct[:named]) + more
+
+
+def _leading(words: str, href: str) -> str:
+    return f"{in_marks(_short(words))} leads to {_short(address.host(href))}"
+
+
+def _quoted_address(raw: str) -> str:
+    """An address as it stands in the text, and its host where that cannot be read off its beginning."""
+    host, beginning = _short(address.host(raw)), _beginning(raw)
+    return in_marks(beginning) if host in beginning else f"{in_marks(beginning)} at {host}"
+
+
+def _beginning(words: str) -> str:
+    return words if len(words) <= _NAME else f"{words[: _NAME - 1].rstrip()}…"
 
 
 def _short(name: str) -> str:

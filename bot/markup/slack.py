@@ -1,15 +1,17 @@
 """The tree → elements of one Slack `rich_text` block: how the card shows what Jira will show. Pure.
 
 Only `text` and `link` elements are made: nothing from Jira or Claude can become a mention, a channel or an emoji, and
-Slack reads no markup in them. Allowed links show where they lead, other addresses carry a ⚠. Slack has no headings,
+Slack reads no markup in them. Allowed links show where they lead; other addresses are text. Slack has no headings,
 rules, tables and languages of code inside rich text: a heading is bold behind its `##`, a rule a dash, a table row a
-line with bars between its cells, and a language a line in italics above its code.
+line with bars between its cells, and a language a line in italics above its code. Where a bar at the left of every line
+is the frame, a quotation's lines begin with `> `.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from bot.markup.tree import (
@@ -35,18 +37,50 @@ from bot.markup.tree import (
 
 Element = dict[str, Any]
 
-FOREIGN = "⚠ "
-"""Stands before every address and mention that is not from the issue."""
 MAX_INDENT = 8
 """Slack's deepest list level, counted from 0."""
 
 _STYLES: dict[Mark, str] = {"strong": "bold", "em": "italic", "strike": "strike", "code": "code"}
 _RULE = "———"
+_QUOTED = Text("> ")
 
 
 def elements(tree: Tree) -> list[Element]:
     """The `elements` of a `rich_text` block; never empty, and no text in it is."""
     return list(_blocks(tree)) or [_section([_text(" ")])]
+
+
+def barred(tree: Tree) -> list[Element]:
+    """The same with a bar at the left of every line: a frame where Slack has no other."""
+    return [_barred(element) for element in _blocks(_marked_quotes(tree))] or [_section([_text(" ")], quoted=True)]
+
+
+def _marked_quotes(tree: Tree) -> Tree:
+    """Every quotation as what it holds, each line behind `> `: a bar cannot say it where every line has one."""
+    return tuple(
+        inner for block in tree for inner in (map(_mailed, block.content) if isinstance(block, Quote) else [block])
+    )
+
+
+def _mailed(block: Block) -> Block:
+    match block:
+        case Paragraph(content):
+            words: list[Inline] = [_QUOTED]
+            for node in content or (Text(" "),):
+                words += [node, _QUOTED] if isinstance(node, Break) else [node]
+            return Paragraph(tuple(words))
+        case CodeBlock(text, language):
+            return CodeBlock(_QUOTED.text + text.replace("\n", "\n" + _QUOTED.text), language)
+        case Items():
+            return replace(block, items=tuple(tuple(map(_mailed, item)) for item in block.items))
+        case _:
+            return block
+
+
+def _barred(element: Element) -> Element:
+    if element["type"] == "rich_text_section":
+        return element | {"type": "rich_text_quote"}
+    return element if element["type"] == "rich_text_quote" else element | {"border": 1}
 
 
 def size(made: list[Element]) -> int:
@@ -170,11 +204,11 @@ def _inline(node: Inline) -> list[Element]:
             made = [_styled(text) | {"type": "link", "url": href} for text in label]
             return [*made, _text(f" ({node.leads_to})")] if node.leads_to else made
         case Foreign():
-            return [_text(FOREIGN), *(_styled(text) for text in node.texts())]
+            return [_styled(text) for text in node.texts()]
         case Mention():
             return [_text(node.text) | {"style": {"bold": True}}]
         case Stranger():
-            return [_text(FOREIGN + node.text)]
+            return [_text(node.text)]
 
 
 def _styled(text: Text) -> Element:

@@ -12,6 +12,7 @@ from bot.claims import StatedClaim, well_formed
 from bot.domain.drafts import MAX_TEXT
 from bot.domain.issues import Frozen
 from bot.errors import PMAgentError
+from bot.markup.compact import without_gaps
 from bot.prompting.fence import unfenced
 from bot.safety import tidy
 
@@ -135,7 +136,7 @@ def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | N
     except ValidationError as error:
         raise InvalidAnswer(_first_problem(error)) from None
     wanted = drafting and answer.should_respond
-    words = unfenced(tidy(answer.response_text)).strip() if wanted else ""
+    words = without_gaps(unfenced(tidy(answer.response_text))).strip() if wanted else ""
     if wanted and not words:
         raise InvalidAnswer("should_respond is true, but response_text is empty")
     if len(words) > MAX_TEXT:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from bot.domain.drafts import Draft, DraftState
 from bot.domain.issues import NOISE, Comment, Frozen, Issue, PullRequest
 from bot.domain.mentions import spoken
+from bot.safety.quoting import in_marks
 
 WAITING_DAYS = 14
 """An unanswered question or an open review older than this is no news for a standup."""
@@ -117,14 +118,14 @@ def moved(issue: Issue, since: datetime) -> Iterator[Fact]:
         quote = f": “{_short(quotable[-1].text, QUOTE)}”" if quotable and quotable[-1] is comments[-1] else ""
         _of(did, author).append(count + quote)
     for person, words_done in did.items():
-        yield _about(issue, "moved", person, f"{_short(issue.summary, 80)}: {'; '.join(words_done)}")
+        yield _about(issue, "moved", person, f"{_title(issue.summary)}: {'; '.join(words_done)}")
 
 
 def waits(issue: Issue, now: datetime) -> Iterator[Fact]:
     """For whom this issue waits: an unanswered question, or another issue that blocks it."""
     if issue.status_category.casefold() == "done":
         return
-    title = _short(issue.summary, 80)
+    title = _title(issue.summary)
     assignee = issue.assignee.name if issue.assignee else ""
     last = issue.comments[-1] if issue.comments else None
     asked = last and not last.by_us and last.author.kind != "app" and _asks(last.text)
@@ -133,7 +134,7 @@ def waits(issue: Issue, now: datetime) -> Iterator[Fact]:
         others = [name for name in (*named, assignee) if name and name != last.author.name]
         whom = others[0] if others else "somebody (nobody is assigned)" if not assignee else "an answer"
         if last.for_everybody:
-            text = f"{title}: {last.author.name} asked “{_short(last.text, QUOTE)}”"
+            text = f"{title}: {last.author.name} asked {in_marks(_short(last.text, QUOTE))}"
         else:
             text = f"{title}: {last.author.name} asked something in a comment that not everybody may see"
         yield _about(issue, "waits", whom, text)
@@ -155,13 +156,13 @@ def due(issue: Issue, today: date) -> Iterator[Fact]:
         if late == 0
         else f"due {issue.due:%a} {issue.due.isoformat()}"
     )
-    text = f"{_short(issue.summary, 80)}: {when}, {_short(issue.status, 40)}"
+    text = f"{_title(issue.summary)}: {when}, {_short(issue.status, 40)}"
     yield _about(issue, "due", issue.assignee.name if issue.assignee else "nobody assigned", text)
 
 
 def pull_request(pr: PullRequest, project: str, since: datetime, now: datetime) -> Iterator[Fact]:
     """What happened to this pull request, and for whom it waits."""
-    title = _short(pr.title, 80)
+    title = _title(pr.title)
 
     def fact(kind: Kind, person: str, text: str) -> Fact:
         return Fact(kind=kind, ref=pr.id, url=pr.url, project=project, person=person, text=text)
@@ -214,6 +215,10 @@ def _by_author(comments: Iterable[Comment]) -> dict[str, list[Comment]]:
     for comment in comments:
         found.setdefault(comment.author.name or "somebody", []).append(comment)
     return found
+
+
+def _title(text: str) -> str:
+    return in_marks(_short(text, 80))
 
 
 def _short(text: str, limit: int) -> str:

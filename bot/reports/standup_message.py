@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from bot.cards.parts import MAX_MESSAGE, Block, Message, cut, link, listing, one_line, rich, section, size, text
+from bot.cards.parts import MAX_MESSAGE, Block, Message, cut, link, listing, named, one_line, rich, section, size, text
 from bot.prompting import Sentence
 from bot.reports.facts import Fact, StandupFacts
 
@@ -109,7 +109,7 @@ def _by_person(facts: Sequence[Fact], fold: int, people: int) -> list[Block]:
         groups.setdefault(fact.person or "somebody", []).append(fact)
     found: list[Block] = []
     for person, theirs in list(groups.items())[:people]:
-        found += [section(one_line(person, 80)), _lines(theirs, fold)]
+        found += [section(named(person)), _lines(theirs, fold)]
     if len(groups) > people:
         rest = sum(len(theirs) for theirs in list(groups.values())[people:])
         found.append(section(text(f"and {len(groups) - people} more people with {rest} entries", italic=True)))

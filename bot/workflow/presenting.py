@@ -16,6 +16,7 @@ from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.store import Conflict, Job
+from bot.workflow.frames import is_refusal, no_boxes, takes_boxes
 from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
@@ -72,21 +73,8 @@ async def _present(ctx: Context, draft_id: str, held: Held) -> float | None:
         if newer and newer.card.ts is None and newer.state not in RETIRED:
             return NEWER_FIRST  # and its post asks for this one, which links to it
         sending = _Sending(ctx, draft, held, found)
-        message = draft_card(
-            draft,
-            site=ctx.settings.site,
-            now=ctx.clock.now(),
-            timezone=ctx.settings.timezone,
-            newer_url=_address(ctx, newer) if newer else None,
-        )
         try:
-            if found:
-                await ctx.slack.update(card.channel, found, message, sending.begin)
-                failpoint("card.after_update")
-                ts: str | None = found
-            else:
-                ts = await ctx.slack.post(card.channel, message, sending.begin)
-                failpoint("card.after_post")
+            ts = await sending.send(_address(ctx, newer) if newer else None)
         except _Changed:
             continue
         except OutcomeUnknown as error:
@@ -101,7 +89,7 @@ async def _present(ctx: Context, draft_id: str, held: Held) -> float | None:
                 continue
             if not gone:
                 raise CardRefused(f"is refused by Slack: {error.reason}") from None
-            ts = found
+            ts = found or ""
         card = sending.draft.card
         shown = card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None, "lease": None})
         await _save_card(ctx, sending.draft, shown, [] if card.ts else await _retired(ctx, draft))
@@ -119,6 +107,34 @@ class _Sending:
         self._ctx = ctx
         self._held = held
         self._found = found
+
+    async def send(self, newer_url: str | None) -> str:
+        """Post the card or replace it, in a box or, where the workspace takes none, with bars. Returns its `ts`."""
+        ctx = self._ctx
+        if await takes_boxes(ctx):
+            try:
+                return await self._send(newer_url, box=True)
+            except Permanent as error:
+                if not is_refusal(error):
+                    raise
+            ts = await self._send(newer_url, box=False)
+            await no_boxes(ctx)
+            return ts
+        return await self._send(newer_url, box=False)
+
+    async def _send(self, newer_url: str | None, *, box: bool) -> str:
+        ctx, draft, found = self._ctx, self.draft, self._found
+        message = draft_card(
+            draft, site=ctx.settings.site, now=ctx.clock.now(), timezone=ctx.settings.timezone, newer_url=newer_url,
+            box=box,
+        )  # fmt: skip
+        if found:
+            await ctx.slack.update(draft.card.channel, found, message, self.begin)
+            failpoint("card.after_update")
+            return found
+        ts = await ctx.slack.post(draft.card.channel, message, self.begin)
+        failpoint("card.after_post")
+        return ts
 
     async def begin(self) -> Deadline | None:
         """Its turn in the channel has come. The intent is first, so that a crash after the post is found by the

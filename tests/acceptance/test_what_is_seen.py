@@ -23,7 +23,7 @@ def links_in(value: object) -> list[str]:
 
 def draft_of(card: Message) -> str:
     """The words of the draft's own block."""
-    block = next(b for b in card.blocks if b.get("block_id") == "draft")
+    block = next(b for b in walk(card.blocks) if b.get("block_id") == "draft")
     return "".join(item["text"] for item in walk(block) if isinstance(item.get("text"), str))
 
 
@@ -102,7 +102,8 @@ async def test_a_reply_is_not_posted_otherwise_than_its_card_showed_it(stage: St
     stage.claude.script({**YES, "response_text": f"See [the other issue]({other})."})
     await ask(stage)
     card = await stage.slack.card("ECD-1", button="Approve")
-    assert f"⚠ the other issue ({other})" in draft_of(card)
+    assert f"the other issue ({other})" in draft_of(card)
+    assert "will be posted as plain text: “the other issue” leads to " in card.words
     await stage.stop_bot()
     await stage.start_bot(JIRA_URL=stage.env["JIRA_URL"].replace("127.0.0.1", "localhost"))
     await stage.slack.click(DANA, card, "Approve")

@@ -28,6 +28,10 @@ function render(block, act) {
     case "actions": return h("div", { class: "actions" }, ...block.elements.map((e) => element(e, act)));
     case "table": return h("table", {}, ...block.rows.map((row) => h("tr", {}, ...row.map((cell) =>
       h("td", {}, ...(cell.type === "rich_text" ? richText(cell.elements) : [cell.text]))))));
+    case "container": return h("section", { class: "container" },
+      h("header", {}, block.title ? h("strong", {}, words(block.title)) : null,
+        block.subtitle ? h("span", { class: "quiet" }, words(block.subtitle)) : null),
+      ...blocks(block.child_blocks, act));
     case "image": return h("p", { class: "context" }, `[image: ${block.alt_text}]`);
     default: return h("p", { class: "context" }, `[${block.type}]`);
   }
@@ -47,14 +51,14 @@ function richText(elements) {
   const out = [];
   for (const item of elements || []) {
     if (item.type === "rich_text_list") {
-      const list = h(item.style === "ordered" ? "ol" : "ul", { class: `indent${item.indent || 0}` },
+      const list = h(item.style === "ordered" ? "ol" : "ul", { class: `indent${item.indent || 0}${item.border ? " barred" : ""}` },
         ...item.elements.map((inner) => h("li", {}, ...inline(inner.elements))));
       if (item.offset) list.setAttribute("start", String(item.offset + 1));
       out.push(list);
     } else if (item.type === "rich_text_quote") {
       out.push(h("blockquote", {}, ...inline(item.elements)));
     } else if (item.type === "rich_text_preformatted") {
-      out.push(h("pre", {}, ...inline(item.elements)));
+      out.push(h("pre", { class: item.border ? "barred" : "" }, ...inline(item.elements)));
     } else {
       out.push(h("div", { class: "line" }, ...inline(item.elements)));
     }
