@@ -376,7 +376,7 @@ def test_a_backup_is_json_lines_of_every_table_with_a_manifest(home: Home, tmp_p
     assert next(iter(files)) == "manifest.json"
     manifest = json.loads(files["manifest.json"])
     digest = hashlib.sha256(files["drafts.jsonl"]).hexdigest()
-    head = bot(home, "audit", "verify").stdout.split()[-1]
+    head = home.records("audit")[-1]["hash"]
     assert (manifest["format"], manifest["program"]) == (1, __version__)
     assert manifest["audit"] == {"records": 4, "head": head, "broken": ""}
     assert manifest["tables"]["drafts"] == {"records": 1, "sha256": digest}

@@ -88,7 +88,9 @@ def verdict(home: Home, *heads: Published) -> ChainCheck:
                 for line in snapshot.salvaged("audit"):
                     yield line
 
-            return (await examine(lines(), Awaited(snapshot), heads)).verdict
+            found = await examine(lines(), Awaited(snapshot), heads)
+            await found.count(Awaited(snapshot))
+            return found.verdict
 
     return asyncio.run(examined())
 
@@ -185,6 +187,14 @@ def test_a_draft_or_an_event_that_is_gone_has_to_be_one_that_the_retention_delet
     assert verdict(home).broken_at is None
     home.tamper("DELETE FROM webhook_events")
     assert verdict(home).broken_at is None
+
+
+def test_a_draft_that_no_record_of_the_trail_names(home: Home) -> None:
+    home.commit(Put("drafts", {**home.records("drafts", id="drf_2")[0], "id": "drf_3"}))
+    found = verdict(home)
+    assert (found.broken_at, found.why) == (7, "no record of the trail names 1 of the drafts that are there")
+    home.tamper("DELETE FROM audit")
+    assert verdict(home).broken_at == 1
 
 
 def test_an_approvers_name_blanked_with_a_forged_erase_record(home: Home) -> None:

@@ -284,6 +284,12 @@ class Slack:
             ]
         )
 
+    async def own_channels(self) -> list[str]:
+        """The channels that the bot is in, also archived ones."""
+        call = partial(self._reads.users_conversations, types="public_channel,private_channel", limit=200)
+        pages = self._pages("users.conversations", call)
+        return [str(found["id"]) async for page in pages for found in page.get("channels") or []]
+
     async def channel(self, channel_id: str) -> ChannelInfo:
         """A channel's kind, and whether the bot is in it."""
         answer = await self._read("conversations.info", lambda: self._reads.conversations_info(channel=channel_id))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bot.store import Record
     from bot.store.audit import Unreadable
     from bot.store.data import Snapshot
+    from bot.store.examining import Examination
 
 PATIENCE = 8.0
 """Seconds; a longer trail is verified by the bot, and by `audit verify`."""
@@ -36,7 +37,13 @@ def trail(snapshot: Snapshot) -> Line:
                 return
             yield line if isinstance(line, dict) else Unreadable(line)
 
-    found = asyncio.run(examine(lines(), Awaited(snapshot)))
+    async def examined() -> Examination:
+        found = await examine(lines(), Awaited(snapshot))
+        if not cut:
+            await found.count(Awaited(snapshot))
+        return found
+
+    found = asyncio.run(examined())
     verdict = found.verdict
     if not cut:
         if verdict.broken_at is not None:

@@ -48,7 +48,9 @@ async def _examined(snapshot: Snapshot, heads: list[Published]) -> Examination:
     from bot.store.data import Awaited
     from bot.store.examining import examine
 
-    return await examine(_lines(snapshot), Awaited(snapshot), heads)
+    found = await examine(_lines(snapshot), Awaited(snapshot), heads)
+    await found.count(Awaited(snapshot))
+    return found
 
 
 async def _lines(snapshot: Snapshot) -> AsyncIterator[Record | Unreadable]:
@@ -59,7 +61,8 @@ async def _lines(snapshot: Snapshot) -> AsyncIterator[Record | Unreadable]:
 
 
 def _in_slack(snapshot: Snapshot) -> Heads:
-    """Every head that Slack has, in the channels that the trail and the settings name. Raises `UserError`."""
+    """Every head that Slack has, in the channels that the bot is in, and that the trail and the settings name: who can
+    write the data can have them name none. Raises `UserError`."""
     from bot.clients.slack import Slack
     from bot.errors import PMAgentError, UserError
     from bot.log import configure
@@ -72,7 +75,7 @@ def _in_slack(snapshot: Snapshot) -> Heads:
         raise UserError(f"--slack needs the settings of the bot, and they are not whole:\n{error}") from None
     configure(settings)
     named = {channel for channel, _ in standups(snapshot.find("audit", action="standup.posted"))}
-    channels = sorted({settings.slack_channel_approvals, settings.standup_channel, *named})
+    named |= {settings.slack_channel_approvals, settings.standup_channel}
     windows: list[Window] = [
         window(line["details"]["backup_of"], line["at"]) for line in snapshot.find("audit", action="store.restored")
     ]
@@ -83,7 +86,7 @@ def _in_slack(snapshot: Snapshot) -> Heads:
         slack = Slack(settings)
         try:
             await slack.start()
-            return await published(slack, channels, windows)
+            return await published(slack, sorted({*named, *await slack.own_channels()}), windows)
         finally:
             await slack.close()
 
@@ -95,6 +98,7 @@ def _in_slack(snapshot: Snapshot) -> Heads:
 
 def _report(found: Examination) -> Iterator[str]:
     chain = found.chain
+    yield from (f"Wrong as well, at seq {seq}: {why}." for seq, why in found.all_wrong[1:])
     whole = "is one unbroken chain" if chain.broken is None else "is an unbroken chain no further"
     texts, deleted = found.texts, found.deleted
     yield f"What was compared: the trail {whole} ({chain.records:,} records); {_texts(found)}"
@@ -109,7 +113,7 @@ def _report(found: Examination) -> Iterator[str]:
         )
     elif vouched:
         yield f"Proved by {heads}: records 1 to {vouched:,} are what they were when they were published."
-        yield f"Not proved: nothing outside of the data vouches for the {chain.records - vouched:,} records after that."
+        yield f"Not proved: nothing outside of the data vouches for what came after that, {chain.records - vouched:,} records."
     elif chain.reached:
         yield f"Proved by {heads}: what stands before is what it was then. Not proved: what came after."
     yield (

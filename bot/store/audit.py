@@ -107,14 +107,14 @@ class Chain:
 
     def verdict(self, *more: tuple[int, str]) -> ChainCheck:
         """The verdict on all that was taken in. `more`: what else was found wrong; the first bad record is named."""
+        found = self.wrong(*more)
+        return ChainCheck(self.records, self.head, *(found[0] if found else (None, "")))
+
+    def wrong(self, *more: tuple[int, str]) -> list[tuple[int, str]]:
+        """All that was found wrong, the first bad record first."""
         end = (self.records + 1, self._unreadable) if self._unreadable else None
-        found = [wrong for wrong in (*more, self.broken or end, *self._unaccounted()) if wrong]
-        if not self.broken and not end:
-            found += self._lost_heads()
-        if not found:
-            return ChainCheck(self.records, self.head)
-        seq, why = min(found)
-        return ChainCheck(self.records, self.head, seq, why)
+        found = [self.broken or end] if self.broken or end else [*self._lost_heads()]
+        return sorted(filter(None, (*found, *self._unaccounted(), *more)), key=lambda wrong: wrong[0])
 
     def _unaccounted(self) -> Iterator[tuple[int, str]]:
         """The first record, for each leaf, that was blanked without a later `erase` record that names it."""

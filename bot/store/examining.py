@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import cast
 
 from bot.errors import UserError
 from bot.store import Reading, Record, Table
@@ -31,15 +32,25 @@ class Examination:
     texts: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
     wrong: Wrong | None = None
+    _seen: Counter[str] = field(default_factory=Counter)
     _missing: tuple[datetime, Wrong] | None = None
     _deleted_before: datetime | None = None
 
     @property
     def verdict(self) -> ChainCheck:
         """The first thing that is wrong, or that nothing is."""
-        missing = self._missing
-        kept = missing and (self._deleted_before is None or missing[0] >= self._deleted_before + LATER)
-        return self.chain.verdict(*(wrong for wrong in (self.wrong, missing[1] if missing and kept else None) if wrong))
+        return self.chain.verdict(*self._in_texts())
+
+    @property
+    def all_wrong(self) -> list[Wrong]:
+        """One of each kind of what is wrong, the first bad record first."""
+        return self.chain.wrong(*self._in_texts())
+
+    def _in_texts(self) -> list[Wrong]:
+        found = [self.wrong] if self.wrong else []
+        if self._missing and (self._deleted_before is None or self._missing[0] >= self._deleted_before + LATER):
+            found.append(self._missing[1])
+        return found
 
     async def look(self, line: Record, store: Reading) -> None:
         """Compare what a line is about with what the store has."""
@@ -47,7 +58,18 @@ class Examination:
             await self._look(line, store)
         except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
             text = str(error) if isinstance(error, UserError) else "this is no line, or no text, of PM Agent's"
-            self.wrong = min(filter(None, (self.wrong, (line["seq"], text))))
+            self._note((line["seq"], text))
+
+    async def count(self, store: Reading) -> None:
+        """Once all lines were taken in, of data that do not change meanwhile: no text may be there without a line."""
+        for table, what in (("drafts", "draft"), ("webhook_events", "event")):
+            more = await store.count(cast(Table, table)) - self._seen[table]
+            if more > 0 and self.chain.broken is None:
+                text = f"no record of the trail names {more} of the {what}s that are there"
+                self._note((self.chain.records + 1, text))
+
+    def _note(self, wrong: Wrong) -> None:
+        self.wrong = min(self.wrong, wrong) if self.wrong else wrong
 
     async def _look(self, line: Record, store: Reading) -> None:
         if line["action"] == "retention.deleted":
@@ -72,8 +94,10 @@ class Examination:
                 line = (wrong and await store.get("audit", line["id"])) or line  # an erasure changes it, too
             if wrong is None:
                 self.texts[table] += 1
-                return
-        self.wrong = min(filter(None, (self.wrong, wrong)))
+                break
+        self._seen[table] += 1
+        if wrong:
+            self._note(wrong)
 
     def _miss(self, table: Table, record_id: str, line: Record) -> None:
         """Whether the retention deleted it is known when all lines were read; the newest that is missing decides."""
