@@ -113,7 +113,7 @@ def _report(found: Examination) -> Iterator[str]:
         )
     elif vouched:
         yield f"Proved by {heads}: records 1 to {vouched:,} are what they were when they were published."
-        yield f"Not proved: nothing outside of the data vouches for what came after that, {chain.records - vouched:,} records."
+        yield f"Not proved: nothing outside of the data vouches for the rest, {chain.records - vouched:,} records."
     elif chain.reached:
         yield f"Proved by {heads}: what stands before is what it was then. Not proved: what came after."
     yield (
