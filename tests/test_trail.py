@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -19,9 +18,8 @@ from bot.domain.events import IssueCommented
 from bot.domain.issues import Comment, Issue, Person
 from bot.store import Audit, Put, Record
 from bot.store.audit import ChainCheck, Published, blank, seal
-from bot.store.data import Awaited
 from bot.store.encoding import to_json
-from bot.store.examining import examine
+from bot.store.examining import examined
 from bot.store.texts import event_sha256
 from bot.workflow.records import audit, draft_record
 from tests.homes import KINDS, Home, new_home
@@ -81,18 +79,8 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
 
 
 def verdict(home: Home, *heads: Published) -> ChainCheck:
-    async def examined() -> ChainCheck:
-        with home.data.snapshot() as snapshot:
-
-            async def lines() -> Any:
-                for line in snapshot.salvaged("audit"):
-                    yield line
-
-            found = await examine(lines(), Awaited(snapshot), heads)
-            await found.count(Awaited(snapshot))
-            return found.verdict
-
-    return asyncio.run(examined())
+    with home.data.snapshot() as snapshot:
+        return examined(snapshot, heads).verdict
 
 
 def put(home: Home, table: str, record: Record) -> None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from bot.commands.check_lines import Line, good, wrong
 
 if TYPE_CHECKING:
-    from bot.store import Record
-    from bot.store.audit import Unreadable
     from bot.store.data import Snapshot
-    from bot.store.examining import Examination
 
 PATIENCE = 8.0
 """Seconds; a longer trail is verified by the bot, and by `audit verify`."""
@@ -22,34 +16,15 @@ MEND = "`python -m bot audit verify` says more; find out who can write the data,
 
 def trail(snapshot: Snapshot) -> Line:
     """Raises `UserError`."""
-    from bot.store.data import Awaited
-    from bot.store.examining import examine
+    from bot.store.examining import examined
 
-    end, cut = time.monotonic() + PATIENCE, False
-
-    async def lines() -> AsyncIterator[Record | Unreadable]:
-        nonlocal cut
-        from bot.store.audit import Unreadable
-
-        for line in snapshot.salvaged("audit"):
-            if time.monotonic() > end:
-                cut = True
-                return
-            yield line if isinstance(line, dict) else Unreadable(line)
-
-    async def examined() -> Examination:
-        found = await examine(lines(), Awaited(snapshot))
-        if not cut:
-            await found.count(Awaited(snapshot))
-        return found
-
-    found = asyncio.run(examined())
+    found = examined(snapshot, seconds=PATIENCE)
     verdict = found.verdict
-    if not cut:
+    if found.complete:
         if verdict.broken_at is not None:
             return wrong("audit trail", str(verdict), MEND)
         return good("audit trail", f"{verdict.records:,} records verified, with the texts that they are about")
-    return _in_part(found.chain.broken, verdict.records, snapshot)
+    return _in_part(found.chain.broken or found.wrong, verdict.records, snapshot)
 
 
 def _in_part(broken: tuple[int, str] | None, records: int, snapshot: Snapshot) -> Line:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bot.reports.heads import Heads
-    from bot.store import Record
-    from bot.store.audit import Erasure, Published, Spans, Unreadable
+    from bot.store.audit import Erasure, Spans
     from bot.store.data import Snapshot
     from bot.store.examining import Examination
 
@@ -27,13 +26,14 @@ def run_verify(args: argparse.Namespace) -> int:
     """`audit verify [--head HASH] [--slack]`. Raises `UserError`."""
     from bot.store.audit import Published, Unreadable, verify
     from bot.store.data import DamagedData
+    from bot.store.examining import examined
     from bot.store.opening import data
 
     given = [Published(args.head)] if args.head else []
     try:
         with data().snapshot() as snapshot:
             heads = _in_slack(snapshot) if args.slack else None
-            found = asyncio.run(_examined(snapshot, [*given, *(heads.known if heads else ())]))
+            found = examined(snapshot, [*given, *(heads.known if heads else ())])
             more = list(_about_slack(heads, snapshot)) if heads else []
     except DamagedData as error:  # nothing of it can be read, and that is what there is to say
         print(verify([Unreadable(str(error))]))
@@ -42,22 +42,6 @@ def run_verify(args: argparse.Namespace) -> int:
     for line in [*_report(found), *more]:
         print(line, file=sys.stderr)
     return 0 if found.verdict.broken_at is None else 1
-
-
-async def _examined(snapshot: Snapshot, heads: list[Published]) -> Examination:
-    from bot.store.data import Awaited
-    from bot.store.examining import examine
-
-    found = await examine(_lines(snapshot), Awaited(snapshot), heads)
-    await found.count(Awaited(snapshot))
-    return found
-
-
-async def _lines(snapshot: Snapshot) -> AsyncIterator[Record | Unreadable]:
-    from bot.store.audit import Unreadable
-
-    for line in snapshot.salvaged("audit"):
-        yield line if isinstance(line, dict) else Unreadable(line)
 
 
 def _in_slack(snapshot: Snapshot) -> Heads:
@@ -99,9 +83,9 @@ def _in_slack(snapshot: Snapshot) -> Heads:
 def _report(found: Examination) -> Iterator[str]:
     chain = found.chain
     yield from (f"Wrong as well, at seq {seq}: {why}." for seq, why in found.all_wrong[1:])
-    whole = "is one unbroken chain" if chain.broken is None else "is an unbroken chain no further"
+    whole = "are one unbroken chain" if chain.broken is None else "before the first bad one are one unbroken chain"
     texts, deleted = found.texts, found.deleted
-    yield f"What was compared: the trail {whole} ({chain.records:,} records); {_texts(found)}"
+    yield f"What was compared: the {chain.records:,} records of the trail {whole}; {_texts(found)}"
     if gone := deleted["drafts"] + deleted["webhook_events"]:
         yield f"Gone since, as the retention's records allow: {gone:,} of {sum(texts.values()) + gone:,}."
     vouched = max((known.seq or 0 for known in chain.wanted if known.head in chain.reached), default=0)

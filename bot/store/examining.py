@@ -6,8 +6,10 @@ more memory for a million lines than for ten. A text that is gone has to have be
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
@@ -15,6 +17,7 @@ from typing import cast
 from bot.errors import UserError
 from bot.store import Reading, Record, Table
 from bot.store.audit import Chain, ChainCheck, Published, Unreadable
+from bot.store.data import Awaited, Snapshot
 from bot.store.texts import ACCEPTED, CREATED, EVENTS, wrong_draft, wrong_event
 
 LATER = timedelta(minutes=5)
@@ -26,12 +29,14 @@ Wrong = tuple[int, str]
 
 @dataclass
 class Examination:
-    """What was found. `texts`: how many texts of each kind were compared; `deleted`: how many were deleted since."""
+    """What was found. `texts`: how many texts of each kind were compared; `deleted`: how many were deleted since;
+    `complete`: all lines were taken in."""
 
     chain: Chain
     texts: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
     wrong: Wrong | None = None
+    complete: bool = True
     _seen: Counter[str] = field(default_factory=Counter)
     _missing: tuple[datetime, Wrong] | None = None
     _deleted_before: datetime | None = None
@@ -106,6 +111,30 @@ class Examination:
         if self._missing is None or at > self._missing[0]:
             what = "draft" if table == "drafts" else "event"
             self._missing = at, (line["seq"], f"the {what} {record_id} is gone, and no retention accounts for it")
+
+
+def examined(snapshot: Snapshot, heads: Sequence[Published] = (), *, seconds: float = float("inf")) -> Examination:
+    """The same for all data as they were at one moment; no longer than so many seconds. Raises `UserError`."""
+    end = time.monotonic() + seconds
+    store = Awaited(snapshot)
+    cut = False
+
+    async def lines() -> AsyncIterator[Record | Unreadable]:
+        nonlocal cut
+        for line in snapshot.salvaged("audit"):
+            if time.monotonic() > end:
+                cut = True
+                return
+            yield line if isinstance(line, dict) else Unreadable(line)
+
+    async def run() -> Examination:
+        found = await examine(lines(), store, heads)
+        found.complete = not cut
+        if found.complete:
+            await found.count(store)
+        return found
+
+    return asyncio.run(run())
 
 
 async def examine(
