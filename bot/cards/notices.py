@@ -110,7 +110,7 @@ def erasure_notice(seq: int, at: str, blanked: int) -> Message:
         [
             paragraph(
                 text("A person's texts were erased", bold=True),
-                f" from the records ({cut(at, 10)}, audit record {seq}). {fields} of the audit trail "
+                f" from the records ({at[:10]}, audit record {seq}). {fields} of the audit trail "
                 f"{'was' if blanked == 1 else 'were'} blanked with them.",
             ),
             context("If nobody asked for that, somebody has changed the data: python -m bot audit verify"),
