@@ -45,12 +45,13 @@ class Ready(BaseModel):
     """`parts`: each part's name and `ok`, or what is wrong with it.
 
     `away`: `jira` and `claude`, where it is away: since when and why. Deliveries and clicks are taken all the same, and
-    events wait; so it is no reason to keep traffic from the sidecar.
+    events wait; so it is no reason to keep traffic from the sidecar. Nor is `audit_trail`: where it is broken, and why.
     """
 
     status: Literal["ready", "not ready"]
     parts: dict[str, str]
     away: dict[str, str] | None = None
+    audit_trail: str | None = None
 
 
 def add_routes(app: FastAPI, ctx: Context | None) -> None:
@@ -84,7 +85,12 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
         parts = await readiness(ctx)
         wrong = any(text != "ok" for text in parts.values())
         response.status_code = 503 if wrong else 200
-        return Ready(status="not ready" if wrong else "ready", parts=parts, away=ctx.outages.away or None)
+        return Ready(
+            status="not ready" if wrong else "ready",
+            parts=parts,
+            away=ctx.outages.away or None,
+            audit_trail=await _broken_trail(ctx) or None,
+        )
 
     @app.get(
         "/metrics",
@@ -105,7 +111,7 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
         from bot.reports.metrics import counters  # here: the report is read by few processes
 
         figures = {**await counters(ctx.store), "mode": await _mode(ctx)}
-        text = exposition(figures, await readiness(ctx))
+        text = exposition(figures, await readiness(ctx), broken=bool(await _broken_trail(ctx)))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -122,6 +128,16 @@ async def readiness(ctx: Context) -> dict[str, str]:
     parts["slack"] = "ok" if connection is not None and connection.connected else "not connected"
     parts["worker"] = ctx.queue.ready() or "ok"
     return parts
+
+
+async def _broken_trail(ctx: Context) -> str:
+    from bot import workflow  # here: the document can be printed without the workflow's libraries
+
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await workflow.broken_trail(ctx)
+    except (StoreUnavailable, TimeoutError):
+        return ""  # the store is one of the parts
 
 
 async def _mode(ctx: Context) -> str:
@@ -149,7 +165,7 @@ _HELP: dict[str, tuple[str, str]] = {
 }
 
 
-def exposition(figures: dict[str, Any], parts: dict[str, str]) -> str:
+def exposition(figures: dict[str, Any], parts: dict[str, str], *, broken: bool = False) -> str:
     """Prometheus's text format: the figures of `stats`, drafts by state, and which parts are ready."""
     lines: list[str] = []
 
@@ -166,5 +182,6 @@ def exposition(figures: dict[str, Any], parts: dict[str, str]) -> str:
     family("mode", "gauge", "The mode in force", modes)
     ready = {f'{{part="{part}"}}': int(text == "ok") for part, text in parts.items()}
     family("ready", "gauge", "Whether a part is ready", ready)
+    family("audit_trail_broken", "gauge", "Whether the audit trail was found broken", {"": int(broken)})
     family("info", "gauge", "The version that runs", {f'{{version="{__version__}"}}': 1})
     return "\n".join(lines) + "\n"

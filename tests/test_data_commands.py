@@ -27,6 +27,7 @@ from bot.store import TABLES, Audit, Delete, Figures, Job, Put, Record, Table
 from bot.store.audit import verify
 from bot.store.backup import backup, restore
 from bot.store.embedded.data import FolderData
+from bot.store.texts import text_sha256
 from tests.homes import KINDS, Home, Kind, new_home
 
 ROOT = Path(__file__).parents[1]
@@ -67,11 +68,14 @@ def filled(kind: Kind, tmp_path: Path) -> Home:
     ]  # fmt: skip
     found.commit(
         *(Put("webhook_events", event) for event in events),
-        Put("drafts", {"id": "d1", "event_id": "evt_1", "at": AT, "state": "waiting", "created": AT}),
+        Put("drafts", {
+            "id": "d1", "event_id": "evt_1", "at": AT, "state": "waiting", "created": AT, "decided": [], "posted": None,
+            "revisions": [{"text": "In review.", "by": "claude", "at": AT}],
+        }),
         Put("state", {"id": "mode", "mode": "production", "at": AT}),
         audit=[
             *(Audit("jira:712020:ana", "event.accepted", str(event["id"])) for event in events),
-            Audit("system", "draft.created", "evt_1", "d1", "ECD-1", {"sha256": "00ff"}),
+            Audit("system", "draft.created", "evt_1", "d1", "ECD-1", {"sha256": text_sha256("In review.")}),
         ],
     )  # fmt: skip
     return found
@@ -372,7 +376,7 @@ def test_a_backup_is_json_lines_of_every_table_with_a_manifest(home: Home, tmp_p
     assert next(iter(files)) == "manifest.json"
     manifest = json.loads(files["manifest.json"])
     digest = hashlib.sha256(files["drafts.jsonl"]).hexdigest()
-    head = bot(home, "audit", "verify").stdout.split()[-1]
+    head = home.records("audit")[-1]["hash"]
     assert (manifest["format"], manifest["program"]) == (1, __version__)
     assert manifest["audit"] == {"records": 4, "head": head, "broken": ""}
     assert manifest["tables"]["drafts"] == {"records": 1, "sha256": digest}

@@ -28,12 +28,20 @@ from bot.cards.actions import (
 from bot.cards.card import draft_card
 from bot.cards.home import home_view
 from bot.cards.modal import edit_modal
-from bot.cards.notices import budget_notice, failed_event, missed_notice, mode_notice, outage_notice
+from bot.cards.notices import (
+    budget_notice,
+    erasure_notice,
+    failed_event,
+    missed_notice,
+    mode_notice,
+    outage_notice,
+    trail_notice,
+)
 from bot.cards.parts import Message, bullets, context, link, paragraph, text, whisper
 
 __all__ = [
     "ACTIONS", "APPROVE", "DRAFT_ANEW", "EDIT", "EDIT_MODAL", "LOOK_AGAIN", "POST_AGAIN", "POST_ANYWAY",
     "RETRY", "RETRY_EVENT", "SKIP", "TEXT_ACTION", "TEXT_BLOCK", "UNDO", "Message", "budget_notice", "bullets",
-    "context", "draft_card", "edit_modal", "failed_event", "home_view", "link", "missed_notice", "mode_notice",
-    "outage_notice", "paragraph", "text", "whisper",
+    "context", "draft_card", "edit_modal", "erasure_notice", "failed_event", "home_view", "link", "missed_notice",
+    "mode_notice", "outage_notice", "paragraph", "text", "trail_notice", "whisper",
 ]  # fmt: skip

@@ -87,6 +87,36 @@ def budget_notice(spent: float, limit: float, until: datetime, *, timezone: Zone
     )
 
 
+def trail_notice(seq: int, why: str) -> Message:
+    """The audit trail is not what it was."""
+    return Message(
+        [
+            paragraph(text("⚠ The audit trail is broken", bold=True), f" at record {seq}: {cut(why, 500)}."),
+            context(
+                "Somebody changed the data, or they were damaged. Replies go on as before. An administrator runs "
+                "python -m bot audit verify, and compares with a backup from before."
+            ),
+        ],
+        f"The audit trail is broken at record {seq}.",
+    )
+
+
+def erasure_notice(seq: int, at: str, blanked: int) -> Message:
+    """The texts of a person were erased. Who it was is not in the records any more."""
+    fields = "No field" if not blanked else "One field" if blanked == 1 else f"{blanked:,} fields"
+    return Message(
+        [
+            paragraph(
+                text("A person's texts were erased", bold=True),
+                f" from the records ({at[:10]}, audit record {seq}). {fields} of the audit trail "
+                f"{'was' if blanked == 1 else 'were'} blanked with them.",
+            ),
+            context("If nobody asked for that, somebody has changed the data: python -m bot audit verify"),
+        ],
+        "A person's texts were erased from the records.",
+    )
+
+
 def failed_event(event_id: str, issue_key: str, site: str, reason: str, *, retried: str | None = None) -> Message:
     """An event that could not be answered, with `Retry`; without it once `retried` (who asked for it).
 

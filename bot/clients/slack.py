@@ -184,20 +184,31 @@ class Slack:
         Raises `RetryLater` while Slack is silent, and while it has not said who we are: none would count as ours then,
         and what is not found is posted again.
         """
+        async for ts, payload in self.said(channel, event_type, since=since.timestamp() - SKEW):
+            if key in payload.values():
+                return ts
+        return None
+
+    async def said(
+        self, channel: str, event_type: str, *, since: float = 0.0, pages: int = MAX_PAGES
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Our messages in a channel whose metadata is of `event_type`, newest first: each one's `ts` and its payload.
+
+        At least those since then (by Slack's clock), of so many pages of 200 messages. Raises `RetryLater`, also while
+        Slack has not said who we are: none would count as ours then.
+        """
         if not self.bot_user_id:
             raise RetryLater("Slack has not said yet who the bot is", after=1.0)
         call = partial(self._reads.conversations_history, channel=channel, include_all_metadata=True, limit=200)
-        async for page in self._pages("conversations.history", call):
+        async for page in self._pages("conversations.history", call, pages):
             messages = page.get("messages") or []
             for message in messages:
                 metadata = message.get("metadata") or {}
                 ours = message.get("bot_id") == self.bot_id or message.get("user") == self.bot_user_id
-                payload = metadata.get("event_payload") or {}
-                if ours and metadata.get("event_type") == event_type and key in payload.values():
-                    return str(message["ts"])
-            if messages and float(messages[-1].get("ts") or 0) < since.timestamp() - SKEW:
+                if ours and metadata.get("event_type") == event_type:
+                    yield str(message["ts"]), metadata.get("event_payload") or {}
+            if messages and float(messages[-1].get("ts") or 0) < since:
                 break
-        return None
 
     async def whisper(
         self, channel: str, user: str, message: Message, response_url: str | None = None, *, url_first: bool = False
@@ -273,6 +284,12 @@ class Slack:
             ]
         )
 
+    async def own_channels(self) -> list[str]:
+        """The channels that the bot is in, also archived ones."""
+        call = partial(self._reads.users_conversations, types="public_channel,private_channel", limit=200)
+        pages = self._pages("users.conversations", call)
+        return [str(found["id"]) async for page in pages for found in page.get("channels") or []]
+
     async def channel(self, channel_id: str) -> ChannelInfo:
         """A channel's kind, and whether the bot is in it."""
         answer = await self._read("conversations.info", lambda: self._reads.conversations_info(channel=channel_id))
@@ -294,9 +311,11 @@ class Slack:
         except FAILED as error:
             raise explained(error, method, write=False) from error
 
-    async def _pages(self, method: str, call: Callable[..., Awaitable[Any]]) -> AsyncIterator[Any]:
+    async def _pages(
+        self, method: str, call: Callable[..., Awaitable[Any]], pages: int = MAX_PAGES
+    ) -> AsyncIterator[Any]:
         cursor = ""
-        for _ in range(MAX_PAGES):
+        for _ in range(pages):
             page = await self._read(method, partial(call, cursor=cursor) if cursor else call)
             yield page
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")

@@ -87,7 +87,7 @@ async def _guarded(name: str, tries: Awaitable[list[Line]]) -> list[Line]:
 
 
 def store(settings: Settings) -> list[Line]:
-    """The data: they can be opened, the audit trail has a head, and when something last came in. Read only."""
+    """The data: they can be opened, the audit trail is whole, and when something last came in. Read only."""
     from bot.commands.check_database import database
     from bot.store.opening import data_of
 
@@ -106,6 +106,7 @@ def store(settings: Settings) -> list[Line]:
 
 def _content(data: Data, opened: Callable[[str], Line], mend: str) -> list[Line]:
     """The store's line, which `opened` makes of what was found in it, and that about the newest event."""
+    from bot.commands.check_trail import trail
     from bot.errors import UserError
     from bot.store.data import DataAway
 
@@ -113,13 +114,14 @@ def _content(data: Data, opened: Callable[[str], Line], mend: str) -> list[Line]
         with data.snapshot() as snapshot:
             last = next(snapshot.find("audit", newest_first=True, limit=1), None)
             event = next(snapshot.find("webhook_events", newest_first=True, limit=1), None)
+            verified = [trail(snapshot)] if last else []
     except DataAway as error:
         return [later("store", str(error))]
     except UserError as error:
         return [wrong("store", str(error), mend)]
     found = f"{last['seq']} audit records, head {last['hash']}" if last else "0 audit records"
     when = f"the newest event came {_ago(str(event['at']))}" if event else "no event has come yet"
-    return [opened(found), good("events", when)]
+    return [opened(found), *verified, good("events", when)]
 
 
 def _new_folder(folder: Path) -> Line:

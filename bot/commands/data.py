@@ -16,10 +16,10 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.commands.verify import run_verify
+
 if TYPE_CHECKING:
-    from bot.store import Record, Table
-    from bot.store.audit import ChainCheck
-    from bot.store.data import Snapshot
+    from bot.store import Record
 
 EXPORTED = ("webhook_events", "agent_cycles", "drafts", "audit")
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -36,6 +36,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "audit": ("seq", "at", "actor", "action", "event_id", "draft_id", "issue", "details", "prev", "hash"),
 }  # fmt: skip
 """The first columns of a CSV export, also of an empty table; other fields of the records follow."""
+LISTED = 20
+"""Records that `erase` names at most."""
 PROGRESS_EVERY = 2.0
 """Seconds between two lines about one table."""
 
@@ -68,11 +70,15 @@ def add_parsers(commands: Any) -> None:
     trail.set_defaults(table="audit")
     _add_export_options(trail)
     verify = add(
-        actions, "verify", run_verify, "recompute the audit trail's hash chain and name the first bad record",
-        "Exit code 0: intact, 1: broken.",
+        actions, "verify", for_people(run_verify), "recompute the audit trail's hash chain, name the first bad record",
+        "Also compares the texts that are still there with their hashes, and lists erasures. Standard output has the "
+        "verdict, standard error what it proves and what it does not. Exit code 0: intact, 1: broken.",
     )  # fmt: skip
     verify.add_argument(
-        "--head", metavar="HASH", help="a head that was published earlier: also that nothing was cut off"
+        "--head", metavar="HASH", help="a head that was published earlier: also that all before it is as it was then"
+    )
+    verify.add_argument(
+        "--slack", action="store_true", help="the same against every head in the channels that standups went to"
     )
 
     saving = add(
@@ -97,6 +103,10 @@ def add_parsers(commands: Any) -> None:
         "Slack and Jira are not touched.",
     )  # fmt: skip
     erase.add_argument("account", metavar="ACCOUNT", help="a Slack user id (U…) or a Jira account id")
+    erase.add_argument(
+        "--also", metavar="TEXT", action="append", default=[],
+        help="a nickname, an earlier name or an e-mail address of the same person; may be given several times",
+    )  # fmt: skip
 
 
 def _add_export_options(parser: Any) -> None:
@@ -122,7 +132,7 @@ def _date(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _for_people(run: Run) -> Run:
+def for_people(run: Run) -> Run:
     """Turn the errors that carry a sentence into that sentence and exit code 1."""
 
     @wraps(run)
@@ -139,7 +149,7 @@ def _for_people(run: Run) -> Run:
     return guarded
 
 
-@_for_people
+@for_people
 def run_stats(args: argparse.Namespace) -> int:
     """`stats [--json] [--days N]`."""
     import asyncio
@@ -149,6 +159,7 @@ def run_stats(args: argparse.Namespace) -> int:
     from bot.clock import SystemClock
     from bot.environment import read
     from bot.reports.metrics import as_text, figures
+    from bot.store.data import Awaited
     from bot.store.opening import data
 
     values = read(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
@@ -159,41 +170,13 @@ def run_stats(args: argparse.Namespace) -> int:
         timezone = ZoneInfo("UTC")
     mode = values.get("PMAGENT_MODE", "").strip() or "simulation"
     with data().snapshot() as snapshot:
-        store = _Awaited(snapshot)
+        store = Awaited(snapshot)
         found = asyncio.run(figures(store, SystemClock(), args.days, timezone=timezone, default_mode=mode))
     print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found))
     return 0
 
 
-class _Awaited:
-    """A snapshot as what reads a running store sees it (`bot.store.Reading`)."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-
-    async def get(self, table: Table, record_id: str) -> Record | None:
-        return self._snapshot.get(table, record_id)
-
-    async def find(
-        self,
-        table: Table,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        newest_first: bool = False,
-        limit: int | None = None,
-        **equals: Any,
-    ) -> list[Record]:
-        found = self._snapshot.find(
-            table, since=since, until=until, newest_first=newest_first, limit=limit, **equals
-        )  # fmt: skip
-        return list(found)
-
-    async def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
-        return self._snapshot.count(table, since=since, **equals)
-
-
-@_for_people
+@for_people
 def run_export(args: argparse.Namespace) -> int:
     """`export TABLE` and `audit export`."""
     from bot.store.opening import data
@@ -237,27 +220,6 @@ def _cell(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-@_for_people
-def run_verify(args: argparse.Namespace) -> int:
-    """`audit verify [--head HASH]`."""
-    verdict = _verified(args.head)
-    print(verdict)
-    return 0 if verdict.broken_at is None else 1
-
-
-def _verified(head: str | None = None) -> ChainCheck:
-    from bot.store.audit import Unreadable, verify
-    from bot.store.data import DamagedData
-    from bot.store.opening import data
-
-    try:
-        with data().snapshot() as snapshot:
-            trail = snapshot.salvaged("audit")
-            return verify((r if isinstance(r, dict) else Unreadable(r) for r in trail), head)
-    except DamagedData as error:  # nothing of it can be read, and that is what there is to say
-        return verify([Unreadable(str(error))])
-
-
 class _Progress:
     """Says on standard error how far a backup or restore is: each table when it is done, a long one now and then."""
 
@@ -271,7 +233,7 @@ class _Progress:
             print(f"{what}: {done:,} of {total:,} records", file=sys.stderr)
 
 
-@_for_people
+@for_people
 def run_backup(args: argparse.Namespace) -> int:
     """`backup DEST`."""
     from bot.store.backup import backup
@@ -284,7 +246,7 @@ def run_backup(args: argparse.Namespace) -> int:
     return 0
 
 
-@_for_people
+@for_people
 def run_restore(args: argparse.Namespace) -> int:
     """`restore SRC [--force]`."""
     from bot.store.backup import restore
@@ -297,18 +259,30 @@ def run_restore(args: argparse.Namespace) -> int:
     return 0
 
 
-@_for_people
+@for_people
 def run_erase(args: argparse.Namespace) -> int:
     """`erase ACCOUNT`."""
-    from bot.store.erase import account_id
+    from bot.store.erase import account_id, other_names
     from bot.store.opening import data
 
     account, found = account_id(args.account), data()
-    erased = found.erase(account)
+    erased = found.erase(account, other_names(args.also))
     if erased is None:
         print(f"There is nothing to erase: {found.place} has no data.")
         return 0
     what = ", ".join(f"{count} in {table}" for table, count in sorted(erased.records.items())) or "none"
     print(f"Erased. Records changed: {what}.")
+    known = f"{erased.names} name{'s' if erased.names != 1 else ''}" if erased.names else "no name, only the id"
+    print(
+        f"Known by {known}. For a nickname, or an e-mail address that is not made of the name: --also", file=sys.stderr
+    )
+    for left, what in (
+        (erased.parts, "a part of the name alone"),
+        (erased.words, "six or more of their words in a row"),
+    ):
+        if left:
+            more = f" and {len(left) - LISTED:,} more" if len(left) > LISTED else ""
+            where = "where nothing else says that it is theirs"
+            print(f"Left for you to look at, {what}, {where}: {', '.join(left[:LISTED])}{more}", file=sys.stderr)
     print(f"Not touched, and yours to see to: {found.beyond_reach}.", file=sys.stderr)
     return 0

@@ -272,6 +272,12 @@ def _conversations(slack: Workspace, args: Json) -> Json:
     return {"channels": found, "response_metadata": cursor}
 
 
+def _own_conversations(slack: Workspace, args: Json) -> Json:
+    """`users.conversations`: those that whoever calls is a member of."""
+    answer = _conversations(slack, args)
+    return {**answer, "channels": [c for c in answer["channels"] if BOT_USER in slack.channels[c["id"]].members]}
+
+
 def _members(slack: Workspace, args: Json) -> Json:
     members, cursor = _page(args, _channel(slack, args, member=False).members, 100)
     return {"members": members, "response_metadata": cursor}
@@ -340,6 +346,7 @@ METHODS: dict[str, Method] = {
     "usergroups.users.list": Method(_group_users, ("usergroups:read",)),
     "conversations.info": Method(_conversation, _READ),
     "conversations.list": Method(_conversations, _READ),
+    "users.conversations": Method(_own_conversations, _READ),
     "conversations.members": Method(_members, _READ),
     "conversations.history": Method(_history, ("channels:history", "groups:history")),
 }

@@ -33,6 +33,7 @@ from bot.intake.silence import Silence, at_the_door, silence_records
 from bot.reactions import jobs_for
 from bot.rules.policy import normalised
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Put, Record, Unseen
+from bot.store.texts import event_sha256
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -91,6 +92,8 @@ async def accept(
     told = {"source": delivery.source, "kind": event.kind, "delivery_id": record["delivery_id"]}
     told["body_sha256"] = delivery.body_sha256
     details = {name: text for name, text in told.items() if text is not None}
+    if record["state"] == "received":
+        details["event_sha256"] = event_sha256(record["event"])
     lines = [Audit(_actor(event), _ACTIONS[record["state"]], event_id, None, record["issue"], details)]
     puts = [Put("webhook_events", record), *_known_by(record, keys)]
     if record["state"] == "invalid":
@@ -133,7 +136,8 @@ async def _commit_unseen(
             raise
         found, audit = conflict.found or {}, lines[0]
         first = str(found["event_id"])
-        line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=audit.details)
+        details = {name: text for name, text in audit.details.items() if name != "event_sha256"}  # it is not stored
+        line = Audit(audit.actor, "event.duplicate", first, issue=audit.issue, details=details)
         await ctx.store.commit(audit=(line,))
         return first
     return None

@@ -98,8 +98,10 @@ async def standup_now(ctx: Context, *, share: bool, by: str) -> Message:
     report = await write(ctx, await gather(ctx, ctx.clock.now()))
     message = standup_message(report)
     if share:
-        ts = await ctx.slack.post(ctx.settings.standup_channel, message)
-        await ctx.store.commit(audit=[Audit(f"slack:{by}", "standup.posted", details=_details(report, ts, "asked"))])
+        channel = ctx.settings.standup_channel
+        ts = await ctx.slack.post(channel, message)
+        details = {"channel": channel, **_details(report, ts, "asked")}
+        await ctx.store.commit(audit=[Audit(f"slack:{by}", "standup.posted", details=details)])
     return message
 
 
@@ -145,7 +147,7 @@ async def _post(ctx: Context, run: Run, claimed: Claim) -> None:
             await _skip(ctx, run, claimed, f"Slack refused it: {error.reason}")
             return
         failpoint("standup.after_post")
-    details = {"date": day, "ts": ts, "kind": "late" if _late(run, claimed.started) else "on time"}
+    details = {"date": day, "channel": channel, "ts": ts, "kind": "late" if _late(run, claimed.started) else "on time"}
     details |= written["details"] if written else {}
     await ctx.store.commit(
         *run_finished(run, "done", ctx.clock.now()),

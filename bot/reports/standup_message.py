@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from bot.clients.claude import CallRecord
 
 EVENT_TYPE = "pmagent_standup"
-"""The metadata's event type, by which a posted standup is found again after a crash. Its payload's `id` is the date."""
+"""The metadata's event type, by which a posted standup is found again: after a crash by the payload's `id`, the date;
+and by `audit verify --slack`, which looks for `head`, that of the audit trail, and `seq`, how many records it had.
+Slack keeps the metadata of a message that is changed without any."""
 MOST_BLOCKS = 50
 """Slack's limit."""
 FOLDS = (12, 8, 5, 3, 2, 1)
@@ -45,7 +47,7 @@ class Report:
 
 
 def standup_message(report: Report, *, day: date | None = None) -> Message:
-    """The message. `day`: the date it is the standup of (metadata; None for one that somebody asked for)."""
+    """The message. `day`: the date it is the standup of (None for one that somebody asked for)."""
     tries = [(fold, PEOPLE[0]) for fold in FOLDS] + [(FOLDS[-1], people) for people in PEOPLE[1:]]
     for fold, people in tries:
         blocks = _blocks(report, fold, people)
@@ -55,7 +57,10 @@ def standup_message(report: Report, *, day: date | None = None) -> Message:
         # Dozens of projects: the summary and the count, and where the rest is.
         more = section(f"{len(report.facts.facts)} facts are too many for one message; Jira has them.")
         blocks = [rich(*_head(report)), *_summary(report), rich(more), *_foot(report)]
-    metadata = {"event_type": EVENT_TYPE, "event_payload": {"id": day.isoformat()}} if day else None
+    payload: dict[str, str | int] = {"id": day.isoformat()} if day else {}
+    if report.head[1]:
+        payload |= {"head": report.head[1], "seq": report.head[0]}
+    metadata = {"event_type": EVENT_TYPE, "event_payload": payload} if payload else None
     return Message(blocks=blocks, text=f"Standup, {_date(report)}", metadata=metadata)
 
 

@@ -17,6 +17,7 @@ from bot.work.others import Others
 from bot.workflow import expire
 from bot.workflow.reconciling import reconcile
 from bot.workflow.reconciling_development import reconcile_development
+from bot.workflow.trail import verify_trail
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -70,6 +71,7 @@ def entries() -> tuple[Entry, ...]:
         Entry("retention", lambda _: Every(600.0), delete_old_records, in_turn=True),
         Entry("reconcile", lambda _: Every(3600.0), reconcile, in_turn=True),
         Entry("pull_requests", lambda _: Every(3600.0), reconcile_development, in_turn=True),
+        Entry("trail", lambda _: Every(86_400.0), verify_trail, in_turn=True),
     )
 
 

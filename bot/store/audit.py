@@ -1,48 +1,29 @@
-"""The audit trail: a hash chain that holds no text, and whose people can be erased without breaking it.
+"""Verifying the audit trail: the hash chain, what was blanked in it, and heads that were published earlier. Pure.
 
-::
+`bot.store.sealing` says how a record is made. The chain is no signature: somebody who may write the data can write all
+of it anew. That is found by a head that was published where they cannot write (each standup carries one), for what
+stands before that head. What came after the last published head, nothing proves.
 
-    hash   = SHA-256 of {seq, at, action, event_id, draft_id, issue, prev, sealed}   (canonical JSON)
-    prev   = the hash of the record before (the first: 64 zeros)
-    sealed = {"actor": leaf, "delivery.NAMES": leaf, "details.KEY": leaf, …}
-    leaf   = SHA-256 of leaf salt + canonical JSON of the value
-
-So a record's hash covers everything, but who acted, and each detail, only through a salted hash. The details of
-`DELIVERY` are one leaf, an object, named after those that there are; each other detail is a leaf of its own.
-The record's `salts` are its leaves' salts, each 32 random hex digits, in the order of the leaves' names.
-
-`blank` removes a leaf's value for good: it keeps the leaf hash of what went (`erased`, by name) and the leaf salts of
-what stays (`salts`, by name now), and drops the others. Nobody can try ids against the leaf hash then, and the chain
-still verifies. A blanked record counts only when an `erase` record in the chain names its `seq`; whoever blanks one by
-hand is found.
-
-The chain is no signature: somebody who may write the file can rewrite all of it. That is found by the head that was
-published earlier (each standup carries it): `verify(…, head=…)`.
+A blanked leaf has to be named by an `erase` record after it. Such a record can be forged by the same somebody, so
+erasures are listed (`Chain.erasures`) and told in Slack: people know whether they asked for one.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from bot.store import Audit, Record
-from bot.store.encoding import canonical
+from bot.store import Record
+from bot.store.sealing import ERASED, FIELDS, GENESIS, blank, check, digest, seal
 
-__all__ = ["GENESIS", "ChainCheck", "Unreadable", "blank", "check", "digest", "seal", "spans", "verify"]
-GENESIS = "0" * 64
-SALT = 32
-"""Hex digits of a leaf's salt: 128 bits."""
-DELIVERY = frozenset({"body_sha256", "delivery_id", "kind", "source"})
-"""Details that say how a delivery came: machines' words, which are one leaf together. Never to be changed."""
-ERASED = "erased"
+__all__ = [
+    "ERASED", "GENESIS", "Chain", "ChainCheck", "Erasure", "Published", "Unreadable", "blank", "check", "digest",
+    "seal", "spans", "verify",
+]  # fmt: skip
 SHORT_HEAD = 16
 """A published head may be shortened to this many hex digits."""
-
-_HASHED = ("seq", "at", "action", "event_id", "draft_id", "issue", "prev")
-_KNOWN = {*_HASHED, "id", "actor", "details", "hash", "salts", "erased"}
+Spans = list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +35,7 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class ChainCheck:
-    """What `verify` found. `broken_at`: the first bad `seq`, None when the chain is whole."""
+    """What was found. `broken_at`: the first bad `seq`, None when all is as it should be."""
 
     records: int
     head: str
@@ -67,123 +48,98 @@ class ChainCheck:
         return f"ok {self.records} records, head {self.head}"
 
 
-def _delivery_leaf(names: Iterable[str]) -> str:
-    """The name of the leaf that these of `DELIVERY` are together; it tells which, so that none comes or goes later."""
-    return f"delivery.{'.'.join(sorted(names))}"
+@dataclass(frozen=True)
+class Published:
+    """A head that was published. `where`: in words, after "the head"; `seq`: whose hash it is, where that was said."""
+
+    head: str
+    where: str = ""
+    seq: int | None = None
 
 
-def _leaf(leaf_salt: str, value: Any) -> str:
-    return sha256(b"%s:%s" % (leaf_salt.encode(), canonical(value))).hexdigest()
+@dataclass(frozen=True)
+class Erasure:
+    """An `erase` record. `blanked`: leaf → the records in which it was blanked, as spans."""
+
+    seq: int
+    at: str
+    blanked: Mapping[str, Spans]
 
 
-def _details_of_leaves(record: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The leaves of the details by name: which details each covers."""
-    names = record["details"].keys()
-    together = names & DELIVERY
-    found = {f"details.{name}": [name] for name in names if name not in together}
-    return {_delivery_leaf(together): sorted(together), **found} if together else found
+@dataclass
+class Chain:
+    """The trail as far as it was taken in, record after record, in the order in which it is stored.
 
+    `broken`: the first bad `seq` and why, where the chain itself does not hold. `blanked`: leaf → records, as spans.
+    `reached`: the heads of `wanted` that were found. Needs memory for what was erased, not for what there is.
+    """
 
-def _leaves(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Each leaf's value."""
-    leaves, details = {"actor": record["actor"]}, record["details"]
-    for leaf, names in _details_of_leaves(record).items():
-        alone = leaf == f"details.{names[0]}"
-        leaves[leaf] = details[names[0]] if alone else {name: details[name] for name in names}
-    return leaves
+    wanted: tuple[Published, ...] = ()
+    records: int = 0
+    head: str = GENESIS
+    broken: tuple[int, str] | None = None
+    blanked: dict[str, Spans] = field(default_factory=dict)
+    erasures: list[Erasure] = field(default_factory=list)
+    reached: set[str] = field(default_factory=set)
+    _unreadable: str = ""
 
+    def __post_init__(self) -> None:
+        self._heads = {_plain(known.head) for known in self.wanted}
+        self._lengths = {len(head) for head in self._heads if len(head) >= SHORT_HEAD}
 
-def _is_blank(leaf: str, value: Any) -> bool:
-    if leaf == "actor" or leaf.startswith("details."):
-        return bool(value == ERASED)
-    return all(detail == ERASED for detail in value.values())
+    def take(self, record: Record | Unreadable) -> bool:
+        """Take in the next record; False when it breaks the chain, and then nothing more is to be taken in."""
+        if isinstance(record, Unreadable):
+            self._unreadable = self._unreadable or record.what
+            return True
+        seq = self.records + 1
+        if why := _wrong(record, seq, self.head):
+            self.broken = seq, self._unreadable or why
+            return False
+        self._unreadable = ""
+        self.records, self.head = seq, record["hash"]
+        self.reached |= {self.head[:length] for length in self._lengths} & self._heads
+        for leaf in record.get("erased") or ():
+            _append(self.blanked.setdefault(leaf, []), seq)
+        if record["action"] == "erase":
+            self.erasures.append(Erasure(seq, str(record["at"]), _fields_of(record)))
+        return True
 
+    def verdict(self, *more: tuple[int, str]) -> ChainCheck:
+        """The verdict on all that was taken in. `more`: what else was found wrong; the first bad record is named."""
+        found = self.wrong(*more)
+        return ChainCheck(self.records, self.head, *(found[0] if found else (None, "")))
 
-def _salts(record: Mapping[str, Any], leaves: Collection[str]) -> Mapping[str, str]:
-    """The salts of the leaves: of all, or in a blanked record of those that are not blank."""
-    match record["salts"]:
-        case dict(salts):
-            return salts
-        case str(salts) if len(salts) == SALT * len(leaves):
-            return {name: salts[SALT * at : SALT * (at + 1)] for at, name in enumerate(sorted(leaves))}
-    raise ValueError("its salts are not those of an audit record")
+    def wrong(self, *more: tuple[int, str]) -> list[tuple[int, str]]:
+        """All that was found wrong, the first bad record first."""
+        end = (self.records + 1, self._unreadable) if self._unreadable else None
+        found = [self.broken or end] if self.broken or end else [*self._lost_heads()]
+        return sorted(filter(None, (*found, *self._unaccounted(), *more)), key=lambda wrong: wrong[0])
 
+    def _unaccounted(self) -> Iterator[tuple[int, str]]:
+        """The first record, for each leaf, that was blanked without a later `erase` record that names it."""
+        for leaf, blanked in self.blanked.items():
+            allowed = _merged([a, min(b, e.seq - 1)] for e in self.erasures for a, b in e.blanked.get(leaf, ()))
+            starts = [first for first, _ in allowed]
+            for first, last in blanked:
+                seq = first
+                while seq <= last and (at := bisect_right(starts, seq) - 1) >= 0 and allowed[at][1] >= seq:
+                    seq = allowed[at][1] + 1
+                if seq <= last:
+                    yield seq, f"its {leaf} was blanked, and no erase record says so"
+                    break
 
-def _sealed(record: Mapping[str, Any]) -> dict[str, str]:
-    """Name → leaf hash. Raises ValueError with the reason where a blanked value is not blank."""
-    gone: dict[str, str] = record.get("erased") or {}
-    leaves = _leaves(record)
-    salts = _salts(record, leaves)
-    sealed: dict[str, str] = {}
-    for name, value in leaves.items():
-        if name not in gone:
-            sealed[name] = _leaf(salts[name], value)
-        elif not _is_blank(name, value):
-            raise ValueError(f"{name} was erased and has a value again")
-        else:
-            sealed[name] = gone[name]
-    if gone.keys() - sealed.keys():
-        raise ValueError("an erased value is missing")
-    return sealed
-
-
-def digest(record: Mapping[str, Any]) -> str:
-    """The hash that a record should have. Raises KeyError, TypeError or ValueError for one that is no audit record."""
-    covered = {name: record[name] for name in _HASHED}
-    return sha256(canonical({**covered, "sealed": _sealed(record)})).hexdigest()
-
-
-def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
-    """The next record of the chain. `at` is ISO-8601 UTC, `prev` the hash of the record before ("": the first)."""
-    record: Record = {
-        "id": str(seq), "seq": seq, "at": at, "actor": entry.actor, "action": entry.action,
-        "draft_id": entry.draft_id, "event_id": entry.event_id, "issue": entry.issue,
-        "details": dict(entry.details), "prev": prev or GENESIS,
-    }  # fmt: skip
-    record["salts"] = secrets.token_hex(SALT // 2 * len(_leaves(record)))
-    record["hash"] = digest(record)
-    return record
-
-
-def check(entry: Audit) -> None:
-    """Raises ValueError (NaN, a lone surrogate) or TypeError (not JSON) for what could not be sealed."""
-    canonical([entry.actor, entry.action, entry.event_id, entry.draft_id, entry.issue, dict(entry.details)])
-
-
-def blank(record: Mapping[str, Any], names: Collection[str]) -> Record:
-    """`record` without these values (`actor`, `details.KEY`), its hash unchanged. A leaf goes as a whole."""
-    covered = _details_of_leaves(record)
-    wanted = {leaf for leaf, details in covered.items() if any(f"details.{name}" in names for name in details)}
-    wanted |= {"actor"} & set(names) | (record.get("erased") or {}).keys()
-    sealed = _sealed(record)
-    gone = {leaf: sealed[leaf] for leaf in sealed if leaf in wanted}
-    salts = _salts(record, sealed)
-    without = {name for leaf in gone for name in covered.get(leaf, ())}
-    found = {name: value for name, value in record.items() if name not in ("salts", "erased")}
-    found["actor"] = ERASED if "actor" in gone else record["actor"]
-    found["details"] = {name: ERASED if name in without else value for name, value in record["details"].items()}
-    found["salts"] = {leaf: salts[leaf] for leaf in sealed if leaf not in gone}
-    return {**found, "erased": gone}
-
-
-def spans(seqs: Iterable[int]) -> list[list[int]]:
-    """Ascending numbers as [first, last] pairs: how an `erase` record names what it blanked."""
-    found: list[list[int]] = []
-    for seq in sorted(set(seqs)):
-        if found and found[-1][1] == seq - 1:
-            found[-1][1] = seq
-        else:
-            found.append([seq, seq])
-    return found
-
-
-def _spans_of(record: Record) -> list[list[int]]:
-    found = record["details"].get("seqs")
-    return [
-        span
-        for span in (found if isinstance(found, list) else ())
-        if isinstance(span, list) and len(span) == 2 and all(type(end) is int for end in span)
-    ]
+    def _lost_heads(self) -> Iterator[tuple[int, str]]:
+        for known in self.wanted:
+            head = _plain(known.head)
+            if head in self.reached or (not self.records and len(head) >= SHORT_HEAD and GENESIS.startswith(head)):
+                continue  # the second: the head of nothing; once there are records it proves nothing
+            named = f"the head {head}{f' {known.where}' if known.where else ''}"
+            if known.seq is not None and known.seq <= self.records:
+                yield known.seq, f"{named} is not its hash: it, or what stands before it, was rewritten since"
+            else:
+                why = f"what followed record {self.records} was cut off, or the trail was rewritten"
+                yield self.records + 1, f"{named} is not in the chain: {why}"
 
 
 def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> ChainCheck:
@@ -191,44 +147,56 @@ def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> C
 
     `head`: a hash that was published earlier; it must be in the chain, else the end was cut off or rewritten.
     """
-    seq, prev, unreadable = 0, GENESIS, ""
-    blanked: list[int] = []
-    allowed: list[list[int]] = []
-    wanted = (head or "").strip().lower()
-    seen = not wanted
+    chain = Chain((Published(head),) if head else ())
     for record in records:
-        if isinstance(record, Unreadable):
-            unreadable = unreadable or record.what
+        if not chain.take(record):
+            break
+    return chain.verdict()
+
+
+def spans(seqs: Iterable[int]) -> Spans:
+    """Numbers as [first, last] pairs, in order: how an `erase` record names what it blanked."""
+    found: Spans = []
+    for seq in sorted(set(seqs)):
+        _append(found, seq)
+    return found
+
+
+def _plain(head: str) -> str:
+    return head.strip().lower()
+
+
+def _append(found: Spans, seq: int) -> None:
+    if found and found[-1][1] == seq - 1:
+        found[-1][1] = seq
+    else:
+        found.append([seq, seq])
+
+
+def _merged(found: Iterable[list[int]]) -> Spans:
+    """The same numbers as spans that do not touch, in order."""
+    merged: Spans = []
+    for first, last in sorted(found):
+        if first > last:
             continue
-        seq += 1
-        why = _wrong(record, seq, prev)
-        if why:
-            return ChainCheck(seq - 1, prev, seq, unreadable or why)
-        unreadable = ""
-        prev = record["hash"]
-        seen = seen or (len(wanted) >= SHORT_HEAD and prev.startswith(wanted))
-        if record.get("erased"):
-            blanked.append(seq)
-        if record["action"] == "erase":
-            allowed += _spans_of(record)
-    if unreadable:
-        return ChainCheck(seq, prev, seq + 1, unreadable)
-    if not seq and len(wanted) >= SHORT_HEAD:
-        seen = seen or prev.startswith(wanted)  # the head of nothing; once there are records it proves nothing
-    if not seen:
-        why = (
-            f"the head {wanted} is not in the chain: what followed record {seq} was cut off, or the trail was rewritten"
-        )
-        return _first_bad(ChainCheck(seq, prev, seq + 1, why), blanked, allowed)
-    return _first_bad(ChainCheck(seq, prev), blanked, allowed)
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1][1] = max(merged[-1][1], last)
+        else:
+            merged.append([first, last])
+    return merged
 
 
-def _first_bad(verdict: ChainCheck, blanked: list[int], allowed: list[list[int]]) -> ChainCheck:
-    """The verdict, unless a record before was blanked without an `erase` record that names it."""
-    for seq in blanked:
-        if not any(first <= seq <= last for first, last in allowed):
-            return ChainCheck(verdict.records, verdict.head, seq, "it was blanked, and no erase record says so")
-    return verdict
+def _fields_of(record: Record) -> dict[str, Spans]:
+    """What an `erase` record says that it blanked; what is no such thing is left out."""
+    fields = record["details"].get("fields")
+    return {
+        str(leaf): [
+            span
+            for span in (found if isinstance(found, list) else ())
+            if isinstance(span, list) and len(span) == 2 and all(type(end) is int for end in span)
+        ]
+        for leaf, found in (fields.items() if isinstance(fields, dict) else ())
+    }
 
 
 def _wrong(record: Record, seq: int, prev: str) -> str:
@@ -240,7 +208,7 @@ def _wrong(record: Record, seq: int, prev: str) -> str:
         return f"record {found} stands in its place"
     if record.get("prev") != prev:
         return "it does not follow the record before it"
-    if record.get("id") != str(seq) or record.keys() - _KNOWN:
+    if record.get("id") != str(seq) or record.keys() - FIELDS:
         return "it was changed: its fields are not those of an audit record"
     try:
         right = digest(record)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -82,9 +82,38 @@ class Data(Protocol):
         """
         ...
 
-    def erase(self, account: str) -> Erased | None:
-        """Remove a person from all records, also while the bot runs; None where there are no data.
+    def erase(self, account: str, also: Sequence[str] = ()) -> Erased | None:
+        """Remove a person from all records, also while the bot runs; None where there are no data. `also`: more names
+        and addresses of theirs.
 
         Raises `UserError`, `StoreUnavailable`.
         """
         ...
+
+
+class Awaited:
+    """A snapshot as what reads a running store sees it (`bot.store.Reading`)."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    async def get(self, table: Table, record_id: str) -> Record | None:
+        return self._snapshot.get(table, record_id)
+
+    async def find(
+        self,
+        table: Table,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+        **equals: Any,
+    ) -> list[Record]:
+        found = self._snapshot.find(
+            table, since=since, until=until, newest_first=newest_first, limit=limit, **equals
+        )  # fmt: skip
+        return list(found)
+
+    async def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
+        return self._snapshot.count(table, since=since, **equals)

@@ -16,7 +16,8 @@ Beside it: `modes`, `pausing`, `expiring`, `requests` (why, pending, another try
 once), `development` (pull requests known for an issue), `windows` (which edit windows were opened), `ending` (silence
 and failure), `withholding` (an issue that is not for the channel any more), `restoring` (what a restored backup left
 open), `records` (how drafts stand in the store), `reconciling` (what no webhook brought, found by asking: `checkpoint`
-has its rules, `reconciling_development` the pull requests, `reconcile_health` how it went). `bot.work` carries out the
+has its rules, `reconciling_development` the pull requests, `reconcile_health` how it went), `trail` (is the audit trail
+what it was?). `bot.work` carries out the
 jobs, `bot.schedule` what happens by the clock.
 """
 
@@ -39,6 +40,7 @@ from bot.workflow.requests import (
     why,
 )
 from bot.workflow.restoring import mark_restored
+from bot.workflow.trail import broken_trail
 from bot.workflow.windows import is_window, remember_window
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "ModeSetting",
     "WhyLine",
     "adopt_mode",
+    "broken_trail",
     "decide",
     "expire",
     "health",

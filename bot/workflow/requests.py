@@ -23,6 +23,7 @@ from bot.workflow.modes import mode
 from bot.workflow.pausing import paused
 from bot.workflow.reconcile_health import reconciled
 from bot.workflow.records import open_drafts
+from bot.workflow.trail import trail_health
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -160,6 +161,7 @@ async def health(ctx: Context) -> list[HealthLine]:
         lines.append(HealthLine("drafting", True, f"paused {text}"))
     count, head = await ctx.store.audit_head()
     lines.append(HealthLine("store", True, f"{count} audit records, head {head[:12] or 'none'}"))
+    lines.append(await trail_health(ctx))
     lines += ctx.queue.health()
     away = ctx.outages.away
     try:

@@ -29,6 +29,7 @@ from typing import Any
 
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Delete, Job, Put, Unseen
 from bot.store.embedded.store import TinyStore
+from bot.store.texts import event_sha256
 
 PER_EVENT = 4  # records that are alive of each event: it, its cycle, two of the audit trail
 WRITERS, ROUNDS, ACCEPTS = 32, 12, 1500
@@ -91,6 +92,7 @@ async def accept(store: TinyStore, event: dict[str, Any]) -> None:
     """What `bot.intake.accept` commits."""
     since = datetime.fromisoformat(event["at"]) - DELIVERY_KEYS_KEPT
     details = {name: event[name] for name in ("source", "kind", "delivery_id", "body_sha256")}
+    details["event_sha256"] = event_sha256(event["event"])
     actor = f"jira:{event['event']['comment']['author']['account_id']}"
     known = [Put("deliveries", {"id": key, "at": event["at"], "event_id": event["id"]}) for key in keys(event)]
     await store.commit(

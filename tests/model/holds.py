@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from bot.domain.drafts import BUSY
-from bot.store.audit import verify
+from bot.store.examining import examined
 from bot.store.opening import data_of
 from tests.model.wires import Post
 from tests.model.world import APPROVERS, World, waits
@@ -183,9 +183,9 @@ def no_secrets(world: World) -> None:
 
 
 def whole(world: World) -> None:
-    """The closed store opens, and its trail verifies."""
+    """The closed store opens, and its trail verifies, with the texts that are there."""
     with data_of(world.stage.data, world.url or None).snapshot() as snapshot:
-        verdict = verify(snapshot.find("audit"))
+        verdict = examined(snapshot).verdict
     assert verdict.broken_at is None, str(verdict)
 
 

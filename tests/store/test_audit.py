@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.store import Audit
-from bot.store.audit import GENESIS, Unreadable, blank, check, digest, seal, spans, verify
+from bot.store.audit import GENESIS, Published, Unreadable, blank, check, digest, seal, spans, verify
+from bot.store.audit import Chain as Trail
 from bot.store.encoding import to_json
 
 AT = "2026-01-05T09:30:00.000Z"
@@ -131,7 +132,12 @@ def test_a_published_head_tells_that_the_tail_was_cut() -> None:
 def erased(records: Chain, *blanked: int) -> Chain:
     """The chain after an erase that blanked the actors of these records."""
     found = [blank(record, ["actor"]) if record["seq"] in blanked else record for record in records]
-    entry = Audit("system", "erase", details={"account_sha256": "salt:hash", "records": 1, "seqs": spans(blanked)})
+    return with_erase(found, {"actor": spans(blanked)})
+
+
+def with_erase(found: Chain, fields: Any) -> Chain:
+    """The chain with an erase record at its end that says so."""
+    entry = Audit("system", "erase", details={"account_sha256": "salt:hash", "records": 1, "fields": fields})
     return [*found, seal(entry, seq=len(found) + 1, at=AT, prev=found[-1]["hash"])]
 
 
@@ -153,7 +159,7 @@ def test_details_can_be_blanked_one_by_one() -> None:
     records = chain(Audit("system", "a", details={"who": "Ana", "n": 1}), Audit("system", "b"))
     records[0] = blank(records[0], ["details.who"])
     assert records[0]["details"] == {"who": "erased", "n": 1}
-    more = erased(records, 1)
+    more = with_erase(records, {"details.who": [[1, 1]]})
     assert verify(more).broken_at is None
     more[0]["details"]["n"] = 2
     assert verify(more).broken_at == 1
@@ -167,7 +173,7 @@ def test_how_a_delivery_came_is_blanked_together() -> None:
     assert records[0]["details"] == {"source": "erased", "kind": "erased", "delivery_id": "erased", "n": 1}
     assert records[0]["actor"] == "jira:x"
     assert whole[0]["salts"][32:64] not in str(records[0])
-    more = erased(records, 1)
+    more = with_erase(records, {"delivery.delivery_id.kind.source": [[1, 1]]})
     assert verify(more).broken_at is None
     assert blank(blank(whole[0], ["actor"]), ["details.kind"])["details"] == records[0]["details"]
     for change in (
@@ -186,13 +192,14 @@ def test_how_a_delivery_came_is_blanked_together() -> None:
 def test_a_value_that_reads_as_erased_is_a_value() -> None:
     records = chain(Audit("erased", "a", details={"kind": "erased", "n": "erased"}), Audit("system", "b"))
     assert verify(records).broken_at is None
-    assert verify(erased([blank(records[0], ["details.kind"]), records[1]], 1)).broken_at is None
+    blanked = [blank(records[0], ["details.kind"]), records[1]]
+    assert verify(with_erase(blanked, {"delivery.kind": [[1, 1]]})).broken_at is None
 
 
 def test_forged_erasures_are_found() -> None:
     records = eight()
     records[2] = blank(records[2], ["actor"])
-    assert str(verify(records)) == "broken at seq 3: it was blanked, and no erase record says so"
+    assert str(verify(records)) == "broken at seq 3: its actor was blanked, and no erase record says so"
     records = erased(eight(), 3)
     records[4] = blank(records[4], ["actor"])
     assert verify(records).broken_at == 5
@@ -205,6 +212,57 @@ def test_forged_erasures_are_found() -> None:
     records = erased(eight(), 3)
     del records[-1]
     assert verify(records).broken_at == 3
+
+
+def test_an_erase_record_accounts_for_what_it_names_before_itself_and_no_more() -> None:
+    records = erased(eight(), 3)
+    records[2] = blank(records[2], ["details.version"])  # of a record that an erasure did blank, another field
+    assert str(verify(records)) == "broken at seq 3: its details.version was blanked, and no erase record says so"
+    records = with_erase(eight(), {"actor": [[1, 12]]})
+    records = [*records, seal(Audit("slack:U9", "later"), seq=10, at=AT, prev=records[-1]["hash"])]
+    records[9] = blank(records[9], ["actor"])
+    assert str(verify(records)) == "broken at seq 10: its actor was blanked, and no erase record says so"
+    for nonsense in ({"actor": 3}, {"actor": [[3]]}, {"actor": [["1", "9"]]}, [["actor", 3]], None, "actor"):
+        records = eight()
+        records[2] = blank(records[2], ["actor"])
+        assert verify(with_erase(records, nonsense)).broken_at == 3
+
+
+def test_erasures_and_what_they_blanked_are_told() -> None:
+    records = erased(erased(eight(), 2, 3, 7), 4)
+    chain = Trail()
+    assert all(chain.take(record) for record in records)
+    assert chain.blanked == {"actor": [[2, 4], [7, 7]]}
+    assert [(e.seq, e.blanked) for e in chain.erasures] == [
+        (9, {"actor": [[2, 3], [7, 7]]}), (10, {"actor": [[4, 4]]}),
+    ]  # fmt: skip
+
+
+def test_several_published_heads() -> None:
+    """Each tells of everything before it; the first record that is not what it was is named, where that is known."""
+    records, other = eight(), eight()
+    forged = [*records[:4], *(seal_again(record, records[3]["hash"]) for record in records[4:5])]
+    for record in records[5:]:
+        forged.append(seal_again(record, forged[-1]["hash"]))
+
+    def verdict(found: Chain, *heads: Published) -> str:
+        trail = Trail(heads)
+        assert all(trail.take(record) for record in found)
+        return str(trail.verdict())
+
+    early, late = Published(records[2]["hash"], "of Monday", 3), Published(records[6]["hash"], "of Tuesday", 7)
+    assert verdict(records, early, late) == f"ok 8 records, head {records[-1]['hash']}"
+    assert verdict(forged, early).startswith("ok "), "nothing proves what came after the last published head"
+    assert verdict(forged, early, late).startswith("broken at seq 7: the head ")
+    assert "of Tuesday is not its hash" in verdict(forged, early, late)
+    assert verdict(records[:5], early, late).startswith("broken at seq 6: ")
+    assert "was cut off" in verdict(records[:5], early, late)
+    assert verdict(other, late, early).startswith("broken at seq 3: ")
+
+
+def seal_again(record: dict[str, Any], prev: str) -> dict[str, Any]:
+    entry = Audit("slack:UFORGER", record["action"], details=record["details"])
+    return seal(entry, seq=record["seq"], at=AT, prev=prev)
 
 
 def test_spans() -> None:

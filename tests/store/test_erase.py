@@ -24,10 +24,12 @@ from bot.store import Audit, Expect, Put
 from bot.store.audit import verify
 from bot.store.embedded.erasing import ask_running_bot, erase_now, serve_requests
 from bot.store.embedded.store import TinyStore, opened
-from bot.store.erase import Erased, account_id
+from bot.store.erase import Erased, account_id, other_names
 from bot.store.postgres.address import Address
 from bot.store.postgres.erasing import erase_now as erase_database
 from bot.store.postgres.store import PostgresStore
+from bot.store.texts import text_sha256
+from bot.store.wording import Names
 from tests.homes import KINDS, Home, new_home
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -164,7 +166,7 @@ def test_a_jira_account_leaves_nothing_behind(home: Home) -> None:
     assert verify(home.records("audit"), head).broken_at is None
     assert result.records["drafts"] == len(result.drafts) == 3
     last = [record for record in home.records("audit") if record["action"] == "erase"]
-    assert last[0]["details"]["seqs"] == [[1, 1]]
+    assert last[0]["details"]["fields"] == {"actor": [[1, 1]]}
     assert len(last) == 1
 
 
@@ -220,6 +222,154 @@ def test_erasing_again_and_going_on(home: Home) -> None:
     assert verify(home.records("audit")).broken_at is None
     home.commit(Put("keys", {"id": "new"}), audit=[Audit("system", "x")], expect=[Expect("drafts", "d1", {})])
     assert verify(home.records("audit")).broken_at is None
+
+
+NAMED = (
+    "Ana Ruiz", "ana ruiz", "ANA RUIZ", "Ana  Ruiz", "Ana\u00a0Ruiz", "Ana\u202fRuiz", "Ana\nRuiz", "Ana\r\n  Ruiz",
+    "Ruiz, Ana", "RUIZ Ana", "Ruiz,\nAna", "Ana-Ruiz", "ana.ruiz", "ana_ruiz", "AnaRuiz", "@anaruiz2", "Ana\u200bRuiz",
+    "**Ana** *Ruiz*", "Ａｎａ Ｒｕｉｚ", "Aná Ruíz", "Ana\u0301 Ruiz", "ana.ruiz@acme.example",
+    "<mailto:ruiz.ana@acme.example>",
+    "aruiz@acme.example", "ruiza@acme.example", "a.ruiz+jira@acme.example", "anar@acme.example",
+    "ana.ruiz7@acme.example",
+    "ANA.RUIZ@ACME.EXAMPLE", "(Ruiz, Ana)", "Ana Ruiz's", "[~ana.ruiz]",
+)  # fmt: skip
+NOT_NAMED = (
+    "Diana Ruizio",
+    "banana ruizen",
+    "Ana is away; the Ruiz account",
+    "bruiz@acme.example",
+    "anatomy",
+    "Run this",
+)
+
+
+@pytest.mark.parametrize("spelling", NAMED)
+def test_a_name_is_found_however_it_is_spelled(spelling: str) -> None:
+    assert Names(["Ana Ruiz"]).stand_in(f"Please ask {spelling} about it"), spelling
+    assert Names(["Ana Ruiz"]).stand_in(spelling)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Ana María Ruiz", "Ruiz, Ana Maria"), ("Ana María Ruiz", "Ana Ruiz"), ("Łukasz Żak", "Lukasz Zak"),
+        ("Jürgen Müller", "juergen.mueller@x.example"), ("王小明", "请问王小明什么时候来"),
+        ("Straße Groß", "STRASSE GROSS"), ("Ana Ruiz (ACME)", "ana ruiz"),
+        ("O'Brien, Pat", "pat.obrien@x.example"), ("Иван Петров", "Петров Иван"),
+    ],
+)  # fmt: skip
+def test_names_of_other_kinds(name: str, text: str) -> None:
+    assert Names([name]).stand_in(text)
+
+
+@pytest.mark.parametrize("text", NOT_NAMED)
+def test_what_is_another_name(text: str) -> None:
+    assert not Names(["Ana Ruiz"]).stand_in(text)
+
+
+def test_every_spelling_leaves_drafts_and_events(home: Home) -> None:
+    """In drafts and comments of others, on whatever issue; also where the bot is asked for it while it runs."""
+    elsewhere = issue(said("20", BEN, "no more"), reporter=BEN).model_copy(update={"assignee": None, "changes": ()})
+    for number, spelling in enumerate(NAMED):
+        home.commit(
+            Put(
+                "drafts", draft(f"n{number}", f"evt_n{number}", elsewhere, f"Hi Ben, KEPT-OUT {spelling} has it", "20")
+            ),
+            received(f"evt_n{number}", commented(said(f"3{number}", BEN, f"KEPT-OUT {spelling} knows"))),
+        )
+    erased(home, ANA.account_id)
+    left = [r for t in ("drafts", "webhook_events") for r in home.records(t) if "KEPT-OUT" in json.dumps(r)]
+    assert left == []
+    assert "no more" in home.files()
+
+
+WORDS = "the nightly export stops at ten megabytes since Tuesday"
+
+
+def test_their_words_in_what_others_wrote(home: Home) -> None:
+    """A draft that quotes them loses its wording, a comment the quotation; a reason that Claude gave likewise."""
+    theirs, quoting = (
+        said("40", ANA, f"Hello, {WORDS}. Why?"),
+        "As was said: “The nightly export\nstops at *ten megabytes*",
+    )
+    answers = issue(said("41", BEN, f"{quoting}, since Tuesday”, and I see it too"), reporter=BEN)
+    answers = answers.model_copy(update={"assignee": None, "changes": ()})
+    other, reply = answers.model_copy(update={"key": "ECD-9"}), f"Hi Ben, {WORDS}: that is being looked at"
+    home.commit(
+        received("evt_40", commented(theirs)),
+        received("evt_41", commented(answers.comments[0])),
+        Put("drafts", draft("q1", "evt_41", answers, reply, "41")),
+        Put("drafts", draft("q2", "evt_9", other, f"Elsewhere: {WORDS}", "41") | {"issue_key": "ECD-9"}),
+        Put("agent_cycles", cycle("evt_41", f"Ben repeats that {WORDS}")),
+        Put("messages", {"id": "failed:x", "at": AT.isoformat(), "text": "No draft", "blocks": [
+            {"text": f"ECD-1: {WORDS}"}], "ts": "1", "version": 1, "shown": 1, "pending": False}),
+        audit=[Audit("system", "draft.created", "evt_41", "q1", "ECD-1", {"sha256": text_sha256(reply)})],
+    )  # fmt: skip
+    result = erased(home, ANA.account_id)
+    (q1,) = home.records("drafts", id="q1")
+    assert (q1["revisions"][0]["text"], q1["state"]) == ("[erased]", "expired")
+    assert q1["issue"]["comments"][0]["text"] == "As was said: “[erased]”, and I see it too"
+    (event,) = home.records("webhook_events", id="evt_41")
+    assert event["event"]["comment"]["text"] == "As was said: “[erased]”, and I see it too"
+    (told,) = home.records("agent_cycles", id="c-evt_41")
+    assert told["reasoning"] == "Ben repeats that [erased]"
+    assert WORDS not in json.dumps(home.records("messages"))
+    assert "drafts/q2" in result.words, "on an issue on which they did not write a person decides"
+    line = next(r for r in home.records("audit") if r["draft_id"] == "q1" and r["action"] == "draft.created")
+    assert line["details"]["sha256"] == "erased", "nobody can try words against it"
+    assert verify(home.records("audit")).broken_at is None
+
+
+def test_what_they_quoted_stays_the_others(home: Home) -> None:
+    first = "could somebody please look at the report of last night"
+    home.commit(
+        received("evt_50", commented(said("50", BEN, first))),
+        received(
+            "evt_51", commented(said("51", ANA, f"> {first}\n\nI will do that today, right after lunch, promised"))
+        ),
+    )
+    erased(home, ANA.account_id)
+    assert first in home.files()
+    assert "right after lunch" not in home.files()
+
+
+def test_a_first_name_alone_goes_where_they_wrote_and_is_named_elsewhere(home: Home) -> None:
+    about = issue(said("60", BEN, "Is it done?"), reporter=BEN).model_copy(update={"assignee": None, "changes": ()})
+    other = about.model_copy(update={"key": "ECD-9"})
+    home.commit(
+        Put("agent_cycles", cycle("evt_60", "Ben asks what Ana said")),
+        Put("agent_cycles", cycle("evt_61", "Ben asks about Ana there") | {"issue": "ECD-9"}),
+        Put("drafts", draft("f1", "evt_61", other, "Write to ana@acme.example", "60") | {"issue_key": "ECD-9"}),
+    )
+    result = erased(home, ANA.account_id)
+    (here,) = home.records("agent_cycles", id="c-evt_60")
+    assert here["reasoning"] == "[erased]"
+    (there,) = home.records("agent_cycles", id="c-evt_61")
+    assert there["reasoning"] == "Ben asks about Ana there"
+    assert result.parts == ["agent_cycles/c-evt_61", "drafts/f1"]
+    assert result.names == 1
+
+
+def test_a_nickname_and_an_address_that_only_people_know(home: Home) -> None:
+    home.commit(Put("agent_cycles", cycle("evt_70", "Anita R. asked") | {"issue": "ECD-9"}))
+    home.commit(Put("agent_cycles", cycle("evt_71", "from xyz77@acme.example") | {"issue": "ECD-9"}))
+    assert home.data.erase(ANA.account_id, ["anita r", "xyz77@acme.example"]) is not None
+    assert [home.records("agent_cycles", id=f"c-evt_{n}")[0]["reasoning"] for n in (70, 71)] == ["[erased]"] * 2
+    with pytest.raises(UserError, match="too short"):
+        other_names(["Anita", "A."])
+
+
+def test_an_approvers_edit_goes_and_claudes_wording_stays(home: Home) -> None:
+    long = "It is in review now and will be merged on Thursday at the latest"
+    about = issue(said("80", BEN, "And now?"), reporter=BEN).model_copy(update={"assignee": None, "changes": ()})
+    made = draft("e1", "evt_80", about, long, "80")
+    made["revisions"].append(
+        {"text": f"{long}. I promise this by my own honour, friends", "by": "slack:U0DANA", "at": AT.isoformat()}
+    )
+    home.commit(Put("drafts", made))
+    erased(home, "U0DANA")
+    (left,) = home.records("drafts", id="e1")
+    assert [wording["text"] for wording in left["revisions"]] == [long, "[erased]"]
 
 
 def test_a_reader_is_waited_for(store: TinyStore) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -45,15 +45,15 @@ class FolderData:
     def loading(self, *, force: bool) -> AbstractContextManager[Target]:
         return loading(self._folder, force=force)
 
-    def erase(self, account: str) -> Erased | None:
+    def erase(self, account: str, also: Sequence[str] = ()) -> Erased | None:
         if not exists(self._folder / NAME):
             return None
         try:
             store = TinyStore.open(self._folder)
         except DataFolderLocked:
-            return ask_running_bot(self._folder, account)
+            return ask_running_bot(self._folder, account, also)
         try:
-            return erase_now(store, account)
+            return erase_now(store, account, also)
         finally:
             store.close_now()
 

@@ -17,6 +17,7 @@ import os
 import secrets
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -35,13 +36,13 @@ PATIENCE = 30.0
 log = logging.getLogger("pmagent.store")
 
 
-def erase_now(store: TinyStore, account: str, *, patience: float = PATIENCE) -> Erased:
+def erase_now(store: TinyStore, account: str, also: Sequence[str] = (), *, patience: float = PATIENCE) -> Erased:
     """Erase this person. Blocks; the store must be open for writing. Raises `UserError`, `StoreUnavailable`.
 
     `patience`: seconds that readers of the file are waited for, each time they hold it up.
     """
     account = account_id(account)
-    erased = store.change(partial(planned, account))
+    erased = store.change(partial(planned, account, also))
     failpoint("erase.before_vacuum")
     _forget_the_log(store, patience)
     store.alone(lambda connection: connection.execute("VACUUM").fetchall())
@@ -73,13 +74,13 @@ def _log_is_gone(connection: sqlite3.Connection) -> bool:
 # From a command to the bot that holds the folder
 
 
-def ask_running_bot(folder: Path, account: str, *, patience: float = PATIENCE) -> Erased:
+def ask_running_bot(folder: Path, account: str, also: Sequence[str] = (), *, patience: float = PATIENCE) -> Erased:
     """Leave a request in the data folder and wait for its answer. Raises `UserError`."""
     requests = folder / REQUESTS
     requests.mkdir(mode=0o700, exist_ok=True)
     name = secrets.token_hex(8)
     request, answer = requests / f"{name}.json", requests / f"{name}.answer"
-    _write(request, {"erase": account_id(account)})
+    _write(request, {"erase": account_id(account), "also": list(also)})
     try:
         while time.time() < _sign_of_life(request) + patience:
             if answer.exists():
@@ -125,13 +126,14 @@ def _sign_of_life(request: Path) -> float:
 def _serve(store: TinyStore, path: Path) -> None:
     """Carry out one request and answer it; the request goes last, so that one cut short is done again."""
     try:
-        account = str(json.loads(path.read_text())["erase"])
+        asked = json.loads(path.read_text())
+        account, also = str(asked["erase"]), [str(name) for name in asked.get("also", ())]
     except (OSError, ValueError, KeyError, TypeError):
         log.warning("a request in %s could not be read; it was removed", path.parent)
         path.unlink(missing_ok=True)
         return
     try:
-        erased = erase_now(store, account)
+        erased = erase_now(store, account, also)
         failpoint("erase.stored")
         answer: dict[str, Any] = {"erased": asdict(erased)}
     except (UserError, StoreUnavailable) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from bot.store.archive import Target
@@ -32,5 +33,5 @@ class DatabaseData:
     def loading(self, *, force: bool) -> AbstractContextManager[Target]:
         return loading(self._address, force=force)
 
-    def erase(self, account: str) -> Erased | None:
-        return erase_now(self._address, account)
+    def erase(self, account: str, also: Sequence[str] = ()) -> Erased | None:
+        return erase_now(self._address, account, also)

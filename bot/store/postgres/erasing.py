@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import UTC
 
@@ -44,13 +44,13 @@ _STILL_READ = (
 )
 
 
-def erase_now(address: Address, account: str, *, patience: float = PATIENCE) -> Erased | None:
+def erase_now(address: Address, account: str, also: Sequence[str] = (), *, patience: float = PATIENCE) -> Erased | None:
     """Erase this person; None where there are no data. Blocks. Raises `UserError`.
 
     `patience`: seconds that readers are waited for, each time they hold it up.
     """
     with address.in_words():
-        done = asyncio.run(_erased(address, account))
+        done = asyncio.run(_erased(address, account, also))
         if done is None:
             return None
         erased, transaction = done
@@ -61,7 +61,7 @@ def erase_now(address: Address, account: str, *, patience: float = PATIENCE) -> 
         return erased
 
 
-async def _erased(address: Address, account: str) -> tuple[Erased, str] | None:
+async def _erased(address: Address, account: str, also: Sequence[str]) -> tuple[Erased, str] | None:
     """What was erased, and the id of a transaction that came after it."""
     connection = await connect(address.url, "pm-agent erase")
     try:
@@ -76,7 +76,7 @@ async def _erased(address: Address, account: str) -> tuple[Erased, str] | None:
             def read(table: Table) -> Iterable[Record]:
                 return before.find(table) if table != "jobs" else ()  # these hold ids, and soon come to their end
 
-            commit, erased = await asyncio.to_thread(planned, account, read, now)
+            commit, erased = await asyncio.to_thread(planned, account, also, read, now)
         if erased.records:
             writing = Transaction(connection, now, UTC, None)
             try:
