@@ -1,11 +1,12 @@
-"""Makes `bot/safety/kept_rules.json` out of the rules of Betterleaks, which the package kingfisher-secret-scanner holds.
+"""Makes `bot/safety/kept_rules.json` from the rules of Betterleaks, which kingfisher-secret-scanner holds.
 
-    python -m tests.kept_rules            write the file anew, after the package's version in requirements-dev.txt moved
+    python -m tests.kept_rules
 
-The program does not import the package: its scanner takes 50 MB of memory and seconds to compile, and its rules search
-files of code. What is taken of a rule is its pattern and its least entropy. Three things are changed: syntax of RE2 that
-Python writes in another way; what must follow a secret (in prose that may be a full stop or a bracket); and the literals
-of which every match holds one are worked out, so that one pass over a text tells which rules to try.
+To be run when the package's version in requirements-dev.txt moves. The program does not import the package: its scanner
+takes 50 MB of memory and seconds to compile, and looks for secrets in files of code. What is taken of a rule is its
+pattern and its least entropy. Three things are changed: syntax of RE2 that Python writes in another way; what must
+follow a secret (in prose that may be a full stop or a bracket); and the literals are worked out with which every match
+begins, or of which every match holds one, so that one pass over a text tells which rules to try and where.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _PACKAGE = "kingfisher-secret-scanner"
 _FEW = 64  # spellings of one literal that are kept apart
 _END = re.compile(r"""\(\?:\\\\?\?\['"\\x60\]\|\[\\s;\]\|\\\\\[nr\]\|\$\)""")
 _POSIX = {"alnum": "A-Za-z0-9", "alpha": "A-Za-z", "digit": "0-9", "xdigit": "0-9A-Fa-f", "word": r"\w", "space": r"\s"}
+_LABELS = {"key", "secret", "token", "private", "access"}
 LEFT_OUT = {
     **dict.fromkeys(
         ("private-key", "gcp-service-account"), "found by `bot.safety.keys`, also quoted, listed and cut off"
@@ -59,6 +61,8 @@ def made() -> dict[str, Any]:
             pattern = translated(detail["pattern"])
             leading = leads(pattern)
             hints = sorted(leading or literals(pattern))
+            if _LABELS & set(hints):
+                raise ValueError(f"found by its label: {hints}")
             if not leading and len(min(hints, key=len)) < 5:
                 raise ValueError(f"too many texts may hold it: {hints}")
         except (re.error, ValueError) as problem:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 
 from bot.safety.finding import REDACTED, find, hide_own
+from bot.safety.reading import read
 
-__all__ = ["REDACTED", "clean", "hide_own", "redact", "secrets_in", "tidy", "tidy_part"]
+__all__ = ["REDACTED", "clean", "hide_own", "redact", "secrets_in", "seen", "tidy", "tidy_part"]
 
 # --- characters -------------------------------------------------------------------------------------------------------
 
@@ -90,6 +91,12 @@ def redact(text: str) -> str:
 def secrets_in(text: str) -> tuple[str, ...]:
     """The kinds of secrets that `text` seems to hold ("GitHub token", "password", …), each once."""
     return tuple(dict.fromkeys(secret.kind for secret in find(text)))
+
+
+def seen(text: str) -> str:
+    """What a reader sees of a text with marks in it."""
+    reading = read(text)
+    return reading.words if reading else text
 
 
 def tidy_part(text: str) -> str:

@@ -19,6 +19,7 @@ from bot.safety.keys import SIGNS, private_keys
 from bot.safety.numbers import numbers
 from bot.safety.reading import Reading, read
 from bot.safety.secret_kinds import KINDS, SecretKind
+from bot.safety.unknown import unknown
 
 REDACTED = "[redacted secret]"
 
@@ -49,9 +50,14 @@ def hide_own(find: Callable[[str], Iterable[tuple[int, int]]] | None) -> None:
 def find(text: str, *, part: bool = False) -> list[Found]:
     """The secrets in a text, in order, none inside another. `part`: see `private_keys`."""
     reading = read(text)
-    found = list(_in_words(text, part)) if reading is None or reading.lossy else []
+    found = list(_own_in(text))
+    if reading is None or reading.lossy:
+        found += _in_words(text, part)
     if reading:
-        found += (_in_text(secret, reading, text) for secret in _in_words(reading.words, part))
+        read_so = (*_own_in(reading.words), *_in_words(reading.words, part))
+        found += (_in_text(secret, reading, text) for secret in read_so)
+    if not found:
+        return []
     merged: list[Found] = []
     for secret in sorted(found):
         if merged and secret.start < merged[-1].end:
@@ -61,24 +67,34 @@ def find(text: str, *, part: bool = False) -> list[Found]:
     return [piece for secret in merged for piece in _not_yet_hidden(secret, text)]
 
 
+def _own_in(words: str) -> Iterator[Found]:
+    return (Found(*span, "secret of this program") for span in (_own(words) if _own else ()))
+
+
 def _in_words(words: str, part: bool) -> Iterator[Found]:
-    if _own:
-        yield from (Found(*span, "secret of this program") for span in _own(words))
     suspects = suspected(words)
     if suspects.keys:
         yield from (Found(*span, "private key") for span in private_keys(words, suspects.keys, part=part))
     if suspects.numbers:
         yield from (Found(*number) for number in numbers(words))
+    yield from (Found(*token) for token in unknown(words))
+    yield from _by_rules(words, suspects)
+    if suspects.labels:
+        yield from (Found(*secret) for secret in labels.beside(words, suspects.labels))
+        yield from (Found(*secret) for secret in labels.below(words, suspects.labels))
+
+
+def _by_rules(words: str, suspects: Suspects) -> Iterator[Found]:
     for rule in suspects.anywhere:
         for match in rule.pattern.finditer(words):
             if span := rule.span(match):
                 yield Found(*span, rule.name)
+    done: dict[int, int] = {}  # where a rule's last match ended: none begins inside it, which keeps this linear
     for rule, place in suspects.here:
-        if (leading := rule.pattern.match(words, place)) and (span := rule.span(leading)):
-            yield Found(*span, rule.name)
-    if suspects.labels:
-        yield from (Found(*secret) for secret in labels.beside(words, suspects.labels))
-        yield from (Found(*secret) for secret in labels.below(words, suspects.labels))
+        if place >= done.get(id(rule), 0) and (leading := rule.pattern.match(words, place)):
+            done[id(rule)] = leading.end()
+            if span := rule.span(leading):
+                yield Found(*span, rule.name)
 
 
 def _in_text(secret: Found, reading: Reading, text: str) -> Found:
@@ -139,7 +155,7 @@ def _finder() -> tuple[BytesAhoCorasick, list[_Hinted], frozenset[int], frozense
         for hint in rule.hints:
             (hinted[hint].leading if rule.leads else hinted[hint].anywhere).append(rule)
     for word in (*labels.WORDS, *SIGNS):
-        hinted[word]  # noqa: B018 - looking it up makes it
+        hinted[word]  # looking it up makes it
     numbered = list(hinted)
     return (
         BytesAhoCorasick([hint.encode() for hint in numbered]),

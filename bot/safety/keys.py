@@ -31,11 +31,13 @@ _PREFIX = r"(?:[^a-z\n]{0,40}[ ])?"  # a log's time and level, a list's number
 _BODY = re.compile(
     rf"""(?: {_BETWEEN}{{0,40}}+ {_RUN} | \n{_HEADER}(?=\n|\\n) | \n{_BETWEEN}{{0,12}} {_PREFIX} {_RUN}
            | \n[^\w\n]{{0,40}}(?=\n) | \s{{1,8}}+ {_RUN} )*+
-         (?: [^A-Za-z0-9+/=]{{0,8}} =[A-Za-z0-9+/]{{4}}(?![A-Za-z0-9]) | [^A-Za-z0-9+/=]{{0,8}} [A-Za-z0-9+/]{{1,15}}={{1,2}} )?""",
+         (?: [^A-Za-z0-9+/=]{{0,8}} =[A-Za-z0-9+/]{{4}}(?![A-Za-z0-9])
+           | [^A-Za-z0-9+/=]{{0,8}} [A-Za-z0-9+/]{{1,15}}={{1,2}} )?""",
     re.VERBOSE,
 )
 _LAST_LINES = re.compile(
-    rf"(?: (?:{_BETWEEN}|\n){{0,40}}+ {_RUN} )++ (?: [^A-Za-z0-9+/=]{{0,8}} [A-Za-z0-9+/]{{1,15}}={{0,2}} )? [^A-Za-z0-9]{{0,40}} \Z",
+    rf"""(?: (?:{_BETWEEN}|\n){{0,40}}+ {_RUN} )++ (?: [^A-Za-z0-9+/=]{{0,8}} [A-Za-z0-9+/]{{1,15}}={{0,2}} )?
+         [^A-Za-z0-9]{{0,40}} \Z""",
     re.VERBOSE,
 )
 _REACH = 8_000  # characters before an END that may be its key's: a key of 16,384 bits is longer, people's are not

@@ -7,9 +7,9 @@ literals; only there is looked what follows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from bot.safety.plausible import given, striking, token, worded
+from bot.safety.plausible import given, lengthy, named, striking, token, worded
 
 _LOGINS = (
     "password", "passwort", "passwd", "passphrase", "passcode", "pwd", "kennwort", "pw", "pass", "contrase", "senha",
@@ -21,7 +21,7 @@ _KEYS = (
     "credential", "auth-key", "auth_key", "auth key", "authkey", "secret key", "encryption_key", "encryption key",
     "encryption-key", "encryptionkey", "signing_key", "signing key", "signing-key", "signingkey", "master_key",
     "master key", "master-key", "masterkey", "app_key", "admin_key", "_pat", "_key", "recovery code", "backup code",
-    "license key", "licence key",
+    "license key", "licence key", "key",
 )  # fmt: skip
 _ACCOUNTS = ("login", "credential", "creds", "zugangsdaten", "account")
 WORDS = (*_LOGINS, *_KEYS, *_ACCOUNTS)
@@ -40,7 +40,7 @@ _KEYED = (
     r"|(?:api|access|private|account|shared[ _-]?access|auth|encryption|signing|master|admin|app|licen[cs]e)[ _-]?keys?"
     r"|_pat|_key|(?:recovery|backup)\ codes?)"
 )
-_LABEL = rf"(?P<login>{_LOGIN})|(?P<pin>{_PIN})|(?P<keyed>{_KEYED})"
+_LABEL = rf"(?P<login>{_LOGIN})|(?P<pin>{_PIN})|(?P<keyed>{_KEYED})|(?P<key>(?<![^\W_])(?<!public[ _-])keys?(?![^\W_]))"
 _QUOTE = r"""(?:\\?["'`*~]){0,3}"""
 _SPACE = r"[^\S\n]{0,12}"
 _ASIDE = r"(?:\ ?\d{1,2}|\ ?\([^()\n]{1,40}\)|\ (?:for|of|on|to|from|in|at|für|von|zu|de|para|pour)\ [^:=\n|]{1,60}?)?"
@@ -53,19 +53,26 @@ def _value(least: int) -> str:
 
 
 _FLAGS = re.VERBOSE | re.IGNORECASE
-_HEAD = re.compile(rf"(?:{_LABEL})(?:[_-]\w{{1,20}})?{_QUOTE}", _FLAGS)
-_EQUALS = re.compile(rf"{_SPACE}(?::?=>?|==){_SPACE}{_value(3)}", _FLAGS)
+# `TOKEN_URL`, `password_min_length`, `secret-id`: names of something about the secret.
+_ABOUT = (
+    r"(?![\w-]{0,30}[_-](?:algorithm|class|count|dir|directory|endpoint|expir\w*|field|file|format|hash\w*|header|host|ids?"
+    r"|issuer|length|lifetime|manager|max|min|names?|path|policy|prefix|provider|ref|rotation|scopes?|service|size|status"
+    r"|store|timeout|ttl|type|ur[il]s?|version|stdin)(?!\w))"
+)
+_HEAD = re.compile(rf"(?:{_LABEL}){_ABOUT}(?:[_-]\w{{1,20}})?{_QUOTE}", _FLAGS)
+_EQUALS = re.compile(rf"{_SPACE}:?=>?(?!=){_SPACE}{_value(3)}", _FLAGS)
 _COLON = re.compile(rf"{_ASIDE}{_SPACE}(?::|->){_SPACE}{_value(4)}", _FLAGS)
 _WEAK = re.compile(
     rf"""{_ASIDE}
-        (?: {_SPACE}(?:-{{1,2}}|\|){_SPACE} | \ ?[(]
+        (?: [^\S\n]{{1,12}}-{{1,2}}{_SPACE} | {_SPACE}(?:\||[=!]==?){_SPACE} | \ ?[(]
           | \ (?:is|was|now|lautet|ist|es|est|é|jest|это){_SPACE}(?:(?:now|jetzt|ahora)\ ?)?:?{_SPACE}
           | [^\S\n]{{1,12}} | :{_SPACE}(?:[(][!?/*xiy+-][)]|:\w{{1,30}}:)[^\S\n]{{1,3}} )
         {_value(6)}""",
     _FLAGS,
 )
 _PAIR = re.compile(
-    rf"(?:login|credentials?|creds|zugangsdaten|(?:user(?:name)?|login)\ ?/\ ?{_LOGIN}){_SPACE}[:=]{_SPACE}[\w.@+-]{{1,60}}{_SPACE}[/|]{_SPACE}(?P<value>[^\s/]{{6,100}})",
+    rf"(?:login|credentials?|creds|zugangsdaten|user(?:name)?\ ?/\ ?{_LOGIN}|login\ ?/\ ?{_LOGIN}){_SPACE}[:=]{_SPACE}"
+    rf"[\w.@+-]{{1,60}}{_SPACE}[/|]{_SPACE}(?P<value>[^\s/]{{6,100}})",
     _FLAGS,
 )
 _CODES = re.compile(
@@ -74,39 +81,44 @@ _CODES = re.compile(
 
 # A cell, or a line of its own, that is a label: "Password", "The admin password (staging):", "DB_PASSWORD".
 _BEFORE = re.compile(r"(?:[^\W\d][\w.-]{0,30}[ ]){0,3}[\w.-]{0,30}")
-_ALONE = re.compile(rf"(?:{_LABEL})(?:[_-]\w{{1,20}})?{_ASIDE}\s{{0,3}}(?::\s{{0,3}}(?:[|>][+-]?)?)?", _FLAGS)
+_ALONE = re.compile(rf"(?:{_LABEL}){_ABOUT}(?:[_-]\w{{1,20}})?{_ASIDE}\s{{0,3}}(?::\s{{0,3}}(?:[|>][+-]?)?)?", _FLAGS)
 _LONGEST = 120  # characters of a line that may be a label alone
 _FURNITURE = " \t>*+-#|:.\"'`_=~()[]"  # what stands before and after a line's words
 
 
 def _kind(found: re.Match[str]) -> str:
-    return "secret" if found["keyed"] else "PIN" if found["pin"] else "password"
+    return "secret" if found["keyed"] or found["key"] else "PIN" if found["pin"] else "password"
 
 
 def beside(words: str, places: Sequence[int]) -> Iterator[tuple[int, int, str]]:
     """Where the values of the labels stand that begin at these places, and their kinds."""
     for place in places:
-        if head := _HEAD.match(words, place):
-            for pattern, login, keyed in (
-                (_EQUALS, given, token),
-                (_COLON, worded, token),
-                (_WEAK, striking, striking),
-            ):
-                found = pattern.match(words, head.end())
-                if not found:
-                    continue
-                group = next(name for name in ("double", "single", "value") if found[name] is not None)
-                plausible: Callable[[str], bool] = keyed if head["keyed"] else _pin if head["pin"] else login
-                value = found[group]
-                if group == "value" and pattern is not _EQUALS:
-                    value = value.rstrip(".,:;!?)")
-                if plausible(value):
-                    yield *found.span(group), _kind(head)
-                    break
+        head = _HEAD.match(words, place)
+        if head and (found := _beside(words, head)):
+            yield found
         if (pair := _PAIR.match(words, place)) and striking(pair["value"]):
             yield *pair.span("value"), "password"
         if codes := _CODES.match(words, place):
             yield *codes.span("value"), "password"
+
+
+def _beside(words: str, head: re.Match[str]) -> tuple[int, int, str] | None:
+    for pattern, login, keyed in ((_EQUALS, given, token), (_COLON, worded, token), (_WEAK, striking, striking)):
+        found = pattern.match(words, head.end())
+        if not found:
+            continue
+        group = next(name for name in ("double", "single", "value") if found[name] is not None)
+        value, before = found[group], words[found.start(group) - 1]
+        if group == "value" and pattern is _EQUALS and before.isspace() and named(value):
+            continue  # code: `password = user.password`
+        if pattern is _COLON and before == ":" == words[head.start() - 1 : head.start()]:
+            continue  # a name of parts: `arn:aws:…:secret:db`
+        if group == "value" and pattern is not _EQUALS:
+            value = value.rstrip(".,:;!?)")
+        plausible = lengthy if head["key"] else _pin if head["pin"] else keyed if head["keyed"] else login
+        if plausible(value):
+            return *found.span(group), _kind(head)
+    return None
 
 
 def _pin(value: str) -> bool:
@@ -163,7 +175,7 @@ def _alone(words: str, span: tuple[int, int], places: Sequence[int]) -> re.Match
         return None
     within = (place for place in places if span[0] <= place < span[1])
     found = (_ALONE.fullmatch(words, place, span[1]) for place in within if _BEFORE.fullmatch(words, span[0], place))
-    return next(filter(None, found), None)
+    return next((label for label in found if label and not label["key"]), None)  # "Key" heads every table of issues
 
 
 def _cells(line: str, start: int) -> Iterator[tuple[int, int]]:
@@ -182,6 +194,7 @@ def _cells(line: str, start: int) -> Iterator[tuple[int, int]]:
 def _single(words: str, span: tuple[int, int], label: re.Match[str]) -> tuple[int, int, str] | None:
     """The value, if it is one and no sentence."""
     value = words[span[0] : span[1]]
-    if any(char.isspace() for char in value) or not (_pin(value) if label["pin"] else striking(value)):
+    plausible = _pin if label["pin"] else striking
+    if any(map(str.isspace, value)) or not plausible(value):
         return None
     return *span, _kind(label)

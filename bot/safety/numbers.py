@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 
 _CARD = re.compile(
-    r"[2-6]\d{3}(?:[ ]\d{4}[ ]\d{4}[ ]\d{4}|-\d{4}-\d{4}-\d{4}|\d{10,12}|[ ]\d{6}[ ]\d{4,5}|-\d{6}-\d{4,5})(?![\w-]|[.,]\d)"
+    r"[2-6]\d{3}(?:[ ]\d{4}[ ]\d{4}[ ]\d{4}|-\d{4}-\d{4}-\d{4}|\d{10,12}|[ ]\d{6}[ ]\d{4,5}|-\d{6}-\d{4,5})"
+    r"(?![\w-]|[.,]\d)"
 )
 _ISSUED = re.compile(r"(?:4|5[1-5]|2[2-7]|35|6011|65|64[4-9]|62)[\d -]{14,}|3[47][\d -]{13,15}$|3[0689][\d -]{12,14}$")
 """How the numbers of the large issuers begin, and how long they are."""

@@ -41,7 +41,7 @@ _PERHAPS = re.compile(r"[\\*_~`<&\[\]\x80-\U0010ffff]")
 _EMOJI = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f\u200d]")
 _LIKE = {
     **dict.fromkeys("“”„‟«»‹›", '"'), **dict.fromkeys("‘’‚‛", "'"),
-    **dict.fromkeys("→➔➜➡⇒⟶⟹👉▶►▸", ":"), **dict.fromkeys("‐‑‒–−", "-"), "—": "--", "꞉": ":", "∶": ":", "｜": "|", "│": "|",
+    **dict.fromkeys("→➔➜➡⇒⟶⟹👉▶►▸꞉∶", ":"), **dict.fromkeys("‐‑‒–−", "-"), "—": "--", "｜": "|", "│": "|",
 }  # fmt: skip
 """Characters that are read as another one, besides those that Unicode says are compatible."""
 

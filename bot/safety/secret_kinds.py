@@ -59,7 +59,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, Callable[[str], bool]], ...] = (
     ("GitHub token", ("github_pat_",), r"github_pat_[A-Za-z0-9_]{20,}", _any),
     (
         "GitLab token",
-        tuple(f"gl{kind}-" for kind in "pat dt rt rtr ptt ft soat cbt imt agent oas ffct".split()),
+        ("glpat-", "gldt-", "glrt-", "glrtr-", "glptt-", "glft-", "glsoat-", "glcbt-", "glimt-", "glagent-", "gloas-"),
         r"\bgl[a-z]{2,5}-[A-Za-z0-9_=.-]{14,}",
         _any,
     ),
@@ -133,8 +133,8 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, Callable[[str], bool]], ...] = (
     (
         "session cookie",
         ("sess", "sid", "csrf", "xsrf", "auth", "jwt", "remember", "cloud.session"),
-        r"(?i:sess|sid(?![a-z])|csrf|xsrf|auth|jwt|remember|cloud\.session)[\w.-]{0,20}="
-        r"(?P<value>[A-Za-z0-9%._~+/:=-]{16,4000})",
+        r"(?i:sess(?:ion)?(?:[_-]?(?:id|token|key))?|sid|(?:cs|xs)rf[\w-]{0,12}|jwt|remember[_-]\w{1,12}"
+        r"|auth(?:[_-]?(?:token|session|cookie))?|cloud\.session\.token)=(?P<value>[A-Za-z0-9%._~+/:=-]{16,4000})",
         token,
     ),
     ("webhook address", ("/api/webhooks/",), r"/api/webhooks/\d{5,25}/(?P<value>[\w-]{20,})", _any),
