@@ -53,13 +53,14 @@ def find(text: str, *, part: bool = False) -> list[Found]:
     found = list(_own_in(text))
     if reading is None or reading.lossy:
         found += _in_words(text, part)
-    if reading:
-        read_so = (*_own_in(reading.words), *_in_words(reading.words, part))
-        found += (_in_text(secret, reading, text) for secret in read_so)
+    for way in (reading, read(text, underscores=True) if reading and reading.lossy else None):
+        if way:
+            read_so = (*_own_in(way.words), *_in_words(way.words, part))
+            found += (_in_text(secret, way, text) for secret in read_so)
     if not found:
         return []
     merged: list[Found] = []
-    for secret in sorted(found):
+    for secret in sorted(found, key=lambda secret: secret.start):
         if merged and secret.start < merged[-1].end:
             merged[-1] = merged[-1]._replace(end=max(merged[-1].end, secret.end))
         else:
@@ -77,24 +78,24 @@ def _in_words(words: str, part: bool) -> Iterator[Found]:
         yield from (Found(*span, "private key") for span in private_keys(words, suspects.keys, part=part))
     if suspects.numbers:
         yield from (Found(*number) for number in numbers(words))
-    yield from (Found(*token) for token in unknown(words))
-    yield from _by_rules(words, suspects)
+    yield from by_rules(words, suspects)
     if suspects.labels:
         yield from (Found(*secret) for secret in labels.beside(words, suspects.labels))
         yield from (Found(*secret) for secret in labels.below(words, suspects.labels))
+    yield from (Found(*token) for token in unknown(words))  # last: another rule has a better name for it
 
 
-def _by_rules(words: str, suspects: Suspects) -> Iterator[Found]:
-    for rule in suspects.anywhere:
-        for match in rule.pattern.finditer(words):
-            if span := rule.span(match):
-                yield Found(*span, rule.name)
+def by_rules(words: str, suspects: Suspects) -> Iterator[Found]:
+    """What the rules find: our own first, whose names people know, then the kept ones."""
+    matches = [(rule, match) for rule in suspects.anywhere for match in rule.pattern.finditer(words)]
     done: dict[int, int] = {}  # where a rule's last match ended: none begins inside it, which keeps this linear
     for rule, place in suspects.here:
         if place >= done.get(id(rule), 0) and (leading := rule.pattern.match(words, place)):
             done[id(rule)] = leading.end()
-            if span := rule.span(leading):
-                yield Found(*span, rule.name)
+            matches.append((rule, leading))
+    for rule, match in sorted(matches, key=lambda match: isinstance(match[0], KeptRule)):
+        if span := rule.span(match):
+            yield Found(*span, rule.name)
 
 
 def _in_text(secret: Found, reading: Reading, text: str) -> Found:

@@ -25,12 +25,13 @@ SIGNS = ("private key", "putty-user", "private-mac", "private-hash", "$ansible_v
 
 _BETWEEN = r"(?:\\[nrt]|[^A-Za-z0-9+/=\\\n]|\\(?![nrt]))"  # marks of quotations, lists, tables, strings
 _RUN = r"[A-Za-z0-9+/=]{16,}+"
-_HEADER = rf"{_BETWEEN}{{0,12}}(?:\\n)?[A-Z][A-Za-z-]{{2,24}}:[ ][^\n\\]{{1,120}}"
+_NUMBER = r"(?:\d{1,3}[.)][ ]{0,3})?"  # of a list's item
+_HEADER = rf"{_BETWEEN}{{0,12}}{_NUMBER}(?:\\n)?[A-Z][A-Za-z-]{{2,24}}:[ ][^\n\\]{{1,120}}"
 _PREFIX = r"(?:[^a-z\n]{0,40}[ ])?"  # a log's time and level, a list's number
 # Each alternative begins at another character, or ends at a line's end, so that no place is tried twice over.
 _BODY = re.compile(
     rf"""(?: {_BETWEEN}{{0,40}}+ {_RUN} | \n{_HEADER}(?=\n|\\n) | \n{_BETWEEN}{{0,12}} {_PREFIX} {_RUN}
-           | \n[^\w\n]{{0,40}}(?=\n) | \s{{1,8}}+ {_RUN} )*+
+           | \n[^\w\n]{{0,12}}{_NUMBER}[^\w\n]{{0,40}}(?=\n) | \s{{1,8}}+ {_RUN} )*+
          (?: [^A-Za-z0-9+/=]{{0,8}} =[A-Za-z0-9+/]{{4}}(?![A-Za-z0-9])
            | [^A-Za-z0-9+/=]{{0,8}} [A-Za-z0-9+/]{{1,15}}={{1,2}} )?""",
     re.VERBOSE,
@@ -40,6 +41,7 @@ _LAST_LINES = re.compile(
          [^A-Za-z0-9]{{0,40}} \Z""",
     re.VERBOSE,
 )
+_NOT_OF_IT = " \t\n>|*-"
 _REACH = 8_000  # characters before an END that may be its key's: a key of 16,384 bits is longer, people's are not
 
 
@@ -58,8 +60,10 @@ def private_keys(words: str, places: Sequence[int], *, part: bool = False) -> It
             number += 1
         if number == len(ends) and part:
             return
-        body = _BODY.match(words, after)
-        done = ends[number][1] if number < len(ends) else body.end() if body else after
+        if number < len(ends):
+            done = ends[number][1]
+        elif body := _BODY.match(words, after):
+            done = after + len(body[0].rstrip(_NOT_OF_IT))
         yield start, done
     if part:
         return

@@ -7,6 +7,7 @@ literals; only there is looked what follows.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from bot.safety.plausible import given, lengthy, named, striking, token, worded
@@ -173,7 +174,7 @@ def _alone(words: str, span: tuple[int, int], places: Sequence[int]) -> re.Match
     """The label that stands there alone, perhaps after two or three words."""
     if span[1] - span[0] > _LONGEST:
         return None
-    within = (place for place in places if span[0] <= place < span[1])
+    within = places[bisect_left(places, span[0]) : bisect_left(places, span[1])]
     found = (_ALONE.fullmatch(words, place, span[1]) for place in within if _BEFORE.fullmatch(words, span[0], place))
     return next((label for label in found if label and not label["key"]), None)  # "Key" heads every table of issues
 

@@ -87,7 +87,7 @@ def token(value: str) -> bool:
 
 
 def striking(value: str) -> bool:
-    """Where little says that a value follows ("the password is …", a cell, the next line): what is no word and no name."""
+    """Where little says that a value follows ("the password is …", a cell, the next line): no word, and no name."""
     value = value.rstrip(".,;:!?)")
     if len(value) < 7 or not given(value):
         return False

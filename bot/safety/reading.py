@@ -19,7 +19,7 @@ _MARK = re.compile(
           (?: `{3,} | ~{3,} ) [^`\n]{0,80} $
         | \*{1,3} (?= [^\s*] ) | (?<= [^\s*] ) \*{1,3} (?! \* )
         | ~~ | `+
-        | </? (?: [abisuq] | em | strong | del | ins | code | span | font | su[bp] | mark | kbd | small | big | tt )
+        | </? (?i: [abisuq] | em | strong | del | ins | code | span | font | su[bp] | mark | kbd | small | big | tt )
               (?: [ ] [^<>\n]{0,200} )? >
         | <!-- \s{0,9} -->
       )
@@ -28,13 +28,13 @@ _MARK = re.compile(
         | \[ (?= [^\[\]\n]{1,300} \]\( ) | \]\( <? [^()\s<>]{0,2000} >? \)
       )
     | (?P<person> \[~accountid:[\w:-]{1,128}\] )
-    | < (?P<border> /? t[dh] ) (?: [ ] [^<>\n]{0,200} )? >
-    | </? (?P<block> br | p | div | tr | li | ul | ol | table | tbody | h[1-6] | pre | blockquote )
+    | < (?P<border> /? (?i: t[dh] ) ) (?: [ ] [^<>\n]{0,200} )? >
+    | </? (?P<block> (?i: br | p | div | tr | li | ul | ol | table | tbody | h[1-6] | pre | blockquote ) )
           (?: [ ] [^<>\n]{0,200} )? /? [ ]? /? >
     | & (?P<entity> \#? \w{2,10} ) ;
     | (?P<wide> [^\x00-\x7f]+ )
     """,
-    re.VERBOSE | re.MULTILINE | re.IGNORECASE,
+    re.VERBOSE | re.MULTILINE,
 )
 _PERHAPS = re.compile(r"[\\*_~`<&\[\]\x80-\U0010ffff]")
 """What every mark begins with: found in a tenth of the time."""
@@ -78,14 +78,16 @@ class Reading(NamedTuple):
         return after if at <= end else after + at - end
 
 
-def read(text: str) -> Reading | None:
-    """How `text` is read; None where that is as it stands."""
+def read(text: str, *, underscores: bool = False) -> Reading | None:
+    """How `text` is read; None where that is as it stands. `underscores`: read as they are, and not as marks."""
     parts: list[str] = []
     pieces: list[tuple[int, int, int, int]] = []
     lossy = False
     done = behind = length = 0
     for perhaps in _PERHAPS.finditer(text):
         if perhaps.start() < behind or not (found := _MARK.match(text, perhaps.start())):
+            continue
+        if underscores and found[0][0] == "_":
             continue
         seen, behind = _seen(found), found.end()
         if seen == found[0]:

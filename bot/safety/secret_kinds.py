@@ -48,7 +48,7 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ROWS: tuple[tuple[str, tuple[str, ...], str, Callable[[str], bool]], ...] = (
     # --- tokens that begin with a sign of their own ---
     ("Anthropic API key", ("sk-ant-",), r"sk-ant-[A-Za-z0-9_-]{8,}", _any),
-    ("OpenAI API key", ("sk-",), r"\bsk-(?:proj-|svcacct-|admin-|or-v1-)?[A-Za-z0-9_-]{20,}", _any),
+    ("OpenAI API key", ("sk-",), r"\bsk-(?!ant-)(?:proj-|svcacct-|admin-|or-v1-)?[A-Za-z0-9_-]{20,}", _any),
     (
         "AWS access key",
         ("akia", "asia", "abia", "acca"),
