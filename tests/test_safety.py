@@ -238,6 +238,7 @@ def test_the_kept_rules_are_those_of_the_package() -> None:
         ("```yaml\na: b\n```", "\na: b\n"),
         ("for [~accountid:712020:ab-c]: x", "for somebody: x"),
         ("2 * 3 * 4, snake_case, a ** b", None),
+        ("{color:red}a{color}: {{b1}} and {{ name }}", "a: b1 and {{ name }}"),
         ("plain words", None),
     ],
 )

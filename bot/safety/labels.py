@@ -84,7 +84,7 @@ _CODES = re.compile(
 _BEFORE = re.compile(r"(?:[^\W\d][\w.-]{0,30}[ ]){0,3}[\w.-]{0,30}")
 _ALONE = re.compile(rf"(?:{_LABEL}){_ABOUT}(?:[_-]\w{{1,20}})?{_ASIDE}\s{{0,3}}(?::\s{{0,3}}(?:[|>][+-]?)?)?", _FLAGS)
 _LONGEST = 120  # characters of a line that may be a label alone
-_FURNITURE = " \t>*+-#|:.\"'`_=~()[]"  # what stands before and after a line's words
+_FURNITURE = " \t>*+-#|:.\"'`_=~()[]{}"  # what stands before and after a line's words
 
 
 def _kind(found: re.Match[str]) -> str:

@@ -22,6 +22,8 @@ _MARK = re.compile(
         | </? (?i: [abisuq] | em | strong | del | ins | code | span | font | su[bp] | mark | kbd | small | big | tt )
               (?: [ ] [^<>\n]{0,200} )? >
         | <!-- \s{0,9} -->
+        | \{(?:color|noformat|quote|code)(?::[^{}\n]{0,60})?\}  # wiki markup that nobody converted
+        | \{\{ (?= [^\s{}]{0,200}? \d [^\s{}]{0,200} \}\} ) | (?<= [^\s{}] ) \}\}
       )
     | (?P<lossy>
           (?<! \w ) _{1,3} (?= [^\s_] ) | (?<= [^\s_] ) _{1,3} (?! \w )
@@ -36,7 +38,7 @@ _MARK = re.compile(
     """,
     re.VERBOSE | re.MULTILINE,
 )
-_PERHAPS = re.compile(r"[\\*_~`<&\[\]\x80-\U0010ffff]")
+_PERHAPS = re.compile(r"[\\*_~`<&{}\[\]\x80-\U0010ffff]")
 """What every mark begins with: found in a tenth of the time."""
 _EMOJI = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f\u200d]")
 _LIKE = {
