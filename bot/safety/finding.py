@@ -53,7 +53,7 @@ def find(text: str, *, part: bool = False) -> list[Found]:
     found = list(_own_in(text))
     if reading is None or reading.lossy:
         found += _in_words(text, part)
-    for way in (reading, read(text, underscores=True) if reading and reading.lossy else None):
+    for way in (reading, read(text, underscores=True) if reading and reading.underscores else None):
         if way:
             read_so = (*_own_in(way.words), *_in_words(way.words, part))
             found += (_in_text(secret, way, text) for secret in read_so)

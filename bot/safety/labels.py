@@ -24,7 +24,7 @@ _KEYS = (
     "master key", "master-key", "masterkey", "app_key", "admin_key", "_pat", "_key", "recovery code", "backup code",
     "license key", "licence key", "key",
 )  # fmt: skip
-_ACCOUNTS = ("login", "credential", "creds", "zugangsdaten", "account")
+_ACCOUNTS = ("login", "credential", "creds", "zugangsdaten")
 WORDS = (*_LOGINS, *_KEYS, *_ACCOUNTS)
 """What labels begin with, in lower case, with `?` for what is not ASCII."""
 FOREIGN = re.compile("[Пп]ароль|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|[Şş]ifre|[Κκ]ωδικός|סיסמה|كلمة المرور")
@@ -72,7 +72,7 @@ _WEAK = re.compile(
     _FLAGS,
 )
 _PAIR = re.compile(
-    rf"(?:login|credentials?|creds|zugangsdaten|user(?:name)?\ ?/\ ?{_LOGIN}|login\ ?/\ ?{_LOGIN}){_SPACE}[:=]{_SPACE}"
+    rf"(?:login|credentials?|creds|zugangsdaten){_SPACE}[:=]{_SPACE}"
     rf"[\w.@+-]{{1,60}}{_SPACE}[/|]{_SPACE}(?P<value>[^\s/]{{6,100}})",
     _FLAGS,
 )
@@ -97,9 +97,9 @@ def beside(words: str, places: Sequence[int]) -> Iterator[tuple[int, int, str]]:
         head = _HEAD.match(words, place)
         if head and (found := _beside(words, head)):
             yield found
-        if (pair := _PAIR.match(words, place)) and striking(pair["value"]):
+        if words[place] in "lLcCzZ" and (pair := _PAIR.match(words, place)) and striking(pair["value"]):
             yield *pair.span("value"), "password"
-        if codes := _CODES.match(words, place):
+        if words[place] in "rRbB" and (codes := _CODES.match(words, place)):
             yield *codes.span("value"), "password"
 
 

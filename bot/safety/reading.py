@@ -25,9 +25,10 @@ _MARK = re.compile(
         | \{(?:color|noformat|quote|code)(?::[^{}\n]{0,60})?\}  # wiki markup that nobody converted
         | \{\{ (?= [^\s{}]{0,200}? \d [^\s{}]{0,200} \}\} ) | (?<= [^\s{}] ) \}\}
       )
+    | (?P<opening> (?<! \w ) _{1,3} (?= [^\s_] [^\n]{0,300}? _ (?! \w ) ) )
+    | (?P<closing> (?<= [^\s_] ) _{1,3} (?! \w ) )
     | (?P<lossy>
-          (?<! \w ) _{1,3} (?= [^\s_] ) | (?<= [^\s_] ) _{1,3} (?! \w )
-        | \[ (?= [^\[\]\n]{1,300} \]\( ) | \]\( <? [^()\s<>]{0,2000} >? \)
+          \[ (?= [^\[\]\n]{1,300} \]\( ) | \]\( <? [^()\s<>]{0,2000} >? \)
       )
     | (?P<person> \[~accountid:[\w:-]{1,128}\] )
     | < (?P<border> /? (?i: t[dh] ) ) (?: [ ] [^<>\n]{0,200} )? >
@@ -56,6 +57,8 @@ class Reading(NamedTuple):
     """Where something was read in another way: (start, end) in the words, (start, end) in the text."""
     lossy: bool
     """Whether something was left out that may be part of a secret: an underscore, a link's address."""
+    underscores: bool
+    """Whether an underscore was."""
     starts: tuple[int, ...]
     """Where these begin in the words."""
 
@@ -84,17 +87,20 @@ def read(text: str, *, underscores: bool = False) -> Reading | None:
     """How `text` is read; None where that is as it stands. `underscores`: read as they are, and not as marks."""
     parts: list[str] = []
     pieces: list[tuple[int, int, int, int]] = []
-    lossy = False
+    lossy = opened = marked = False
     done = behind = length = 0
     for perhaps in _PERHAPS.finditer(text):
         if perhaps.start() < behind or not (found := _MARK.match(text, perhaps.start())):
             continue
-        if underscores and found[0][0] == "_":
-            continue
+        if found[0][0] == "_":
+            if underscores or (found.lastgroup == "closing" and not opened):
+                continue
+            opened = found.lastgroup == "opening"
         seen, behind = _seen(found), found.end()
         if seen == found[0]:
             continue
-        lossy = lossy or found.lastgroup == "lossy"
+        marked = marked or found[0][0] == "_"
+        lossy = lossy or marked or found.lastgroup == "lossy"
         parts += [text[done : found.start()], seen]
         length += found.start() - done
         pieces.append((length, length + len(seen), found.start(), found.end()))
@@ -102,7 +108,7 @@ def read(text: str, *, underscores: bool = False) -> Reading | None:
         done = found.end()
     if not pieces:
         return None
-    return Reading("".join([*parts, text[done:]]), tuple(pieces), lossy, tuple(piece[0] for piece in pieces))
+    return Reading("".join([*parts, text[done:]]), tuple(pieces), lossy, marked, tuple(piece[0] for piece in pieces))
 
 
 def _seen(found: re.Match[str]) -> str:
