@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 import regex
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.safety import REDACTED, clean, redact, secrets_in, tidy
-from bot.safety.secret_kinds import KINDS, UNCASED, SecretKind, suspected
+from bot.safety import REDACTED, clean, hide_own, redact, secrets_in, tidy
+from bot.safety.finding import by_rules, suspected
+from bot.safety.kept import kept_rules
+from bot.safety.reading import read
+from bot.safety.secret_kinds import KINDS
+from tests import kept_rules as kept_rules_made
+
+ROOT = Path(__file__).parents[1]
 
 A = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 
@@ -197,24 +206,8 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
     assert redact(redact(text)) == redact(text)
 
 
-def slowly_redacted(text: str) -> tuple[str, tuple[str, ...]]:
-    """What `redact` and `secrets_in` say, by the long way: every pattern, in order, hinted at or not."""
-    kinds: list[str] = []
-    for kind in KINDS:
-
-        def replace(match: re.Match[str], kind: SecretKind = kind) -> str:
-            group = match.lastgroup or 0
-            if not kind.plausible(match[group]) or REDACTED in match[0]:
-                return match[0]
-            kinds.append(kind.name)
-            start, end = match.span(group)
-            return match[0][: start - match.start()] + REDACTED + match[0][end - match.start() :]
-
-        text = kind.pattern.sub(replace, text)
-    return text, tuple(dict.fromkeys(kinds))
-
-
-HINTS = sorted({hint for kind in KINDS for hint in kind.hints})
+RULES = [*KINDS, *kept_rules()]
+HINTS = sorted({hint for rule in RULES for hint in rule.hints})
 VALUES = [value for value in SECRETS.values() if "PRIVATE" not in value]
 # Pieces of secrets, so that every kind is met whole, cut off, in other case and beside another one.
 PIECE = (
@@ -227,43 +220,137 @@ PIECE = (
         ["pass", "word", "=", ":", ": ", " = ", "://", "@", "&sig=", "?X-Amz-Signature=", "\n", " ", "-", "_"]
     )
     | st.sampled_from(
-        [A, A.lower(), "0123456789", "abcdefghijklm", "ſ", "ı", "\u212a", "İ", "é", "\ud800", "[", "]", '"']
+        [A, A.lower(), "0123456789", "0a" * 20, "abcdefghijklm", "ſ", "ı", "\u212a", "İ", "é", "\ud800", "[", "]", '"']
     )
 )
 SOUP = st.lists(PIECE | PIECE.map(str.upper) | PIECE.map(str.swapcase), max_size=8).map("".join)
 
 
-@pytest.mark.parametrize("place", range(len(KINDS)), ids=lambda place: KINDS[place].hints[0])
-def test_what_a_pattern_matches_holds_one_of_its_hints(place: int) -> None:
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
-    @given(st.from_regex(KINDS[place].pattern, fullmatch=True))
-    def check(text: str) -> None:
-        assert place in suspected(text)
-
-    check()
+def covered(spans: Iterable[tuple[int, int]]) -> set[int]:
+    return {at for start, end in spans for at in range(start, end)}
 
 
-@settings(max_examples=400)
+@settings(max_examples=300, deadline=None)
 @given(SOUP)
-def test_the_short_way_by_hints_finds_what_all_patterns_find(text: str) -> None:
-    assert (redact(text), secrets_in(text)) == slowly_redacted(text)
+def test_the_short_way_by_hints_finds_what_all_rules_find(text: str) -> None:
+    fast = covered((found.start, found.end) for found in by_rules(text, suspected(text)))
+    slow = [(rule, match) for rule in RULES for match in rule.pattern.finditer(text)]
+    missed = [(rule.name, match[0]) for rule, match in slow if not covered([rule.span(match) or (0, 0)]) <= fast]
+    assert missed == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SECRETS if kind != "private key"])
-def test_each_kind_is_found_behind_a_secret_that_went_before(kind: str) -> None:
-    text = f"npm_{A} {SECRETS[kind]}"
-    assert (redact(text), secrets_in(text)) == slowly_redacted(text)
+def test_the_kept_rules_say_what_they_are_made_of() -> None:
+    file = json.loads(kept_rules_made.FILE.read_text("utf-8"))
+    pinned = (ROOT / "requirements-dev.txt").read_text("utf-8")
+    package, release = re.search(r"as (\S+) (\S+) holds", file["source"]).groups()  # type: ignore[union-attr]
+    assert f"{package}=={release}" in pinned, "run python -m tests.kept_rules"
+    assert len(file["rules"]) > 350
+    assert "MIT License" in kept_rules_made.FILE.with_suffix(".LICENSE").read_text("utf-8")
 
 
-def test_letters_that_are_an_s_or_an_i_where_case_does_not_count_are_known() -> None:
-    """A hint is looked for in lower case; `re` goes further. Each letter for which it does makes the hints void."""
-    further = [
-        c
-        for c in map(chr, range(128, sys.maxunicode + 1))
-        if re.fullmatch("[a-z]", c, re.IGNORECASE) and not re.fullmatch("[a-z]", c.lower())
-    ]
-    assert sorted(further) == sorted(UNCASED)
+@pytest.mark.soak
+def test_the_kept_rules_are_those_of_the_package() -> None:
+    assert json.loads(kept_rules_made.FILE.read_text("utf-8")) == kept_rules_made.made()
+
+
+# --- what a reader reads ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("**Pass**word: `x`", "Password: x"),
+        ("a\\_b \\* c", "a_b * c"),
+        ("abc[def](https://example.net/x)ghi", "abcdefghi"),
+        ("<b>a</b><br>b <td>c</td>", "a\nb |c|"),
+        ("a&nbsp;b&#58;c", "a b:c"),
+        ("Ｐａｓｓ：“x”\u00a0– y", 'Pass:"x" - y'),
+        ("```yaml\na: b\n```", "\na: b\n"),
+        ("for [~accountid:712020:ab-c]: x", "for somebody: x"),
+        ("2 * 3 * 4, snake_case, a ** b", None),
+        ("{color:red}a{color}: {{b1}} and {{ name }}", "a: b1 and {{ name }}"),
+        ("plain words", None),
+    ],
+)
+def test_what_is_read_is_what_a_reader_sees(text: str, words: str | None) -> None:
+    reading = read(text)
+    assert (reading and reading.words) == words
+
+
+@given(
+    st.lists(st.sampled_from(["**", "`", "\\_", "_", "&amp;", "：", "ﬃ", "<b>", "x", "yz ", "[a](b)", "é"])).map(
+        "".join
+    )
+)
+def test_every_place_that_is_read_stands_in_the_text(text: str) -> None:
+    reading = read(text)
+    if reading is None:
+        return
+    before = 0
+    for at, char in enumerate(reading.words):
+        start, end = reading.place(at, at + 1)
+        assert 0 <= start < end <= len(text)
+        assert start >= before or char in "ffi&", "in order"
+        if char in "xyz":
+            assert text[start:end] == char
+        before = start
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("**Password:** hunter2Zq81", f"**Password:** {REDACTED}"),
+        (f"**ghp_{A[:10]}**{A[10:]} is it", f"{REDACTED} is it"),
+        (f"ghp_**{A[:10]}**{A[10:]} is it", f"{REDACTED} is it"),
+        (f"ghp_[{A[:10]}](https://example.net){A[10:]} is it", f"{REDACTED} is it"),
+        (f"*ghp_{A}* is it", f"*{REDACTED}* is it"),
+        (
+            "| User | Password |\n|---|---|\n| ben | hunter2Zq81 |",
+            f"| User | Password |\n|---|---|\n| ben | {REDACTED} |",
+        ),
+        ("Password:\n\n> hunter2Zq81\n\nThanks", f"Password:\n\n> {REDACTED}\n\nThanks"),
+        ("my card is 4111 1111 1111 1111.", f"my card is {REDACTED}."),
+        ("order 4111 1111 1111 1112", "order 4111 1111 1111 1112"),
+        ("IBAN DE89 3704 0044 0532 0130 00 please", f"IBAN {REDACTED} please"),
+        ("IBAN DE88 3704 0044 0532 0130 00 please", "IBAN DE88 3704 0044 0532 0130 00 please"),
+    ],
+)
+def test_marks_around_a_secret_stay_and_marks_in_it_go(text: str, kept: str) -> None:
+    assert redact(text) == kept
+
+
+def test_a_secret_of_this_program_is_found_in_two_halves() -> None:
+    own = "canary*of_our-own"
+    hide_own(lambda text: (found.span() for found in re.finditer(re.escape(own), text)))
+    try:
+        assert tidy(f"it is {own}.") == f"it is {REDACTED}."
+        hide_own(lambda text: (found.span() for found in re.finditer("plaincanary", text)))
+        assert tidy("it is **plain**canary.") == f"it is {REDACTED}."
+        assert secrets_in("plain`canary`") == ("secret of this program",)
+    finally:
+        hide_own(None)
+
+
+def test_a_key_that_holds_our_own_sign_is_hidden_all_the_same() -> None:
+    body = "A1b2" * 16
+    text = f"-----BEGIN PRIVATE KEY-----\n{body}\n{REDACTED}\n{body}\n-----END PRIVATE KEY-----"
+    assert "A1b2" not in redact(text)
+
+
+def test_the_words_after_a_key_without_an_end_stay() -> None:
+    for head in ("", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A0B0C0D\n\n"):
+        for before in ("", "> ", "- ", "1. ", "    ", "| "):
+            lines = f"-----BEGIN RSA PRIVATE KEY-----\n{head}{'A1b2' * 16}\n{'c3D4' * 16}".split("\n")
+            text = "\n".join(before + line for line in lines)
+            left = redact(f"{text}\n\nHello Ben, this is all that I have.")
+            assert "A1b2" not in left
+            assert "c3D4" not in left
+            assert left.endswith("Hello Ben, this is all that I have.")
+
+
+def test_full_width_and_old_letters_are_read_as_ordinary_ones() -> None:
     assert secrets_in("paſſword=hunter2") == ("password",)
+    assert redact("ｐａｓｓｗｏｒｄ：hunter2") == f"ｐａｓｓｗｏｒｄ：{REDACTED}"
 
 
 PIECES = (
@@ -277,10 +364,26 @@ PIECES = (
     "_token",
     "a://",
 )
+MARKED_PIECES = (
+    "**a",
+    "`",
+    "\\_",
+    "[a](",
+    "](",
+    "<b ",
+    "&amp;",
+    "| password ",
+    "Password\n\n",
+    "jwt=",
+    "_key",
+    "xoxd-",
+    "\n> ",
+)
+KEY_PIECES = ("-----END PRIVATE KEY-----", "AAAABBBBCCCCDDDD\n", "private key\n> ", "4111 ", "DE12 ", "x" * 27 + " ")
 MORE_PIECES = ("http://a:", "SG.a", "eyJaaaaaaaaaa.", "\u200d", "😀\u200d", "token=&", "password=&a")
 
 
-@pytest.mark.parametrize("piece", [*PIECES, *MORE_PIECES])
+@pytest.mark.parametrize("piece", [*PIECES, *MARKED_PIECES, *KEY_PIECES, *MORE_PIECES])
 @pytest.mark.timeout(20)  # linear takes a fraction of a second; anything worse than linear takes minutes
 def test_100_kilobytes_of_anything_are_tidied(piece: str) -> None:
     tidy(piece * (100_000 // len(piece)))

@@ -201,3 +201,24 @@ async def test_settings_that_are_wrong_are_named_without_their_value(stage: Stag
     assert "JIRA_URL" in out
     assert "PMAGENT_DATABASE_URL" in out
     assert found_in(out, "settings") == []
+
+
+async def test_a_secret_in_ordinary_formatting_reaches_nobody(stage: Stage) -> None:
+    """Somebody pastes a password, a row of a table and a key into a ticket, as people write there."""
+    key = f"{{quote}}\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n{'hunter5Zq81' * 5}\n{{quote}}"
+    stage.jira.issue("ECD-1", assignee="ana", reporter="ben")
+    stage.claude.script({**YES, "response_text": "Ana has it. **Password:** hunter6Zq81x"})
+    await stage.start_bot()
+    comment = (
+        f"*Password:* hunter2Zq81\n\n||User||Password||\n|ben|*hunter3Zq81*|\n\nToken:\n{{{{hunter4Zq81x}}}}\n\n{key}\n"
+    )
+    await stage.jira.comment("ECD-1", "ben", f"{comment}\nIs anybody looking at this?")
+    await stage.slack.card("ECD-1", seconds=60, button="Approve")
+    assert "Is anybody looking at this?" in json.dumps(stage.claude.requests)
+    seen = json.dumps([stage.claude.requests, [[m.blocks, m.text, m.metadata] for m in stage.slack.log]])
+    _, drafts = await stage.run("export", "drafts")
+    assert await stage.stop_bot() == 0
+    kept = b"".join(path.read_bytes() for path in stage.folder.rglob("*") if path.is_file())
+    for where, text in (("Claude or Slack", seen), ("an export", drafts), ("the store", str(kept)), ("log", stage.log)):
+        assert "hunter" not in text, where
+    assert "redacted secret" in drafts

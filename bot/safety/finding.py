@@ -1,0 +1,191 @@
+"""Where secrets stand in a text, and of which kinds. Pure, but for this process's own secrets, which it is told.
+
+A text is searched as it stands and, where that differs, as it is read. One pass of an automaton over the literals of
+all rules tells which of them are worth trying, so that an ordinary text costs little more than that pass.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+from ahocorasick_rs import BytesAhoCorasick
+
+from bot.safety import labels
+from bot.safety.kept import KeptRule, kept_rules
+from bot.safety.keys import SIGNS, private_keys
+from bot.safety.numbers import numbers
+from bot.safety.reading import Reading, read
+from bot.safety.secret_kinds import KINDS, SecretKind
+from bot.safety.unknown import unknown
+
+REDACTED = "[redacted secret]"
+
+Rule = SecretKind | KeptRule
+
+
+class Found(NamedTuple):
+    """A secret in a text."""
+
+    start: int
+    end: int
+    kind: str
+
+
+_own: Callable[[str], Iterable[tuple[int, int]]] | None = None
+
+
+def hide_own(find: Callable[[str], Iterable[tuple[int, int]]] | None) -> None:
+    """From now on this process's own secrets are found too, where `find` says that they stand; None: no longer.
+
+    `bot.log.configure` calls it once at the start. It is the only state in here, and it is here on purpose: services
+    echo credentials in their errors, people paste them into tickets, and all of that is searched anyway.
+    """
+    global _own
+    _own = find
+
+
+def find(text: str, *, part: bool = False) -> list[Found]:
+    """The secrets in a text, in order, none inside another. `part`: see `private_keys`."""
+    reading = read(text)
+    found = list(_own_in(text))
+    if reading is None or reading.lossy:
+        found += _in_words(text, part)
+    for way in (reading, read(text, underscores=True) if reading and reading.underscores else None):
+        if way:
+            read_so = (*_own_in(way.words), *_in_words(way.words, part))
+            found += (_in_text(secret, way, text) for secret in read_so)
+    if not found:
+        return []
+    merged: list[Found] = []
+    for secret in sorted(found, key=lambda secret: secret.start):
+        if merged and secret.start < merged[-1].end:
+            merged[-1] = merged[-1]._replace(end=max(merged[-1].end, secret.end))
+        else:
+            merged.append(secret)
+    return [piece for secret in merged for piece in _not_yet_hidden(secret, text)]
+
+
+def _own_in(words: str) -> Iterator[Found]:
+    return (Found(*span, "secret of this program") for span in (_own(words) if _own else ()))
+
+
+def _in_words(words: str, part: bool) -> Iterator[Found]:
+    suspects = suspected(words)
+    if suspects.keys:
+        yield from (Found(*span, "private key") for span in private_keys(words, suspects.keys, part=part))
+    if suspects.numbers:
+        yield from (Found(*number) for number in numbers(words))
+    yield from by_rules(words, suspects)
+    if suspects.labels:
+        yield from (Found(*secret) for secret in labels.beside(words, suspects.labels))
+        yield from (Found(*secret) for secret in labels.below(words, suspects.labels))
+    yield from (Found(*token) for token in unknown(words))  # last: another rule has a better name for it
+
+
+def by_rules(words: str, suspects: Suspects) -> Iterator[Found]:
+    """What the rules find: our own first, whose names people know, then the kept ones."""
+    matches = [(rule, match) for rule in suspects.anywhere for match in rule.pattern.finditer(words)]
+    done: dict[int, int] = {}  # where a rule's last match ended: none begins inside it, which keeps this linear
+    for rule, place in suspects.here:
+        if place >= done.get(id(rule), 0) and (leading := rule.pattern.match(words, place)):
+            done[id(rule)] = leading.end()
+            matches.append((rule, leading))
+    for rule, match in sorted(matches, key=lambda match: isinstance(match[0], KeptRule)):
+        if span := rule.span(match):
+            yield Found(*span, rule.name)
+
+
+def _in_text(secret: Found, reading: Reading, text: str) -> Found:
+    """The same where it stands in the text; with half a pair of marks in it, also the other half beside it."""
+    start, end = reading.place(secret.start, secret.end)
+    for mark in ("**", "~~", "`", "*", "_"):
+        if text.count(mark, start, end) % 2:
+            if text.startswith(mark, end):
+                end += len(mark)
+            elif text.endswith(mark, 0, start):
+                start -= len(mark)
+            break
+    return Found(start, end, secret.kind)
+
+
+def _not_yet_hidden(secret: Found, text: str) -> Iterator[Found]:
+    """The secret without what was replaced in it before."""
+    at = secret.start
+    while (hidden := text.find(REDACTED, max(0, at - len(REDACTED) + 1), secret.end + len(REDACTED) - 1)) >= 0:
+        if any(map(str.isalnum, text[at:hidden])):
+            yield secret._replace(start=at, end=hidden)
+        at = hidden + len(REDACTED)
+    if any(map(str.isalnum, text[at : secret.end])):
+        yield secret._replace(start=at)
+
+
+# --- which rules to try -----------------------------------------------------------------------------------------------
+
+
+class Suspects(NamedTuple):
+    """What a text may hold, and where. What is not in here it does not hold for certain."""
+
+    anywhere: list[Rule]
+    here: list[tuple[Rule, int]]
+    """Rules of which a match begins at this place, if there is one."""
+    labels: list[int]
+    keys: list[int]
+    numbers: bool
+
+
+class _Hinted(NamedTuple):
+    """What one literal hints at."""
+
+    anywhere: list[Rule]
+    leading: list[Rule]
+
+
+_NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
+_FEWEST_DIGITS = 10  # of an IBAN or a card number
+
+
+@cache
+def _finder() -> tuple[BytesAhoCorasick, list[_Hinted], frozenset[int], frozenset[int]]:
+    """The automaton, what each of its literals hints at, and which of them are labels and signs of a key."""
+    hinted: dict[str, _Hinted] = defaultdict(lambda: _Hinted([], []))
+    rules: list[Rule] = [*KINDS, *kept_rules()]
+    for rule in rules:
+        for hint in rule.hints:
+            (hinted[hint].leading if rule.leads else hinted[hint].anywhere).append(rule)
+    for word in (*labels.WORDS, *SIGNS):
+        hinted[word]  # looking it up makes it
+    numbered = list(hinted)
+    return (
+        BytesAhoCorasick([hint.encode() for hint in numbered]),
+        list(hinted.values()),
+        frozenset(map(numbered.index, labels.WORDS)),
+        frozenset(map(numbered.index, SIGNS)),
+    )
+
+
+def suspected(words: str) -> Suspects:
+    """What a text may hold, by one pass over the literals of all rules."""
+    automaton, hinted, are_labels, are_signs = _finder()
+    # One byte for each character, so that the automaton's places are those of the words.
+    letters = words.encode("ascii", "replace").lower()
+    anywhere: dict[int, Rule] = {}
+    here: list[tuple[Rule, int]] = []
+    places: list[int] = []
+    keys: list[int] = []
+    for number, start, _ in automaton.find_matches_as_indexes(letters, overlapping=True):
+        hint = hinted[number]
+        if hint.leading:
+            here += [(rule, start) for rule in hint.leading]
+        if hint.anywhere:
+            anywhere.update((id(rule), rule) for rule in hint.anywhere)
+        if number in are_labels:
+            places.append(start)
+        if number in are_signs:
+            keys.append(start)
+    if not words.isascii():
+        places += (match.start() for match in labels.FOREIGN.finditer(words))
+    digits = len(letters.translate(None, _NO_DIGITS)) >= _FEWEST_DIGITS
+    return Suspects(list(anywhere.values()), here, sorted(set(places)), keys, digits)
