@@ -198,7 +198,7 @@ class _Once:
         self._repeats = repeats
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        level, what = structlog.stdlib.NAME_TO_LEVEL[event["level"]], str(event["event"])
+        level, what = logging.getLevelNamesMapping()[event["level"].upper()], str(event["event"])
         if level >= logging.WARNING and what != REPEATED:
             words = tuple(_safe_repr(v) for k, v in event.items() if isinstance(v, str | tuple) and k != "exc_info")
             if self._repeats.again(event["logger"], level, (what, _raised(event.get("exc_info"))), words, what):
@@ -266,7 +266,10 @@ def configure(
     structlog.configure(
         # First of all whether it is wanted: a line below the level costs next to nothing, 500 times a second.
         processors=[
-            structlog.stdlib.filter_by_level, *who, _Once(repeats), *how,
+            structlog.stdlib.filter_by_level,
+            *who,
+            _Once(repeats),
+            *how,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
