@@ -42,6 +42,8 @@ S = DraftState
 EVENT_TYPE = "pmagent_draft"
 """The type of the message's metadata, whose payload has the `draft_id` by which the card is found again."""
 QUOTE = 1000
+READ = 4 * QUOTE
+"""Characters of what is answered that are looked at for the quotation: marks and addresses are not seen in it."""
 CLOSED = frozenset({S.SUPERSEDED, S.EXPIRED})
 """States in which the card shrinks to the issue and one sentence."""
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
@@ -138,11 +140,11 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
     when = f" {clock(draft.answered_at, now, timezone)}" if draft.answered_at else ""
     head = f"{who} wrote{when}" if draft.answered else f"{who} opened this issue{when}"
     blocks = [context(head)]
-    words = render(draft.answered_text, known(draft.issue, draft.links, site)).plain().strip()
+    words = render(draft.answered_text[:READ], known(draft.issue, draft.links, site)).plain().strip()
     if words:
         shown = cut(words, length) if length else ""
         elements = [quoted(shown)] if shown else []
-        if shown != words:
+        if shown != words or len(draft.answered_text) > READ:
             elements.append(section(link(issue_url(site, draft.issue.key, draft.answered), "Read all of it in Jira")))
         blocks.append(rich(*elements))
     return blocks

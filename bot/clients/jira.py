@@ -14,11 +14,13 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
+from bot.aside import aside
 from bot.clients import jira_changes as changes
 from bot.clients import jira_read as read
 from bot.clients import jira_thread as thread
@@ -107,7 +109,7 @@ class Jira:
         # All are waited for, so that the error raised is always the first in this order: what the issue itself says.
         await asyncio.gather(main, own, comments, history, return_exceptions=True)
         (raw, told), _ = main.result(), own.result()
-        return self._issue(raw, comments.result(), history.result(), told)
+        return await self._issue(raw, comments.result(), history.result(), told)
 
     async def again(self, shown: Issue, answered: str | None) -> Issue:
         """The issue as it is now, with everything in view that may have changed since `shown` was read.
@@ -130,7 +132,7 @@ class Jira:
     async def fields(self, key: str) -> Issue:
         """The issue without its comments and changes."""
         raw, told = await self._fields(quote(key, safe=""))
-        return self._issue(raw, {}, (), told)
+        return await self._issue(raw, {}, (), told)
 
     async def comment(self, key: str, comment_id: str, *, desk: bool = True) -> Comment:
         """One comment. `desk`: its issue is a service desk's, or that is not known. Raises `Gone` when it was deleted
@@ -138,7 +140,7 @@ class Jira:
         await self._own_account()
         path, number = quote(key, safe=""), quote(comment_id, safe="")
         found = await self._wire.read(lambda c: c.get_comment(path, number), "comment", has=("id",))
-        return read.comment(found, self.account_id, desk=desk)
+        return await aside(partial(read.comment, found, self.account_id, desk=desk))
 
     async def to_be_told(self, keys: Iterable[str]) -> frozenset[str]:
         """Those of these issues that are in watched projects and have no security level.
@@ -298,22 +300,27 @@ class Jira:
         raw = await self._wire.read(lambda c: c.get_issue(path, fields=",".join(read.FIELDS)), has=("key",))
         return raw, await self.to_be_told(read.linked(raw))
 
-    def _issue(
+    async def _issue(
         self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...], told: frozenset[str]
     ) -> Issue:
+        """The issue in our words."""
         fields = read.mapping(read.mapping(raw).get("fields"))
         page = read.mapping(fields.get("comment")) if comments is None else comments
         desk = read.is_desk(raw)
-        found = [read.comment(item, self.account_id, desk=desk) for item in read.listing(page.get("comments"))]
+        convert = partial(read.comment, own_account=self.account_id, desk=desk)
+        # One by one: fifty comments of the greatest length take seconds, and a delivery's text does not wait for all.
+        found = [await aside(partial(convert, item)) for item in read.listing(page.get("comments"))]
+        whole = partial(
+            read.issue,
+            raw,
+            site=self._settings.site,
+            comments=in_order(found)[-thread.NEWEST_COMMENTS :],
+            total=read.number(page.get("total"), len(found)),
+            history=history,
+            told=told,
+        )
         try:
-            return read.issue(
-                raw,
-                site=self._settings.site,
-                comments=in_order(found)[-thread.NEWEST_COMMENTS :],
-                total=read.number(page.get("total"), len(found)),
-                history=history,
-                told=told,
-            )
+            return await aside(whole)
         except ValueError:
             raise Down("Jira", "Jira's answer about an issue has no key") from None
 
@@ -338,7 +345,7 @@ class Jira:
                         history = history if isinstance(log, dict) else await thread.history(self._wire, path)
                     except Gone:
                         pass  # it went away since the search: what the search gave is all there is
-            return self._issue(item, comments, history, told)
+            return await self._issue(item, comments, history, told)
 
         return tuple(await asyncio.gather(*(one(item) for item in raw)))
 
