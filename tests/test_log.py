@@ -9,7 +9,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from bot.log import REDACTED, REPEATED, Redactor, bound, configure, get_logger
 from bot.repeats import DIFFERENT, MOST_PLACES, Repeats
-from bot.safety import hide_own, tidy
+from bot.safety import tidy
 from bot.settings import Settings, load
 
 ROOT = Path(__file__).parents[1]
@@ -43,20 +43,6 @@ def settings() -> Settings:
             "PMAGENT_APPROVERS": "U0DANA",
         }
     )
-
-
-@pytest.fixture
-def restored() -> Iterator[None]:
-    """`configure` sets up the whole process: put logging and the hooks back afterwards."""
-    import threading
-
-    root = logging.getLogger()
-    before = (list(root.handlers), root.level, sys.excepthook, threading.excepthook, sys.unraisablehook)
-    yield
-    logging.captureWarnings(False)
-    hide_own(None)
-    root.handlers[:], level, sys.excepthook, threading.excepthook, sys.unraisablehook = before
-    root.setLevel(level)
 
 
 def lines(out: io.StringIO) -> list[dict[str, object]]:

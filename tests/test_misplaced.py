@@ -87,6 +87,7 @@ def test_another_settings_secret_is_known_whatever_it_looks_like(name: str) -> N
 COMMANDS = ("run", "check", "check --json", "stats", "stats --json", "audit verify", "export audit", "backup x")
 
 
+@pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_repeats_it(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, with the environment alone. `run` and `check` stop at the settings: one more is missing."""
