@@ -57,8 +57,10 @@ def _parser() -> argparse.ArgumentParser:
 def _run(_: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # nothing is open yet; from here on `bot.app` has its own
+    from bot.log import configure
     from bot.settings import SettingsError, load
 
+    configure()  # an error that nobody foresaw is no traceback with the settings in it
     try:
         settings = load()
     except SettingsError as error:

@@ -86,6 +86,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     Raises `DataFolderLocked` when another process holds the data folder, `UserError` when the store cannot be
     opened.
     """
+    from bot.http.connections import most_connections, raise_file_limit
     from bot.http.server import listen, make_server
     from bot.store.opening import data_of, store_of
     from bot.workflow import adopt_mode, mark_restored
@@ -120,7 +121,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
         if not settings.socket_mode:
             sidecar.router.routes.insert(0, http_route(ctx, bolt))
         listening = listen(settings.pmagent_host, settings.pmagent_port)
-        server = make_server(sidecar, drain_seconds=2)
+        server = make_server(sidecar, drain_seconds=2, most=most_connections(raise_file_limit()))
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="sidecar")
         host, port = listening.getsockname()[:2]
         _say(f"PM Agent {__version__} listens on http://{host}:{port}")

@@ -89,9 +89,17 @@ def _text(path: Path, way: str) -> str:
         with path.open("rb") as file:
             text = file.read(MOST_BYTES).decode("utf-8-sig").strip()
     except OSError as error:
-        raise UserError(f"is to come from {way}, but {path} cannot be read: {error.strerror}") from None
+        raise UserError(f"is to come from {way}, but {_named(path)} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise UserError(f"is to come from {way}, but {path} is not UTF-8 text") from None
+        raise UserError(f"is to come from {way}, but {_named(path)} is not UTF-8 text") from None
     if not text:
-        raise UserError(f"is to come from {way}, but {path} is empty")
+        raise UserError(f"is to come from {way}, but {_named(path)} is empty")
     return text
+
+
+def _named(path: Path) -> str:
+    """The path, or words for one that may be the secret itself, where its file's name belongs."""
+    from bot.misplaced import looks_secret, plain
+
+    known = path.is_absolute() and not any(map(looks_secret, path.parts))
+    return str(path) if known or plain(str(path)) else "the file that it names"

@@ -3,7 +3,8 @@
 Everything that any library says passes through one handler on the root logger, and so through one redaction: our
 events, slack_sdk, atlassian, httpx2, uvicorn, asyncio, uncaught exceptions of any thread, and warnings. It happens
 twice on purpose: each value is cleaned before it is rendered (a pattern such as an API key is found in plain text only
-there), and every configured secret is searched once more in the finished line, tracebacks included.
+there), and every configured secret is searched once more in the finished line, tracebacks included. Warnings and errors
+that repeat are counted (`bot.repeats`): before anything is rendered, so that they cost next to nothing.
 
 Use::
 
@@ -29,6 +30,7 @@ from urllib.parse import quote, quote_plus
 
 import structlog
 
+from bot.repeats import Place, Repeats
 from bot.safety import hide_own, seen, tidy
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ REDACTED = "[redacted secret]"
 DISTINCT = 10
 """Characters from which on a secret is hidden in tickets and replies too: shorter ones may be ordinary words."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]+")  # what neither JSON nor a repr nor a URL writes in another way
+REPEATED = "log.repeated"
+"""The event that tells how often a warning or an error was said again in the last minute."""
 QUIET = (
     "slack_sdk", "slack_bolt", "atlassian", "urllib3", "requests", "httpx2", "httpcore2", "anthropic", "aiohttp",
     "uvicorn.access", "asyncio", "tzlocal", "markdown_it",
@@ -161,11 +165,62 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
+    """The one handler: leaves out what only repeats, and is never itself a reason to stop."""
+
+    def __init__(self, stream: TextIO, repeats: Repeats) -> None:
+        super().__init__(stream)
+        self._repeats = repeats
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        # Our own events were looked at by `_Once`, before their tracebacks were made.
+        if record.levelno < logging.WARNING or hasattr(record, "_from_structlog") or hasattr(record, "_logger"):
+            return True
+        try:
+            what = record.getMessage()
+        except Exception:  # its arguments do not fit, which the formatter will say
+            what = str(record.msg)
+        where = (record.pathname, record.lineno, _raised(record.exc_info))
+        return not self._repeats.again(record.name, record.levelno, where, what, what)
+
+    def close(self) -> None:
+        self._repeats.tell()  # at the end of the process: what was counted since the last minute
+        super().close()
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         # logging's own answer prints the record's arguments, unredacted. Say that it happened, and where, no more.
         # And a log that nobody reads any more (a closed pipe, a full disk) is no reason for the program to stop.
         with suppress(OSError, ValueError):
             self.stream.write(f"a log line of {record.name} could not be written ({record.pathname}:{record.lineno})\n")
+
+
+class _Once:
+    """The processor that drops our own events where they only repeat."""
+
+    def __init__(self, repeats: Repeats) -> None:
+        self._repeats = repeats
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        level, what = logging.getLevelNamesMapping()[event["level"].upper()], str(event["event"])
+        if level >= logging.WARNING and what != REPEATED:
+            words = tuple(_safe_repr(v) for k, v in event.items() if isinstance(v, str | tuple) and k != "exc_info")
+            if self._repeats.again(event["logger"], level, (what, _raised(event.get("exc_info"))), words, what):
+                raise structlog.DropEvent
+        return event
+
+
+def _raised(error: Any) -> tuple[str, ...]:
+    """What an error is and where it was raised; nothing where there is none."""
+    found = sys.exc_info()[1] if error is True else error[1] if isinstance(error, tuple) else error
+    if not isinstance(found, BaseException):
+        return ()
+    trace = found.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (type(found).__qualname__, f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "")
+
+
+def _tell(place: Place, count: int) -> None:
+    get_logger(place.logger).log(place.level, REPEATED, what=place.what, times=count)
 
 
 def configure(
@@ -192,10 +247,13 @@ def configure(
         inner = ("_record", "_from_structlog")
         return {k: v if k in inner else redactor.value(v) for k, v in event.items()}
 
-    before: list[Any] = [
+    repeats = Repeats(_tell)
+    who: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
+    ]
+    how: list[Any] = [
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso" if chosen == "json" else "%H:%M:%S", utc=chosen == "json"),
         structlog.processors.StackInfoRenderer(),
@@ -209,13 +267,19 @@ def configure(
         final.append(structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0))
     structlog.configure(
         # First of all whether it is wanted: a line below the level costs next to nothing, 500 times a second.
-        processors=[structlog.stdlib.filter_by_level, *before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *who,
+            _Once(repeats),
+            *how,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # a test or a command may configure again
     )
-    handler = _Handler(out)
-    handler.setFormatter(_Formatter(redactor, foreign_pre_chain=before, processors=final))
+    handler = _Handler(out, repeats)
+    handler.setFormatter(_Formatter(redactor, foreign_pre_chain=[*who, *how], processors=final))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

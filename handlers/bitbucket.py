@@ -18,9 +18,23 @@ from pydantic import AfterValidator, Field
 from bot.domain.events import BranchPushed, BuildReported, Event, Ignored, Malformed, PullRequestChanged
 from bot.domain.issue_keys import MAX_KEYS, find_keys
 from bot.domain.issues import Person, PullRequest
-from handlers.decoding import AccountId, Identifier, Line, Moment, Name, Payload, decode, kind_of, one_line, wrong
+from handlers.decoding import (
+    AccountId,
+    Identifier,
+    Line,
+    Moment,
+    Name,
+    Payload,
+    decode,
+    first,
+    kind_of,
+    one_line,
+    wrong,
+)
 
 MAX_COMMITS = 10
+MAX_LISTED = 100
+"""People, branches and commits of one delivery that are read. Bitbucket sends five commits and fewer people."""
 NO_KEY = "no issue key of a watched project in branch, title or commits"
 _REPOSITORY = re.compile(r"(?!\.\.?/)[A-Za-z0-9_.{}-]{1,128}/(?!\.\.?$)[A-Za-z0-9_.{}-]{1,128}")
 
@@ -121,8 +135,8 @@ class BitbucketPullRequest(Payload):
     updated_on: Moment
     draft: bool | None = None
     author: Account | None = None
-    reviewers: list[Account] | None = None
-    participants: list[Participant] | None = None
+    reviewers: Annotated[list[Account] | None, first(MAX_LISTED)] = None
+    participants: Annotated[list[Participant] | None, first(MAX_LISTED)] = None
     links: Links | None = None
     closed_by: Account | None = None
 
@@ -180,13 +194,13 @@ class RefChange(Payload):
 
     new: Ref | None = None
     old: Ref | None = None
-    commits: list[Commit] | None = None
+    commits: Annotated[list[Commit] | None, first(MAX_LISTED)] = None
 
 
 class Push(Payload):
     """What was pushed at one time."""
 
-    changes: list[RefChange]
+    changes: Annotated[list[RefChange], first(MAX_LISTED)]
 
 
 class PushDelivery(BitbucketDelivery):

@@ -3,7 +3,7 @@
 `read_object` refuses what two parsers could read in two ways (`NotJson`, a sentence; the answer is 400): bytes that are
 no UTF-8, a byte order mark, NaN and Infinity (also as 1e999), numbers past a float's range, more than 200 levels, lone
 surrogates, anything but an object. Duplicate keys are fine: the last one counts, as in JavaScript. All of it takes time
-linear in the body's length.
+linear in the body's length, and a body of too many values is refused: one that is nothing but brackets is no event.
 
 `decode` raises `Malformed("comment.id is missing")` for the first field that a model needs and cannot have: what the
 sender gets with 422 and the record keeps. Values never stand in these sentences: they are untrusted.
@@ -24,6 +24,8 @@ from bot.domain.events import Malformed
 from bot.safety import tidy
 
 MAX_DEPTH = 200
+MAX_VALUES = 200_000
+"""Values in one body: 5 MiB of nothing else would keep the event loop for seconds."""
 LATEST_MS = 4_102_444_800_000  # the year 2100: anything later is no time of an event
 
 
@@ -33,6 +35,8 @@ class NotJson(ValueError):
 
 def read_object(raw: bytes) -> dict[str, Any]:
     """The object in `raw`. Raises `NotJson`."""
+    if _values(raw) > MAX_VALUES:
+        raise NotJson(f"the body holds more than {MAX_VALUES:,} values")
     try:
         found = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -43,6 +47,19 @@ def read_object(raw: bytes) -> dict[str, Any]:
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _too_deep(found):
         raise NotJson(f"the body has more than {MAX_DEPTH} levels")
     return found
+
+
+def _values(raw: bytes) -> int:
+    """At least so many values as the body holds: brackets and commas are counted, those in texts only where few."""
+    found = sum(map(raw.count, (b"{", b"[", b",")))
+    if found <= MAX_VALUES:
+        return found
+    # Perhaps they stand in a text. What is no text is every other part between quotation marks that are not escaped.
+    bare = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    if (marks := bare.count(b'"')) > 4 * MAX_VALUES:
+        return marks
+    bare = b"".join(bare.split(b'"')[::2])
+    return sum(map(bare.count, (b"{", b"[", b",")))
 
 
 def _too_deep(found: object) -> bool:

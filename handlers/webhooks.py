@@ -29,6 +29,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from bot.aside import Aside, aside, at_once
 from bot.domain.events import Event, Ignored, Malformed
 from bot.domain.issue_keys import find_keys
 from bot.http.limits import Limits, RequestRefused
@@ -50,6 +51,8 @@ _COMPLAIN_EVERY = 60.0  # seconds between two lines in the log about refused sig
 _STATUS = {"accepted": 202, "duplicate": 200, "ignored": 200, "invalid": 422}
 RETRY = 15
 """Seconds of `Retry-After`; Jira waits for minutes of its own."""
+LARGE = 8192
+"""Bytes of a body from which on what is in it is converted beside the event loop: up to there it takes milliseconds."""
 INTRODUCTION = 8.0
 """Seconds for which the first deliveries wait until our own account is known. Jira gives up on an answer after 20."""
 
@@ -124,7 +127,7 @@ class Endpoint:
             raise RequestRefused(400, str(error)) from None
         delivery = Delivery(source, self.delivery_id(source, headers, payload), sha256(body).hexdigest(), now)
         try:
-            event = await self.parse(source, headers, payload, now)
+            event = await self.parse(source, headers, payload, now, aside if len(body) > LARGE else at_once)
         except Malformed as error:
             unread = Ignored(reason="", kind=self.kind(source, headers, payload), issues=self.issues(payload))
             return await accept(self.ctx, delivery, unread, str(error))
@@ -158,8 +161,10 @@ class Endpoint:
         """The issues that a malformed delivery is about, as far as it names any: for `/pmagent why`."""
         raise NotImplementedError
 
-    async def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
-        """The event. Raises `Malformed`, `RequestRefused`."""
+    async def parse(
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+    ) -> Event | Ignored:
+        """The event. `run`: how what takes long is carried out. Raises `Malformed`, `RequestRefused`."""
         raise NotImplementedError
 
 
@@ -193,11 +198,13 @@ class JiraEndpoint(Endpoint):
     def issues(self, payload: dict[str, Any]) -> tuple[str, ...]:
         return jira.named(payload)
 
-    async def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
+    async def parse(
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+    ) -> Event | Ignored:
         watches = self.ctx.settings.watches
         if source == "automation":
             return jira.parse_automation(payload, watches=watches, at=now)
-        event = jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id)
+        event = await run(lambda: jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id))
         if isinstance(event, Ignored) or self.ctx.jira.account_id is not None:
             return event
         # The very first start: only Jira can say which account is our own. While its answer is on the way, nothing that
@@ -209,7 +216,7 @@ class JiraEndpoint(Endpoint):
             await asyncio.wait_for(self.ctx.introduced.wait(), max(self._introduced_by - loop.time(), 0.0))
         if self.ctx.jira.account_id is None and self.ctx.outages.jira.said() is None:
             raise RequestRefused(503, "Jira has not said yet which account is this program's own", RETRY)
-        return jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id)
+        return await run(lambda: jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id))
 
 
 class BitbucketEndpoint(Endpoint):
@@ -230,14 +237,15 @@ class BitbucketEndpoint(Endpoint):
         settings = self.ctx.settings
         return find_keys(branch, text_at(pull, "title"), watches=settings.watches, projects=settings.jira_projects)
 
-    async def parse(self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime) -> Event | Ignored:
+    async def parse(
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+    ) -> Event | Ignored:
         event_key = _one(headers, "x-event-key")
         if not event_key:
             raise Malformed("the header X-Event-Key is missing, or is there twice")
         settings = self.ctx.settings
-        return bitbucket.parse(
-            event_key, payload, watches=settings.watches, projects=settings.jira_projects, received=now
-        )
+        watches, projects = settings.watches, settings.jira_projects
+        return await run(lambda: bitbucket.parse(event_key, payload, watches=watches, projects=projects, received=now))
 
 
 def add_routes(app: FastAPI, ctx: Context | None) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from bot.demo.stage import Stage
+from bot.safety import hide_own
 from tests import warm
 
 hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -24,6 +28,19 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """For a test that calls `bot.log.configure`, which sets up the whole process: logging and hooks are put back."""
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level, sys.excepthook, threading.excepthook, sys.unraisablehook)
+    yield
+    logging.captureWarnings(False)
+    hide_own(None)
+    root.handlers[:], level, sys.excepthook, threading.excepthook, sys.unraisablehook = before
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture

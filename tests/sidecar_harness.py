@@ -22,6 +22,7 @@ import aiohttp
 
 from bot.context import Context
 from bot.domain.leases import Leases
+from bot.http.connections import MOST
 from bot.http.server import listen, make_server
 from bot.settings import Settings, load
 from bot.store.embedded.store import TinyStore
@@ -153,13 +154,13 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, seconds: float = 12.0, **changes: str) -> AsyncIterator[Sidecar]:
-    """A sidecar with its store in `folder`. `changes`: settings by their upper-case names."""
+async def running(folder: Path, *, seconds: float = 12.0, most: int = MOST, **changes: str) -> AsyncIterator[Sidecar]:
+    """A sidecar with its store in `folder`. `most`: connections; `changes`: settings by their upper-case names."""
     clock = HandClock()
     store = TinyStore.open(folder, clock=clock)
     ctx = make_context(store, make_settings(**changes), clock)
     socket = listen("127.0.0.1", 0)
-    server = make_server(create_sidecar(ctx), seconds=seconds, drain_seconds=1)
+    server = make_server(create_sidecar(ctx), seconds=seconds, drain_seconds=1, most=most)
     serving = asyncio.create_task(server.serve(sockets=[socket]))
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

@@ -7,8 +7,6 @@ import contextlib
 import io
 import os
 import re
-import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from configparser import RawConfigParser
@@ -18,16 +16,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.caddy import CADDYFILE, caddy_before, need
+
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "deploy" / "pm-agent.service"
-CADDYFILE = ROOT / "deploy" / "Caddyfile"
-
-
-def need(program: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} IS NOT INSTALLED HERE: deploy/ is not tested against it")
-    return found
 
 
 # systemd
@@ -82,7 +74,7 @@ def test_the_readme_has_the_units_paths_and_user() -> None:
 @pytest.fixture
 async def behind_caddy(tmp_path: Path) -> AsyncIterator[tuple[str, list[web.Request]]]:
     """Caddy with our Caddyfile on loopback, without certificates, in front of an upstream that answers everything."""
-    caddy = need("caddy")
+    need("caddy")
     seen: list[web.Request] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -96,43 +88,11 @@ async def behind_caddy(tmp_path: Path) -> AsyncIterator[tuple[str, list[web.Requ
     runner = web.AppRunner(upstream, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        caddy, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile",
-        env={
-            "PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path),
-            "XDG_CONFIG_HOME": str(tmp_path), "CADDY_ADMIN": f"127.0.0.1:{free_port()}",
-            "PMAGENT_SITE": f"http://127.0.0.1:{port}", "PMAGENT_UPSTREAM": f"127.0.0.1:{runner.addresses[0][1]}",
-        },
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
     try:
-        await listening(port, process)
-        yield f"http://127.0.0.1:{port}", seen
+        async with caddy_before(f"127.0.0.1:{runner.addresses[0][1]}", tmp_path) as url:
+            yield url, seen
     finally:
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 15)
         await runner.cleanup()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def listening(port: int, process: asyncio.subprocess.Process) -> None:
-    for _ in range(200):
-        assert process.returncode is None, "Caddy ended"
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            await writer.wait_closed()
-            return
-    pytest.fail("Caddy did not listen within 10 s")
 
 
 async def raw(url: str, line: str, *headers: str) -> str:

@@ -8,7 +8,8 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -17,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.log import REDACTED, Redactor, bound, configure, get_logger
-from bot.safety import hide_own, tidy
+from bot.log import REDACTED, REPEATED, Redactor, bound, configure, get_logger
+from bot.repeats import DIFFERENT, MOST_PLACES, Repeats
+from bot.safety import tidy
 from bot.settings import Settings, load
 
 ROOT = Path(__file__).parents[1]
@@ -41,20 +43,6 @@ def settings() -> Settings:
             "PMAGENT_APPROVERS": "U0DANA",
         }
     )
-
-
-@pytest.fixture
-def restored() -> Iterator[None]:
-    """`configure` sets up the whole process: put logging and the hooks back afterwards."""
-    import threading
-
-    root = logging.getLogger()
-    before = (list(root.handlers), root.level, sys.excepthook, threading.excepthook, sys.unraisablehook)
-    yield
-    logging.captureWarnings(False)
-    hide_own(None)
-    root.handlers[:], level, sys.excepthook, threading.excepthook, sys.unraisablehook = before
-    root.setLevel(level)
 
 
 def lines(out: io.StringIO) -> list[dict[str, object]]:
@@ -242,6 +230,74 @@ def test_what_nobody_caught_is_redacted_too() -> None:
     found = [json.loads(line) for line in done.stderr.splitlines()]  # not a terminal: JSON, nothing else
     assert sum("ValueError" in str(line.get("exception")) for line in found) == 3
     assert "RuntimeError" in found[-1]["exception"]
+
+
+def failing(number: int) -> None:
+    raise OSError(24, f"Too many open files, number {number}")
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("name", ["bot.x", "asyncio", "uvicorn.error", "aiohttp.server", "slack_sdk.socket_mode"])
+@pytest.mark.parametrize("whose", ["ours", "a library's"])
+def test_an_error_that_repeats_is_a_few_lines_and_a_count(name: str, whose: str) -> None:
+    out = io.StringIO()
+    configure(settings(), stream=out, form="json")
+    for number in range(2000):
+        try:
+            failing(number)
+        except OSError as error:
+            if whose == "ours":
+                get_logger(name).exception("accept.failed", event_id="evt_1", took=number / 7)
+            else:
+                logging.getLogger(name).error(f"socket.accept() out of resource {number}", exc_info=error)
+    said = len(lines(out))
+    assert said <= DIFFERENT
+    logging.getLogger().handlers[0].close()  # as at the end of the process, or of the minute
+    *_, count = lines(out)
+    assert (count["event"], count["logger"], count["level"]) == (REPEATED, name, "error")
+    assert count["times"] == 2000 - said
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_differs_is_said() -> None:
+    out = io.StringIO()
+    configure(settings(), stream=out, form="json")
+    for number in range(5):
+        with bound(draft_id=f"d{number}"):
+            get_logger("a").warning("draft.failed")
+            get_logger("b").warning("draft.failed")
+            logging.getLogger("c").warning("%s failed", number)
+    for _ in range(100):
+        get_logger("a").info("draft.created")
+    assert len(lines(out)) == 115
+
+
+def test_the_count_comes_when_nothing_more_is_said_and_once_a_minute() -> None:
+    told: list[tuple[str, int]] = []
+    repeats = Repeats(lambda place, count: told.append((place.what, count)), seconds=0.2)
+    for _ in range(10):
+        repeats.again("a", 40, "here", "same", "x")
+    waits_for(lambda: told == [("x", 9)])
+    assert repeats.again("a", 40, "here", "same", "x"), "it goes on: only the count is told"
+    waits_for(lambda: told == [("x", 9), ("x", 1)])
+    time.sleep(0.3)
+    assert not repeats.again("a", 40, "here", "same", "x"), "after a quiet minute it is said again"
+
+
+def test_places_without_number_are_counted_together() -> None:
+    told: dict[str, int] = {}
+    repeats = Repeats(lambda place, count: told.update({place.what: count}))
+    said = sum(not repeats.again(f"logger {n}", 40, n, n, f"w{n}") for n in range(20_000))
+    repeats.tell()
+    assert said == MOST_PLACES + DIFFERENT
+    assert told == {"others": 20_000 - said}
+
+
+def waits_for(look: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_importing_configures_nothing() -> None:

@@ -49,6 +49,8 @@ QUOTE, QUOTE_LINES = 1000, 12
 """Characters of the answered comment, and the lines that they take; what is after those runs on in the last."""
 LOOK_ALIKES = 3
 """Accounts with another's name that are shown."""
+READ = 4 * QUOTE
+"""Characters of what is answered that are looked at for the quotation: marks and addresses are not seen in it."""
 CLOSED = frozenset({S.SUPERSEDED, S.EXPIRED})
 """States in which the card shrinks to the issue and one sentence."""
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
@@ -156,11 +158,11 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
     did = "wrote" if draft.answered else "changed the description" if draft.described else "opened this issue"
     head = f"{who} {did}{when}"
     blocks = [context(head)]
-    words = render(draft.answered_text, known(draft.issue, draft.links, site)).plain().strip()
+    words = render(draft.answered_text[:READ], known(draft.issue, draft.links, site)).plain().strip()
     if words:
         shown = _in_few_lines(cut(words, length)) if length else ""
         elements = [quoted(shown)] if shown else []
-        if len(words) > length:
+        if len(words) > length or len(draft.answered_text) > READ:
             elements.append(section(link(issue_url(site, draft.issue.key, draft.answered), "Read all of it in Jira")))
         blocks.append(rich(*elements))
     return blocks

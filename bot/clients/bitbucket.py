@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from bot.clients import sockets
 from bot.clients.jira_read import listing, mapping, moment, words
-from bot.clients.responses import BITBUCKET, failed, hush, not_the_service, refused
+from bot.clients.responses import BITBUCKET, content, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
 from bot.domain.issues import PullRequest
 from bot.errors import Down, Permanent, RetryLater
@@ -99,7 +99,7 @@ class Bitbucket:
         if refusal is not None:
             raise refusal
         try:
-            found = mapping(answer.json())
+            found = mapping(content(answer))
         except (ValueError, RecursionError):
             raise Down(BITBUCKET.name, f"{not_the_service(BITBUCKET)}: it sent no JSON") from None
         if has and has not in found:

@@ -15,11 +15,13 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
+from bot.aside import aside
 from bot.clients import jira_changes as changes
 from bot.clients import jira_issue
 from bot.clients import jira_read as read
@@ -109,7 +111,7 @@ class Jira:
         # All are waited for, so that the error raised is always the first in this order: what the issue itself says.
         await asyncio.gather(main, own, comments, history, return_exceptions=True)
         (raw, others), _ = main.result(), own.result()
-        return self._issue(raw, comments.result(), history.result(), others)
+        return await self._issue(raw, comments.result(), history.result(), others)
 
     async def again(self, shown: Issue, answered: str | None) -> Issue:
         """The issue as it is now, with everything in view that may have changed since `shown` was read.
@@ -132,7 +134,7 @@ class Jira:
     async def fields(self, key: str) -> Issue:
         """The issue without its comments and changes."""
         raw, others = await self._fields(quote(key, safe=""))
-        return self._issue(raw, {}, (), others)
+        return await self._issue(raw, {}, (), others)
 
     async def comment(self, key: str, comment_id: str, *, desk: bool = True) -> Comment:
         """One comment. `desk`: its issue is a service desk's, or that is not known. Raises `Gone` when it was deleted
@@ -140,7 +142,7 @@ class Jira:
         await self._own_account()
         path, number = quote(key, safe=""), quote(comment_id, safe="")
         found = await self._wire.read(lambda c: c.get_comment(path, number), "comment", has=("id",))
-        return read.comment(found, self.account_id, desk=desk)
+        return await aside(partial(read.comment, found, self.account_id, desk=desk))
 
     async def has_marker(self, comment_id: str) -> bool:
         """Whether the comment carries our property (anybody can set one: no proof that the comment is ours)."""
@@ -284,22 +286,29 @@ class Jira:
         raw = await self._wire.read(lambda c: c.get_issue(path, fields=names), has=("key",))
         return raw, await around(self._wire, raw, self._settings.watches)
 
-    def _issue(self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...], others: Around) -> Issue:
+    async def _issue(
+        self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...], others: Around
+    ) -> Issue:
+        """The issue in our words."""
         fields = read.mapping(read.mapping(raw).get("fields"))
         page = read.mapping(fields.get("comment")) if comments is None else comments
         desk = read.is_desk(raw)
-        found = [read.comment(item, self.account_id, desk=desk) for item in read.listing(page.get("comments"))]
+        convert = partial(read.comment, own_account=self.account_id, desk=desk)
+        # One by one: fifty comments of the greatest length take seconds, and a delivery's text does not wait for all.
+        found = [await aside(partial(convert, item)) for item in read.listing(page.get("comments"))]
+        whole = partial(
+            jira_issue.issue,
+            raw,
+            site=self._settings.site,
+            comments=in_order(found)[-thread.NEWEST_COMMENTS :],
+            total=read.number(page.get("total"), len(found)),
+            history=history,
+            told=others.told,
+            related=others.related,
+            sprint_fields=self._sprint_fields or (),
+        )
         try:
-            return jira_issue.issue(
-                raw,
-                site=self._settings.site,
-                comments=in_order(found)[-thread.NEWEST_COMMENTS :],
-                total=read.number(page.get("total"), len(found)),
-                history=history,
-                told=others.told,
-                related=others.related,
-                sprint_fields=self._sprint_fields or (),
-            )
+            return await aside(whole)
         except ValueError:
             raise Down("Jira", "Jira's answer about an issue has no key") from None
 
@@ -325,7 +334,7 @@ class Jira:
                         history = history if isinstance(log, dict) else await thread.history(self._wire, path)
                     except Gone:
                         pass  # it went away since the search: what the search gave is all there is
-            return self._issue(item, comments, history, others)
+            return await self._issue(item, comments, history, others)
 
         return tuple(await asyncio.gather(*(one(item) for item in raw)))
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from bot.aside import aside
 from bot.clients import jira_read as read
 from bot.clients.jira_thread import comment_page
 from bot.clients.jira_wire import Wire, searching
@@ -69,7 +71,8 @@ async def changed(wire: Wire, jql: str, since: datetime, own: str | None, token:
     if token:
         body["nextPageToken"] = token
     page = read.mapping(await wire.read(searching(body), "search", has=("issues",)))
-    found = tuple(_issue(i, since, own) for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str))
+    raw = [issue for issue in read.listing(page.get("issues")) if isinstance(issue.get("key"), str)]
+    found = tuple([await _issue(issue, since, own) for issue in raw])
     following = page.get("nextPageToken")
     last = not found or page.get("isLast") is True or not isinstance(following, str) or following == token
     return ChangedPage(issues=found, following=None if last else following)
@@ -82,7 +85,7 @@ async def comments_since(wire: Wire, path: str, since: datetime, own: str | None
     while True:
         page = await comment_page(wire, path, start, COMMENT_PAGE)
         raw = read.listing(page.get("comments"))
-        found |= {comment.id: comment for comment in _since(raw, since, own, desk)}
+        found |= {comment.id: comment for comment in await _since(raw, since, own, desk)}
         start += len(raw)
         times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
         newest_first = bool(times) and times[0] >= times[-1]
@@ -91,7 +94,7 @@ async def comments_since(wire: Wire, path: str, since: datetime, own: str | None
             return tuple(found.values())
 
 
-def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIssue:
+async def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIssue:
     fields = read.mapping(item.get("fields"))
     thread = read.mapping(fields.get("comment"))
     raw, key = read.listing(thread.get("comments")), str(item["key"])
@@ -99,7 +102,7 @@ def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIss
     project = read.mapping(fields.get("project")).get("key")
     created = read.moment(fields.get("created")) or read.EPOCH
     summary = read.words(fields.get("summary"))
-    described = from_body(read.body(fields.get("description"))) if created >= since else ""
+    described = await aside(lambda: from_body(read.body(fields.get("description")))) if created >= since else ""
     return ChangedIssue(
         key=key,
         project=project if isinstance(project, str) else key.rpartition("-")[0],
@@ -110,8 +113,8 @@ def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIss
         reporter=read.person(fields.get("reporter")) or read.person(fields.get("creator")),
         service_desk=read.is_desk(item),
         has_security_level=read.has_security_level(item),
-        comments=tuple(_since(raw, since, own, read.is_desk(item))) if whole else None,
-        asked=_asked(read.mapping(item.get("changelog")).get("histories"), since),
+        comments=tuple(await _since(raw, since, own, read.is_desk(item))) if whole else None,
+        asked=await aside(partial(_asked, read.mapping(item.get("changelog")).get("histories"), since)),
     )
 
 
@@ -129,11 +132,11 @@ def _asked(histories: Any, since: datetime) -> Asked | None:
     return max(found, key=lambda asked: asked.at, default=None)
 
 
-def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None, desk: bool) -> list[Comment]:
+async def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None, desk: bool) -> list[Comment]:
     """Those of Jira's comments that were written or edited since then. One whose times cannot be read counts."""
     wanted = []
     for item in raw:
         at = read.moment(item.get("updated")) or read.moment(item.get("created"))
         if at is None or at >= since:
-            wanted.append(read.comment(item, own, desk=desk))
+            wanted.append(await aside(partial(read.comment, item, own, desk=desk)))
     return wanted

@@ -40,7 +40,8 @@ def listing(value: Any) -> list[dict[str, Any]]:
 
 def words(value: Any, most: int = 1000) -> str:
     """One line of tidy text, at most so many characters; "" for anything that is not text."""
-    text = " ".join(tidy(value).split()) if isinstance(value, str) else ""
+    # Cut generously first: a changed description stands in a history whole.
+    text = " ".join(tidy(value[: most * 8]).split()) if isinstance(value, str) else ""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.clients import jira_read, sockets
-from bot.clients.responses import JIRA, failed, hush, not_the_service, refused
+from bot.clients.responses import JIRA, content, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
 from bot.domain.issues import Person
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater, TooLate
@@ -94,7 +94,7 @@ class Wire:
     async def _json(self, call: Call, what: str) -> Any:
         answer = await self.exchange(call, what, write=False)
         try:
-            return answer.json()
+            return content(answer)
         except (ValueError, RecursionError):
             raise Down(JIRA.name, f"{not_the_service(JIRA)}: it sent no JSON", status=answer.status_code) from None
 

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
 from bot.safety import tidy
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 86_400.0
 """Seconds: a `Retry-After` beyond a day is taken for a mistake of the other side and cut to a day."""
 LONGEST_REASON = 300
+LONGEST_BODY = 100_000
+"""Characters of an error's body in which an explanation is looked for."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,18 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
+def content(answer: Response) -> Any:
+    """The JSON of an answer. Raises ValueError, RecursionError.
+
+    A page of fifty long comments would keep the event loop five times as long with the standard library's reader, which
+    is only asked for what the strict one refuses: a text that was cut in the middle of an emoji.
+    """
+    try:
+        return orjson.loads(answer.content)
+    except ValueError:
+        return answer.json()
+
+
 def own_words(text: str) -> str:
     """The other side's own explanation, out of any of Atlassian's error bodies; "" where there is none. Redacted."""
     body = _object(text)  # an HTML page of some proxy says nothing to a person
@@ -84,13 +100,14 @@ def own_words(text: str) -> str:
     for name in ("errorMessage", "message", "detail"):  # the gateway, and newer endpoints
         if not found and isinstance(body.get(name), str):
             found.append(body[name])
-    said: str = tidy(" ".join(part.strip() for part in found if part.strip()))
+    some = (part[: LONGEST_REASON * 8].strip() for part in found[:20])
+    said: str = tidy(" ".join(part for part in some if part))
     return said if len(said) <= LONGEST_REASON else said[: LONGEST_REASON - 1] + "…"
 
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        body = json.loads(text)
+        body = json.loads(text) if len(text) < LONGEST_BODY else {}
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}

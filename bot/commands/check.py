@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from bot.log import configure
     from bot.settings import SettingsError, load
 
+    configure(level=logging.CRITICAL)  # an error that nobody foresaw is no traceback with the settings in it
     try:
         settings = load()
     except SettingsError as error:

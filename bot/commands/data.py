@@ -168,7 +168,7 @@ def run_stats(args: argparse.Namespace) -> int:
         timezone = ZoneInfo(zone)
     except (KeyError, ValueError, OSError):  # a wrong zone is for `check` to say; figures can be had without it
         timezone = ZoneInfo("UTC")
-    mode = values.get("PMAGENT_MODE", "").strip() or "simulation"
+    mode = "production" if values.get("PMAGENT_MODE", "").strip() == "production" else "simulation"
     with data().snapshot() as snapshot:
         store = Awaited(snapshot)
         found = asyncio.run(figures(store, SystemClock(), args.days, timezone=timezone, default_mode=mode))

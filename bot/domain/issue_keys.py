@@ -10,7 +10,11 @@ from collections.abc import Callable
 from functools import lru_cache
 
 MAX_KEYS = 20
-_KEY = re.compile(r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]+)-([1-9]\d{0,9})(?![0-9A-Za-z])")
+MAX_TEXT = 32_767
+"""Characters of one text that are searched."""
+# A project's key has at most ten characters, and somewhere else a few more. Without a bound, A_A_A_… takes as long as
+# its length squared.
+_KEY = re.compile(r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]{1,63})-([1-9]\d{0,9})(?![0-9A-Za-z])")
 
 
 def find_keys(
@@ -22,9 +26,9 @@ def find_keys(
     """
     found: dict[str, None] = {}
     if projects:
-        found.update((f"{m[1].upper()}-{m[2]}", None) for m in _any_case(projects).finditer(branch))
+        found.update((f"{m[1].upper()}-{m[2]}", None) for m in _any_case(projects).finditer(branch[:MAX_TEXT]))
     for text in (branch, *texts):
-        found.update((m[0], None) for m in _KEY.finditer(text) if watches(m[1]))
+        found.update((m[0], None) for m in _KEY.finditer(text[:MAX_TEXT]) if watches(m[1]))
     return tuple(found)[:MAX_KEYS]
 
 

@@ -1,1 +1,1 @@
-"""The HTTP server and what a request may cost: rates, sizes, deadlines."""
+"""The HTTP server and what a request may cost: rates, sizes, deadlines, connections."""

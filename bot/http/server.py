@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with three things changed.
+"""The HTTP server: uvicorn with four things changed.
 
 It owns no signals: uvicorn's `serve` catches SIGTERM, drains, and raises it again, so that a clean stop ends in exit
 143. Here `bot.app` owns them. It calls `stop_intake` at the signal, and sets `should_exit` when the work is done: in
@@ -10,6 +10,9 @@ drips. From the first byte (for a new connection: from its opening) to the last 
 
 And whoever is hung up on gets the reason first. Closing a socket on bytes that nobody read makes TCP reset it, and then
 the answer that was under way is lost too: so our side is closed, and theirs is read on for a moment (`_part`).
+
+And there are never more connections than the process has files for (`bot.http.connections`). uvicorn's own limit
+refuses the newest, and then whoever came first and sends nothing keeps everybody else out.
 """
 
 from __future__ import annotations
@@ -25,7 +28,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bot.errors import UserError
+from bot.http.connections import AT_ONCE, MOST, Room
 from bot.http.limits import RequestRefused
+from bot.log import get_logger
+
+log = get_logger(__name__)
 
 SECONDS = 12.0
 """For a request to arrive whole. Slow senders are to be gone within 15."""
@@ -33,9 +40,13 @@ LINGER = 1.0
 """Seconds in which a sender we hang up on may still read why."""
 RETRY_STOPPED = 15
 """Seconds: about what a restart takes. Jira waits for minutes of its own."""
-_CLOSE = (b"connection", b"close")
+WAITING = 2048
+"""Connections that wait in the kernel until they are accepted: an early one waits instead of being refused."""
+MOST_HEAD = 64 * 2**10
+"""Bytes of a request's first line and headers: twenty times what any of our senders needs."""
 _END = b"content-length: 0\r\nconnection: close\r\n\r\n"
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n" + _END
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n" + _END
 _STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: %d\r\n" % RETRY_STOPPED + _END
 
 
@@ -43,23 +54,75 @@ class Protocol(HttpToolsProtocol):
     """One connection, with a deadline for each request to arrive in."""
 
     seconds = SECONDS
+    room = Room(MOST)
     _deadline: TimerHandle | None = None
     _aborting: TimerHandle | None = None
     _parting = False
+    _head = _unparsed = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows the type that asyncio declares
         self._arm()
+        self.room.make()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         if self._aborting:
             self._aborting.cancel()
         super().connection_lost(exc)
+        self.room.leave(self)
+
+    def give_way(self) -> None:
+        """There is no room for this connection any more."""
+        log.warning("http.full", connections=self.room.most)
+        if self._deadline is not None or self._aborting is not None:
+            self._part(_FULL)
+        else:  # idle: an answer that nobody asked for would be misread
+            self.room.parting(self)
+            self.transport.close()
+
+    def end(self) -> None:
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if not self._parting:  # else we have said our last word
-            super().data_received(data)
+        if self._parting:  # we have said our last word
+            return
+        self._unparsed += len(data)
+        super().data_received(data)
+        if self._unparsed > MOST_HEAD and not self.transport.is_closing():  # one header that does not end
+            self.send_400_response("Invalid HTTP request received.")
+
+    def on_url(self, url: bytes) -> None:
+        self._counted(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._counted(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        super().on_body(body)
+
+    def _counted(self, size: int) -> None:
+        self._unparsed = 0
+        self._head += size
+        if self._head > MOST_HEAD:
+            raise ValueError("too many headers")  # for the parser: the request is not one, 400
+
+    def pause_writing(self) -> None:
+        """The other side does not read our answers: it has as long for that as for a request."""
+        super().pause_writing()
+        if self._aborting is None:
+            self._aborting = self.loop.call_later(self.seconds, self.transport.abort)
+            self.room.awaited(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._aborting is not None and not self._parting:
+            self._aborting.cancel()
+            self._aborting = None
+            self._placed()
 
     def shutdown(self) -> None:
         """uvicorn's word that the server ends: a request that is still arriving is answered, not waited for."""
@@ -70,12 +133,14 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._head = self._unparsed = 0
         # The request before it may have been answered by what came in the same packet, which began the idle time.
         self._unset_keepalive_if_required()
         if self._deadline is None:
             self._arm()
 
     def on_message_complete(self) -> None:
+        self._unparsed = 0
         self._disarm()
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete and not self.pipeline:
@@ -90,15 +155,29 @@ class Protocol(HttpToolsProtocol):
         if self.pipeline and not self.transport.is_closing():
             # uvicorn reads on after each answer, whatever waits: who reads none of them would fill our memory.
             self.flow.pause_reading()
+        self._placed()
 
     def _arm(self) -> None:
         self._disarm()
         self._deadline = self.loop.call_later(self.seconds, self._too_slow)
+        self._placed()
 
     def _disarm(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+            self._placed()
+
+    def _placed(self) -> None:
+        """Tell the room what this connection is doing."""
+        if self._aborting is not None:
+            return
+        if self._deadline is not None:
+            self.room.awaited(self)
+        elif self.cycle is None or (self.cycle.response_complete and not self.pipeline):
+            self.room.idle(self)
+        else:
+            self.room.working(self)
 
     def _too_slow(self) -> None:
         self._deadline = None
@@ -113,6 +192,9 @@ class Protocol(HttpToolsProtocol):
         """Say why and hang up, unless an answer to this very request is under way already."""
         self._disarm()
         self._parting = True
+        self.room.parting(self)
+        if self._aborting is not None:
+            self._aborting.cancel()
         # Not only `close`: a peer that does not read keeps a closing transport open for ever.
         self._aborting = self.loop.call_later(LINGER, self.transport.abort)
         cycle = self.cycle
@@ -168,17 +250,22 @@ class Server(uvicorn.Server):
         for connection in self.server_state.connections:
             connection.app = draining  # type: ignore[union-attr]  # all are `Protocol`
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(WAITING)  # asyncio set it to what is accepted at once
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int) -> Server:
+def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int, most: int = MOST) -> Server:
     """A server for `app`. Start it with `serve(sockets=[listen(host, port)])`.
 
-    `seconds`: for a request to arrive; `drain_seconds`: for open requests when it stops.
+    `seconds`: for a request to arrive; `drain_seconds`: for open requests when it stops; `most`: connections.
     """
-    protocol = type("Protocol", (Protocol,), {"seconds": seconds})
+    protocol = type("Protocol", (Protocol,), {"seconds": seconds, "room": Room(most)})
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -188,6 +275,7 @@ def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int) -
         access_log=False,
         proxy_headers=False,  # bot.http.limits decides whom to believe
         server_header=False,
+        backlog=AT_ONCE,
         timeout_graceful_shutdown=drain_seconds,
     )
     return Server(config)
@@ -203,7 +291,7 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
-            bound.listen(2048)  # an early connection waits instead of being refused
+            bound.listen(WAITING)
             bound.setblocking(False)
         except BaseException:
             bound.close()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bot.aside import aside
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
@@ -162,7 +164,9 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         timezone=ctx.settings.pmagent_timezone,
     )
     texts = [shown.description, *(c.text for c in shown.comments)]
-    links = {address for text in texts for address in addresses_in(text)} | {p.url for p in requests}
+    links = {p.url for p in requests}
+    for text in texts:
+        links |= await aside(partial(addresses_in, text))
     return Subject(event, issue, answered, material, seen_by, asked_for, tuple(sorted(links)))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from bot.settings.problems import SHORTEST_SECRET, shown, wrong
+from bot.misplaced import SHORTEST_SECRET, plain, shown
+from bot.settings.problems import wrong
 from bot.settings.standup_time import parse_standup
 
 BOT_TOKEN, APP_TOKEN = "xoxb-", "xapp-"
@@ -73,7 +74,8 @@ def site(value: str) -> None:
     address(value)
     parts = urlsplit(value)
     if parts.path.strip("/") and not _this_machine(parts.hostname or ""):
-        raise wrong(f"has a path after the host: {parts.scheme}://{parts.netloc} is the whole address")
+        whole = f"{parts.scheme}://{parts.netloc}" if plain(parts.netloc) else "what stands before it"
+        raise wrong(f"has a path after the host: {whole} is the whole address")
 
 
 def database(url: str) -> None:
@@ -124,21 +126,21 @@ def cloud_id(value: str) -> None:
 def project_keys(keys: Iterable[str]) -> tuple[str, ...]:
     """Keys of Jira projects, in upper case."""
     for key in keys:
-        if not re.fullmatch(r"[A-Z][A-Z0-9_]+", key.upper()):
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]{1,63}", key.upper()):
             raise wrong(f"{shown(key)} is not a project key such as ECD (several: ECD,SUP)")
     return tuple(key.upper() for key in keys)
 
 
 def channel(value: str) -> None:
     """The id of a Slack channel."""
-    if not re.fullmatch(r"[CGD][A-Z0-9]{2,}", value):
+    if not re.fullmatch(r"[CGD][A-Z0-9]{2,20}", value):
         raise wrong(f"{shown(value)} is not a channel id such as C0123ABCD (a name does not do: names change)")
 
 
 def people(values: Iterable[str], *, word: bool) -> None:
     """Ids of Slack users and user groups. `word`: `channel` may stand there as well."""
     for value in values:
-        if not (word and value == "channel") and not re.fullmatch(r"[UWS][A-Z0-9]{2,}", value):
+        if not (word and value == "channel") and not re.fullmatch(r"[UWS][A-Z0-9]{2,20}", value):
             also = ", nor the word channel" if word else ""
             raise wrong(f"{shown(value)} is neither a Slack user id (U…) nor a user group id (S…){also}")
 
@@ -175,7 +177,7 @@ def timezone(value: str) -> None:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        known = {name.lower(): name for name in available_timezones()}
+        known = {name.lower(): name for name in available_timezones()} if plain(value) else {}
         near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.8)
         hint = f": did you mean {known[near[0]]}?" if near else " such as Europe/Berlin"
         raise wrong(f"{shown(value)} is not an IANA time zone{hint}") from None

@@ -8,9 +8,6 @@ from pydantic_core import PydanticCustomError
 
 from bot.errors import UserError
 
-SHORTEST_SECRET = 16
-"""Characters. A webhook's secret has at least so many; and a text with fewer is repeated to whoever has to mend it."""
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -42,9 +39,3 @@ class SettingsError(UserError):
 def wrong(sentence: str) -> PydanticCustomError:
     """What a validator raises. Our own error type: pydantic's repeats the offending value, which may be a secret."""
     return PydanticCustomError("setting", "{sentence}", {"sentence": sentence})
-
-
-def shown(value: object) -> str:
-    """A wrong value, quoted, or words for one that may be a secret in the wrong place."""
-    text = str(value)
-    return f'"{text}"' if len(text) < SHORTEST_SECRET and text.isprintable() else "what is set"

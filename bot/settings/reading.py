@@ -8,13 +8,18 @@ from functools import cache
 from pydantic import ValidationError
 
 from bot import environment as outside
+from bot.misplaced import looks_secret, shown
 from bot.settings.cautions import doubts
 from bot.settings.declaration import Settings
 from bot.settings.hints import REQUIRED, WHERE
-from bot.settings.problems import Problem, SettingsError, shown
+from bot.settings.problems import Problem, SettingsError
 
 # An empty text means "off" for these two, so it must not be dropped as unset.
 _EMPTY_MEANS_OFF = ("PMAGENT_STANDUP_AT", "PMAGENT_RATE_LIMIT")
+
+SHORTEST_MEANT = 8
+"""Characters from which on the same text in two settings is no coincidence."""
+_RANDOM_BY_NATURE = ("ATLASSIAN_CLOUD_ID",)
 
 # Placeholders for what is missing or wrong, so that the others' problems are found in the same run.
 _PLACEHOLDERS = {
@@ -73,8 +78,21 @@ def _read(values: Mapping[str, str], unread: Mapping[str, str]) -> tuple[Setting
             given = {name: text for name, text in given.items() if name.upper() not in known}
         else:
             break
+    problems += [p for name, text in values.items() if name not in known and (p := _misplaced(name, text, values))]
     order = known_names()
     return settings, tuple(sorted(problems, key=lambda p: order.index(p.variable)))
+
+
+def _misplaced(name: str, text: str, values: Mapping[str, str]) -> Problem | None:
+    """What is wrong with a text that its own rule lets pass and that holds a secret: cards and logs would repeat it."""
+    if name in secret_names():
+        return None
+    for other in secret_names():
+        if len(secret := values.get(other, "")) >= SHORTEST_MEANT and secret in text:
+            return Problem(name, f"holds the text of {other}, which is a secret", WHERE.get(name, ""))
+    if name not in _RANDOM_BY_NATURE and looks_secret(text):
+        return Problem(name, "holds what looks like a secret, which does not belong here", WHERE.get(name, ""))
+    return None
 
 
 def _problems(error: ValidationError, values: Mapping[str, str]) -> list[Problem]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bot.clock import Clock
 from bot.environment import DATA_DIR, with_files, written
 from bot.errors import UserError
+from bot.misplaced import looks_secret
 from bot.store.data import Data
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ def data(variables: Mapping[str, str] | None = None) -> Data:
     found, wrong = with_files(written() if variables is None else variables, [URL])
     if URL in wrong:
         raise UserError(f"{URL} {wrong[URL]}.")
-    return data_of(Path(found.get(FOLDER, "").strip() or DATA_DIR), found.get(URL, "").strip() or None)
+    folder = found.get(FOLDER, "").strip() or DATA_DIR
+    if looks_secret(folder):
+        raise UserError(f"{FOLDER} holds what looks like a secret and no folder.")
+    return data_of(Path(folder), found.get(URL, "").strip() or None)
 
 
 async def store_of(folder: Path, url: str | None, *, clock: Clock, zone: tzinfo) -> TinyStore | PostgresStore:

@@ -26,9 +26,14 @@ def question(stage: Stage, key: str, text: str = "Is anybody looking at this?") 
     return found
 
 
+def raw(payload: dict[str, Any]) -> bytes:
+    """A payload as it is sent."""
+    return json.dumps(payload).encode()
+
+
 def request(stage: Stage, payload: dict[str, Any], part: float = 1.0) -> bytes:
     """A signed delivery as bytes; `part` of them."""
-    body = json.dumps(payload).encode()
+    body = raw(payload)
     head = (
         "POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         f"X-Hub-Signature: {signature(stage.jira.secret, body)}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
-from typing import Any
+import time
+from typing import Any, cast
 
 import pytest
 
+from bot.demo.slack_people import DANA
 from bot.demo.stage import Stage
+from bot.demo.wire import PATIENCE
 from bot.markup import CUT, MAX_TEXT
 from bot.workflow.rule_skips import DRAFTS_PER_ISSUE
 from tests.acceptance.test_main_path import YES, exported
@@ -166,3 +169,32 @@ async def test_a_signed_comment_of_megabytes_is_cut_before_it_is_converted(stage
     text = event["event"]["comment"]["text"]
     assert text.endswith(CUT)
     assert len(text) < 2 * MAX_TEXT
+
+
+async def test_what_is_long_keeps_no_click_waiting(stage: Stage) -> None:
+    """Many comments of the greatest length, of what takes longest to convert, and 4.9 MiB at the door meanwhile."""
+    await stage.start_bot()
+    question(stage, "ECD-1")
+    for _ in range(15):
+        # A string in place of the document is what Jira's older endpoints answer.
+        stage.jira.write("ECD-1", "ben", "x").body = cast(Any, ("*_-+^~" * MAX_TEXT)[:MAX_TEXT])
+    asked, large = question(stage, "ECD-1"), question(stage, "ECD-2")
+    large["comment"]["body"] = "* item\n" * 600_000
+    stage.claude.script(YES, YES)
+    over, waits = asyncio.Event(), list[float]()
+
+    async def press() -> None:
+        while not over.is_set():
+            started = time.monotonic()
+            assert (await stage.slack.command(DANA, "/pmagent", "help")).acked
+            waits.append(time.monotonic() - started)
+
+    pressing = asyncio.create_task(press())
+    try:
+        for payload in (asked, large):
+            assert (await stage.jira.deliver(payload)).status == 202
+        await stage.slack.card("ECD-1", button="Approve", seconds=40)
+    finally:
+        over.set()
+        await pressing
+    assert max(waits) < 0.5 * PATIENCE
