@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from bot.commands import check, data, demo
+    from bot.commands import check, data, demo, evals
 
     parser = argparse.ArgumentParser(
         prog="python -m bot",
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_parsers(commands)
     check.add_parsers(commands)
     data.add_parsers(commands)
+    evals.add_parsers(commands)
     openapi = commands.add_parser(
         "openapi",
         help="print the sidecar's OpenAPI document",

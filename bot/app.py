@@ -11,6 +11,7 @@ import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bot import __version__
@@ -34,10 +35,14 @@ DRAIN_SECONDS = 10.0
 us, 3 s for ours to the services) it stays under the 20 s that the README promises. A second signal ends it at once."""
 
 
-def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *, alone: bool | None = None) -> Context:
+def build(
+    settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *, alone: bool | None = None,
+    prompts: Path | None = None,
+) -> Context:  # fmt: skip
     """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop.
 
     `alone`: no other process works on this store. None: so it is with a store in a folder, which is locked.
+    `prompts`: a folder of prompts, if not the project's.
     """
     from bot.access.people import People
     from bot.clients.bitbucket import Bitbucket
@@ -58,7 +63,7 @@ def build(settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *,
         jira=Jira(settings),
         bitbucket=Bitbucket(settings),
         claude=Claude(settings, store, clock, leases),
-        prompts=load_prompts(),
+        prompts=load_prompts(prompts),
         people=People(slack, settings, clock),
         clock=clock,
         leases=leases,
@@ -79,10 +84,10 @@ def _queue(ctx: Context, store: TinyStore | PostgresStore, kinds: Kinds) -> Queu
     return EmbeddedQueue(cast("TinyStore", store), kinds, ctx.clock)
 
 
-async def serve(settings: Settings, clock: Clock | None = None) -> int:
+async def serve(settings: Settings, clock: Clock | None = None, prompts: Path | None = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code: 0 after a drain, 2 when Slack refuses the token.
 
-    `clock`: another than the machine's, for whoever runs the program at another hour.
+    `clock`: another than the machine's, for whoever runs the program at another hour. `prompts`: as in `build`.
     Raises `DataFolderLocked` when another process holds the data folder, `UserError` when the store cannot be
     opened.
     """
@@ -101,7 +106,7 @@ async def serve(settings: Settings, clock: Clock | None = None) -> int:
     clock = clock or SystemClock()
     folder, url = settings.pmagent_data_dir.resolve(), settings.database_url
     store = await store_of(folder, url, clock=clock, zone=settings.timezone)
-    ctx = build(settings, store, clock)
+    ctx = build(settings, store, clock, prompts=prompts)
     if url and not cast("PostgresStore", store).others:
         ctx.first_since = clock.now()
     background: list[asyncio.Task[None]] = []

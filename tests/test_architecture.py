@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("bot.store", "bot.queue", "bot.clients", "bot.access", "bot.spending", "bot.context"),
     ("bot.workflow", "bot.reports", "bot.intake", "bot.reactions", "bot.work", "bot.schedule"),
     ("handlers", "bot.http"),
-    ("bot.app", "bot.commands", "bot.demo", "bot.__main__"),
+    ("bot.app", "bot.commands", "bot.demo", "bot.evals", "bot.__main__"),
 )  # fmt: skip
 # Nothing is lower than the package itself, and a test of a rule needs no layer.
 FILES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("handlers/**/*.py")])
@@ -56,7 +56,9 @@ def test_imports_point_one_way(path: Path) -> None:
         if mine.startswith("handlers"):
             assert not other.startswith(("bot.clients", "bot.store.")), f"{mine} reaches past the workflow to {other}"
         if other.startswith("bot.demo"):
-            assert mine.startswith(("bot.demo", "bot.commands.demo", "bot.__main__")), f"{mine} knows the stand-ins"
+            assert mine.startswith(("bot.demo", "bot.commands.demo", "bot.evals", "bot.__main__")), (
+                f"{mine} knows the stand-ins"
+            )
 
 
 def all_imports(path: Path) -> set[str]:

@@ -135,13 +135,13 @@ class BitbucketStandIn(StandIn):
 
     async def build(
         self, branch: str, state: str = "SUCCESSFUL", *, name: str = "CI", repo: str = "foo", commit: str = "",
-        message: str = "", event: str = "repo:commit_status_updated",
+        message: str = "", event: str = "repo:commit_status_updated", at: datetime | None = None,
     ) -> Delivery:  # fmt: skip
-        """Report a build of a branch. `state`: SUCCESSFUL, FAILED, INPROGRESS, STOPPED."""
+        """Report a build of a branch. `state`: SUCCESSFUL, FAILED, INPROGRESS, STOPPED. `at`: if not now."""
+        reported = _stamp(at or datetime.now(UTC))
         status = {
             "name": name, "key": name, "state": state, "refname": branch, "type": "build", "description": "",
-            "url": f"{self.base}/builds/1", "created_on": _stamp(datetime.now(UTC)),
-            "updated_on": _stamp(datetime.now(UTC)),
+            "url": f"{self.base}/builds/1", "created_on": reported, "updated_on": reported,
             "commit": {"hash": commit or "7d1a175411ef", "message": message, "type": "commit"},
             "repository": self._repository(f"{WORKSPACE}/{repo}"),
         }  # fmt: skip
@@ -150,10 +150,11 @@ class BitbucketStandIn(StandIn):
     # Webhooks
 
     async def announce(
-        self, event_key: str, pull_request: BitbucketPullRequest, actor: Account, more: dict[str, Any] | None = None
-    ) -> Delivery:
-        """Deliver a pull request's webhook."""
-        pull_request.updated = datetime.now(UTC)
+        self, event_key: str, pull_request: BitbucketPullRequest, actor: Account, more: dict[str, Any] | None = None,
+        *, at: datetime | None = None,
+    ) -> Delivery:  # fmt: skip
+        """Deliver a pull request's webhook. `at`: when it changed, if not now."""
+        pull_request.updated = at or datetime.now(UTC)
         payload = {
             "actor": self._shape(actor),
             "repository": self._repository(pull_request.repository),

@@ -299,6 +299,10 @@ class JiraSite(StandIn):
     def next_id(self) -> str:
         return str(next(self._ids))
 
+    def number_from(self, first: int) -> None:
+        """Number what is made from now on from here."""
+        self._ids = itertools.count(first)
+
     def add(
         self, issue: JiraIssue, author: Account, text: str, body: dict[str, Any], public: bool | None,
         visibility: dict[str, Any] | None, *, at: datetime | None = None,

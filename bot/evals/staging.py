@@ -1,0 +1,102 @@
+"""Puts a situation into the stand-ins of Jira and Bitbucket, and lets its event happen."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from bot.demo.bitbucket import BitbucketPullRequest
+from bot.demo.jira_world import Account, JiraComment, JiraIssue
+from bot.demo.stage import Stage
+from bot.evals.situation import NOW, Pull, Said, Situation, Ticket
+
+REPOSITORY = "acme/app"
+
+
+async def put(stage: Stage, situation: Situation) -> None:
+    """All that is there before the event. Pull requests are announced: the program knows them from webhooks alone."""
+    jira = stage.jira
+    # A situation has the same numbers in every run, whichever others run: what the model is shown is compared.
+    jira.number_from(10_000_000 + zlib.crc32(situation.id.encode()) % 1_000_000 * 100)
+    for person in situation.people:
+        jira.people[person.handle] = Account(person.handle, person.id, person.name, person.kind)
+        stage.bitbucket.people[person.handle] = jira.people[person.handle]
+    for other in situation.others:
+        _issue(stage, other)
+    issue = _issue(stage, situation.issue)
+    for change in situation.changes:
+        item = {
+            "field": change.field, "fieldtype": "jira", "fieldId": change.field, "from": None, "to": None,
+            "fromString": change.before or None, "toString": change.after or None,
+        }  # fmt: skip
+        issue.history.append(
+            {"id": jira.next_id(), "author": jira.account(change.by), "created": change.at, "items": [item]}
+        )
+        issue.updated = max(issue.updated, change.at)
+    before = situation.comments[:-1] if situation.event == "comment" else situation.comments
+    for said in before:
+        _write(stage, issue, said)
+    for pull in situation.pulls:
+        await _pull(stage, pull)
+
+
+def _issue(stage: Stage, ticket: Ticket) -> JiraIssue:
+    details = ticket.model_dump(exclude={"key", "summary", "more"})
+    if ticket.due:
+        details["due"] = ticket.due.isoformat()
+    return stage.jira.issue(ticket.key, ticket.summary, **details, **ticket.more)
+
+
+def _write(stage: Stage, issue: JiraIssue, said: Said) -> JiraComment:
+    visibility = {"type": "role", "value": said.restricted, "identifier": said.restricted} if said.restricted else None
+    written = stage.jira.write(issue.key, said.by, said.text, public=said.public, at=said.at, visibility=visibility)
+    if said.edited:
+        written.updated = said.edited
+    return written
+
+
+async def _pull(stage: Stage, pull: Pull) -> None:
+    bitbucket = stage.bitbucket
+    found = bitbucket.pull_requests[REPOSITORY, pull.number] = BitbucketPullRequest(
+        pull.number, pull.title, bitbucket.people[pull.by], REPOSITORY,
+        pull.branch or f"feature/{pull.title.split()[0]}",
+        draft=pull.draft, reviewers=[bitbucket.people[who] for who in pull.reviewers],
+        verdicts={
+            **dict.fromkeys(pull.approved_by, "approved"),
+            **dict.fromkeys(pull.changes_requested_by, "changes_requested"),
+        },
+        created=pull.at, updated=pull.at,
+    )  # fmt: skip
+    await bitbucket.announce("pullrequest:created", found, found.author, at=pull.at)
+    for build in pull.builds:
+        await bitbucket.build(found.branch, build.state, name=build.name, repo="app", at=build.at)
+    if pull.merged_by or pull.declined:
+        found.state = "MERGED" if pull.merged_by else "DECLINED"
+        who = bitbucket.people[pull.merged_by or pull.by]
+        key = "pullrequest:fulfilled" if pull.merged_by else "pullrequest:rejected"
+        await bitbucket.announce(key, found, who, at=pull.at)
+
+
+async def happen(stage: Stage, situation: Situation) -> str:
+    """Let the event happen; the id that the program gave it. Raises LookupError when it did not take it."""
+    jira, issue = stage.jira, stage.jira.issues[situation.issue.key]
+    if situation.event == "comment":
+        written = _write(stage, issue, situation.comments[-1])
+        await jira.announce("comment_created", issue, written)
+    elif situation.event == "edit":
+        last = issue.comments[-1]
+        await jira.announce("comment_updated", issue, last)
+    elif situation.event == "created":
+        await jira.announce_issue("jira:issue_created", issue, issue.reporter)
+    else:
+        item: dict[str, Any] = {
+            "field": "description", "fieldtype": "jira", "fieldId": "description", "from": None, "to": None,
+            "fromString": None, "toString": issue.description,
+        }  # fmt: skip
+        issue.updated = NOW
+        more = {"changelog": {"id": jira.next_id(), "items": [item]}}
+        await jira.announce_issue("jira:issue_updated", issue, issue.reporter, "issue_updated", more)
+    delivery = jira.deliveries[-1]
+    if not delivery.event_id:
+        raise LookupError(f"the program answered {delivery.status} to the webhook of {situation.id}")
+    return delivery.event_id

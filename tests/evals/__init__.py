@@ -1,0 +1,1 @@
+"""Situations for `python -m bot evals`, and the tests of what they are run and scored with."""
