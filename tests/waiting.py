@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bot.cards import draft_card
 from bot.clock import SystemClock
+from bot.demo.slack_methods import with_ids
 from bot.demo.slack_people import BOT_ID, BOT_USER, Message
 from bot.demo.stage import Stage
 from bot.domain.drafts import Card, Draft, Revision
@@ -60,7 +61,7 @@ async def waiting(stage: Stage, count: int, *, whole: int = 20) -> list[Message]
             payload = {"type": "message", "user": BOT_USER, "bot_id": BOT_ID, "ts": draft.card.ts, "text": draft.text}
             if number < whole or number >= count - whole:
                 card = draft_card(draft, site=settings.site, now=now, timezone=settings.timezone)
-                payload |= {"text": card.text, "blocks": card.blocks, "metadata": card.metadata}
+                payload |= {"text": card.text, "blocks": with_ids(card.blocks), "metadata": card.metadata}
             messages.append(Message(draft.card.channel, payload))
             if len(puts) == TOGETHER:
                 await store.commit(*puts)

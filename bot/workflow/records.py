@@ -28,7 +28,7 @@ PASSING = frozenset({DraftState.APPROVED, DraftState.POSTING, DraftState.UNDOING
 def draft_record(draft: Draft) -> Record:
     """The record of a draft, with the fields that the store indexes. `open`: somebody or something has a next move.
 
-    `behind`: "card" where that is redrawn when its turn comes; None: it need not be, or has a job of its own.
+    `behind`: "card", where that is redrawn when its turn comes; else there is no such field.
     """
     to_be_drawn = draft.card.shown < draft.version
     return {
@@ -36,7 +36,7 @@ def draft_record(draft: Draft) -> Record:
         "at": _iso(draft.created),
         "issue_key": draft.issue.key,
         "open": draft.state in OPEN or draft.state in BUSY or draft.due is not None or to_be_drawn,
-        "behind": "card" if draft.card.behind and to_be_drawn else None,
+        **({"behind": "card"} if draft.card.behind and to_be_drawn else {}),
     }
 
 

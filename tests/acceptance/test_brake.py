@@ -76,6 +76,7 @@ async def test_a_draft_whose_card_cannot_be_redrawn_decides_nothing_under_the_ot
     assert (await load_draft(program.ctx, draft.id)).state is DraftState.WAITING
     assert "Simulation" not in card.words
     assert program.stage.jira.posted() == []
+    program.stage.slack.mend()
     # It counts again once it is back in the mode that the card shows.
     await switch_mode(program.ctx, "production", S)
     await program.until(lambda: stands_under(program, draft.id, "production"))
