@@ -67,7 +67,7 @@ class Home:
             return list(snapshot.find(table, **equals))
 
     def write_plainly(self) -> None:
-        """Have texts stand in the files as they are from now on: else PostgreSQL presses long records, or cuts them up."""
+        """Have texts stand in the files as they are from now on: PostgreSQL presses long records, or cuts them up."""
         if self.url:
             self.commit()
             for table in TABLES:
