@@ -330,8 +330,8 @@ class Slack:
         """One write in its lane. A 429 is waited out in place, so that what comes after stays after."""
         lane = self._lanes.get((method, body["channel"]))
         if lane is None:
-            name, pace = f"pace:{method}:{body['channel']}", PACES[method]
-            lane = SharedLane(*pace, name, *self._shared) if self._shared else Lane(*pace)
+            name, (burst, rate) = f"pace:{method}:{body['channel']}", PACES[method]
+            lane = SharedLane(burst, name, *self._shared, rate) if self._shared else Lane(burst, rate)
             self._lanes[method, body["channel"]] = lane
         if patient:
             await lane.room()

@@ -81,7 +81,7 @@ class SharedLane(Lane):
     by the time of one (the generic cell rate algorithm). The order holds within each process.
     """
 
-    def __init__(self, burst: int, rate: float, name: str, store: Store, clock: Clock) -> None:
+    def __init__(self, burst: int, name: str, store: Store, clock: Clock, rate: float = 1.0) -> None:
         super().__init__(burst, rate)
         self._name = name
         self._store = store
