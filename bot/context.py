@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from bot.access.people import People
@@ -39,6 +40,8 @@ class Context:
     leases: Leases
     queue: Queue = field(init=False)
     outages: Outages = field(init=False)
+    drawing: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """Held while this process sends a draft's card, by the draft's id."""
     introduced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `jira.account_id`, our own account, is known: remembered from an earlier start, or told by Jira."""
     first_since: datetime | None = None

@@ -15,7 +15,7 @@ from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal
 from bot.domain.drafts import MAX_TEXT, DraftState
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
-from bot.store import Job, StoreUnavailable
+from bot.store import StoreUnavailable
 from bot.workflow import (
     Actor,
     decide,
@@ -23,6 +23,7 @@ from bot.workflow import (
     is_failure,
     is_window,
     load_draft,
+    not_as_shown,
     remember_window,
     retry_event,
     who_was_first,
@@ -97,9 +98,8 @@ async def edit(ctx: Context, ack: Ack, click: Click) -> None:
         if draft.state != DraftState.WAITING:
             await tell(ctx, click.place, who_was_first(ctx, draft, click.place.user))
             return
-        if draft.fingerprint != click.value.get("seen"):
-            await ctx.queue.defer(Job("card", draft.id))
-            await tell(ctx, click.place, "The card has changed since. Please look at it as it is now.")
+        if refusal := await not_as_shown(ctx, draft, click.value.get("seen")):
+            await tell(ctx, click.place, refusal)
             return
         view_id = await ctx.slack.open_modal(click.trigger_id, edit_modal(draft))
         await remember_window(ctx, view_id, click.place.user, draft)

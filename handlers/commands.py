@@ -208,9 +208,10 @@ async def _mode(asked: Asked) -> Message | str:
 
 
 async def _pending(asked: Asked) -> Message:
-    ctx = asked.ctx
+    ctx, found = asked.ctx, await pending(asked.ctx)
     return answers.pending_page(
-        await pending(ctx),
+        found.oldest,
+        found.count,
         site=ctx.settings.site,
         team_url=ctx.slack.team_url,
         now=ctx.clock.now(),

@@ -27,6 +27,7 @@ async def opened(ctx: Context, ack: Ack, seen: HomeOpened) -> None:
 
     now, setting, halted = ctx.clock.now(), await mode(ctx), await paused(ctx)
     member = (await ctx.people.is_member(user, patience=8.0)).allowed
+    waiting = await pending(ctx) if member else None
     until = "until somebody resumes" if halted is True else ""
     if halted and halted is not True:
         until = "until " + clock(halted, now, ctx.settings.timezone).removeprefix("at ").removeprefix("on ")
@@ -34,7 +35,8 @@ async def opened(ctx: Context, ack: Ack, seen: HomeOpened) -> None:
         mode=setting.mode,
         by=setting.by,
         paused=until or None,
-        pending=await pending(ctx) if member else None,
+        pending=waiting.oldest if waiting else None,
+        count=waiting.count if waiting else 0,
         figures=await local_figures(ctx, 7) if member else None,
         site=ctx.settings.site,
         now=now,

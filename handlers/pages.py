@@ -76,8 +76,10 @@ def mode_page(setting: ModeSetting, now: datetime, timezone: ZoneInfo) -> Messag
     )
 
 
-def pending_page(drafts: Sequence[Draft], *, site: str, team_url: str, now: datetime, timezone: ZoneInfo) -> Message:
-    """The drafts that wait, oldest first, each with its card."""
+def pending_page(
+    drafts: Sequence[Draft], count: int, *, site: str, team_url: str, now: datetime, timezone: ZoneInfo
+) -> Message:
+    """The drafts that wait, oldest first, each with its card. `count`: how many there are."""
     if not drafts:
         return whisper("No draft waits for a decision.")
     rows = []
@@ -91,7 +93,6 @@ def pending_page(drafts: Sequence[Draft], *, site: str, team_url: str, now: date
             address = f"{team_url.rstrip('/')}/archives/{draft.card.channel}/p{draft.card.ts.replace('.', '')}"
             row += [" · ", link(address, "card")]
         rows.append(row)
-    count = len(drafts)
     head = "One draft waits" if count == 1 else f"{count} drafts wait"
     return _answer(paragraph(text(f"{head} for a decision", bold=True)), bullets(rows), *_more(count))
 

@@ -67,12 +67,12 @@ class Home:
             return list(snapshot.find(table, **equals))
 
     def write_plainly(self) -> None:
-        """Have texts stand in the files as they are from now on: else PostgreSQL presses long records."""
+        """Have texts stand in the files as they are from now on: PostgreSQL presses long records, or cuts them up."""
         if self.url:
             self.commit()
             for table in TABLES:
                 if table != "jobs":
-                    self.tamper(f"ALTER TABLE {table} ALTER COLUMN doc SET STORAGE EXTERNAL")
+                    self.tamper(f"ALTER TABLE {table} ALTER COLUMN doc SET STORAGE PLAIN")
 
     def files(self) -> str:
         """All bytes that its files hold, with the database's log and what is free in them.

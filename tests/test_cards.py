@@ -368,8 +368,8 @@ def test_the_modal_keeps_what_was_typed_and_says_why() -> None:
 
 def test_notices() -> None:
     for message, says in (
-        (cards.mode_notice("production", PINGS, 2), "The mode is production now"),
-        (cards.mode_notice("simulation", "Dana", 1), "The one draft that waits was redrawn."),
+        (cards.mode_notice("production", PINGS), "The mode is production now"),
+        (cards.mode_notice("simulation", "Dana"), "Cards that wait are redrawn, the newest first."),
         (
             cards.outage_notice(NOW, "it is overloaded"),
             "Claude cannot be asked since 20 Nov 09:42 UTC: it is overloaded",
@@ -388,7 +388,8 @@ def test_notices() -> None:
 def test_the_home_tab() -> None:
     for pending in (None, (), tuple(draft() for _ in range(60))):
         view = cards.home_view(
-            mode="production", by="Dana", paused="until 12:00", pending=pending, figures={"drafts": {"posted": 1}},
+            mode="production", by="Dana", paused="until 12:00", pending=pending, count=60,
+            figures={"drafts": {"posted": 1}},
             site=SITE, now=NOW, timezone=BERLIN,
         )  # fmt: skip
         assert check_view(view) == []

@@ -138,8 +138,8 @@ def test_the_pages() -> None:
     assert "The last 7 days, mode production" in stats
     assert "Drafts: 2 posted" in stats
     assert "set by dana" in check(answers.mode_page(ModeSetting("simulation", "Dana", NOW), NOW, BERLIN)).lower()
-    assert "No draft waits" in check(answers.pending_page([], team_url="", **where))
-    many = check(answers.pending_page([draft(n) for n in range(1, 60)], team_url="https://t.slack.com/", **where))
+    assert "No draft waits" in check(answers.pending_page([], 0, team_url="", **where))
+    many = check(answers.pending_page([draft(n) for n in range(1, 60)], 59, team_url="https://t.slack.com/", **where))
     assert "59 drafts wait for a decision" in many
     assert "and 39 more" in many
     lines = [WhyLine(NOW, "issue_commented", "silence", NASTY * 30, "drf_123456")] * 60

@@ -230,6 +230,16 @@ async def test_posting_too_fast_is_answered_with_429(place: Workspace) -> None:
     assert caught.value.response.headers["Retry-After"] == "1"
 
 
+async def test_changing_too_fast_is_answered_with_429(place: Workspace) -> None:
+    """Whatever the channel: 50 a minute in a workspace, which may come at once."""
+    posted = await place.client.chat_postMessage(channel=APPROVALS, text="x")
+    changes = (place.client.chat_update(channel=APPROVALS, ts=str(posted["ts"]), text=f"{n}") for n in range(60))
+    answers = await asyncio.gather(*changes, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, SlackApiError)]
+    assert 8 <= len(refused) <= 10
+    assert {error.response.status_code for error in refused} == {429}
+
+
 # Block Kit
 
 RULE = {"type": "divider"}

@@ -33,12 +33,16 @@ def home_view(
     by: str,
     paused: str | None,
     pending: Sequence[Draft] | None,
+    count: int,
     figures: Mapping[str, Any] | None,
     site: str,
     now: datetime,
     timezone: ZoneInfo,
 ) -> dict[str, Any]:
-    """The view for `views.publish`. `pending`, `figures` None: this person may not see them. `paused`: until when."""
+    """The view for `views.publish`. `pending`, `figures` None: this person may not see them.
+
+    `count`: how many drafts wait, of which `pending` has the oldest. `paused`: until when.
+    """
     means = "approved replies are posted to Jira" if mode == "production" else "Jira is not written to"
     blocks: list[Block] = [
         heading("PM Agent"),
@@ -47,7 +51,7 @@ def home_view(
     if paused:
         blocks.append(paragraph(text("Drafting is paused", bold=True), f" {paused}. Deliveries are still taken in."))
     if pending is not None:
-        blocks += [DIVIDER, paragraph(text(_waiting(len(pending)), bold=True))]
+        blocks += [DIVIDER, paragraph(text(_waiting(count), bold=True))]
         if pending:
             blocks.append(bullets([_row(draft, site, now, timezone) for draft in pending[:MAX_ROWS]]))
     if figures is not None:

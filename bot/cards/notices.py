@@ -35,18 +35,18 @@ FIRST_WORDS = 120
 """Characters of a comment that is listed; the issue is one click away."""
 
 
-def mode_notice(mode: Mode, by_name: str, waiting: int) -> Message:
-    """Said in the approvals channel when somebody switched the mode. `waiting`: how many cards were redrawn."""
+def mode_notice(mode: Mode, by_name: str) -> Message:
+    """Said in the approvals channel when somebody switched the mode."""
     means = (
         "Approved replies are posted to Jira from now on."
         if mode == "production"
         else "Approve and Edit only show what would have been posted; Jira is not written to."
     )
-    cards = {0: "", 1: " The one draft that waits was redrawn."}.get(
-        waiting, f" The {waiting} drafts that wait were redrawn."
-    )
     return Message(
-        [paragraph(text(f"The mode is {mode} now", bold=True), f", switched by {named(by_name)}. {means}{cards}")],
+        [
+            paragraph(text(f"The mode is {mode} now", bold=True), f", switched by {named(by_name)}. {means}"),
+            context("Cards that wait are redrawn, the newest first. Until then a click on one decides nothing."),
+        ],
         f"The mode is {mode} now.",
     )
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+PACES: dict[str, tuple[int, float]] = {"chat.postMessage": (5, 1.0), "chat.update": (30, 50 / 60)}
+"""Writes at once, and then a second, that are sent to a channel: Slack's own limits, and a little below its bursts."""
 CALL_SECONDS = 15.0
 """How long one call may take."""
 FAILED = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
@@ -169,12 +171,17 @@ class Slack:
 
         `begin` is called when its turn has come.
         """
-        answer = await self._write("chat.postMessage", 5, _body(channel, message), begin)
+        answer = await self._write("chat.postMessage", _body(channel, message), begin)
         return str(answer["ts"])
 
-    async def update(self, channel: str, ts: str, message: Message, begin: Begin | None = None) -> None:
-        """Replace a message of ours. Doing it twice is harmless, so a lost answer is `RetryLater`."""
-        await self._write("chat.update", 30, {"ts": ts, **_body(channel, message)}, begin)
+    async def update(
+        self, channel: str, ts: str, message: Message, begin: Begin | None = None, *, patient: bool = False
+    ) -> None:
+        """Replace a message of ours. Doing it twice is harmless, so a lost answer is `RetryLater`.
+
+        `patient`: it leaves room for those of others that are wanted at once.
+        """
+        await self._write("chat.update", {"ts": ts, **_body(channel, message)}, begin, patient=patient)
 
     async def find(self, channel: str, key: str, since: datetime, *, event_type: str = "pmagent_draft") -> str | None:
         """The `ts` of our message whose metadata is of `event_type` and carries `key` (a draft's id), or None.
@@ -338,13 +345,15 @@ class Slack:
         finally:
             _send_by.reset(token)
 
-    async def _write(self, method: str, burst: int, body: dict[str, Any], begin: Begin | None) -> Any:
+    async def _write(self, method: str, body: dict[str, Any], begin: Begin | None, *, patient: bool = False) -> Any:
         """One write in its lane. A 429 is waited out in place, so that what comes after stays after."""
         lane = self._lanes.get((method, body["channel"]))
         if lane is None:
-            name = f"pace:{method}:{body['channel']}"
-            lane = SharedLane(burst, name, *self._shared) if self._shared else Lane(burst)
+            name, (burst, rate) = f"pace:{method}:{body['channel']}", PACES[method]
+            lane = SharedLane(burst, name, *self._shared, rate) if self._shared else Lane(burst, rate)
             self._lanes[method, body["channel"]] = lane
+        if patient:
+            await lane.room()
         async with lane.lock:
             end = time.monotonic() + PATIENCE
             while True:

@@ -1,4 +1,7 @@
-"""The pace of writes to one Slack channel, and the waits that Slack asks for (about one message a second, 429)."""
+"""The pace of writes to one Slack channel, and the waits that Slack asks for (429).
+
+Slack takes about one new message a second in a channel, and 50 changes of messages a minute; a few more at once.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,19 @@ PATIENCE = 30.0
 """A 429 up to this many seconds is waited out in place, which keeps the order; a longer one is handed to the caller."""
 
 
+SPARED = 10
+"""Writes that somebody patient leaves for others to make at once."""
 CLOCKS_APART = 5
 """Seconds by which the clocks of two machines may differ: a record that is further ahead is not believed."""
 
 
 class Lane:
-    """The order and the pace of one kind of write to one channel: one at a time, a burst, then about one a second."""
+    """The order and the pace of one kind of write to one channel: one at a time, a burst, then `rate` a second."""
 
-    def __init__(self, burst: int) -> None:
+    def __init__(self, burst: int, rate: float = 1.0) -> None:
         self.lock = asyncio.Lock()
         self._burst = burst
+        self._rate = rate
         self._left = float(burst)
         self._at = time.monotonic()
         self.not_before = 0.0
@@ -37,13 +43,22 @@ class Lane:
     async def turn(self) -> None:
         """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `PATIENCE`."""
         await self._sleep(self.not_before - time.monotonic())
-        now = time.monotonic()
-        self._left = min(float(self._burst), self._left + now - self._at)
-        self._at = now
+        self._refill()
         if self._left < 1:
-            await asyncio.sleep(1 - self._left)
+            await asyncio.sleep((1 - self._left) / self._rate)
             self._left, self._at = 1.0, time.monotonic()
         self._left -= 1
+
+    async def room(self) -> None:
+        """Wait until a write leaves `SPARED` more to be made at once."""
+        while self._refill() < SPARED + 1:  # noqa: ASYNC110 - it refills as time passes
+            await asyncio.sleep((SPARED + 1 - self._left) / self._rate)
+
+    def _refill(self) -> float:
+        now = time.monotonic()
+        self._left = min(float(self._burst), self._left + (now - self._at) * self._rate)
+        self._at = now
+        return self._left
 
     async def wait(self, seconds: float) -> None:
         """Slack has asked for this wait."""
@@ -62,12 +77,12 @@ class Lane:
 class SharedLane(Lane):
     """A lane of several processes: its pace and its waits are a record in `state`, changed by compare and set.
 
-    The record is `{id, at, full, not_before}`. `full`: when the whole burst is to be had again; each write moves it a
-    second on (the generic cell rate algorithm). The order holds within each process.
+    The record is `{id, at, full, not_before}`. `full`: when the whole burst is to be had again; each write moves it on
+    by the time of one (the generic cell rate algorithm). The order holds within each process.
     """
 
-    def __init__(self, burst: int, name: str, store: Store, clock: Clock) -> None:
-        super().__init__(burst)
+    def __init__(self, burst: int, name: str, store: Store, clock: Clock, rate: float = 1.0) -> None:
+        super().__init__(burst, rate)
         self._name = name
         self._store = store
         self._clock = clock
@@ -76,17 +91,30 @@ class SharedLane(Lane):
         """As `Lane.turn`. Raises `StoreUnavailable` as well."""
         while True:
             record, now = await self._store.get("state", self._name), self._clock.now()
-            full = _time(record, "full") or now
-            if full - now > timedelta(seconds=self._burst + CLOCKS_APART):
-                full = now + timedelta(seconds=self._burst - 1)  # it was written by a clock that is ahead
-            wait = (full - now).total_seconds() - (self._burst - 1)
+            full = self._full(record, now)
+            wait = (full - now).total_seconds() - (self._burst - 1) / self._rate
             asked = ((_time(record, "not_before") or now) - now).total_seconds()
             if wait > 0 or asked > 0:
                 await self._sleep(max(asked, min(wait, PATIENCE)))
                 continue  # somebody else may have been faster, or was asked to wait
-            if await self._save(record, full=max(full, now) + timedelta(seconds=1)):
+            if await self._save(record, full=max(full, now) + timedelta(seconds=1 / self._rate)):
                 self._sent_home = 0
                 return
+
+    async def room(self) -> None:
+        """As `Lane.room`. Raises `StoreUnavailable` as well."""
+        while True:
+            record, now = await self._store.get("state", self._name), self._clock.now()
+            wait = (self._full(record, now) - now).total_seconds() - (self._burst - 1 - SPARED) / self._rate
+            if wait <= 0:
+                return
+            await asyncio.sleep(min(wait, PATIENCE))
+
+    def _full(self, record: Record | None, now: datetime) -> datetime:
+        full = _time(record, "full") or now
+        if full - now > timedelta(seconds=self._burst / self._rate + CLOCKS_APART):
+            return now + timedelta(seconds=(self._burst - 1) / self._rate)  # it was written by a clock that is ahead
+        return full
 
     async def wait(self, seconds: float) -> None:
         until = self._clock.now() + timedelta(seconds=seconds)

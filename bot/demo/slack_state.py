@@ -32,15 +32,16 @@ TRIGGER_SECONDS = 3.0
 
 @dataclass
 class Bucket:
-    """Slack's rate of posting: about one a second per channel, short bursts allowed."""
+    """A rate of Slack's: so many a second, short bursts allowed."""
 
+    rate: float = 1.0
     burst: float = 20.0
     left: float = 20.0
     at: float = field(default_factory=time.monotonic)
 
     def take(self) -> bool:
         now = time.monotonic()
-        self.left = min(self.burst, self.left + now - self.at)
+        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
         self.at = now
         if self.left < 1:
             return False

@@ -144,6 +144,7 @@ class Card(Frozen):
     """The Slack message of a draft. `shown` is the draft version that it shows; behind `version`: to be redrawn.
 
     `sending_since`: when it was first sent, under `lease`, where it is not known yet which message it became.
+    `behind`: it was changed along with many others, and is redrawn when its turn comes (`bot.workflow.redrawing`).
     """
 
     channel: str
@@ -151,6 +152,7 @@ class Card(Frozen):
     shown: int = 0
     sending_since: datetime | None = None
     lease: Lease | None = None
+    behind: bool = False
 
 
 class Posted(Frozen):

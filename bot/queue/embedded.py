@@ -8,6 +8,7 @@ memory; after a restart everything that is stored is due at once, and its handle
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from bot.clock import Clock
@@ -22,6 +23,8 @@ from bot.store.embedded.store import TinyStore
 from bot.store.embedded.transactions import Stored
 
 log = get_logger(__name__)
+TOGETHER = 500
+"""Stored jobs that a start takes up at once."""
 AGAIN = 5.0
 """Seconds until a job is carried out once more whose end could not be stored."""
 
@@ -52,9 +55,11 @@ class EmbeddedQueue:
 
     async def start(self) -> None:
         self._store.on_jobs(self._told)  # before it is read, so that none comes in between
-        for record in await self._store.find("jobs"):
+        for place, record in enumerate(await self._store.find("jobs"), 1):
             if record["id"] not in self._tokens:
                 self._told([(record["id"], Stored.of(record))])
+            if place % TOGETHER == 0:
+                await asyncio.sleep(0)  # others have their turn
         self._started = True
 
     async def drain(self, seconds: float) -> None:

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.cards import Message
-from bot.domain.drafts import OPEN
 from bot.domain.issues import Issue, PullRequest
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
@@ -29,7 +28,7 @@ from bot.schedule.rules import Run
 from bot.schedule.runs import Claim, claim, run_finished
 from bot.store import Audit, Conflict, Delete, Put
 from bot.workflow.asking import ask_for
-from bot.workflow.records import read_draft
+from bot.workflow.records import open_drafts
 from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 MOST_ISSUES = 200
 """Issues read from Jira for one standup, newest change first: more than a message could show."""
+MOST_DRAFTS = 100
+"""Drafts that wait, the oldest, of which one standup tells."""
 MOST_KEYS = 100
 """Issues that are read because a pull request names them."""
 WRITTEN = "standup:written"
@@ -60,13 +61,12 @@ async def gather(ctx: Context, now: datetime) -> StandupFacts:
     for project, pr in recent:
         if hidden.keys().isdisjoint(pr.keys):
             found += rules.pull_request(pr, project, since, now)
-    for state in sorted(OPEN):
-        for record in await ctx.store.find("drafts", state=str(state)):
-            draft = read_draft(record)
-            if beyond := hidden.get(draft.issue.key):
-                await withhold(ctx, draft.issue.key, beyond)
-            elif not draft.withheld:
-                found.append(rules.draft(draft, zone))
+    for key, beyond in hidden.items():
+        await withhold(ctx, key, beyond)
+    waiting, count = await open_drafts(ctx, MOST_DRAFTS)
+    found += [rules.draft(draft, zone) for draft in waiting if not draft.withheld]
+    if count > len(waiting):
+        notes = (*notes, f"Of the {count:,} drafts that wait, the {len(waiting)} oldest are listed.")
     projects = tuple(sorted({fact.project for fact in found} | set(ctx.settings.jira_projects)))
     return StandupFacts(
         now=now, since=since, timezone=ctx.settings.pmagent_timezone, projects=projects, facts=tuple(found), notes=notes

@@ -151,6 +151,7 @@ class Reading(Protocol):
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        by: str = "",
         newest_first: bool = False,
         limit: int | None = None,
         **equals: Any,
@@ -159,6 +160,8 @@ class Reading(Protocol):
         and is asked for one of its members.
 
         `since`, `until`: only records whose `at` (ISO-8601 UTC) is not earlier than the one and earlier than the other.
+        `by`: a field with a time, which is asked instead of `at` and whose order they come in. With a `limit` and an
+        index (`bot.store.schema`) of these fields and then `by`, it does not matter how many others there are.
         """
         ...
 

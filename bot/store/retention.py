@@ -7,10 +7,12 @@ the first batch carries a record of it. Works on any `Store`.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 
 from bot.domain.drafts import BUSY, OPEN
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Record, Store
+from bot.store.paging import each
 
 BATCH = 200
 """Events that are deleted in one commit."""
@@ -24,27 +26,26 @@ async def delete_old(store: Store, now: datetime, older_than: datetime) -> dict[
     """
     until = min(older_than, now - DELIVERY_KEYS_KEPT)
     deleted: Counter[str] = Counter()
-    staying: set[str] = set()
-    while True:
-        events = await store.find("webhook_events", until=until, limit=len(staying) + BATCH)
-        events = [event for event in events if event["id"] not in staying]
-        if not events:
-            return dict(deleted)
-        changes: list[Delete] = []
-        expect: list[Expect] = []
-        for event in events:
+    changes: list[Delete] = []
+    expect: list[Expect] = []
+
+    async def delete() -> None:
+        line = Audit("system", "retention.deleted", details={"before": until.isoformat()})
+        await store.commit(*changes, expect=expect, audit=() if deleted else (line,))
+        deleted.update(change.table for change in changes)
+        changes.clear()
+        expect.clear()
+
+    with suppress(Conflict):  # somebody asks for one of them again right now: the rest goes tomorrow
+        async for event in each(store, "webhook_events", by="at", until=until, page=BATCH):
             if story := await _closed_story(store, event, until):
                 changes += story
                 expect.append(Expect("webhook_events", event["id"], {"state": event["state"]}))
-            else:
-                staying.add(event["id"])
-        if changes:
-            line = Audit("system", "retention.deleted", details={"before": until.isoformat()})
-            try:
-                await store.commit(*changes, expect=expect, audit=() if deleted else (line,))
-            except Conflict:
-                return dict(deleted)  # somebody asks for one of them again right now: the rest goes tomorrow
-            deleted.update(change.table for change in changes)
+            if len(expect) == BATCH:
+                await delete()
+        if expect:
+            await delete()
+    return dict(deleted)
 
 
 async def _closed_story(store: Store, event: Record, until: datetime) -> list[Delete]:

@@ -7,7 +7,10 @@ from bot.store import Table
 INDEXES: dict[Table, tuple[tuple[str, ...], ...]] = {
     "webhook_events": (("state",), ("issue",), ("comment",), ("at",)),
     "agent_cycles": (("event_id",),),
-    "drafts": (("state", "at"), ("issue_key",), ("event_id",), ("answered",), ("open",)),
+    "drafts": (
+        ("state", "at"), ("state", "expires"), ("mode", "state", "at"), ("behind", "at"), ("issue_key", "open"),
+        ("issue_key",), ("event_id",), ("answered",), ("open",),
+    ),
     "audit": (("draft_id",),),
     "development": (),
     "messages": (("pending",),),
@@ -16,7 +19,7 @@ INDEXES: dict[Table, tuple[tuple[str, ...], ...]] = {
     "deliveries": (),
     "rollup": (("day",),),
     "jobs": (),
-}
+}  # fmt: skip
 """The indexes of each table, by the fields that they cover."""
 LISTS: dict[Table, str] = {"development": "keys"}
 """A field that holds a list, of which each member is indexed."""

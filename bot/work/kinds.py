@@ -10,7 +10,7 @@ event        may call Claude
 draft, draft publishing, undo, catching up with what changed       —
 card, draft  the card in Slack                                     —
 message, key a notice in Slack                                     —
-mode         what a switch of the mode came too late for           —
+redraw       the cards that many changes at once left behind       one for all of them
 ============ ===================================================== ===================================================
 
 So an event that deserves a card never waits behind those that a rule settles, and what people click has places of its
@@ -25,9 +25,9 @@ from bot.queue import Kind, Kinds
 from bot.reactions import answer, look, note
 from bot.work.attempts import Attempts, Handler
 from bot.workflow.messages import deliver
-from bot.workflow.modes import follow_mode
 from bot.workflow.presenting import present
 from bot.workflow.publishing import advance
+from bot.workflow.redrawing import redraw
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -39,15 +39,16 @@ TABLE: dict[str, tuple[Handler, int]] = {
     "draft": (advance, 16),  # a POST to Jira may hang for 15 s, and must not keep the others from theirs
     "card": (present, 8),  # Slack takes one message after another
     "message": (deliver, 8),
-    "mode": (follow_mode, 1),
+    "redraw": (redraw, 1),
 }
 """Kind → what carries it out, and how many of it at once."""
+TOLD = {"card": "cards", "redraw": "redrawing"}
 
 
 def kinds(ctx: Context) -> Kinds:
     """The table, for the queue."""
     attempts = Attempts(ctx)
     return {
-        name: Kind(attempts.of(name, handler), limit, told="cards" if name == "card" else "")
+        name: Kind(attempts.of(name, handler), limit, told=TOLD.get(name, ""))
         for name, (handler, limit) in TABLE.items()
     }

@@ -12,18 +12,18 @@
     publish     publishing               still fresh, still true, and in production? `undoing` takes it back
                 posting                  the intent, one POST with its marker, and what became of it
 
-Beside it: `modes`, `pausing`, `expiring`, `requests` (why, pending, another try), `messages` (notices that appear
-once), `development` (pull requests known for an issue), `windows` (which edit windows were opened), `ending` (silence
-and failure), `withholding` (an issue that is not for the channel any more), `restoring` (what a restored backup left
-open), `records` (how drafts stand in the store), `reconciling` (what no webhook brought, found by asking: `checkpoint`
-has its rules, `reconciling_development` the pull requests, `reconcile_health` how it went), `trail` (is the audit trail
-what it was?). `bot.work` carries out the
-jobs, `bot.schedule` what happens by the clock.
+Beside it: `modes`, `redrawing` (cards in great number), `pausing`, `expiring`, `requests` (why, pending, another
+try), `messages` (notices that appear once), `development` (pull requests known for an issue), `windows` (which edit
+windows were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any more),
+`restoring` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
+webhook brought, found by asking: `checkpoint` has its rules, `reconciling_development` the pull requests,
+`reconcile_health` how it went), `trail` (is the audit trail what it was?). `bot.work` carries out the jobs,
+`bot.schedule` what happens by the clock.
 """
 
 from bot.domain.health import HealthLine
 from bot.workflow.actor import Actor
-from bot.workflow.deciding import Lost, decide, refused, who_was_first
+from bot.workflow.deciding import Lost, decide, not_as_shown, refused, who_was_first
 from bot.workflow.expiring import expire
 from bot.workflow.modes import ModeSetting, adopt_mode, mode, switch_mode
 from bot.workflow.pausing import pause, paused, resume
@@ -61,6 +61,7 @@ __all__ = [
     "load_draft",
     "mark_restored",
     "mode",
+    "not_as_shown",
     "pause",
     "paused",
     "pending",

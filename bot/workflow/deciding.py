@@ -16,9 +16,10 @@ from bot.failpoints import failpoint
 from bot.rules.policy import rendered
 from bot.store import Audit, Conflict, Job
 from bot.workflow.actor import Actor
-from bot.workflow.expiring import expire
+from bot.workflow.expiring import expire_one
 from bot.workflow.modes import mode
 from bot.workflow.records import audit, load_draft, save_draft
+from bot.workflow.redrawing import OTHER, under_mode
 from bot.workflow.supporting import of_edit
 
 if TYPE_CHECKING:
@@ -78,15 +79,10 @@ async def decide(
         if draft.state not in states:
             raise Lost(who_was_first(ctx, draft, by.id))
         if draft.state in (S.WAITING, S.HELD) and draft.expires <= now:
-            await expire(ctx)  # the sweep comes once a minute; a click does not get in between
+            await expire_one(ctx, draft)  # the schedule comes once a minute; a click does not get in between
             continue
-        current = await mode(ctx)
-        if draft.mode != current.mode and action != "look_again":  # looking writes nothing
-            await ctx.queue.defer(Job("draft", draft_id), Job("card", draft_id))
-            raise Lost(_other_mode(draft, current.mode))
-        if seen != draft.fingerprint:
-            await ctx.queue.defer(Job("card", draft_id))
-            raise Lost(_what_changed(ctx, draft))
+        if refusal := await not_as_shown(ctx, draft, seen, any_mode=action == "look_again"):  # looking writes nothing
+            raise Lost(refusal)
         if action == "undo" and (not draft.posted or now > draft.posted.at + UNDO_FOR):
             raise Lost("The ten minutes to withdraw this comment are over. You can still delete it in Jira.")
         decision = Decision(action=action, by=by.id, name=by.name, at=now)
@@ -109,6 +105,22 @@ async def decide(
             continue
         failpoint("decide.stored")
         return after
+
+
+async def not_as_shown(ctx: Context, draft: Draft, seen: str | None, *, any_mode: bool = False) -> str | None:
+    """Why a click on a card with this fingerprint does not count, in a sentence; the card is redrawn then.
+
+    `any_mode`: it counts under whatever mode.
+    """
+    current = (await mode(ctx)).mode
+    if draft.mode != current and not any_mode:
+        await under_mode(ctx, draft, current)
+        return _other_mode(draft, current)
+    if seen != draft.fingerprint:
+        await ctx.queue.defer(Job("card", draft.id))
+        before = draft.model_copy(update={"mode": OTHER[draft.mode]})
+        return _other_mode(before, current) if seen == before.fingerprint else _what_changed(ctx, draft)
+    return None
 
 
 async def ask_again(ctx: Context, draft: Draft) -> None:
@@ -193,7 +205,10 @@ def _other_mode(draft: Draft, current: Mode) -> str:
             f"The mode is {current} now, in which Jira is not written to. Do it in Jira, "
             f"or have the mode switched back: /pmagent mode {draft.mode}"
         )
-    return f"The mode is {current} now, and this card was made for {draft.mode}. Please look at it again."
+    return (
+        f"The mode is {current} now, and this card was made for {draft.mode}, so nothing was done. It is redrawn for "
+        f"{current}: please look at it again."
+    )
 
 
 def _what_changed(ctx: Context, draft: Draft) -> str:

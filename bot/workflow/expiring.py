@@ -4,27 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.domain.drafts import DraftState
+from bot.domain.drafts import Draft, DraftState
 from bot.failpoints import failpoint
 from bot.store import Conflict
-from bot.workflow.records import audit, open_drafts, save_draft
+from bot.store.paging import each
+from bot.workflow.records import audit, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
 
+EXPIRES = frozenset({DraftState.WAITING, DraftState.HELD})
+
 
 async def expire(ctx: Context) -> int:
     """Close the drafts that nobody decided in time; returns how many. Called by the schedule."""
-    expired = 0
-    for draft in await open_drafts(ctx):
-        if draft.needs_search:
-            continue  # it may have been posted
-        if draft.state in (DraftState.WAITING, DraftState.HELD) and draft.expires <= ctx.clock.now():
-            after = draft.moved(DraftState.EXPIRED, note="", due=None)
-            try:
-                await save_draft(ctx, draft, after, audit(after, "draft.expired", "system"))
-            except Conflict:
-                continue  # somebody decided at the last moment
-            failpoint("expire.stored")
-            expired += 1
+    expired, now = 0, ctx.clock.now()
+    for state in sorted(EXPIRES):
+        async for record in each(ctx.store, "drafts", by="expires", until=now, state=str(state)):
+            expired += await expire_one(ctx, read_draft(record), together=True)
     return expired
+
+
+async def expire_one(ctx: Context, draft: Draft, *, together: bool = False) -> bool:
+    """Close this draft if its time is over; False: it is not, or somebody decided at the last moment.
+
+    `together`: with many others, so that its card waits for its turn.
+    """
+    if draft.needs_search:
+        return False  # it may have been posted
+    if draft.state not in EXPIRES or draft.expires > ctx.clock.now():
+        return False
+    card = draft.card.model_copy(update={"behind": True}) if together else draft.card
+    after = draft.moved(DraftState.EXPIRED, note="", due=None, card=card)
+    try:
+        await save_draft(ctx, draft, after, audit(after, "draft.expired", "system"))
+    except Conflict:
+        return False
+    failpoint("expire.stored")
+    return True

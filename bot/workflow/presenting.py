@@ -1,11 +1,12 @@
 """The card in Slack follows the draft in the store: whatever changed, the message is redrawn until it agrees.
 
 Whoever posts or redraws a card has a lease on it, which is renewed when its turn in the channel has come
-(`bot.domain.leases`). One process by itself redraws a card once at a time and needs none for that.
+(`bot.domain.leases`). One process sends a card once at a time, and by itself needs no lease to redraw it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,23 +32,25 @@ LEASE = 30.0
 NEWER_FIRST = 10.0
 """Seconds until a retired card is looked at again at the latest, while the newer one is not posted."""
 RETIRED = frozenset({DraftState.SUPERSEDED, DraftState.EXPIRED})
+_SENT: dict[str, Any] = {"sending_since": None, "lease": None, "behind": False}
 
 
 class CardRefused(RetryLater):
     """Slack will not take this card until something is changed by a person: the bot invited, the channel restored."""
 
 
-async def present(ctx: Context, draft_id: str) -> float | None:
-    """Post or redraw the card of this draft until it shows the stored version.
+async def present(ctx: Context, draft_id: str, *, patient: bool = False) -> float | None:
+    """Post or redraw the card of this draft until it shows the stored version. `patient`: nobody waits for it.
 
     Returns the seconds until it has to be looked at again, where it has to. Raises `RetryLater` while Slack does not
     take it (429 with its time, or unreachable), `CardRefused` when it will not.
     """
-    with ctx.leases.take(LEASE) as held:
-        return await _present(ctx, draft_id, held)
+    async with ctx.drawing.setdefault(draft_id, asyncio.Lock()):
+        with ctx.leases.take(LEASE) as held:
+            return await _present(ctx, draft_id, held, patient=patient)
 
 
-async def _present(ctx: Context, draft_id: str, held: Held) -> float | None:
+async def _present(ctx: Context, draft_id: str, held: Held, *, patient: bool) -> float | None:
     while True:
         draft = await load_draft(ctx, draft_id)
         card = draft.card
@@ -65,14 +68,12 @@ async def _present(ctx: Context, draft_id: str, held: Held) -> float | None:
             found = await ctx.slack.find(card.channel, draft.id, card.sending_since or draft.created)
         if retired and not found:
             # Nobody has seen it, and nobody needs to any more.
-            await _save_card(
-                ctx, draft, card.model_copy(update={"shown": draft.version, "sending_since": None, "lease": None})
-            )
+            await _save_card(ctx, draft, card.model_copy(update=_SENT | {"shown": draft.version}))
             continue
         newer = await _newer(ctx, draft)
         if newer and newer.card.ts is None and newer.state not in RETIRED:
             return NEWER_FIRST  # and its post asks for this one, which links to it
-        sending = _Sending(ctx, draft, held, found)
+        sending = _Sending(ctx, draft, held, found, patient=patient)
         try:
             ts = await sending.send(_address(ctx, newer) if newer else None)
         except _Changed:
@@ -91,7 +92,7 @@ async def _present(ctx: Context, draft_id: str, held: Held) -> float | None:
                 raise CardRefused(f"is refused by Slack: {error.reason}") from None
             ts = found or ""
         card = sending.draft.card
-        shown = card.model_copy(update={"ts": ts, "shown": draft.version, "sending_since": None, "lease": None})
+        shown = card.model_copy(update=_SENT | {"ts": ts, "shown": draft.version})
         await _save_card(ctx, sending.draft, shown, [] if card.ts else await _retired(ctx, draft))
 
 
@@ -100,10 +101,14 @@ class _Changed(Exception):
 
 
 class _Sending:
-    """A card that is about to be sent. `draft`: as it is stored. `found`: the message that it is to replace."""
+    """A card that is about to be sent. `draft`: as it is stored. `found`: the message that it is to replace.
 
-    def __init__(self, ctx: Context, draft: Draft, held: Held, found: str | None) -> None:
+    `patient`: as in `present`.
+    """
+
+    def __init__(self, ctx: Context, draft: Draft, held: Held, found: str | None, *, patient: bool) -> None:
         self.draft = draft
+        self._patient = patient
         self._ctx = ctx
         self._held = held
         self._found = found
@@ -129,7 +134,7 @@ class _Sending:
             box=box,
         )  # fmt: skip
         if found:
-            await ctx.slack.update(draft.card.channel, found, message, self.begin)
+            await ctx.slack.update(draft.card.channel, found, message, self.begin, patient=self._patient)
             failpoint("card.after_update")
             return found
         ts = await ctx.slack.post(draft.card.channel, message, self.begin)

@@ -19,30 +19,40 @@ log = get_logger(__name__)
 CARD_DELAY = timedelta(seconds=0.3)
 """In which an approved draft is usually posted."""
 _FIELDS = frozenset(Draft.model_fields)
+_INDEXED = frozenset({"at", "issue_key", "open", "behind"})
+REDRAW = Job("redraw", "cards")
+"""Redraws the cards that are behind, one after another: `bot.workflow.redrawing`."""
 PASSING = frozenset({DraftState.APPROVED, DraftState.POSTING, DraftState.UNDOING})
 
 
 def draft_record(draft: Draft) -> Record:
-    """The record of a draft, with the fields that the store indexes. `open`: somebody or something has a next move."""
+    """The record of a draft, with the fields that the store indexes. `open`: somebody or something has a next move.
+
+    `behind`: "card", where that is redrawn when its turn comes; else there is no such field.
+    """
+    to_be_drawn = draft.card.shown < draft.version
     return {
         **draft.model_dump(mode="json"),
         "at": _iso(draft.created),
         "issue_key": draft.issue.key,
-        "open": draft.state in OPEN or draft.state in BUSY or draft.due is not None or draft.card.shown < draft.version,
+        "open": draft.state in OPEN or draft.state in BUSY or draft.due is not None or to_be_drawn,
+        **({"behind": "card"} if draft.card.behind and to_be_drawn else {}),
     }
 
 
 def read_draft(record: Record) -> Draft:
     """A draft from its record."""
-    return Draft.model_validate({k: v for k, v in record.items() if k not in ("at", "issue_key", "open")})
+    return Draft.model_validate({k: v for k, v in record.items() if k not in _INDEXED})
 
 
-async def open_drafts(ctx: Context) -> list[Draft]:
-    """The drafts on which a person can decide."""
-    found: list[Draft] = []
+async def open_drafts(ctx: Context, most: int) -> tuple[list[Draft], int]:
+    """The drafts on which a person can decide: the oldest of them, and how many there are."""
+    found: list[Record] = []
+    count = 0
     for state in OPEN:
-        found += [read_draft(record) for record in await ctx.store.find("drafts", state=str(state))]
-    return found
+        found += await ctx.store.find("drafts", state=str(state), by="at", limit=most)
+        count += await ctx.store.count("drafts", state=str(state))
+    return sorted(map(read_draft, found), key=lambda draft: draft.created)[:most], count
 
 
 async def load_draft(ctx: Context, draft_id: str) -> Draft:
@@ -82,10 +92,12 @@ def _card_job(ctx: Context, before: Draft, draft: Draft) -> list[Job]:
     """The card is drawn anew after every change but those of the card's own state.
 
     A draft whose next state is a moment away waits that moment, so that a quick outcome is one update in Slack, which
-    takes about one a second, and is seen at once.
+    takes about one a second, and is seen at once. One that is changed along with many others waits for its turn.
     """
     if draft.version == before.version:
         return []
+    if draft.card.behind and not before.card.behind:
+        return [REDRAW]
     return [Job("card", draft.id, at=ctx.clock.now() + CARD_DELAY if draft.state in PASSING else None)]
 
 

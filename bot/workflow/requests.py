@@ -23,6 +23,7 @@ from bot.workflow.modes import mode
 from bot.workflow.pausing import paused
 from bot.workflow.reconcile_health import reconciled
 from bot.workflow.records import open_drafts
+from bot.workflow.redrawing import count_under_other_mode
 from bot.workflow.trail import trail_health
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 4.0
 """Seconds that `why` gives Jira."""
+LISTED = 20
+"""Drafts that wait for a decision, in a list for people."""
 LAST_EVENTS = 10
 """Events of an issue that `why` tells of."""
 
@@ -114,9 +117,17 @@ async def _may_be_told_of(ctx: Context, key: str) -> bool:
         return False
 
 
-async def pending(ctx: Context) -> list[Draft]:
-    """Drafts on which a person can decide, oldest first."""
-    return sorted(await open_drafts(ctx), key=lambda draft: draft.created)
+@dataclass(frozen=True)
+class Pending:
+    """The drafts on which a person can decide: the oldest `LISTED`, and how many there are in all."""
+
+    oldest: list[Draft]
+    count: int
+
+
+async def pending(ctx: Context) -> Pending:
+    """What waits for a decision."""
+    return Pending(*await open_drafts(ctx, LISTED))
 
 
 async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
@@ -171,6 +182,8 @@ async def health(ctx: Context) -> list[HealthLine]:
         lines.append(HealthLine("jira", False, away.get("jira", str(error))))
     lines.append(HealthLine("claude", "claude" not in away, away.get("claude", "answering")))
     lines += [HealthLine(*line) for line in await reconciled(ctx)]
-    waiting = await open_drafts(ctx)
-    lines.append(HealthLine("drafts", True, f"{len(waiting)} wait for a decision"))
+    _, waiting = await open_drafts(ctx, 0)
+    behind = await count_under_other_mode(ctx)
+    more = f"; {behind} of their cards show the other mode still, and decide nothing until they are redrawn"
+    lines.append(HealthLine("drafts", True, f"{waiting} wait for a decision{more if behind else ''}"))
     return lines

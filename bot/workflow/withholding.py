@@ -44,19 +44,16 @@ async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
 
     What the program itself is working on finds out when it reads the issue again.
     """
-    for state in OPEN:
-        for record in await ctx.store.find("drafts", issue_key=key, state=str(state)):
-            draft = read_draft(record)
-            while draft.state in OPEN and not draft.withheld:
-                to = draft.state if draft.state is DraftState.UNKNOWN else DraftState.EXPIRED
-                after = draft.moved(to, **without_content(draft, beyond))
-                try:
-                    await save_draft(
-                        ctx, draft, after, audit(after, "draft.expired" if to != draft.state else "draft.withheld",
-                                                 "system", reason=beyond.reason),
-                    )  # fmt: skip
-                except Conflict:
-                    draft = await load_draft(ctx, draft.id)
-                    continue
-                log.info("draft.withheld", draft_id=draft.id, issue=key, reason=beyond.reason)
-                break
+    for record in await ctx.store.find("drafts", issue_key=key, open=True):
+        draft = read_draft(record)
+        while draft.state in OPEN and not draft.withheld:
+            to = draft.state if draft.state is DraftState.UNKNOWN else DraftState.EXPIRED
+            after = draft.moved(to, **without_content(draft, beyond))
+            told = "draft.expired" if to != draft.state else "draft.withheld"
+            try:
+                await save_draft(ctx, draft, after, audit(after, told, "system", reason=beyond.reason))
+            except Conflict:
+                draft = await load_draft(ctx, draft.id)
+                continue
+            log.info("draft.withheld", draft_id=draft.id, issue=key, reason=beyond.reason)
+            break

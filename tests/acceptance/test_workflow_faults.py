@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -30,7 +30,6 @@ from bot.intake.accept import Delivery, accept
 from bot.settings import load
 from bot.store import Audit, Delete, Expect, Job, Put, StoreUnavailable
 from bot.store.embedded.store import TinyStore
-from bot.store.opening import store_of
 from bot.store.postgres.store import PostgresStore
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
@@ -193,18 +192,6 @@ class Program:
             return now if now.state in states else None
 
         return cast(Draft, await self.until(look, seconds))
-
-
-@pytest.fixture
-async def program(stage: Stage) -> AsyncIterator[Program]:
-    clock = Clock()
-    store = await store_of(stage.data, stage.env.get("PMAGENT_DATABASE_URL"), clock=clock, zone=UTC)
-    found = Program(stage, store, clock)
-    await found.start()
-    yield found
-    found.store.before_commit = found.store.before_find = None
-    await found.close()
-    await found.ctx.store.close()
 
 
 # While an approved reply is in the program's hands

@@ -81,7 +81,7 @@ def unsettled(world: World, *, strict: bool = False) -> list[str]:
     received = {e["id"] for e in books["webhook_events"].values() if e["state"] == "received"}
     assert received <= working, f"received, without a job: {received - working}"
     found += [f"job {name}" for name, job in jobs.items() if job["kind"] in EVENT_JOBS and job["key"] not in received]
-    found += [f"job {name}" for name, job in jobs.items() if job["kind"] in ("card", "message", "mode")]
+    found += [f"job {name}" for name, job in jobs.items() if job["kind"] in ("card", "message", "redraw")]
     current = books["state"]["mode"]["mode"] if "mode" in books["state"] else "production"
     found += [
         f"mode of {d['id']}" for d in books["drafts"].values()

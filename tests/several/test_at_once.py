@@ -9,7 +9,7 @@ import pytest
 
 from bot.cards import Message, paragraph
 from bot.clients.claude_errors import ClaudeBusy
-from bot.clients.slack_pace import SharedLane
+from bot.clients.slack_pace import SPARED, Lane, SharedLane
 from bot.demo.wire import Fault
 from bot.domain.drafts import DraftState
 from bot.errors import Down, RetryLater
@@ -95,7 +95,7 @@ async def test_a_mode_that_one_switched_is_in_force_for_the_other(pair: Pair) ->
     draft = await one.waiting()
     seen = await two.seen(draft)
     await switch_mode(one.ctx, "simulation", D)
-    with pytest.raises(Lost, match="changed since the card was drawn"):
+    with pytest.raises(Lost, match="The mode is simulation now, and this card was made for production"):
         await decide(two.ctx, draft.id, "approve", by=D, seen=seen)
 
 
@@ -245,3 +245,17 @@ class Still:
 
     def monotonic(self) -> float:
         return self.at.timestamp()
+
+
+async def test_who_is_patient_leaves_room_for_others(pair: Pair) -> None:
+    """In one process, and in the other of two."""
+    lane = Lane(SPARED + 2)
+    shared = [SharedLane(SPARED + 2, "pace:chat.update:C1", process.ctx.store, process.clock) for process in pair]
+    for writes, patient in ((lane, lane), (shared[0], shared[1])):
+        await writes.turn()
+        await asyncio.wait_for(patient.room(), 5)
+        await writes.turn()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(patient.room(), 0.1)
+        for _ in range(SPARED):
+            await asyncio.wait_for(writes.turn(), 5)  # these do not wait

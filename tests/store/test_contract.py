@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Figures, Put, Store, StoreUnavailable, Unseen
 from bot.store.audit import verify
+from bot.store.embedded.store import TinyStore
+from bot.store.paging import each
+from bot.store.postgres.connecting import Connection
+from bot.store.postgres.queries import Query
+from bot.store.postgres.store import PostgresStore
 from tests.store.conftest import Opening
 from tests.store.support import NOW, Clock
 
@@ -169,6 +175,81 @@ async def test_counts_are_those_of_find(store: Store) -> None:
     assert [r["id"] for r in await store.find("drafts", open=True, until=datetime(2026, 1, 6, tzinfo=UTC))] == [
         "evt_4", "evt_5",
     ]  # fmt: skip
+
+
+async def test_records_are_found_by_another_time_of_theirs(store: Store) -> None:
+    """In its order, and between its bounds; the order of arrival decides where it is the same."""
+    ends = (5, 3, 3, 9, 1)
+    await store.commit(
+        *(Put("drafts", {**event(n), "state": "waiting", "expires": event(end)["at"]}) for n, end in enumerate(ends, 1))
+    )
+
+    async def found(**how: Any) -> list[str]:
+        return [record["id"] for record in await store.find("drafts", by="expires", state="waiting", **how)]
+
+    assert await found() == ["evt_5", "evt_2", "evt_3", "evt_1", "evt_4"]
+    assert await found(newest_first=True, limit=2) == ["evt_4", "evt_1"]
+    assert await found(until=datetime(2026, 1, 5, tzinfo=UTC)) == ["evt_5", "evt_2", "evt_3"]
+    assert await found(since=datetime(2026, 1, 5, tzinfo=UTC)) == ["evt_1", "evt_4"]
+
+
+async def test_pages_give_each_record_once_while_they_change(store: Store) -> None:
+    """Also where more of them than a page holds have the same time."""
+    ends = [1, 2, 2, 2, 2, 2, 3, 4, 4, 5]
+    records = {n: {**event(n), "state": "waiting", "expires": event(end)["at"]} for n, end in enumerate(ends, 1)}
+    await store.commit(*(Put("drafts", record) for record in records.values()))
+    for changes in (False, True):
+        seen = []
+        async for record in each(store, "drafts", by="expires", page=2, state="waiting"):
+            seen.append(record["id"])
+            if changes:
+                await store.commit(Put("drafts", {**record, "state": "expired"}))
+        assert sorted(seen) == sorted(record["id"] for record in records.values())
+    assert await store.count("drafts", state="waiting") == 0
+
+
+WHILE_MANY_WAIT: tuple[dict[str, Any], ...] = (
+    {"state": "waiting", "by": "at", "limit": 20},
+    {"state": "waiting", "by": "expires", "until": datetime(2026, 1, 1, tzinfo=UTC), "limit": 50},
+    {"mode": "production", "state": "waiting", "by": "at", "newest_first": True, "limit": 1},
+    {"behind": "card", "by": "at", "newest_first": True, "limit": 1},
+    {"issue_key": "ECD-1", "newest_first": True, "limit": 1},
+    {"issue_key": "ECD-1", "open": True},
+)
+"""What is asked of drafts on the way of a click or a command, or again and again."""
+
+
+@pytest.mark.parametrize("how", WHILE_MANY_WAIT, ids=str)
+async def test_what_is_asked_while_many_drafts_wait_reads_few_of_them(store: Store, how: dict[str, Any]) -> None:
+    """By the plans of both databases: an index has the fields that are asked for and the order; nothing is sorted."""
+    asked = dict(how)
+    until, by, newest, limit = (asked.pop(name, None) for name in ("until", "by", "newest_first", "limit"))
+    if isinstance(store, TinyStore):
+        said: list[str] = []
+        store._db.connection.set_trace_callback(said.append)
+        await store.find("drafts", **how)
+        store._db.connection.set_trace_callback(None)
+        plan = [row[3] for row in store._db.connection.execute(f"EXPLAIN QUERY PLAN {said[-1]}")]
+    else:
+        assert isinstance(store, PostgresStore)
+        plan = await store._read(partial(_plan, Query.of("drafts", asked, until=until, by=by or ""), newest, limit))
+    text = "\n".join(plan)
+    assert f"drafts_{'_'.join([*asked, *([by] if by else [])] if limit else [*asked][:1])}" in text, text
+    assert "TEMP B-TREE" not in text, text
+    assert "Sort" not in text, text
+
+
+async def _plan(query: Query, newest: bool, limit: int | None, connection: Connection) -> list[str]:
+    """PostgreSQL's, where a sequence of rows that is read or sorted counts as dear, as it is where there are many."""
+    sql = b"EXPLAIN " + query.sql("doc::text", "drafts", newest_first=bool(newest), limit=limit)
+    ways = ("seqscan", "bitmapscan", "sort")
+    for way in ways:
+        await connection.execute(f"SET enable_{way} = off".encode())
+    try:
+        return [row[0] for row in await (await connection.execute(sql, query.values)).fetchall()]
+    finally:
+        for way in ways:
+            await connection.execute(f"RESET enable_{way}".encode())
 
 
 async def test_many_records_are_found_as_few_are(store: Store) -> None:

@@ -103,6 +103,7 @@ class TinyStore:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        by: str = "",
         newest_first: bool = False,
         limit: int | None = None,
         **equals: Any,
@@ -110,7 +111,7 @@ class TinyStore:
         query = equal(table, equals)
 
         def found(db: Database) -> Iterator[Record]:
-            return db.of(table).find(query, since=since, until=until, newest_first=newest_first, limit=limit)
+            return db.of(table).find(query, since=since, until=until, by=by, newest_first=newest_first, limit=limit)
 
         if limit is not None or not indexed(table).isdisjoint(equals):
             with self._readable():

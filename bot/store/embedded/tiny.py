@@ -121,18 +121,21 @@ class SqliteTable(TinyTable):
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        by: str = "",
         newest_first: bool = False,
         limit: int | None = None,
     ) -> Iterator[Document]:
         """The documents that a query finds, in order of arrival, one after another as they are read.
 
-        `since` and `until` bound their `at`: not earlier than the one, earlier than the other.
+        `since` and `until` bound their `at`: not earlier than the one, earlier than the other. `by`: another field with
+        a time, for this and for the order.
         """
         asked = translate(self._sql_name, cond)
         for sign, at in ((">=", since), ("<", until)):
             if at is not None:
-                asked.add(f"{field('at')} {sign} ?", moment(at))
-        order = " ORDER BY seq DESC" if newest_first else " ORDER BY seq"
+                asked.add(f"{field(by or 'at')} {sign} ?", moment(at))
+        way = " DESC" if newest_first else ""
+        order = f" ORDER BY {field(by) + way + ', ' if by else ''}seq{way}"
         if limit is not None and asked.whole:
             order += f" LIMIT {int(limit)}"
         sql = f"SELECT id, doc FROM {self._sql_name}{asked.sql()}{order}"  # noqa: S608 - names of our own

@@ -20,24 +20,30 @@ class Query:
     terms: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     rest: dict[str, Any] = field(default_factory=dict)
+    by: str = ""
 
     @classmethod
     def of(
-        cls, table: Table, equals: Mapping[str, Any], since: datetime | None = None, until: datetime | None = None
+        cls,
+        table: Table,
+        equals: Mapping[str, Any],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        by: str = "",
     ) -> Query:
         """The records of a table whose fields have these values. Raises ValueError for no table, or no field."""
         if table not in TABLES:
             raise ValueError(f"no table {table}")
-        found = cls()
-        for name, value in equals.items():
+        for name in (*equals, by or "at"):
             if not name.isidentifier():
                 raise ValueError(f"no field {name}")
+        time = _time(by or "at")
+        found = cls(by=by)
+        for name, value in equals.items():
             found._equal(table, name, value)
         for sign, at in ((">=", since), ("<", until)):
             if at is not None:  # without the zone, so that it sorts before every spelling of the same time
-                found.add(
-                    f"(doc ->> 'at') COLLATE \"C\" {sign} %s", at.astimezone(UTC).replace(tzinfo=None).isoformat()
-                )
+                found.add(f"{time} {sign} %s", at.astimezone(UTC).replace(tzinfo=None).isoformat())
         return found
 
     def add(self, term: str, value: Any) -> None:
@@ -59,10 +65,16 @@ class Query:
     def sql(self, what: str, table: Table, *, newest_first: bool = False, limit: int | None = None) -> bytes:
         """The statement that selects this, in order of arrival where records are asked for."""
         where = f" WHERE {' AND '.join(self.terms)}" if self.terms else ""
-        order = f" ORDER BY seq{' DESC' if newest_first else ''}" if what != "count(*)" else ""
+        way = " DESC" if newest_first else ""
+        order = f" ORDER BY {_time(self.by) + way + ', ' if self.by else ''}seq{way}" if what != "count(*)" else ""
         most = f" LIMIT {int(limit)}" if limit is not None and not self.rest else ""
         return f"SELECT {what} FROM {table}{where}{order}{most}".encode()  # noqa: S608 - names of our own
 
     def matches(self, record: Record) -> bool:
         """Whether a record that PostgreSQL found has the rest too."""
         return all(record.get(name) == value for name, value in self.rest.items())
+
+
+def _time(name: str) -> str:
+    """A field with a time, as the indexes have it."""
+    return f"(doc ->> '{name}') COLLATE \"C\""

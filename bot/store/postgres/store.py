@@ -90,11 +90,12 @@ class PostgresStore:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        by: str = "",
         newest_first: bool = False,
         limit: int | None = None,
         **equals: Any,
     ) -> list[Record]:
-        query = Query.of(table, equals, since, until)
+        query = Query.of(table, equals, since, until, by)
         sql = query.sql("doc::text", table, newest_first=newest_first, limit=limit)
 
         async def reading(connection: Connection) -> list[Record]:
