@@ -105,6 +105,17 @@ def test_readme_names_only_files_that_exist() -> None:
     assert missing == []
 
 
+def test_every_promise_names_a_test_that_exists() -> None:
+    promises = [
+        line for line in (ROOT / "docs/security.md").read_text(encoding="utf-8").splitlines() if "tests/" in line
+    ]
+    named = [re.search(r"`(tests/[\w/]+\.py)::(\w+)` \|$", line) for line in promises if line.startswith("|")]
+    assert len(named) >= 20
+    for found in named:
+        assert found, "a row without its test"
+        assert re.search(rf"def {found[2]}\(", (ROOT / found[1]).read_text(encoding="utf-8")), found[0]
+
+
 @pytest.mark.parametrize("path", ["bot/__init__.py", "handlers/__init__.py", "bot/workflow/__init__.py"])
 def test_the_maps_in_the_code_name_only_what_exists(path: str) -> None:
     text = ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or ""
