@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from bot.commands import check, data, demo, evals
+    from bot.commands import check, data, demo, evals, replay
 
     parser = argparse.ArgumentParser(
         prog="python -m bot",
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_parsers(commands)
     data.add_parsers(commands)
     evals.add_parsers(commands)
+    replay.add_parsers(commands)
     openapi = commands.add_parser(
         "openapi",
         help="print the sidecar's OpenAPI document",

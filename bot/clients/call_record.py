@@ -6,7 +6,10 @@ from bot.domain.issues import Frozen
 
 
 class CallRecord(Frozen):
-    """One call as it is kept in `agent_cycles`. `cost_usd` in dollars, `ms` from asking to the answer."""
+    """One call as it is kept in `agent_cycles`. `cost_usd` in dollars, `ms` from asking to the answer.
+
+    `shown`: the user part of the request, with the block of data: what the model was shown, for `python -m bot replay`.
+    """
 
     purpose: str
     model: str
@@ -19,3 +22,4 @@ class CallRecord(Frozen):
     ms: int = 0
     stop_reason: str = ""
     request_id: str = ""
+    shown: str = ""

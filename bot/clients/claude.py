@@ -297,6 +297,7 @@ def _answer(request: Request, message: Message, request_id: str, ms: int) -> Ans
         ms=ms,
         stop_reason=stop_reason,
         request_id=request_id,
+        shown=request.message,
     )
     return Answer(text, stop_reason, str(getattr(details, "category", None) or ""), record)
 

@@ -111,7 +111,7 @@ def add_parsers(commands: Any) -> None:
 
 def _add_export_options(parser: Any) -> None:
     parser.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="default: jsonl, one record a line")
-    parser.add_argument("--since", type=_date, metavar="DATE", help="only records from this ISO date or time on (UTC)")
+    parser.add_argument("--since", type=since, metavar="DATE", help="only records from this ISO date or time on (UTC)")
 
 
 def _days(text: str) -> float:
@@ -124,7 +124,7 @@ def _days(text: str) -> float:
     return days
 
 
-def _date(text: str) -> datetime:
+def since(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bot.evals.report import Run
-    from bot.evals.running import Outcome
     from bot.evals.situation import Situation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,41 +90,16 @@ def _chosen(situations: list[Situation], only: list[str]) -> list[Situation]:
 
 
 async def _run(situations: list[Situation], folder: Path, upstream: str, key: str, models: dict[str, str]) -> Run:
+    from bot.commands.progress import Progress
     from bot.evals.report import Run, Scored
     from bot.evals.running import run as run_situations
     from bot.evals.scoring import score
 
     bar = Progress(f"{folder.name}: ", len(situations))
     outcomes = await run_situations(
-        situations, upstream=upstream, key=key, prompts=folder, told=bar.step, settings=models
+        situations, upstream=upstream, key=key, prompts=folder, told=lambda _: bar.step(), settings=models
     )
     bar.end()
     return Run(
         str(folder), tuple(Scored(o, tuple(score(o.situation, o.decided, o.text, (), o.reason))) for o in outcomes)
     )
-
-
-class Progress:
-    """A bar on a terminal's standard error, one step for each situation; nothing elsewhere."""
-
-    WIDTH = 30
-
-    def __init__(self, title: str, total: int) -> None:
-        self._title, self._total, self._done = title, total, 0
-        self._shown = sys.stderr.isatty()
-
-    def step(self, outcome: Outcome) -> None:
-        self._done += 1
-        if self._shown:
-            full = self.WIDTH * self._done // self._total
-            bar = "█" * full + "·" * (self.WIDTH - full)
-            print(
-                f"\r{self._title}{bar} {self._done}/{self._total} {outcome.situation.id:40.40}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def end(self) -> None:
-        if self._shown:
-            print(f"\r{' ' * 110}\r", end="", file=sys.stderr, flush=True)

@@ -8,5 +8,9 @@
     `scoring`    rules about an answer, by itself, pure; `language` for one of them
     `report`, `page`   the table in the terminal, the page with every request
 
-`python -m bot evals` is `bot.commands.evals`.
+And decided events of an installation go through Claude again, under other prompts::
+
+    the store → `decided` → `replaying` → `replay_page`
+
+The commands are `bot.commands.evals` and `bot.commands.replay`; `html` is what their pages share.
 """

@@ -17,10 +17,12 @@ from bot.prompting.parsing import InvalidAnswer, ReplyDecision, TooComplex, TooL
 from bot.prompting.requests import (
     Request,
     Shown,
+    as_reply,
     claims_request,
     reply_message,
     reply_request,
     single_call,
+    stored_request,
     triage_message,
     triage_request,
 )
@@ -38,6 +40,7 @@ __all__ = [
     "Shown",
     "TooComplex",
     "TooLong",
+    "as_reply",
     "block",
     "claims_request",
     "load_prompts",
@@ -50,6 +53,7 @@ __all__ = [
     "reply_request",
     "single_call",
     "standup_request",
+    "stored_request",
     "triage_message",
     "triage_request",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from bot.prompting.files import Prompts, version_of
 from bot.prompting.material import Material, data_of, refs_of
 from bot.prompting.parsing import ClaimsAnswer, DecisionAnswer, ReplyAnswer, ReplyDecision, read_decision
-from bot.prompting.untrusted import block
+from bot.prompting.untrusted import block, read_block
 from bot.settings import Settings
 
 Purpose = Literal["triage", "reply", "claims", "standup"]
@@ -34,6 +34,11 @@ _AUDIENCE = {
     "internal": "the team only (an internal note)",
     "restricted": "the same restricted group of people that sees the comment to answer",
 }
+
+_JUDGE = "Decide whether a reply should be drafted. Leave response_text empty: somebody else writes the reply."
+_WRITE = "An answer seems due. Write the reply into response_text."
+_JUDGE_AND_WRITE = "Decide whether a reply should be drafted and, if so, write it into response_text."
+_ASKED_FOR = "A colleague asked for this reply: draft it, even if no answer seemed due."
 
 # Said always, so that it tells nothing about what there is.
 _WITHHELD = (
@@ -81,7 +86,10 @@ def single_call(settings: Settings) -> bool:
 
 def triage_request(prompts: Prompts, settings: Settings, material: Material) -> Request:
     """Does this event deserve a draft? For the cheap model."""
-    message, refs = triage_message(material)
+    return _triage(prompts, settings, *triage_message(material))
+
+
+def _triage(prompts: Prompts, settings: Settings, message: str, refs: frozenset[str]) -> Request:
     system = prompts.system_for_triage()
     prompt = f"triage@{version_of(system)}"
     model = settings.pmagent_triage_model
@@ -91,7 +99,10 @@ def triage_request(prompts: Prompts, settings: Settings, material: Material) -> 
 def reply_request(prompts: Prompts, settings: Settings, material: Material) -> Request:
     """The draft, by the strong model; and the decision too, where no triage came before (`single_call`)."""
     judges = single_call(settings) and not material.asked_for
-    message, refs = reply_message(material, judges=judges)
+    return _reply(prompts, settings, *reply_message(material, judges=judges), judges=judges)
+
+
+def _reply(prompts: Prompts, settings: Settings, message: str, refs: frozenset[str], *, judges: bool) -> Request:
     system = prompts.system_for_reply(with_triage=judges)
     prompt = f"reply@{version_of(system)}"
     return Request("reply", settings.pmagent_model, prompt, system, message, ReplyAnswer, "medium", REPLY_TOKENS, refs)
@@ -106,19 +117,29 @@ class Shown(NamedTuple):
 
 def triage_message(material: Material) -> Shown:
     """For the cheap model."""
-    ending = "Decide whether a reply should be drafted. Leave response_text empty: somebody else writes the reply."
-    return _shown("triage", material, data_of(material, brief=True), ending)
+    return _shown("triage", material, data_of(material, brief=True), _JUDGE)
 
 
 def reply_message(material: Material, *, judges: bool = False) -> Shown:
     """For the strong model. `judges`: it decides, too, whether a reply is due."""
-    if material.asked_for:
-        ending = "A colleague asked for this reply: draft it, even if no answer seemed due."
-    elif judges:
-        ending = "Decide whether a reply should be drafted and, if so, write it into response_text."
-    else:
-        ending = "An answer seems due. Write the reply into response_text."
+    ending = _ASKED_FOR if material.asked_for else _JUDGE_AND_WRITE if judges else _WRITE
     return _shown("reply", material, data_of(material), ending)
+
+
+def as_reply(message: str) -> str:
+    """A stored message for triage as one for the strong model: it holds a little less than that would have held."""
+    return message.replace("Task: triage", "Task: reply", 1).removesuffix(_JUDGE) + _WRITE
+
+
+def stored_request(prompts: Prompts, settings: Settings, message: str) -> Request:
+    """A message of `triage_message` or `reply_message` that was sent before, under these prompts and settings.
+
+    Raises ValueError when it holds no block of data (its texts were erased).
+    """
+    refs = refs_of(read_block(message))
+    if message.startswith("Task: triage\n"):
+        return _triage(prompts, settings, message, refs)
+    return _reply(prompts, settings, message, refs, judges=message.endswith(_JUDGE_AND_WRITE))
 
 
 def _shown(purpose: Purpose, material: Material, data: dict[str, Any], ending: str) -> Shown:
