@@ -39,8 +39,3 @@ def framed(reply: Rendered, source: str, title: str, facts: Sequence[str], *, bo
             "child_blocks": [shown],
         }
     ]
-
-
-def is_container(block: Block) -> bool:
-    """Whether this block is one that a workspace may not take yet."""
-    return bool(block["type"] == "container")
