@@ -168,13 +168,15 @@ def test_all_draft_texts_rewritten(home: Home) -> None:
 def test_a_draft_or_an_event_that_is_gone_has_to_be_one_that_the_retention_deleted(home: Home) -> None:
     home.tamper("DELETE FROM drafts WHERE id = 'drf_2'")
     found = verdict(home)
-    assert (found.broken_at, found.why) == (5, "the draft drf_2 is gone, and no retention accounts for it")
-    home.commit(audit=[Audit("system", "retention.deleted", details={"before": "2026-01-01T00:00:00+00:00"})])
-    assert verdict(home).broken_at == 5, "it was younger"
-    home.commit(audit=[Audit("system", "retention.deleted", details={"before": "2100-01-01T00:00:00+00:00"})])
+    assert (found.broken_at, found.why) == (5, "drf_2 is gone: 1 of the drafts are, and the retention deleted 0")
+    home.commit(audit=[Audit("system", "retention.deleted", details={"before": AT.isoformat(), "webhook_events": 1})])
+    assert verdict(home).broken_at == 5
+    home.commit(audit=[Audit("system", "retention.deleted", details={"before": AT.isoformat(), "drafts": 1})])
     assert verdict(home).broken_at is None
     home.tamper("DELETE FROM webhook_events")
-    assert verdict(home).broken_at is None
+    assert verdict(home).broken_at is None, "it was one event, as that record says"
+    home.tamper("DELETE FROM drafts")
+    assert verdict(home).broken_at == 5
 
 
 def test_a_draft_that_no_record_of_the_trail_names(home: Home) -> None:
@@ -228,7 +230,7 @@ def test_what_a_real_erasure_changed_verifies_and_is_listed(home: Home) -> None:
 
 def test_lines_that_nobody_of_ours_wrote_get_a_verdict(home: Home) -> None:
     """A chain can be forged whole; what its lines name need not be what we write."""
-    home.commit(audit=[Audit("system", "retention.deleted", details={"before": 7})])
+    home.commit(audit=[Audit("system", "retention.deleted", details={"drafts": "many"})])
     assert verdict(home).broken_at == 7
     home.commit(audit=[Audit("system", "draft.created", None, "drf_1"), Audit("system", "draft.created", None, "none")])
     assert verdict(home).broken_at == 7

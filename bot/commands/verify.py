@@ -84,7 +84,7 @@ def _report(found: Examination) -> Iterator[str]:
     chain = found.chain
     yield from (f"Wrong as well, at seq {seq}: {why}." for seq, why in found.all_wrong[1:])
     whole = "are one unbroken chain" if chain.broken is None else "before the first bad one are one unbroken chain"
-    texts, deleted = found.texts, found.deleted
+    texts, deleted = found.texts, found.gone
     yield f"What was compared: the {chain.records:,} records of the trail {whole}; {_texts(found)}"
     if gone := deleted["drafts"] + deleted["webhook_events"]:
         yield f"Gone since, as the retention's records allow: {gone:,} of {sum(texts.values()) + gone:,}."

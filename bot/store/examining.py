@@ -6,13 +6,11 @@ more memory for a million lines than for ten. A text that is gone has to have be
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from bot.errors import UserError
 from bot.store import Reading, Record, Table
@@ -20,8 +18,8 @@ from bot.store.audit import Chain, ChainCheck, Published, Unreadable
 from bot.store.data import Awaited, Snapshot
 from bot.store.texts import ACCEPTED, CREATED, EVENTS, wrong_draft, wrong_event
 
-LATER = timedelta(minutes=5)
-"""How much later than a record the line about it may have been written."""
+NAMES: dict[Table, str] = {"drafts": "draft", "webhook_events": "event"}
+"""The tables whose texts are looked at, and what one of their records is."""
 TRIES = 3
 """A record and its lines are read again where they differ: between two reads the program may have changed both."""
 Wrong = tuple[int, str]
@@ -29,17 +27,17 @@ Wrong = tuple[int, str]
 
 @dataclass
 class Examination:
-    """What was found. `texts`: how many texts of each kind were compared; `deleted`: how many were deleted since;
+    """What was found. `texts`: how many texts of each kind were compared; `gone`: how many are gone;
     `complete`: all lines were taken in."""
 
     chain: Chain
     texts: Counter[str] = field(default_factory=Counter)
-    deleted: Counter[str] = field(default_factory=Counter)
+    gone: Counter[str] = field(default_factory=Counter)
     wrong: Wrong | None = None
     complete: bool = True
     _seen: Counter[str] = field(default_factory=Counter)
-    _missing: tuple[datetime, Wrong] | None = None
-    _deleted_before: datetime | None = None
+    _missing: dict[Table, tuple[int, str]] = field(default_factory=dict)
+    _deleted: Counter[str] = field(default_factory=Counter)
 
     @property
     def verdict(self) -> ChainCheck:
@@ -53,8 +51,11 @@ class Examination:
 
     def _in_texts(self) -> list[Wrong]:
         found = [self.wrong] if self.wrong else []
-        if self._missing and (self._deleted_before is None or self._missing[0] >= self._deleted_before + LATER):
-            found.append(self._missing[1])
+        for table, (seq, record_id) in self._missing.items():
+            gone, deleted = self.gone[table], self._deleted[table]
+            if gone > deleted:
+                text = f"{record_id} is gone: {gone} of the {NAMES[table]}s are, and the retention deleted {deleted}"
+                found.append((seq, text))
         return found
 
     async def look(self, line: Record, store: Reading) -> None:
@@ -67,8 +68,8 @@ class Examination:
 
     async def count(self, store: Reading) -> None:
         """Once all lines were taken in, of data that do not change meanwhile: no text may be there without a line."""
-        for table, what in (("drafts", "draft"), ("webhook_events", "event")):
-            more = await store.count(cast(Table, table)) - self._seen[table]
+        for table, what in NAMES.items():
+            more = await store.count(table) - self._seen[table]
             if more > 0 and self.chain.broken is None:
                 text = f"no record of the trail names {more} of the {what}s that are there"
                 self._note((self.chain.records + 1, text))
@@ -78,8 +79,7 @@ class Examination:
 
     async def _look(self, line: Record, store: Reading) -> None:
         if line["action"] == "retention.deleted":
-            before = datetime.fromisoformat(line["details"]["before"])
-            self._deleted_before = max(self._deleted_before or before, before)
+            self._deleted.update({table: int(line["details"].get(table, 0)) for table in NAMES})
         elif line["action"] == CREATED and line["draft_id"]:
             await self._compare("drafts", line["draft_id"], line, store)
         elif line["action"] in EVENTS and line["event_id"]:
@@ -90,7 +90,8 @@ class Examination:
         for _ in range(TRIES):
             record = await store.get(table, record_id)
             if record is None:
-                self._miss(table, record_id, line)
+                self.gone[table] += 1  # whether the retention deleted it is known when all lines were read
+                self._missing[table] = line["seq"], record_id
                 return
             if table == "drafts":
                 wrong = wrong_draft(await store.find("audit", draft_id=record_id), record)
@@ -103,14 +104,6 @@ class Examination:
         self._seen[table] += 1
         if wrong:
             self._note(wrong)
-
-    def _miss(self, table: Table, record_id: str, line: Record) -> None:
-        """Whether the retention deleted it is known when all lines were read; the newest that is missing decides."""
-        self.deleted[table] += 1
-        at = datetime.fromisoformat(line["at"])
-        if self._missing is None or at > self._missing[0]:
-            what = "draft" if table == "drafts" else "event"
-            self._missing = at, (line["seq"], f"the {what} {record_id} is gone, and no retention accounts for it")
 
 
 def examined(snapshot: Snapshot, heads: Sequence[Published] = (), *, seconds: float = float("inf")) -> Examination:
@@ -134,7 +127,16 @@ def examined(snapshot: Snapshot, heads: Sequence[Published] = (), *, seconds: fl
             await found.count(store)
         return found
 
-    return asyncio.run(run())
+    return _at_once(run())
+
+
+def _at_once(work: Coroutine[Any, Any, Examination]) -> Examination:
+    """Carry out what never waits: a snapshot answers at once. Whether an event loop runs here does not matter then."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return cast(Examination, end.value)
+    raise RuntimeError("a snapshot made somebody wait")
 
 
 async def examine(

@@ -11,6 +11,7 @@ import pytest
 from bot.demo.stage import Stage
 from bot.store import Audit, Put
 from bot.store.embedded.store import TinyStore
+from bot.store.texts import text_sha256
 
 OLD = datetime.now(UTC) - timedelta(days=400)
 TABLES = ("webhook_events", "agent_cycles", "drafts")
@@ -20,13 +21,22 @@ async def fill(stage: Stage) -> None:
     """A closed story from long ago, and what a day long ago has cost."""
     store = TinyStore.open(stage.data)
     about = {"at": OLD.isoformat(), "event_id": "evt_1", "issue": "ECD-1"}
-    draft = {**about, "id": "drf_1", "state": "posted", "open": False, "decision": None}
+    wording = {"text": "In review.", "by": "claude", "at": OLD.isoformat()}
+    draft = {
+        **about, "id": "drf_1", "state": "posted", "open": False, "decision": None, "decided": [], "posted": None,
+        "revisions": [wording],
+    }  # fmt: skip
+    sha256 = {"sha256": text_sha256(wording["text"])}
     await store.commit(
         Put("webhook_events", {**about, "id": "evt_1", "state": "done", "kind": "issue_commented"}),
         Put("agent_cycles", {**about, "id": "cyc_1", "outcome": "draft"}),
         Put("drafts", draft),
         Put("state", {"id": f"spend:{OLD:%Y-%m-%d}", "at": OLD.isoformat(), "calls": 3, "usd": 0.25}),
-        audit=[Audit("system", "event.accepted", "evt_1"), Audit("system", "draft.posted", "evt_1", "drf_1")],
+        audit=[
+            Audit("system", "event.accepted", "evt_1"),
+            Audit("system", "draft.created", "evt_1", "drf_1", details=sha256),
+            Audit("system", "draft.posted", "evt_1", "drf_1", details=sha256),
+        ],
     )
     await store.close()
 
