@@ -30,9 +30,10 @@ async def delete_old(store: Store, now: datetime, older_than: datetime) -> dict[
     expect: list[Expect] = []
 
     async def delete() -> None:
-        line = Audit("system", "retention.deleted", details={"before": until.isoformat()})
-        await store.commit(*changes, expect=expect, audit=() if deleted else (line,))
-        deleted.update(change.table for change in changes)
+        batch = Counter(change.table for change in changes)
+        line = Audit("system", "retention.deleted", details={"before": until.isoformat(), **batch})
+        await store.commit(*changes, expect=expect, audit=(line,))
+        deleted.update(batch)
         changes.clear()
         expect.clear()
 
@@ -41,24 +42,11 @@ async def delete_old(store: Store, now: datetime, older_than: datetime) -> dict[
             if story := await _closed_story(store, event, until):
                 changes += story
                 expect.append(Expect("webhook_events", event["id"], {"state": event["state"]}))
-<<<<<<< HEAD
             if len(expect) == BATCH:
                 await delete()
         if expect:
             await delete()
     return dict(deleted)
-=======
-            else:
-                staying.add(event["id"])
-        if changes:
-            batch: Counter[str] = Counter(change.table for change in changes)
-            line = Audit("system", "retention.deleted", details={"before": until.isoformat(), **batch})
-            try:
-                await store.commit(*changes, expect=expect, audit=(line,))
-            except Conflict:
-                return dict(deleted)  # somebody asks for one of them again right now: the rest goes tomorrow
-            deleted += batch
->>>>>>> trail
 
 
 async def _closed_story(store: Store, event: Record, until: datetime) -> list[Delete]:
