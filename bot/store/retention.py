@@ -30,7 +30,7 @@ async def delete_old(store: Store, now: datetime, older_than: datetime) -> dict[
     expect: list[Expect] = []
 
     async def delete() -> None:
-        batch = Counter(change.table for change in changes)
+        batch: Counter[str] = Counter(change.table for change in changes)
         line = Audit("system", "retention.deleted", details={"before": until.isoformat(), **batch})
         await store.commit(*changes, expect=expect, audit=(line,))
         deleted.update(batch)
