@@ -158,6 +158,7 @@ STORIES: dict[str, tuple[Story, Story, str]] = {
     "message.before_post": (waiting, switched, "waiting"),
     "message.before_update": (told, retried, ""),
     "mode.stored": (waiting, switched, "waiting"),
+    "redraw.stored": (waiting, switched, "waiting"),
     "publish.after_intent": (nothing, approved, "posted"),
     "publish.after_post": (nothing, approved, "posted"),
     "publish.after_record": (nothing, approved, "posted"),

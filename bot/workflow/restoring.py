@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bot.domain.drafts import BUSY, OPEN, Draft
 from bot.log import get_logger
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
-from bot.workflow.records import draft_record, read_draft
+from bot.workflow.records import REDRAW, draft_record, read_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -28,7 +28,7 @@ async def mark_restored(ctx: Context) -> None:
         if restore is None or restore["seen"]:
             return
         drafts = [record for record in await ctx.store.find("drafts", open=True) if _is_open(read_draft(record))]
-        marked = [_marked(d, d.created).model_copy(update={"version": d.version + 1}) for d in map(read_draft, drafts)]
+        marked = [_behind(_marked(draft, draft.created)) for draft in map(read_draft, drafts)]
         messages = [m for m in await ctx.store.find("messages", pending=True) if not m["ts"] and not m["sending_since"]]
         try:
             await ctx.store.commit(
@@ -49,7 +49,8 @@ async def mark_restored(ctx: Context) -> None:
                 ),
                 jobs=[
                     *(Job("draft", draft.id) for draft in marked),
-                    *(Job("card", draft.id) for draft in marked),
+                    *(Job("card", draft.id) for draft in marked if not draft.card.behind),
+                    REDRAW,
                     *(Job("message", message["id"]) for message in messages),
                 ],
             )
@@ -73,6 +74,12 @@ def _marked(draft: Draft, since: datetime) -> Draft:
     if card.ts is None and card.sending_since is None:
         card = card.model_copy(update={"sending_since": since})
     return draft.model_copy(update={"restored": since, "card": card})
+
+
+def _behind(draft: Draft) -> Draft:
+    """One version on; a card that Slack has waits for its turn, as there may be many."""
+    card = draft.card.model_copy(update={"behind": draft.card.ts is not None})
+    return draft.model_copy(update={"version": draft.version + 1, "card": card})
 
 
 def _is_open(draft: Draft) -> bool:
