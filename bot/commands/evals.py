@@ -101,7 +101,8 @@ async def _run(situations: list[Situation], folder: Path, upstream: str, key: st
     )
     bar.end()
     return Run(
-        str(folder), tuple(Scored(o, tuple(score(o.situation, o.decided, o.text, (), o.reason))) for o in outcomes)
+        str(folder),
+        tuple(Scored(o, tuple(score(o.situation, o.decided, o.text, o.unsupported, o.reason))) for o in outcomes),
     )
 
 

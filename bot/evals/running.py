@@ -46,6 +46,13 @@ class Outcome:
     def seconds(self) -> float:
         return sum(call.seconds for call in self.calls)
 
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """What the card marks: words for which nothing in the data stands, and statements that it contradicts."""
+        if self.draft is None:
+            return ()
+        return (*(f"“{words}” is not in the data" for words in self.draft["unsupported"]), *self.draft["doubts"])
+
 
 async def run(
     situations: Sequence[Situation], *, upstream: str, key: str, prompts: Path, told: Callable[[Outcome], None],

@@ -15,15 +15,27 @@ REPOSITORY = "acme/app"
 
 async def put(stage: Stage, situation: Situation) -> None:
     """All that is there before the event. Pull requests are announced: the program knows them from webhooks alone."""
-    jira = stage.jira
-    # A situation has the same numbers in every run, whichever others run: what the model is shown is compared.
-    jira.number_from(10_000_000 + zlib.crc32(situation.id.encode()) % 1_000_000 * 100)
+    jira, key = stage.jira, situation.issue.key
     for person in situation.people:
         jira.people[person.handle] = Account(person.handle, person.id, person.name, person.kind)
         stage.bitbucket.people[person.handle] = jira.people[person.handle]
+    for ticket in (situation.issue, *situation.others):
+        name = ticket.key.rpartition("-")[0]
+        if name not in jira.projects:
+            desk = ticket is situation.issue and situation.public_replies
+            jira.project(name, name.title(), kind="service_desk" if desk else "software")
+    for pull in situation.pulls:
+        await _pull(stage, pull)
+    # A situation has the same numbers in every run, whichever others run: what the model is shown is compared. So from
+    # here to the event nothing waits, and no other situation comes between.
+    jira.number_from(10_000_000 + zlib.crc32(situation.id.encode()) % 1_000_000 * 100)
+    below = [other for other in situation.others if other.more.get("parent") == key]
     for other in situation.others:
-        _issue(stage, other)
+        if other not in below:
+            _issue(stage, other)
     issue = _issue(stage, situation.issue)
+    for child in below:
+        _issue(stage, child)
     for change in situation.changes:
         item = {
             "field": change.field, "fieldtype": "jira", "fieldId": change.field, "from": None, "to": None,
@@ -36,8 +48,6 @@ async def put(stage: Stage, situation: Situation) -> None:
     before = situation.comments[:-1] if situation.event == "comment" else situation.comments
     for said in before:
         _write(stage, issue, said)
-    for pull in situation.pulls:
-        await _pull(stage, pull)
 
 
 def _issue(stage: Stage, ticket: Ticket) -> JiraIssue:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bot.claims import claims_of, named_in, well_formed
 from bot.commands.evals import SITUATIONS
 from bot.demo.claude import ClaudeStandIn
 from bot.demo.wire import Server
@@ -23,9 +24,10 @@ from bot.errors import UserError
 from bot.evals.language import is_in
 from bot.evals.running import Outcome, run
 from bot.evals.scoring import score
-from bot.evals.situation import CATEGORIES, Situation, load_situations
+from bot.evals.situation import CATEGORIES, NOW, Example, Situation, load_situations
 from bot.prompting.files import FOLDER
-from bot.prompting.untrusted import read_block
+from bot.prompting.untrusted import TAG, read_block
+from bot.support import given, unsupported
 from tests import warm
 
 REQUESTS = Path(__file__).parent / "requests"
@@ -45,11 +47,11 @@ class Rehearsed(ClaudeStandIn):
         text = message if isinstance(message, str) else message[0]["text"]
         situation = self.situations[read_block(text)["issue"]["key"]]
         triage = text.startswith("Task: triage")
-        example = situation.examples[0] if situation.examples else None
-        return {
-            "reasoning": "As rehearsed.", "should_respond": situation.expect.reply, "confidence": 0.9,
-            "response_text": example.text if example and not triage else "",
-        }  # fmt: skip
+        decision = {"reasoning": "As rehearsed.", "should_respond": situation.expect.reply, "confidence": 0.9}
+        if triage or not situation.expect.reply:
+            return {**decision, "response_text": ""}
+        right = situation.examples[0]
+        return {**decision, "response_text": right.text, "look_twice": "", "claims": right.stated}
 
 
 @asynccontextmanager
@@ -91,7 +93,7 @@ async def test_what_claude_is_shown_is_what_its_file_has(category: str) -> None:
             path.write_text(found, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != found:
             wrong.append(outcome.situation.id)
-        faults = score(outcome.situation, outcome.decided, outcome.text, reason=outcome.reason)
+        faults = score(outcome.situation, outcome.decided, outcome.text, outcome.unsupported, outcome.reason)
         assert not faults, (outcome.situation.id, faults)
     assert not wrong, f"shown otherwise than tests/evals/requests has it (PMAGENT_TEST_UPDATE=1 writes them): {wrong}"
 
@@ -111,10 +113,19 @@ def stored() -> Iterator[Any]:
             yield pytest.param(situation, example, id=f"{situation.id}-{number}")
 
 
+def marks(situation: Situation, example: Example) -> tuple[str, ...]:
+    """The words of an answer that the support check marks, by what the file has of the request."""
+    request = (REQUESTS / f"{situation.id}.txt").read_text(encoding="utf-8").rpartition("\n==========\n")[2]
+    if TAG not in request:
+        return ()
+    claims = claims_of(well_formed(example.stated) or (), example.text, situation.issue.key)
+    return unsupported(example.text, given(read_block(request), NOW), named_in(claims))
+
+
 @pytest.mark.parametrize(("situation", "example"), list(stored()))
 def test_the_scorer_agrees_with_the_stored_answers(situation: Situation, example: Any) -> None:
     decided = "draft" if example.text else "silence"
-    faults = score(situation, decided, example.text)
+    faults = score(situation, decided, example.text, marks(situation, example))
     assert {fault.check for fault in faults} == set(example.fails), faults
 
 
