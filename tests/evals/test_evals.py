@@ -86,15 +86,16 @@ async def test_what_claude_is_shown_is_what_its_file_has(category: str) -> None:
         outcomes = await run(
             chosen, upstream=url, key=key, prompts=FOLDER, told=lambda _: None, starter=warm.start
         )  # fmt: skip
-    wrong = []
+    wrong, faults = [], {}
     for outcome in outcomes:
-        found, path = shown(outcome), REQUESTS / f"{outcome.situation.id}.txt"
+        request, path = shown(outcome), REQUESTS / f"{outcome.situation.id}.txt"
         if UPDATE:
-            path.write_text(found, encoding="utf-8")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != found:
+            path.write_text(request, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != request:
             wrong.append(outcome.situation.id)
-        faults = score(outcome.situation, outcome.decided, outcome.text, outcome.unsupported, outcome.reason)
-        assert not faults, (outcome.situation.id, faults)
+        if found := score(outcome.situation, outcome.decided, outcome.text, outcome.unsupported, outcome.reason):
+            faults[outcome.situation.id] = found
+    assert not faults
     assert not wrong, f"shown otherwise than tests/evals/requests has it (PMAGENT_TEST_UPDATE=1 writes them): {wrong}"
 
 
