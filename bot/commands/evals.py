@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SITUATIONS = ROOT / "tests" / "evals" / "situations"
 MODEL = "https://api.anthropic.com"
-DOLLARS_EACH = 0.02
-"""What a situation costs at about the default models' prices: two calls."""
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

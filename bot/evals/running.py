@@ -60,7 +60,8 @@ async def run(
 ) -> list[Outcome]:  # fmt: skip
     """Every situation's outcome, in order. `upstream`, `key`: the model. `prompts`: an absolute path.
 
-    `told`: hears of each outcome as it is known. `settings`: names and values for the program, besides those of the stage. Raises `bot.demo.process.BotFailed`.
+    `told`: hears of each outcome as it is known. `settings`: names and values for the program, besides those
+    of the stage. Raises `bot.demo.process.BotFailed`.
     """
     folder = Path(tempfile.mkdtemp(prefix="pm-agent-evals-"))
     stage, recorder = Stage(folder=folder, starter=starter), Recorder(upstream)

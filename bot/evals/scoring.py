@@ -17,7 +17,7 @@ import re
 from typing import NamedTuple
 
 from bot.demo.jira_world import people
-from bot.domain.mentions import renamed
+from bot.domain.mentions import renamed, spoken
 from bot.evals.language import is_in
 from bot.evals.situation import Situation
 
@@ -59,7 +59,7 @@ def score(
     if decided != "draft":
         return []
     names = {person.account_id: person.name for person in people().values()}
-    text = renamed(text, names | {person.id: person.name for person in situation.people})
+    text = spoken(renamed(text, names | {person.id: person.name for person in situation.people}))
     faults = [Fault("mention", f"does not say {pattern}") for pattern in expect.mention if not _found(pattern, text)]
     faults += [Fault("never", f"says “{found}”") for pattern in expect.never if (found := _found(pattern, text))]
     faults += [Fault("unsupported", what) for what in unsupported]

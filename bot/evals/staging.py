@@ -90,6 +90,7 @@ async def _pull(stage: Stage, pull: Pull) -> None:
 async def happen(stage: Stage, situation: Situation) -> str:
     """Let the event happen; the id that the program gave it. Raises LookupError when it did not take it."""
     jira, issue = stage.jira, stage.jira.issues[situation.issue.key]
+    more: dict[str, Any] = {"timestamp": round(NOW.timestamp() * 1000)}
     if situation.event == "comment":
         written = _write(stage, issue, situation.comments[-1])
         await jira.announce("comment_created", issue, written)
@@ -97,14 +98,14 @@ async def happen(stage: Stage, situation: Situation) -> str:
         last = issue.comments[-1]
         await jira.announce("comment_updated", issue, last)
     elif situation.event == "created":
-        await jira.announce_issue("jira:issue_created", issue, issue.reporter)
+        await jira.announce_issue("jira:issue_created", issue, issue.reporter, None, more)
     else:
-        item: dict[str, Any] = {
+        item = {
             "field": "description", "fieldtype": "jira", "fieldId": "description", "from": None, "to": None,
             "fromString": None, "toString": issue.description,
         }  # fmt: skip
         issue.updated = NOW
-        more = {"changelog": {"id": jira.next_id(), "items": [item]}}
+        more["changelog"] = {"id": jira.next_id(), "items": [item]}
         await jira.announce_issue("jira:issue_updated", issue, issue.reporter, "issue_updated", more)
     delivery = jira.deliveries[-1]
     if not delivery.event_id:
