@@ -40,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
     """0 when enough situations passed; 1 under the bar; 2 when it cannot run."""
     import asyncio
 
-    from bot.demo.process import BotFailed
     from bot.environment import written
     from bot.errors import UserError
     from bot.evals.situation import load_situations
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             from bot.evals.page import page
 
             args.html.write_text(page(runs), encoding="utf-8")
-    except (UserError, BotFailed, OSError) as error:
+    except (UserError, OSError) as error:
         print(str(error), file=sys.stderr)
         return 2
     from bot.evals.report import LEAST, table

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from bot.demo.claude import ClaudeStandIn
 from bot.demo.wire import Server
 from bot.errors import UserError
 from bot.evals.language import is_in
+from bot.evals.page import page
+from bot.evals.report import Run, Scored, table
 from bot.evals.running import Outcome, run
 from bot.evals.scoring import score
 from bot.evals.situation import CATEGORIES, NOW, Example, Situation, load_situations
@@ -134,28 +137,40 @@ def test_every_situation_that_is_answered_has_a_right_and_a_wrong_answer() -> No
             assert not situation.examples[0].fails, situation.id
 
 
-async def test_the_command_prints_a_table_and_writes_a_page(tmp_path: Path) -> None:
-    async with rehearsed() as (url, key):
-        code, out, err = await command(tmp_path, url, key, "--only", "direct", "--html", "page.html")
-        assert (code, err) == (0, "")
-        assert f"{sum(s.category == 'direct' for s in ALL)} of" in out
-        page = (tmp_path / "page.html").read_text(encoding="utf-8")
-        assert "&lt;untrusted_data&gt;" in page
-        code, _, err = await command(tmp_path, url, key, "--only", "nonsense")
-        assert code == 2
-        assert "no situation and no category nonsense" in err
-
-
-async def test_two_folders_of_prompts_are_compared(tmp_path: Path) -> None:
+async def test_the_command_compares_two_folders_of_prompts_and_writes_a_page(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     for path in FOLDER.glob("*.md"):
         (other / path.name).write_text(path.read_text(encoding="utf-8") + "\nBe brief.\n", encoding="utf-8")
-    only = next(s.id for s in ALL if s.category == "direct")
+    asked = ("--only", "direct-in-review", "--prompts", str(other), "--html", "page.html")
     async with rehearsed() as (url, key):
-        code, out, _ = await command(tmp_path, url, key, "--only", only, "--prompts", str(other))
-    assert code == 0
+        code, out, err = await command(tmp_path, url, key, *asked)
+    assert (code, err) == (0, "")
+    assert re.search(r"direct +1 of 1 +1 of 1\n", out)
     assert "What flipped:\n  nothing" in out
+    written = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert written.count("&lt;untrusted_data&gt;") == 4  # triage and reply, of two folders
+
+
+def test_a_report_tells_what_did_not_pass() -> None:
+    situation = next(s for s in ALL if s.id == "direct-in-review")
+    wrong = situation.examples[1].text
+    outcome = Outcome(situation, "draft", text=wrong, cost=0.004)
+    result = Scored(outcome, tuple(score(situation, "draft", wrong)))
+    told = table([Run("prompts", (result,))])
+    assert "✗ direct-in-review: " in told
+    assert "promise: says “will be ready”" in told
+    assert re.search(r"direct +0 of 1\n", told)
+    assert "What flipped" not in told
+    shown_page = page([Run("prompts", (result,))])
+    assert "<b>promise</b>: says “will be ready”" in shown_page
+    assert "The customer demo is on Thursday." in shown_page
+
+
+async def test_an_unknown_situation_is_named(tmp_path: Path) -> None:
+    code, _, err = await command(tmp_path, "http://127.0.0.1:9", "sk-x", "--only", "nonsense")
+    assert code == 2
+    assert "no situation and no category nonsense" in err
 
 
 async def test_without_a_key_it_says_what_it_needs(tmp_path: Path) -> None:
