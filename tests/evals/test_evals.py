@@ -102,8 +102,8 @@ def test_there_is_a_file_for_every_situation_and_no_other() -> None:
 
 
 def test_there_are_situations_enough_of_every_category() -> None:
-    assert len(ALL) >= 80
-    assert all(sum(s.category == category for s in ALL) >= 5 for category in CATEGORIES)
+    assert len(ALL) >= 84
+    assert all(sum(s.category == category for s in ALL) >= 7 for category in CATEGORIES)
 
 
 def stored() -> Iterator[Any]:
