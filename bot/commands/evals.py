@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SITUATIONS = ROOT / "tests" / "evals" / "situations"
 MODEL = "https://api.anthropic.com"
-DOLLARS_EACH = 0.02
-"""What a situation costs at about the default models' prices: two calls."""
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,7 +39,6 @@ def run(args: argparse.Namespace) -> int:
     """0 when enough situations passed; 1 under the bar; 2 when it cannot run."""
     import asyncio
 
-    from bot.demo.process import BotFailed
     from bot.environment import written
     from bot.errors import UserError
     from bot.evals.situation import load_situations
@@ -64,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             from bot.evals.page import page
 
             args.html.write_text(page(runs), encoding="utf-8")
-    except (UserError, BotFailed, OSError) as error:
+    except (UserError, OSError) as error:
         print(str(error), file=sys.stderr)
         return 2
     from bot.evals.report import LEAST, table
@@ -101,5 +98,6 @@ async def _run(situations: list[Situation], folder: Path, upstream: str, key: st
     )
     bar.end()
     return Run(
-        str(folder), tuple(Scored(o, tuple(score(o.situation, o.decided, o.text, (), o.reason))) for o in outcomes)
+        str(folder),
+        tuple(Scored(o, tuple(score(o.situation, o.decided, o.text, o.unsupported, o.reason))) for o in outcomes),
     )

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bot.demo.process import start
+from bot.demo.process import BotFailed, start
 from bot.demo.stage import Stage
+from bot.errors import UserError
 from bot.evals.recorder import Call, Recorder
 from bot.evals.situation import NOW, Situation
 from bot.evals.staging import happen, put
@@ -46,6 +47,13 @@ class Outcome:
     def seconds(self) -> float:
         return sum(call.seconds for call in self.calls)
 
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """What the card marks: words for which nothing in the data stands, and statements that it contradicts."""
+        if self.draft is None:
+            return ()
+        return (*(f"“{words}” is not in the data" for words in self.draft["unsupported"]), *self.draft["doubts"])
+
 
 async def run(
     situations: Sequence[Situation], *, upstream: str, key: str, prompts: Path, told: Callable[[Outcome], None],
@@ -53,8 +61,8 @@ async def run(
 ) -> list[Outcome]:  # fmt: skip
     """Every situation's outcome, in order. `upstream`, `key`: the model. `prompts`: an absolute path.
 
-    `told`: hears of each outcome as it is known. `settings`: names and values for the program, besides those of the
-    stage. Raises `bot.demo.process.BotFailed`.
+    `told`: hears of each outcome as it is known. `settings`: names and values for the program, besides those
+    of the stage. Raises `UserError` when the program does not start.
     """
     folder = Path(tempfile.mkdtemp(prefix="pm-agent-evals-"))
     stage, recorder = Stage(folder=folder, starter=starter), Recorder(upstream)
@@ -82,6 +90,8 @@ async def run(
             return outcome
 
         return list(await asyncio.gather(*map(one, situations)))
+    except BotFailed as error:
+        raise UserError(str(error)) from None
     finally:
         await stage.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from bot.demo.jira_world import people
+from bot.domain.mentions import renamed, spoken
 from bot.evals.language import is_in
 from bot.evals.situation import Situation
 
@@ -44,7 +46,10 @@ class Fault(NamedTuple):
 def score(
     situation: Situation, decided: str, text: str, unsupported: tuple[str, ...] = (), reason: str = ""
 ) -> list[Fault]:
-    """All faults of an answer; none: it passes. `decided`: `draft`, `silence` or `failure`, for its `reason`."""
+    """All faults of an answer; none: it passes. `decided`: `draft`, `silence` or `failure`, for its `reason`.
+
+    A mention says the name of whom it means.
+    """
     expect = situation.expect
     if decided == "failure":
         return [Fault("decision", f"nothing came of it: {reason}")]
@@ -53,6 +58,8 @@ def score(
         return [Fault("decision", f"{due}, and it was {decided}: {reason}")]
     if decided != "draft":
         return []
+    names = {person.account_id: person.name for person in people().values()}
+    text = spoken(renamed(text, names | {person.id: person.name for person in situation.people}))
     faults = [Fault("mention", f"does not say {pattern}") for pattern in expect.mention if not _found(pattern, text)]
     faults += [Fault("never", f"says “{found}”") for pattern in expect.never if (found := _found(pattern, text))]
     faults += [Fault("unsupported", what) for what in unsupported]

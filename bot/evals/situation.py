@@ -140,11 +140,19 @@ class Expected(Frozen):
 
 
 class Example(Frozen):
-    """A stored answer, on which the scorer itself is tested. `fails`: the names of the checks that it does not pass."""
+    """A stored answer, on which the scorer itself is tested. `fails`: the names of the checks that it does not pass.
+
+    `claims`: what it states, as `prompts/claims.md` asks; what an entry leaves out is empty.
+    """
 
     text: str
     fails: tuple[str, ...] = ()
     claims: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def stated(self) -> list[dict[str, Any]]:
+        """The claims whole, as the model gives them."""
+        return [{"about": "", "value": "", "negated": False, **claim} for claim in self.claims]
 
 
 class Situation(Frozen):
@@ -175,6 +183,8 @@ def load_situations(folder: Path) -> list[Situation]:
         raise UserError(f"There are no situations in {folder}: they are in tests/evals of the project's repository.")
     found = [situation for path in files for situation in _read(path)]
     _once("id", [s.id for s in found])
+    _once("pull request", [str(pull.number) for s in found for pull in s.pulls])  # they are all in one repository
+    _once("person", [p.handle for p in {(p.handle, p): p for s in found for p in s.people}.values()])
     _once("issue key", [key for s in found for key in (s.issue.key, *(o.key for o in s.others))])
     return sorted(found, key=lambda s: (CATEGORIES.index(s.category), s.id))
 

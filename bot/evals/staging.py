@@ -15,15 +15,27 @@ REPOSITORY = "acme/app"
 
 async def put(stage: Stage, situation: Situation) -> None:
     """All that is there before the event. Pull requests are announced: the program knows them from webhooks alone."""
-    jira = stage.jira
-    # A situation has the same numbers in every run, whichever others run: what the model is shown is compared.
-    jira.number_from(10_000_000 + zlib.crc32(situation.id.encode()) % 1_000_000 * 100)
+    jira, key = stage.jira, situation.issue.key
     for person in situation.people:
         jira.people[person.handle] = Account(person.handle, person.id, person.name, person.kind)
         stage.bitbucket.people[person.handle] = jira.people[person.handle]
+    for ticket in (situation.issue, *situation.others):
+        name = ticket.key.rpartition("-")[0]
+        if name not in jira.projects:
+            desk = ticket is situation.issue and situation.public_replies
+            jira.project(name, name.title(), kind="service_desk" if desk else "software")
+    for pull in situation.pulls:
+        await _pull(stage, pull)
+    # A situation has the same numbers in every run, whichever others run: what the model is shown is compared. So from
+    # here to the event nothing waits, and no other situation comes between.
+    jira.number_from(10_000_000 + zlib.crc32(situation.id.encode()) % 1_000_000 * 100)
+    below = [other for other in situation.others if other.more.get("parent") == key]
     for other in situation.others:
-        _issue(stage, other)
+        if other not in below:
+            _issue(stage, other)
     issue = _issue(stage, situation.issue)
+    for child in below:
+        _issue(stage, child)
     for change in situation.changes:
         item = {
             "field": change.field, "fieldtype": "jira", "fieldId": change.field, "from": None, "to": None,
@@ -36,8 +48,6 @@ async def put(stage: Stage, situation: Situation) -> None:
     before = situation.comments[:-1] if situation.event == "comment" else situation.comments
     for said in before:
         _write(stage, issue, said)
-    for pull in situation.pulls:
-        await _pull(stage, pull)
 
 
 def _issue(stage: Stage, ticket: Ticket) -> JiraIssue:
@@ -80,6 +90,7 @@ async def _pull(stage: Stage, pull: Pull) -> None:
 async def happen(stage: Stage, situation: Situation) -> str:
     """Let the event happen; the id that the program gave it. Raises LookupError when it did not take it."""
     jira, issue = stage.jira, stage.jira.issues[situation.issue.key]
+    more: dict[str, Any] = {"timestamp": round(NOW.timestamp() * 1000)}
     if situation.event == "comment":
         written = _write(stage, issue, situation.comments[-1])
         await jira.announce("comment_created", issue, written)
@@ -87,14 +98,14 @@ async def happen(stage: Stage, situation: Situation) -> str:
         last = issue.comments[-1]
         await jira.announce("comment_updated", issue, last)
     elif situation.event == "created":
-        await jira.announce_issue("jira:issue_created", issue, issue.reporter)
+        await jira.announce_issue("jira:issue_created", issue, issue.reporter, None, more)
     else:
-        item: dict[str, Any] = {
+        item = {
             "field": "description", "fieldtype": "jira", "fieldId": "description", "from": None, "to": None,
             "fromString": None, "toString": issue.description,
         }  # fmt: skip
         issue.updated = NOW
-        more = {"changelog": {"id": jira.next_id(), "items": [item]}}
+        more["changelog"] = {"id": jira.next_id(), "items": [item]}
         await jira.announce_issue("jira:issue_updated", issue, issue.reporter, "issue_updated", more)
     delivery = jira.deliveries[-1]
     if not delivery.event_id:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,16 +17,20 @@ from typing import Any
 
 import pytest
 
+from bot.claims import claims_of, named_in, well_formed
 from bot.commands.evals import SITUATIONS
 from bot.demo.claude import ClaudeStandIn
 from bot.demo.wire import Server
 from bot.errors import UserError
 from bot.evals.language import is_in
+from bot.evals.page import page
+from bot.evals.report import Run, Scored, table
 from bot.evals.running import Outcome, run
 from bot.evals.scoring import score
-from bot.evals.situation import CATEGORIES, Situation, load_situations
+from bot.evals.situation import CATEGORIES, NOW, Example, Situation, load_situations
 from bot.prompting.files import FOLDER
-from bot.prompting.untrusted import read_block
+from bot.prompting.untrusted import TAG, read_block
+from bot.support import given, unsupported
 from tests import warm
 
 REQUESTS = Path(__file__).parent / "requests"
@@ -45,11 +50,11 @@ class Rehearsed(ClaudeStandIn):
         text = message if isinstance(message, str) else message[0]["text"]
         situation = self.situations[read_block(text)["issue"]["key"]]
         triage = text.startswith("Task: triage")
-        example = situation.examples[0] if situation.examples else None
-        return {
-            "reasoning": "As rehearsed.", "should_respond": situation.expect.reply, "confidence": 0.9,
-            "response_text": example.text if example and not triage else "",
-        }  # fmt: skip
+        decision = {"reasoning": "As rehearsed.", "should_respond": situation.expect.reply, "confidence": 0.9}
+        if triage or not situation.expect.reply:
+            return {**decision, "response_text": ""}
+        right = situation.examples[0]
+        return {**decision, "response_text": right.text, "look_twice": "", "claims": right.stated}
 
 
 @asynccontextmanager
@@ -76,23 +81,19 @@ def shown(outcome: Outcome) -> str:
     return "\n\n==========\n\n".join(parts) + "\n" if parts else "(no request: a rule settled it)\n"
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
-async def test_what_claude_is_shown_is_what_its_file_has(category: str) -> None:
-    chosen = [s for s in ALL if s.category == category]
-    assert chosen
+async def test_what_claude_is_shown_is_what_its_file_has() -> None:
     async with rehearsed() as (url, key):
-        outcomes = await run(
-            chosen, upstream=url, key=key, prompts=FOLDER, told=lambda _: None, starter=warm.start
-        )  # fmt: skip
-    wrong = []
+        outcomes = await run(ALL, upstream=url, key=key, prompts=FOLDER, told=lambda _: None, starter=warm.start)
+    wrong, faults = [], {}
     for outcome in outcomes:
-        found, path = shown(outcome), REQUESTS / f"{outcome.situation.id}.txt"
+        request, path = shown(outcome), REQUESTS / f"{outcome.situation.id}.txt"
         if UPDATE:
-            path.write_text(found, encoding="utf-8")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != found:
+            path.write_text(request, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != request:
             wrong.append(outcome.situation.id)
-        faults = score(outcome.situation, outcome.decided, outcome.text, reason=outcome.reason)
-        assert not faults, (outcome.situation.id, faults)
+        if found := score(outcome.situation, outcome.decided, outcome.text, outcome.unsupported, outcome.reason):
+            faults[outcome.situation.id] = found
+    assert not faults
     assert not wrong, f"shown otherwise than tests/evals/requests has it (PMAGENT_TEST_UPDATE=1 writes them): {wrong}"
 
 
@@ -101,8 +102,8 @@ def test_there_is_a_file_for_every_situation_and_no_other() -> None:
 
 
 def test_there_are_situations_enough_of_every_category() -> None:
-    assert len(ALL) >= 80
-    assert all(sum(s.category == category for s in ALL) >= 5 for category in CATEGORIES)
+    assert len(ALL) >= 84
+    assert all(sum(s.category == category for s in ALL) >= 7 for category in CATEGORIES)
 
 
 def stored() -> Iterator[Any]:
@@ -111,10 +112,20 @@ def stored() -> Iterator[Any]:
             yield pytest.param(situation, example, id=f"{situation.id}-{number}")
 
 
+def marks(situation: Situation, example: Example) -> tuple[str, ...]:
+    """The words of an answer that the support check marks, by what the file has of the request."""
+    request = (REQUESTS / f"{situation.id}.txt").read_text(encoding="utf-8").rpartition("\n==========\n")[2]
+    if TAG not in request:
+        return ()
+    claims = claims_of(well_formed(example.stated) or (), example.text, situation.issue.key)
+    assert len(claims) == len(example.claims), "a claim lacks the form, or its quote does not stand in the answer"
+    return unsupported(example.text, given(read_block(request), NOW), named_in(claims))
+
+
 @pytest.mark.parametrize(("situation", "example"), list(stored()))
 def test_the_scorer_agrees_with_the_stored_answers(situation: Situation, example: Any) -> None:
     decided = "draft" if example.text else "silence"
-    faults = score(situation, decided, example.text)
+    faults = score(situation, decided, example.text, marks(situation, example))
     assert {fault.check for fault in faults} == set(example.fails), faults
 
 
@@ -126,28 +137,40 @@ def test_every_situation_that_is_answered_has_a_right_and_a_wrong_answer() -> No
             assert not situation.examples[0].fails, situation.id
 
 
-async def test_the_command_prints_a_table_and_writes_a_page(tmp_path: Path) -> None:
-    async with rehearsed() as (url, key):
-        code, out, err = await command(tmp_path, url, key, "--only", "direct", "--html", "page.html")
-        assert (code, err) == (0, "")
-        assert f"{sum(s.category == 'direct' for s in ALL)} of" in out
-        page = (tmp_path / "page.html").read_text(encoding="utf-8")
-        assert "&lt;untrusted_data&gt;" in page
-        code, _, err = await command(tmp_path, url, key, "--only", "nonsense")
-        assert code == 2
-        assert "no situation and no category nonsense" in err
-
-
-async def test_two_folders_of_prompts_are_compared(tmp_path: Path) -> None:
+async def test_the_command_compares_two_folders_of_prompts_and_writes_a_page(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     for path in FOLDER.glob("*.md"):
         (other / path.name).write_text(path.read_text(encoding="utf-8") + "\nBe brief.\n", encoding="utf-8")
-    only = next(s.id for s in ALL if s.category == "direct")
+    asked = ("--only", "direct-in-review", "--prompts", str(other), "--html", "page.html")
     async with rehearsed() as (url, key):
-        code, out, _ = await command(tmp_path, url, key, "--only", only, "--prompts", str(other))
-    assert code == 0
+        code, out, err = await command(tmp_path, url, key, *asked)
+    assert (code, err) == (0, "")
+    assert re.search(r"direct +1 of 1 +1 of 1\n", out)
     assert "What flipped:\n  nothing" in out
+    written = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert written.count("&lt;untrusted_data&gt;") == 4  # triage and reply, of two folders
+
+
+def test_a_report_tells_what_did_not_pass() -> None:
+    situation = next(s for s in ALL if s.id == "direct-in-review")
+    wrong = situation.examples[1].text
+    outcome = Outcome(situation, "draft", text=wrong, cost=0.004)
+    result = Scored(outcome, tuple(score(situation, "draft", wrong)))
+    told = table([Run("prompts", (result,))])
+    assert "✗ direct-in-review: " in told
+    assert "promise: says “will be ready”" in told
+    assert re.search(r"direct +0 of 1\n", told)
+    assert "What flipped" not in told
+    shown_page = page([Run("prompts", (result,))])
+    assert "<b>promise</b>: says “will be ready”" in shown_page
+    assert "The customer demo is on Thursday." in shown_page
+
+
+async def test_an_unknown_situation_is_named(tmp_path: Path) -> None:
+    code, _, err = await command(tmp_path, "http://127.0.0.1:9", "sk-x", "--only", "nonsense")
+    assert code == 2
+    assert "no situation and no category nonsense" in err
 
 
 async def test_without_a_key_it_says_what_it_needs(tmp_path: Path) -> None:
