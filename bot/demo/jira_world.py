@@ -9,6 +9,8 @@ from typing import Any
 from bot.demo import adf
 
 CATEGORIES = {"To Do": "new", "In Progress": "indeterminate", "In Review": "indeterminate", "Done": "done"}
+"""The statuses of the demo's workflow, with their categories."""
+_OTHERS = {"Backlog": "new", "Open": "new", **dict.fromkeys(("Released", "Closed", "Resolved", "Cancelled"), "done")}
 _CATEGORY_NAMES = {"new": "To Do", "indeterminate": "In Progress", "done": "Done"}
 _ZONE = timezone(timedelta(hours=1))
 FIELDS = (
@@ -139,7 +141,7 @@ class JiraIssue:
 
     @property
     def category(self) -> str:
-        return CATEGORIES.get(self.status, "indeterminate")
+        return CATEGORIES.get(self.status) or _OTHERS.get(self.status, "indeterminate")
 
     def fields(self, base: str, *, wiki: bool = False) -> dict[str, Any]:
         """Every field but the comments."""

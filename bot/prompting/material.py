@@ -46,9 +46,9 @@ LISTS = ("comments", "history", "children", "linked_issues", "pull_requests", "p
 class Material(Frozen):
     """Everything for one decision.
 
-    `kind` is the event's kind; `answered` the comment in question, None: the issue itself, which `by` changed `at` that
-    time where it is not its creation that is answered. `asked_for`: a person or a rule asked for a draft.
-    `pull_requests`: the issue's own; `other_pull_requests`: of linked issues and children. `audience` as in
+    `kind` is the event's kind, or `comment_edited`; `answered` the comment in question, None: the issue itself, which
+    `by` changed `at` that time where it is not its creation that is answered. `asked_for`: a person or a rule asked for
+    a draft. `pull_requests`: the issue's own; `other_pull_requests`: of linked issues and children. `audience` as in
     `Draft.audience`; `customer`: a service desk customer will see the reply. `timezone`: IANA name. Raises ValueError
     where it holds what the audience must not see (the workflow leaves it out before; this is the second lock).
     """
@@ -157,8 +157,10 @@ def _issue(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
         "description": cut(issue.description, DESCRIPTION_LIMIT),
     }
     if not material.customer:  # a customer is told of no gap: something may stand where they do not see it
-        nothing = {"assignee": "nobody", "due": "no due date is set", "fix_versions": "none is set"}
-        nothing |= {} if issue.sprints is None else {"sprint": "in no sprint"}
+        nothing = {"assignee": "nobody", "due": "no due date is set"}
+        if not issue.service_desk:  # whose requests are planned nowhere
+            nothing |= {"fix_versions": "none is set"}
+            nothing |= {} if issue.sprints is None else {"sprint": "in no sprint"}
         found |= {name: said for name, said in nothing.items() if not found[name]}
     return values.present(found)
 

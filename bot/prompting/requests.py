@@ -25,6 +25,7 @@ CLAIMS_TOKENS = 4_000
 
 _WHAT = {
     "issue_commented": "a comment was written on a Jira issue",
+    "comment_edited": "a comment on a Jira issue was edited",
     "issue_created": "a Jira issue was created",
     "issue_changed": "a Jira issue's description was changed and now asks something",
     "draft_requested": "a reply was asked for",

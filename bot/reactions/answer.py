@@ -151,7 +151,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
     changed = event if isinstance(event, IssueChanged) else None
     material = Material(
         issue=shown,
-        kind=event.kind,
+        kind="comment_edited" if isinstance(event, IssueCommented) and event.edited else event.kind,
         answered=answered,
         by=changed and changed.by,
         at=changed and changed.at,
