@@ -1,9 +1,10 @@
-"""A fork server for tests: each start of the program is a fork of a Python that has the libraries loaded.
+"""A fork server for tests: each start of the program is a fork of a Python that has everything loaded.
 
-Loading them (Anthropic's SDK above all) takes two seconds of a processor, a thousand times. What is started here is a
-process as any other: its own session, environment, folder, output, exit code; all modules of the program itself are
-loaded in it, as by `python -m bot`. `tests/acceptance/test_play.py`, `test_demo_page.py` and `test_deploy.py` start the
-program as a user does.
+Loading the libraries (Anthropic's SDK above all) takes two seconds of a processor, the program's own modules half a
+second, a thousand times. What is started here is a process as any other: its own session, environment, folder, output,
+exit code; `bot/__main__.py` runs in it as by `python -m bot`, and importing a module does nothing, so it is no matter
+where that was done. `tests/acceptance/test_play.py`, `test_demo_page.py` and `test_deploy.py` start the program as a
+user does.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import shutil
@@ -26,20 +29,36 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from bot import failpoints
+
 LIBRARIES = (
-    "aiohttp", "anthropic", "atlassian", "email.mime.text", "fastapi", "filelock", "httptools", "limits.aio.strategies",
-    "markdown_it", "orjson", "pydantic", "slack_bolt.adapter.socket_mode.async_handler",
-    "slack_bolt.async_app", "sqlite3", "structlog", "tinydb", "uvicorn.protocols.http.httptools_impl", "zoneinfo",
+    "ahocorasick_rs", "aiohttp", "anthropic", "atlassian", "email.mime.text", "fastapi", "filelock", "httptools",
+    "limits.aio.strategies", "markdown_it", "orjson", "pydantic", "regex",
+    "slack_bolt.adapter.socket_mode.async_handler", "slack_bolt.async_app", "sqlite3", "structlog", "tinydb",
+    "uvicorn.protocols.http.httptools_impl", "zoneinfo",
 )  # fmt: skip
+OURS = ("bot", "handlers")
+APART = ("bot.__main__", "bot.demo", "bot.evals")
 
 
 # The server
 
 
-def serve(path: str) -> NoReturn:
-    """Fork a keeper for each connection, which starts one program and tells how it ends."""
+def load() -> None:
+    """All that a bot or a command may need. That a bot on TinyDB loads no driver of PostgreSQL is a test of its own."""
     for name in LIBRARIES:
         importlib.import_module(name)
+    for package in map(importlib.import_module, OURS):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.startswith(APART):
+                importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()
+
+
+def serve(path: str) -> NoReturn:
+    """Fork a keeper for each connection, which starts one program and tells how it ends."""
+    load()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are nobody's to wait for
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
@@ -82,6 +101,7 @@ def become(arguments: list[str], folder: str, environment: dict[str, str], outpu
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    importlib.reload(failpoints)  # it looks at the environment once
     module, sys.argv = arguments[0], [arguments[0], *arguments[1:]]
     code = 1
     try:
