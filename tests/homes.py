@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -90,7 +91,11 @@ class Home:
                 ).fetchone()
             assert row
             paths = [path for path in (Path(row[0]) / "base" / row[1]).iterdir() if path.is_file()]
-        return "".join(path.read_bytes().decode("utf-8", "replace") for path in paths)
+        found = []
+        for path in paths:
+            with suppress(FileNotFoundError):  # PostgreSQL replaces some
+                found.append(path.read_bytes().decode("utf-8", "replace"))
+        return "".join(found)
 
     def tamper(self, sql: str) -> None:
         """Change the data as somebody does who may write the database itself."""

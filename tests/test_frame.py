@@ -99,9 +99,9 @@ def test_summary_names_and_reason_stand_in_marks_that_they_cannot_close(box: boo
     assert head.count("”") == 1
     assert not set(SIGNS) & set(facts + wrote)
     assert facts.count(" · ") == 2, "status, assignee, priority"
-    [why] = [line for line in lines(shown(of, box=box).blocks) if line.startswith("Why: ")]
+    [why] = [line for line in lines(shown(of, box=box).blocks) if line.startswith("Rests on facts: ")]
     assert why.count("”") == 1
-    assert why.endswith("” · confidence 86 % · reply ab3f2a")
+    assert why.endswith("” · from comment 10019 · reply ab3f2a")
 
 
 def test_a_comment_of_many_lines_is_shown_in_few() -> None:
@@ -121,8 +121,8 @@ def test_other_messages_quote_too() -> None:
     assert row.startswith("ECD-1  Ben Posted on 18 Nov at 10:42: “Export 'fails' ⚠")
     assert row.count("”") == 1
     home = cards.home_view(
-        mode="production", by="✓ Dana", paused=None, pending=[draft(issue=issue(summary=HOSTILE))], figures=None,
-        site=SITE, now=NOW, timezone=BERLIN,
+        mode="production", by="✓ Dana", paused=None, pending=[draft(issue=issue(summary=HOSTILE))], count=1,
+        figures=None, site=SITE, now=NOW, timezone=BERLIN,
     )  # fmt: skip
     assert in_marks(" ".join(HOSTILE.split()))[:80] in words(home["blocks"])
     assert "Set by Dana." in words(home["blocks"])

@@ -302,8 +302,8 @@ async def test_killed_at_every_place_of_a_run(stage: Stage) -> None:
     await stage.slack.card("ECD-2")
     listed = (await stage.slack.until(lambda: missed(stage), what="for the list"))[0]
     assert listed.words.startswith("2 comments")
-    assert ": An old question?" in listed.words
-    assert ": Another old question?" in listed.words
+    assert ": “An old question?”" in listed.words
+    assert ": “Another old question?”" in listed.words
     await runs(stage, 2)
     assert len(missed(stage)) == len(await stage.slack.cards()) == 1
     assert sorted(str(e["issue"]) for e in await events(stage)) == ["ECD-1", "ECD-1", "ECD-2"]

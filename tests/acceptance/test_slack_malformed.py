@@ -15,6 +15,7 @@ from urllib.parse import quote_plus, urlencode
 from bot.demo.slack_people import DANA
 from bot.demo.slack_socket import http_body, post_signed
 from bot.demo.stage import Stage
+from bot.repeats import DIFFERENT as LOGGED
 from tests.acceptance.test_main_path import exported
 from tests.acceptance.test_slack_approval import waiting_card
 
@@ -163,14 +164,15 @@ async def test_26_malformed_over_the_socket(stage: Stage) -> None:
     for raw in ("{", "[]", "nope", '{"envelope_id":"e","payload":' + NESTED + "}", '{"envelope_id":7}', '"x"', "{}"):
         await socket.send_str(raw)
     sent += 5
-    await stage.slack.until(lambda: stage.log.count('"slack.malformed"') >= sent)
+    await stage.slack.until(lambda: stage.log.count('"slack.malformed"') >= LOGGED)
     await unharmed(stage, sent)
 
 
 async def unharmed(stage: Stage, lines: int) -> None:
-    """One line each, no traceback, nobody's draft decided; who was named is in the audit trail; and a click counts."""
+    """A few lines and a count, no traceback, nobody's draft decided; who was named is in the audit trail; and a click
+    counts."""
     logged = [json.loads(line) for line in stage.log.splitlines() if line.startswith("{")]
-    assert len([line for line in logged if line["event"] == "slack.malformed"]) == lines
+    assert lines > len([line for line in logged if line["event"] == "slack.malformed"]) == LOGGED
     assert [line for line in logged if line["level"] in ("error", "critical")] == []
     assert "Traceback" not in stage.log
     assert not stage.jira.posted()

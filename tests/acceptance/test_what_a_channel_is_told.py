@@ -158,7 +158,8 @@ async def test_linked_issues_are_told_of_only_from_watched_projects_and_without_
     related = [("is blocked by", "ECD-7"), ("is blocked by", "SEC-1"), ("is blocked by", "ECD-8")]
     stage.jira.issue("ECD-1", "Export fails", assignee="ana", reporter="ben", links=related)
     await stage.start_bot(JIRA_PROJECTS="ECD")
-    stage.claude.script({**YES, "response_text": "ECD-1 is blocked by ECD-8. ECD-7 is done."})
+    claim = {"about": "ECD-7", "says": "status", "value": "Done", "negated": False, "quote": "ECD-7 is done"}
+    stage.claude.script({**YES, "response_text": "ECD-1 is blocked by ECD-8. ECD-7 is done.", "claims": [claim]})
     await stage.jira.comment("ECD-1", "ben", "What is it waiting for?")
     card = await stage.slack.card("ECD-1", button="Approve")
     assert "The new parser" in str(stage.claude.requests)

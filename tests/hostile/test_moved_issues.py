@@ -119,7 +119,9 @@ async def test_a_claim_about_an_issue_that_was_moved_is_not_checked(stage: Stage
     stage.jira.issue("ECD-2", status="Done")
     stage.jira.change_project("ECD-2", "SUP-77")
     await stage.start_bot(**ONLY_ECD)
-    stage.claude.script({**YES, "response_text": "ECD-2 is in progress."})
+    quote = "ECD-2 is in progress"
+    claim = {"about": "ECD-2", "says": "status", "value": "In Progress", "negated": False, "quote": quote}
+    stage.claude.script({**YES, "response_text": f"{quote}.", "claims": [claim]})
     assert (await stage.jira.deliver(question(stage, "ECD-1"))).status == 202
     card = await stage.slack.card("ECD-1", button="Approve")
     await stage.slack.click(DANA, card, "Approve")

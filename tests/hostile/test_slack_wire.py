@@ -138,6 +138,8 @@ async def test_29_a_post_that_was_done_and_whose_answer_is_lost(stage: Stage, wi
     wire.slack.reset_answer("POST", POSTS)
     await stage.slack.command(DANA, text="mode simulation")
     await stage.slack.notice("simulation")
+    for card in found:
+        await stage.slack.changes(card, "Simulation", seconds=20)
     await stage.slack.command(DANA, text="mode production")
     for card in found:
         await stage.slack.changes(card, "Production", seconds=20)

@@ -11,7 +11,7 @@ from bot.store.examining import examined
 from bot.store.opening import data_of
 from tests.model.wires import Post
 from tests.model.world import APPROVERS, World, waits
-from tests.model.writer import tokens
+from tests.model.writer import shown_reply, tokens
 
 APPROVALS = ("draft.approved", "draft.edited")
 EVENT_JOBS = ("look", "answer", "note")
@@ -158,8 +158,8 @@ def cards(world: World) -> None:
         assert card.ts == draft["card"]["ts"], f"{draft['id']}: the card is not the one in the store"
         if draft["state"] in CLOSED:
             continue
-        block = next(m for m in card.blocks if m.get("block_id") == "draft")
-        assert tokens(_texts(block)) == tokens(draft["revisions"][-1]["text"]), f"{draft['id']}: the card differs"
+        seen = tokens(_texts(shown_reply(card.blocks)))
+        assert seen == tokens(draft["revisions"][-1]["text"]), f"{draft['id']}: the card differs"
         assert ("Approve" in card.buttons) == (draft["state"] == "waiting"), f"{draft['id']}: {card.buttons}"
     said = [str(m.metadata["event_payload"]["id"]) for m in _messages(world, "pmagent_message")]
     assert len(said) == len(set(said)), f"a notice was said twice: {sorted(said)}"

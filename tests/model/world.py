@@ -30,7 +30,7 @@ from tests import warm
 from tests.model.books import Books
 from tests.model.reins import Reins
 from tests.model.wires import Wires
-from tests.model.writer import Writer, tokens
+from tests.model.writer import Writer, shown_reply, tokens
 
 APPROVERS = (DANA, SAM)
 KEYS = ("ECD-1", "ECD-2", "ECD-3", "ECD-4", "SUP-1")
@@ -449,7 +449,7 @@ class World:
         self.say(f"{user} presses {button} on {value.get('draft') or value}")
         draft_id = value.get("draft", "")
         if button in APPROVING and draft_id:
-            shown = words([b for b in message.blocks if b.get("block_id") == "draft"])
+            shown = words(shown_reply(message.blocks))
             self.wishes.append(Wish(user, draft_id, tuple(tokens(shown))))
         await self.unless_dead(self.stage.slack.click(user, message, button))
         if button == "Edit":

@@ -16,6 +16,12 @@ def tokens(text: str) -> list[str]:
     return re.findall(r"\w+", text)
 
 
+def shown_reply(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The block in which a card shows its reply: by itself, or in a container."""
+    inner = [child for block in blocks for child in block.get("child_blocks", ())]
+    return [block for block in (*blocks, *inner) if block.get("block_id") == "draft"]
+
+
 class Writer(ClaudeStandIn):
     """`written`: every draft so far. `spent`: what all answered calls cost, by Anthropic's price list.
 

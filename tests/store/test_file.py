@@ -175,7 +175,7 @@ FULL_DISK = """
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5000, hard))  # a short write, then an error
         for number in range(3):
             results = await asyncio.gather(*(
-                store.commit(Put("keys", {"id": f"lost{number}-{i}", "x": "y" * 9000}), audit=[Audit("system", "x")])
+                store.commit(Put("keys", {"id": f"lost{number}-{i}", "x": "y" * 500_000}), audit=[Audit("system", "x")])
                 for i in range(25)
             ), return_exceptions=True)
             assert all(isinstance(result, StoreUnavailable) for result in results), results
