@@ -99,7 +99,7 @@ async def test_of_the_ids_of_transactions_only_the_last_one_is_kept(url: str, st
 async def test_a_later_schema_is_refused_in_words(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("UPDATE about SET value = '99' WHERE name = 'schema'")
-    with pytest.raises(UserError, match="schema 99, and this version of PM Agent knows schema 1"):
+    with pytest.raises(UserError, match="schema 99, and this version of PM Agent knows schema 2"):
         await PostgresStore.open(url)
 
 
