@@ -13,7 +13,7 @@ from bot.prompting.parsing import ClaimsAnswer, DecisionAnswer, ReplyAnswer, Rep
 from bot.prompting.untrusted import block, read_block
 from bot.settings import Settings
 
-Purpose = Literal["triage", "reply", "claims", "standup"]
+Purpose = Literal["triage", "reply", "claims", "standup", "learning"]
 Effort = Literal["low", "medium", "high"]
 
 # Room for thinking, which is on by default on the 5.x models and counts as output, and for the answer: a decision is

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bot.domain.corrections import Correction, place
 from bot.errors import UserError
+from bot.log import get_logger
 from bot.rules.learning import may_learn, nearest
 from bot.rules.policy import Audience
 from bot.store import Audit, Conflict, Delete, Expect, Record
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bot.context import Context
     from bot.workflow.actor import Actor
 
+log = get_logger(__name__)
 NEWEST = 200
 """Corrections of one project and audience that are looked through: older ones tell how people wrote once."""
 
@@ -68,6 +70,7 @@ async def forget_issue(ctx: Context, key: str, reason: str) -> None:
     """The same for all that was learned on an issue which is not for the channel any more."""
     found = await ctx.store.find("corrections", issue=key)
     if found:
+        log.info("learned.dropped", issue=key, reason=reason)
         await ctx.store.commit(
             *(Delete("corrections", record["id"]) for record in found),
             audit=[
