@@ -95,7 +95,7 @@ def test_every_bad_prompt_file_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_prompts(tmp_path)
     assert [line.split()[0] for line in str(caught.value).splitlines()] == [
-        "prompts/voice.md", "prompts/triage.md", "prompts/claims.md", "prompts/standup.md",
+        "prompts/voice.md", "prompts/triage.md", "prompts/claims.md", "prompts/standup.md", "prompts/learning.md",
     ]  # fmt: skip
 
 
