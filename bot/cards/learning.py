@@ -35,7 +35,9 @@ from bot.domain.corrections import SKIP_REASONS, Correction
 MOST_ROWS = 12
 ROW_TEXT = 260
 """Characters of each of a correction's three texts; the reply itself stands in Jira."""
-DIFF_LIMIT = 6_000
+DIFF_LIMIT = 5_000
+"""Characters; what is proposed is so short that its diff has fewer."""
+MOST_QUOTED = 5
 
 
 def skip_question(draft_id: str, key: str) -> Message:
@@ -118,7 +120,7 @@ def proposal_message(
     head = section(text("Claude proposes a change of its prompts", bold=True), ", in ", text(file, code=True))
     rows = [
         (link(issue_url(site, one.issue), one.issue), f"  {said(one.wrote, 160)} became {said(one.made, 160)}")
-        for one in rests_on[:8]
+        for one in rests_on[:MOST_QUOTED]
     ]
     blocks = [rich(head, section(cut(why, 600))), rich(section("It rests on what people changed:"), listing(rows))]
     if outcome is None:

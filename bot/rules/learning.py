@@ -81,12 +81,12 @@ def _similarity(a: set[str], b: set[str], weights: dict[str, float], unknown: fl
 
 
 def _terms(text: str) -> set[str]:
-    """The words of a text; of scripts that are written without spaces, pairs of signs."""
+    """The words of a text but the shortest, which all texts share; of scripts without spaces, pairs of signs."""
     found: set[str] = set()
     for word in words(text):
         if any("\u2e80" <= sign <= "\ua4cf" for sign in word):
             found |= {word[at : at + 2] for at in range(max(1, len(word) - 1))}
-        else:
+        elif len(word) > 2 or not word.isalpha():
             found.add(word)
     return found
 
