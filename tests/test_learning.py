@@ -249,7 +249,7 @@ def test_what_became_of_the_drafts_of_each_prompt_version() -> None:
     assert sentences(old) == (
         "5 drafts: 1 approved as drafted, 1 edited (9 words each), 2 skipped (1 wrong, 1 without a reason), "
         "1 withdrawn",
-        "decided in 90.0 s; 0.50 USD, 0.250 for each of 2 posted",
+        "decided in 90.0 s; 0.50 USD (0.250 for each posted reply)",
     )
     assert sentences(new)[0] == "1 draft: 0 approved as drafted, 0 edited, 0 skipped"
     assert REASONS.keys() == SKIP_REASONS.keys()

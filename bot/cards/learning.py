@@ -49,7 +49,7 @@ def skip_question(draft_id: str, key: str) -> Message:
         [
             paragraph(f"You skipped {key_of(key)}. What was it?"),
             buttons(*row),
-            context("You need not answer. Only you see this; the answers are counted without names."),
+            context("You need not answer. Only you see this, and the figures count it without a name."),
         ],
         "What was it about the draft that you skipped?",
     )
@@ -123,6 +123,8 @@ def proposal_message(
         for one in rests_on[:MOST_QUOTED]
     ]
     blocks = [rich(head, section(cut(why, 600))), rich(section("It rests on what people changed:"), listing(rows))]
+    if len(rests_on) > len(rows):
+        blocks.append(context(f"and {len(rests_on) - len(rows)} more"))
     if outcome is None:
         value = {"proposal": str(number)}
         accept = button("Accept", ACCEPT_CHANGE, value, style="primary")

@@ -72,7 +72,7 @@ def sentences(row: Mapping[str, Any]) -> tuple[str, str]:
         took.append(f"decided in {span(row['seconds_to_decision'])}")
     took.append(f"{row['cost_usd']:.2f} USD")
     if row["cost_per_posted_usd"] is not None:
-        took[-1] += f", {row['cost_per_posted_usd']:.3f} for each of {row['posted']} posted"
+        took[-1] += f" ({row['cost_per_posted_usd']:.3f} for each posted reply)"
     return f"{row['drafts']} draft{'' if row['drafts'] == 1 else 's'}: {', '.join(became)}", "; ".join(took)
 
 

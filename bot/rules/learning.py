@@ -7,6 +7,8 @@ counting more, and by age.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +17,8 @@ from math import log, sqrt
 
 from bot.domain.corrections import Correction
 from bot.domain.drafts import Draft
-from bot.rules.policy import Audience, words
+from bot.domain.mentions import without_names
+from bot.rules.policy import Audience
 
 MOST = 3
 """Corrections in one request."""
@@ -23,6 +26,7 @@ ROOM = 4_000
 """Characters of all of them together. They are given whole or not at all: a torn one teaches what nobody wrote."""
 NEAR = 0.1
 """Similarity, from 0 to 1, under which two questions have nothing in common."""
+_WORD = re.compile(r"[^\W_]+")
 HALF_LIFE = 180.0
 """Days after which a correction counts half."""
 
@@ -83,10 +87,10 @@ def _similarity(a: set[str], b: set[str], weights: dict[str, float], unknown: fl
 def _terms(text: str) -> set[str]:
     """The words of a text but the shortest, which all texts share; of scripts without spaces, pairs of signs."""
     found: set[str] = set()
-    for word in words(text):
-        if any("\u2e80" <= sign <= "\ua4cf" for sign in word):
+    for word in _WORD.findall(unicodedata.normalize("NFKC", without_names(text)).casefold()):
+        if not word.isascii() and any("\u2e80" <= sign <= "\ua4cf" for sign in word):
             found |= {word[at : at + 2] for at in range(max(1, len(word) - 1))}
-        elif len(word) > 2 or not word.isalpha():
+        elif len(word) > 2 or not (word.isascii() and word.isalpha()):
             found.add(word)
     return found
 

@@ -117,8 +117,19 @@ async def test_skip_asks_why_once_and_only_whoever_skipped(stage: Stage) -> None
     await slack.send("interactive", wrong)
     await slack.whispered(DANA, "answered this already", after=before)
     assert len(slack.whispers(DANA)) == before + 1
-    [draft] = await exported(stage, "drafts")
+    draft = (await exported(stage, "drafts"))[0]
     assert draft["skip_reason"] == "too_late"
+    await edited(stage, "ECD-2")
+    code, out = await stage.run("stats", "--json")
+    [row] = json.loads(out)["by_prompt"]
+    assert code == 0
+    assert (row["project"], row["drafts"], row["edited"], row["words_changed"]) == ("ECD", 2, 1, 4.0)
+    assert (row["skipped"], row["skip_reasons"], row["posted"]) == (1, {"too_late": 1}, 1)
+    assert row["cost_per_posted_usd"] > 0
+    assert str(row["prompt"]).startswith("reply@")
+    await slack.command(DANA, text="stats")
+    told = await slack.whispered(DANA, "By project and prompt version")
+    assert "2 drafts: 0 approved as drafted, 1 edited (4 words each), 1 skipped (1 too late)" in told.words
     trail = [r for r in await exported(stage, "audit") if r["action"] == "draft.skip_reason"]
     assert [(r["actor"], r["details"]["reason"]) for r in trail] == [(f"slack:{DANA}", "too_late")]  # type: ignore[index]
 
