@@ -26,6 +26,7 @@ from bot.prompting import (
     read_block,
     reply_message,
     triage_message,
+    without_lessons,
 )
 from bot.prompting import read_proposal as read
 from bot.prompting.material import TOTAL
@@ -129,6 +130,8 @@ def test_it_goes_first_when_there_is_no_room_and_is_no_fact() -> None:
     message = reply_message(material(learned=learned)).message
     assert read_block(message)["learned"] == [{"asked": "zqasked", "written": "zqwrote 4711", "changed_to": "zqmade"}]
     assert "zq" not in json.dumps(facts_in(message))
+    assert without_lessons(message) == reply_message(material()).message, "what is stored holds nothing of other issues"
+    assert without_lessons("no block at all") == "no block at all"
     assert "zq" not in triage_message(material(learned=learned)).message
     crowd = [comment("word " * 300, id=str(n), minutes_ago=n + 5) for n in range(20)]
     long = comment("x" * 30_000)

@@ -100,7 +100,7 @@ def test_every_bad_prompt_file_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_a_windows_edit_is_no_other_wording(tmp_path: Path) -> None:
-    for name in ("team", "voice", "triage", "reply", "claims", "standup"):
+    for name in ("team", "voice", "triage", "reply", "claims", "standup", "learning"):
         (tmp_path / f"{name}.md").write_bytes(b"\xef\xbb\xbf" + f"# {name}\r\nText.\r\n".encode())
     assert load_prompts(tmp_path).triage == "# triage\nText."
 

@@ -28,6 +28,7 @@ from bot.prompting.requests import (
     stored_request,
     triage_message,
     triage_request,
+    without_lessons,
 )
 from bot.prompting.standup import Sentence, read_standup, standup_request
 from bot.prompting.untrusted import block, read_block
@@ -65,4 +66,5 @@ __all__ = [
     "stored_request",
     "triage_message",
     "triage_request",
+    "without_lessons",
 ]  # fmt: skip

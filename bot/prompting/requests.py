@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from bot.prompting.files import Prompts, version_of
 from bot.prompting.material import NO_FACTS, Material, data_of, refs_of
 from bot.prompting.parsing import ClaimsAnswer, DecisionAnswer, ReplyAnswer, ReplyDecision, read_decision
-from bot.prompting.untrusted import block, read_block
+from bot.prompting.untrusted import block, read_block, replaced
 from bot.settings import Settings
 
 Purpose = Literal["triage", "reply", "claims", "standup", "learning"]
@@ -149,6 +149,13 @@ def _shown(purpose: Purpose, material: Material, data: dict[str, Any], ending: s
 def facts_in(message: str) -> dict[str, Any]:
     """The data of a request as far as a reply may rest on them."""
     return {name: value for name, value in read_block(message).items() if name not in NO_FACTS}
+
+
+def without_lessons(message: str) -> str:
+    """A message as it is stored: other issues' texts in it would outlive an erasure, a level, or an admin's Forget."""
+    if not any(f'"{name}"' in message for name in NO_FACTS):
+        return message
+    return replaced(message, facts_in(message))
 
 
 def claims_request(prompts: Prompts, settings: Settings, text: str, key: str) -> Request:

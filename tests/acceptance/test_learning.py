@@ -58,6 +58,7 @@ async def test_the_next_request_in_the_project_is_given_what_was_changed_as_data
     for other in ("OPS-1", "SUP-1"):  # another project; a reply that the customer sees
         await waiting_card(stage, other)
         assert "4711" not in "".join(messages(stage, other)), other
+    assert "4711" not in str([c for c in await exported(stage, "agent_cycles") if c["issue"] == "ECD-2"])
     trail = await exported(stage, "audit")
     created = {r["issue"]: r["details"].get("learned") for r in trail if r["action"] == "draft.created"}  # type: ignore[attr-defined]
     assert [bool(created[key]) for key in ("ECD-1", "ECD-2", "OPS-1", "SUP-1")] == [False, True, False, False]
