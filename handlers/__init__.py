@@ -9,6 +9,7 @@ Bitbucket               POST /webhooks/bitbucket      `webhooks`, `bitbucket`
 Slack                   Socket Mode, or               `slack` (every listener; `slack_socket`, `slack_http`)
                         POST /webhooks/slack
   buttons, the modal                                  `approvals`
+  why skipped, proposals                              `learning` (what people say about what Claude learns)
   /pmagent …                                          `commands` (`pages`: what they say)
   the home tab                                        `home`
 people, Prometheus      GET / /health /ready          `status`

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bot.access.people import TRY_AGAIN, Permission
-from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal
+from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal, skip_question
 from bot.domain.drafts import MAX_TEXT, DraftState
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
@@ -71,7 +71,9 @@ async def button(ctx: Context, ack: Ack, click: Click) -> None:
         if not on_its_card:
             await refuse(ctx, click, ELSEWHERE)
             return
-        await decide(ctx, draft_id, action, by=_actor(click.place, verdict), seen=click.value.get("seen"))
+        after = await decide(ctx, draft_id, action, by=_actor(click.place, verdict), seen=click.value.get("seen"))
+        if action == "skip":
+            await tell(ctx, click.place, skip_question(after.id, after.issue.key))
     except UserError as error:
         await tell(ctx, click.place, str(error))
     except StoreUnavailable:

@@ -35,6 +35,7 @@ from bot.workflow import (
 )
 from handlers import pages as answers
 from handlers.interactions import Ack, Command
+from handlers.learning import learned
 from handlers.private_answers import tell
 
 if TYPE_CHECKING:
@@ -156,6 +157,16 @@ def read_key(text: str, watches: Callable[[str], bool]) -> str:
     return key
 
 
+def read_project(text: str, watches: Callable[[str], bool]) -> str:
+    """The project's key in `text`. Raises `UserError` for any other."""
+    project = text.upper()
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]{1,79}", project):
+        raise UserError(f"“{text[:60]}” is not a project's key such as ECD.")
+    if not watches(project):
+        raise UserError(f"This bot does not look after project {project} (JIRA_PROJECTS).")
+    return project
+
+
 def read_duration(text: str) -> timedelta:
     """`30m`, `2h`, `1d`, `1h30m`, at most 90 days. Raises `UserError` for any other."""
     match = re.fullmatch(r"(?=.)(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m(?:in)?)?", text.lower(), re.ASCII)
@@ -261,6 +272,12 @@ async def _resume(asked: Asked) -> str:
     return "Drafting goes on, with what has waited first."
 
 
+async def _learned(asked: Asked) -> Message:
+    project = read_project(asked.words[0], asked.ctx.settings.watches) if asked.words else None
+    admin = await asked.ctx.people.may_administer(asked.by.id, patience=PATIENCE)
+    return await learned(asked.ctx, project, admin=admin.allowed)
+
+
 async def _health(asked: Asked) -> Message:
     return answers.health_page(await health(asked.ctx))
 
@@ -282,6 +299,10 @@ _WORDS = (
     Word("pause", "/pmagent pause [30m|2h|1d]", "drafting waits; webhooks are taken in (approvers)",
          Who.APPROVER, _pause, 3),
     Word("resume", "/pmagent resume", "drafting goes on (approvers)", Who.APPROVER, _resume),
+    Word(
+        "learned", "/pmagent learned [PROJECT]", "what Claude learns from edited drafts (approvers); admins forget it",
+        Who.APPROVER, _learned, 1,
+    ),
     Word("health", "/pmagent health", "how each part of the program is", Who.EVERYBODY, _health),
 )  # fmt: skip
 COMMANDS: dict[str, Word] = {word.name: word for word in _WORDS}

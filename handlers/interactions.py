@@ -15,7 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from bot.access.origin import Origin, Spot
-from bot.cards import ACTIONS, EDIT, RETRY_EVENT, TEXT_ACTION, TEXT_BLOCK
+from bot.cards import (
+    ACCEPT_CHANGE,
+    ACTIONS,
+    DECLINE_CHANGE,
+    EDIT,
+    FORGET,
+    REASONS,
+    RETRY_EVENT,
+    TEXT_ACTION,
+    TEXT_BLOCK,
+)
 from bot.safety import clean
 
 Ack = Callable[..., Awaitable[Any]]
@@ -26,7 +36,10 @@ Name = Annotated[str, Field(max_length=255)]
 Given = Annotated[str, Field(min_length=1, max_length=255)]
 
 
-_ATTEMPTS = {**ACTIONS, EDIT: "edit", RETRY_EVENT: "retry_event"}
+_ATTEMPTS = {
+    **ACTIONS, EDIT: "edit", RETRY_EVENT: "retry_event", **dict.fromkeys(REASONS, "skip_reason"), FORGET: "forget",
+    ACCEPT_CHANGE: "accept_change", DECLINE_CHANGE: "decline_change",
+}  # fmt: skip
 
 
 class Malformed(ValueError):
@@ -160,6 +173,12 @@ class Click(_Interaction):
         if box and (box.channel_id, box.message_ts) != (self.channel.id, self.message.ts):
             return None
         return Spot(channel=self.channel.id, ts=self.message.ts)
+
+    @property
+    def private(self) -> bool:
+        """Whether the button is in a message that only this person sees."""
+        box = self.container
+        return box is not None and box.is_ephemeral and box.type == "message" and self.message is None
 
     @property
     def place(self) -> Place:

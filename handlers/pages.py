@@ -27,6 +27,7 @@ from bot.cards.parts import (
     whisper,
 )
 from bot.domain.drafts import Draft, DraftState
+from bot.reports.by_prompt import sentences
 
 if TYPE_CHECKING:
     from bot.workflow import HealthLine, ModeSetting, WhyLine
@@ -64,7 +65,16 @@ def stats_page(figures: Mapping[str, Any], days: float | None) -> Message:
          _number(figures, "skipped"), " skipped, ", _number(figures, "undone"), " withdrawn"),
         (_number(figures, "claude_calls"), f" calls of Claude for {float(figures.get('cost_usd') or 0):.2f} USD"),
     ]  # fmt: skip
-    return _answer(paragraph(text(period, bold=True), f", mode {figures.get('mode', 'unknown')}"), bullets(rows))
+    found: Sequence[Mapping[str, Any]] = figures.get("by_prompt") or ()
+    versions = [_version(row) for row in found[:MAX_ROWS]]
+    head = paragraph(text(period, bold=True), f", mode {figures.get('mode', 'unknown')}")
+    more = [paragraph(text("By project and prompt version", bold=True)), bullets(versions)] if versions else []
+    return _answer(head, bullets(rows), *more, *_more(len(found)))
+
+
+def _version(row: Mapping[str, Any]) -> Sequence[str | Block]:
+    became, took = sentences(row)
+    return (text(str(row["project"]), bold=True), " ", text(str(row["prompt"]), code=True), f"  {became}; {took}")
 
 
 def mode_page(setting: ModeSetting, now: datetime, timezone: ZoneInfo) -> Message:

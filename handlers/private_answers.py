@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-async def tell(ctx: Context, place: Place, answer: str | Message, *, url_first: bool = False) -> None:
-    """Answer one person privately: a sentence, or a message."""
+async def tell(
+    ctx: Context, place: Place, answer: str | Message, *, url_first: bool = False, replace: bool = False
+) -> None:
+    """Answer one person privately: a sentence, or a message. `replace`: in the place of the one that they clicked."""
     message = whisper(answer) if isinstance(answer, str) else answer
     channel = place.channel or ctx.settings.slack_channel_approvals
-    await ctx.slack.whisper(channel, place.user, message, place.response_url, url_first=url_first)
+    await ctx.slack.whisper(channel, place.user, message, place.response_url, url_first=url_first, replace=replace)
 
 
 async def refuse(ctx: Context, by: Interaction, reason: str, *, told: bool = False) -> None:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from bot import cards
 from bot.access.origin import foreign
 from bot.log import get_logger
-from handlers import approvals, commands, home
+from handlers import approvals, commands, home, learning
 from handlers.interactions import Ack, Event, Interaction, Malformed, Submission, parse
 from handlers.private_answers import record, refuse, tell
 from handlers.slack_http import route
@@ -55,6 +55,9 @@ ACTION_LISTENERS: dict[str, Handle] = {
     **dict.fromkeys(cards.ACTIONS, approvals.button),
     cards.EDIT: approvals.edit,
     cards.RETRY_EVENT: approvals.retry,
+    **dict.fromkeys(cards.REASONS, learning.reason),
+    cards.FORGET: learning.forget_one,
+    **dict.fromkeys((cards.ACCEPT_CHANGE, cards.DECLINE_CHANGE), learning.proposal),
 }
 VIEW_LISTENERS: dict[str, Handle] = {cards.EDIT_MODAL: approvals.edited}
 COMMAND_LISTENERS: dict[str, Handle] = {COMMAND: commands.command}

@@ -119,6 +119,7 @@ def test_who_may_say_what() -> None:
         "draft": (Who.APPROVER, Who.APPROVER),
         "pause": (Who.APPROVER, Who.APPROVER),
         "resume": (Who.APPROVER, Who.APPROVER),
+        "learned": (Who.APPROVER, Who.APPROVER),
         "mode": (Who.EVERYBODY, Who.ADMIN),
     }
 

@@ -323,6 +323,7 @@ def test_a_restored_store_goes_on_where_the_other_was(home: Home, kind: Kind, tm
     home.commit(
         Put("keys", record), Put("messages", {"id": "m", "pending": False}), Delete("webhook_events", "evt_2"),
         Put("development", {"id": "p", "keys": ["ECD-1"]}), Put("deliveries", {"id": "jira:1", "at": AT}),
+        Put("corrections", {"id": "d1", "at": AT, "place": "ECD|public", "issue": "ECD-1", "made": "ä"}),
         Put("agent_cycles", {"id": "c", "event_id": "evt_1"}),
         audit=[Audit("slack:U0", "draft.posted", "evt_1", "d1", "ECD-1", {odd: odd, "n": 0.1}, figures)],
         jobs=[Job("answer", "evt_1", "ECD-1"), Job("card", "d1", at=LATER), Job("look", "#1 é")],

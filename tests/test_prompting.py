@@ -95,12 +95,12 @@ def test_every_bad_prompt_file_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_prompts(tmp_path)
     assert [line.split()[0] for line in str(caught.value).splitlines()] == [
-        "prompts/voice.md", "prompts/triage.md", "prompts/claims.md", "prompts/standup.md",
+        "prompts/voice.md", "prompts/triage.md", "prompts/claims.md", "prompts/standup.md", "prompts/learning.md",
     ]  # fmt: skip
 
 
 def test_a_windows_edit_is_no_other_wording(tmp_path: Path) -> None:
-    for name in ("team", "voice", "triage", "reply", "claims", "standup"):
+    for name in ("team", "voice", "triage", "reply", "claims", "standup", "learning"):
         (tmp_path / f"{name}.md").write_bytes(b"\xef\xbb\xbf" + f"# {name}\r\nText.\r\n".encode())
     assert load_prompts(tmp_path).triage == "# triage\nText."
 

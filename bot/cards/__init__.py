@@ -2,6 +2,7 @@
 
 `card`     the draft's message, in every state         `modal`   the window behind Edit
 `notices`  the channel's other messages                `home`    the app's home tab
+`learning` what is said about learning
 `parts`    the pieces, and Slack's limits              `actions` the ids behind every button and field
 
 Text that is not ours (Jira's, Claude's, people's names) appears only as `rich_text` or `plain_text` elements, which
@@ -10,14 +11,18 @@ notification) is mrkdwn in Slack, so it holds only words of ours and the issue's
 """
 
 from bot.cards.actions import (
+    ACCEPT_CHANGE,
     ACTIONS,
     APPROVE,
+    DECLINE_CHANGE,
     DRAFT_ANEW,
     EDIT,
     EDIT_MODAL,
+    FORGET,
     LOOK_AGAIN,
     POST_AGAIN,
     POST_ANYWAY,
+    REASONS,
     RETRY,
     RETRY_EVENT,
     SKIP,
@@ -27,6 +32,7 @@ from bot.cards.actions import (
 )
 from bot.cards.card import draft_card
 from bot.cards.home import home_view
+from bot.cards.learning import Outcome, Rested, learned_page, proposal_message, skip_question
 from bot.cards.modal import edit_modal
 from bot.cards.notices import (
     budget_notice,
@@ -40,8 +46,44 @@ from bot.cards.notices import (
 from bot.cards.parts import Message, bullets, context, link, paragraph, text, whisper
 
 __all__ = [
-    "ACTIONS", "APPROVE", "DRAFT_ANEW", "EDIT", "EDIT_MODAL", "LOOK_AGAIN", "POST_AGAIN", "POST_ANYWAY",
-    "RETRY", "RETRY_EVENT", "SKIP", "TEXT_ACTION", "TEXT_BLOCK", "UNDO", "Message", "budget_notice", "bullets",
-    "context", "draft_card", "edit_modal", "erasure_notice", "failed_event", "home_view", "link", "missed_notice",
-    "mode_notice", "outage_notice", "paragraph", "text", "trail_notice", "whisper",
+    "ACCEPT_CHANGE",
+    "ACTIONS",
+    "APPROVE",
+    "DECLINE_CHANGE",
+    "DRAFT_ANEW",
+    "EDIT",
+    "EDIT_MODAL",
+    "FORGET",
+    "LOOK_AGAIN",
+    "POST_AGAIN",
+    "POST_ANYWAY",
+    "REASONS",
+    "RETRY",
+    "RETRY_EVENT",
+    "SKIP",
+    "TEXT_ACTION",
+    "TEXT_BLOCK",
+    "UNDO",
+    "Message",
+    "Outcome",
+    "Rested",
+    "budget_notice",
+    "bullets",
+    "context",
+    "draft_card",
+    "edit_modal",
+    "erasure_notice",
+    "failed_event",
+    "home_view",
+    "learned_page",
+    "link",
+    "missed_notice",
+    "mode_notice",
+    "outage_notice",
+    "paragraph",
+    "proposal_message",
+    "skip_question",
+    "text",
+    "trail_notice",
+    "whisper",
 ]  # fmt: skip

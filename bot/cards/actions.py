@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bot.domain.corrections import SKIP_REASONS, SkipReason
+
 APPROVE = "pm.approve"
 EDIT = "pm.edit"
 SKIP = "pm.skip"
@@ -23,6 +25,14 @@ ACTIONS: dict[str, str] = {
     DRAFT_ANEW: "draft_anew",
 }
 """Buttons that decide at once: action id → the action of `bot.workflow.decide`. Edit opens a modal first."""
+
+REASONS: dict[str, SkipReason] = {f"pm.reason.{reason}": reason for reason in SKIP_REASONS}
+"""Buttons of the private question after Skip: action id → the reason."""
+FORGET = "pm.learned.forget"
+"""`Forget` on a correction; its value is `{"correction": id, "project": the one that was asked for}`."""
+ACCEPT_CHANGE = "pm.learned.accept"
+DECLINE_CHANGE = "pm.learned.decline"
+"""On a proposed change of the prompts; their value is `{"proposal": number}`."""
 
 RETRY_EVENT = "pm.event.retry"
 """`Retry` on an event that Claude could not answer; its value is `{"event": id}`."""

@@ -218,19 +218,21 @@ class Slack:
                 break
 
     async def whisper(
-        self, channel: str, user: str, message: Message, response_url: str | None = None, *, url_first: bool = False
-    ) -> bool:
+        self, channel: str, user: str, message: Message, response_url: str | None = None, *, url_first: bool = False,
+        replace: bool = False,
+    ) -> bool:  # fmt: skip
         """Tell one person something that nobody else sees; True when Slack took it.
 
         By `chat.postEphemeral`, and by the interaction's `response_url` where that fails (or first, for commands: they
-        may come from channels that the bot is not in). Never raises for Slack's sake: a lost whisper is logged.
+        may come from channels that the bot is not in). `replace`: in the place of the private message whose button was
+        pressed, which only its `response_url` can change. Never raises for Slack's sake: a lost whisper is logged.
         """
-        for by_url in (url_first, not url_first):
+        for by_url in (True, False) if url_first or replace else (False, True):
             if by_url and not (response_url and self._is_slacks(response_url)):
                 continue
             try:
                 if by_url:
-                    await self._respond(str(response_url), message)
+                    await self._respond(str(response_url), message, replace=replace)
                 else:
                     body = _body(channel, message)
                     for name in ("metadata", "unfurl_links", "unfurl_media"):
@@ -375,10 +377,10 @@ class Slack:
             return True
         return found.scheme == "https" and (found.hostname or "").endswith((".slack.com", ".slack-gov.com"))
 
-    async def _respond(self, url: str, message: Message) -> None:
+    async def _respond(self, url: str, message: Message, *, replace: bool = False) -> None:
         body = {
             "response_type": "ephemeral",
-            "replace_original": False,
+            "replace_original": replace,
             "text": message.text,
             "blocks": message.blocks,
             "unfurl_links": False,

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from bot.demo.claude_claims import claims
 from bot.demo.claude_rules import Refused, check
-from bot.demo.claude_writer import standup, write
+from bot.demo.claude_writer import proposal, standup, write
 from bot.demo.wire import Fault, StandIn
 from bot.prompting.untrusted import read_block
 
@@ -166,6 +166,8 @@ class ClaudeStandIn(StandIn):
         task = _task(body)
         if task == "standup":
             return standup(data)
+        if task == "learning":
+            return proposal(data)
         if task == "claims":
             return {"claims": claims(data["reply"])}
         note = "Who will read the reply: the team only" in message.partition("<untrusted_data")[0]
@@ -226,7 +228,7 @@ class ClaudeStandIn(StandIn):
 
 
 def _task(body: dict[str, Any]) -> str:
-    """What our own frame says it is: triage, reply, claims or standup; "" for somebody else's request."""
+    """What our own frame says it is: triage, reply, claims, standup or learning; "" for somebody else's request."""
     first = _text(body["messages"][-1]["content"]).partition("\n")[0]
     return first.removeprefix("Task: ") if first.startswith("Task: ") else ""
 

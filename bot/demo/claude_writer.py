@@ -30,6 +30,7 @@ _ASSUMES = re.compile(
     r"\b(is|are|was|been|already|now)\s+(already\s+|now\s+)?(merged|released|done|fixed|deployed|live|closed)\b",
     re.IGNORECASE,
 )
+_GREETING = re.compile(r"(hi|hello|dear)\b", re.IGNORECASE)
 _OPENERS = ("The ", "No ", "Nobody ", "It ", "On ")
 """Our own first words, which go on in lower case after a greeting; names and keys do not."""
 _DONE = ("done", "closed", "resolved", "released")
@@ -70,6 +71,20 @@ def standup(data: Data) -> dict[str, Any]:
                 words = f"{fact['ref']}: {who}{fact['text']}".rstrip(". ") + "."
                 found.append({"text": words[:390], "refs": [fact["ref"]]})
     return {"sentences": found[:12]}
+
+
+def proposal(data: Data) -> dict[str, Any]:
+    """A change of voice.md where most people took the greeting away; else none."""
+    pairs = data["corrections"]
+    taken = [p["ref"] for p in pairs if _GREETING.match(p["written"]) and not _GREETING.match(p["changed_to"])]
+    line = next((line for line in data["files"]["voice.md"].splitlines() if line.startswith("- Greet ")), "")
+    if not line or 2 * len(taken) < len(pairs):
+        return {"why": "No change repeats.", "propose": False, "file": "", "old_text": "", "new_text": "", "pairs": []}
+    return {
+        "why": "People take the greeting away: drop it.", "propose": True, "file": "voice.md", "old_text": line,
+        "new_text": line.replace("- Greet ", "- Begin without a greeting; where one is needed, greet ", 1),
+        "pairs": taken,
+    }  # fmt: skip
 
 
 def _decision(respond: bool, reason: str, text: str, confidence: float, refs: list[str]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from bot.claims.claim import Claim
+from bot.domain.corrections import SkipReason
 from bot.domain.issues import Frozen, Issue, Visibility
 from bot.domain.leases import Lease
 from bot.errors import Illegal
@@ -181,9 +182,9 @@ class Draft(Frozen):
     could not be checked at Approve. `given`: what can be looked up of the data that Claude was given. `stated`: what
     the present wording states; None while nobody has said. `unsupported`: its words that `given` does not support.
     `look_twice`: what deserves a second look in it, in Claude's words. `doubts`: sentences about what it states and
-    what was not so when it was drafted. `withheld`: the issue is not for the channel any more, so the card shows its
-    key and no content. `restored`: it comes from a backup, and may have been posted since this time; None when it does
-    not, or when Jira was asked.
+    what was not so when it was drafted. `withheld`: the issue is not for the channel any more, so the card shows
+    its key and no content. `skip_reason`: why whoever skipped it says they did. `restored`: it comes from a backup,
+    and may have been posted since this time; None when it does not, or when Jira was asked.
     """
 
     id: str
@@ -231,6 +232,7 @@ class Draft(Frozen):
     doubts: tuple[str, ...] = ()
     superseded_by: str | None = None
     withheld: bool = False
+    skip_reason: SkipReason | None = None
     restored: datetime | None = None
 
     @property

@@ -4,8 +4,9 @@
 
     prompts/*.md ──────────────→ files.Prompts ─┐
     Issue, pull requests ──────→ material ──────┼→ requests.Request ──→ (bot.clients.claude) ──→ text
-    standup facts ─────────────→ standup ───────┘                                                 │
-    ReplyDecision, Sentence ←────────────────────────── answers, standup ←─────────────────────────────┘
+    standup facts ─────────────→ standup ───────┤                                                 │
+    corrections ───────────────→ proposing ─────┘                                                 │
+    ReplyDecision, Sentence, Proposal ←──────────────── parsing, standup, proposing ←──────────────────┘
 
 The instructions are the project's own prompt files and stand in the system part. Whatever somebody else wrote stands
 in the user part, as JSON inside one delimited block (`untrusted`).
@@ -14,17 +15,20 @@ in the user part, as JSON inside one delimited block (`untrusted`).
 from bot.prompting.files import PROMPTS, Prompts, load_prompts
 from bot.prompting.material import Material, refs_of
 from bot.prompting.parsing import InvalidAnswer, ReplyDecision, TooComplex, TooLong, read_claims, read_decision
+from bot.prompting.proposing import Proposal, chosen, diff_of, proposal_request, read_proposal
 from bot.prompting.requests import (
     Request,
     Shown,
     as_reply,
     claims_request,
+    facts_in,
     reply_message,
     reply_request,
     single_call,
     stored_request,
     triage_message,
     triage_request,
+    without_lessons,
 )
 from bot.prompting.standup import Sentence, read_standup, standup_request
 from bot.prompting.untrusted import block, read_block
@@ -34,6 +38,7 @@ __all__ = [
     "InvalidAnswer",
     "Material",
     "Prompts",
+    "Proposal",
     "ReplyDecision",
     "Request",
     "Sentence",
@@ -42,11 +47,16 @@ __all__ = [
     "TooLong",
     "as_reply",
     "block",
+    "chosen",
     "claims_request",
+    "diff_of",
+    "facts_in",
     "load_prompts",
+    "proposal_request",
     "read_block",
     "read_claims",
     "read_decision",
+    "read_proposal",
     "read_standup",
     "refs_of",
     "reply_message",
@@ -56,4 +66,5 @@ __all__ = [
     "stored_request",
     "triage_message",
     "triage_request",
+    "without_lessons",
 ]  # fmt: skip

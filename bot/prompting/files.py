@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.errors import UserError
 
 FOLDER = Path(__file__).resolve().parents[2] / "prompts"
-PROMPTS = ("team", "voice", "triage", "reply", "claims", "standup")
+PROMPTS = ("team", "voice", "triage", "reply", "claims", "standup", "learning")
 """The files' names without `.md`. `prompts/README.md` tells a project manager what each of them does."""
 
 
@@ -28,6 +28,7 @@ class Prompts:
     reply: str
     claims: str
     standup: str
+    learning: str
 
     def system_for_triage(self) -> str:
         return f"{self.team}\n\n{self.triage}"
@@ -50,6 +51,7 @@ class Prompts:
             "reply": version_of(self.system_for_reply()),
             "claims": version_of(self.system_for_claims()),
             "standup": version_of(self.system_for_standup()),
+            "learning": version_of(self.learning),
         }
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bot.domain.corrections import Lesson
 from bot.domain.issues import NOISE, Change, Comment, Frozen, Issue, Person, PullRequest
 from bot.prompting import values
 from bot.prompting.around import others_of, pull_requests_around, pull_requests_of
@@ -34,12 +35,14 @@ CHANGES = 15
 FEW = 10
 """Labels, components, versions and sprints that are named, of each."""
 FIRST_TO_GO = (
-    ("history", 0), ("pull_requests_of_other_issues", -1), ("children", -1), ("linked_issues", -1),
+    ("learned", -1), ("history", 0), ("pull_requests_of_other_issues", -1), ("children", -1), ("linked_issues", -1),
     ("pull_requests", -1), ("comments", 0),
 )  # fmt: skip
 """Lists in which something is left out when all is too long, and at which end."""
 AN_EDIT = timedelta(seconds=1)
 """What changed a comment sooner was Jira itself."""
+NO_FACTS = frozenset({"learned"})
+"""What in the data is no fact: nothing in a reply may rest on it."""
 LISTS = ("comments", "history", "children", "linked_issues", "pull_requests", "pull_requests_of_other_issues")
 
 
@@ -49,8 +52,9 @@ class Material(Frozen):
     `kind` is the event's kind, or `comment_edited`; `answered` the comment in question, None: the issue itself, which
     `by` changed `at` that time where it is not its creation that is answered. `asked_for`: a person or a rule asked for
     a draft. `pull_requests`: the issue's own; `other_pull_requests`: of linked issues and children. `audience` as in
-    `Draft.audience`; `customer`: a service desk customer will see the reply. `timezone`: IANA name. Raises ValueError
-    where it holds what the audience must not see (the workflow leaves it out before; this is the second lock).
+    `Draft.audience`; `customer`: a service desk customer will see the reply. `learned`: earlier replies in the project
+    for the same audience, as people changed them. `timezone`: IANA name. Raises ValueError where it holds what the
+    audience must not see (the workflow leaves it out before; this is the second lock).
     """
 
     issue: Issue
@@ -63,13 +67,14 @@ class Material(Frozen):
     other_pull_requests: tuple[PullRequest, ...] = ()
     audience: str = "public"
     customer: bool = False
+    learned: tuple[Lesson, ...] = ()
     now: datetime
     timezone: str = "UTC"
 
     def model_post_init(self, context: Any, /) -> None:
         comments = [*self.issue.comments, *([self.answered] if self.answered else [])]
         pulls = self.pull_requests or self.other_pull_requests
-        if self.customer and (pulls or self.issue != for_customer(self.issue)):
+        if self.customer and (pulls or self.learned or self.issue != for_customer(self.issue)):
             raise ValueError("a reply for a customer must not be drafted from what is the team's own")
         if (self.customer or self.audience == "public") and any(not c.public or c.visibility for c in comments):
             raise ValueError("a public reply must not be drafted from internal or restricted comments")
@@ -103,6 +108,7 @@ def data_of(material: Material, *, brief: bool = False) -> dict[str, Any]:
         **others_of(material.issue, alike, brief=brief),
         "pull_requests": pull_requests_of(material.pull_requests, zone),
         "pull_requests_of_other_issues": pull_requests_around(material.issue, others, zone),
+        "learned": [] if brief else [_lesson(one) for one in material.learned],
     }
     left_out += _fit(data)
     if left_out:
@@ -121,14 +127,18 @@ def refs_of(data: dict[str, Any]) -> frozenset[str]:
 
 def _fit(data: dict[str, Any]) -> int:
     """Leave out what is over `TOTAL`. How many comments that are."""
-    size, lost = len(_json(data)), dict.fromkeys(LISTS, 0)
+    size, lost = len(_json(data)), dict.fromkeys((*LISTS, "learned"), 0)
     for name, end in FIRST_TO_GO:
         while data[name] and size > TOTAL:
             size -= len(_json(data[name].pop(end)))
             lost[name] += 1
     if any(lost.values()):
-        data["left_out"] = {name: count for name, count in lost.items() if count and name != "comments"}
+        data["left_out"] = {name: lost[name] for name in LISTS if lost[name] and name != "comments"}
     return lost["comments"]
+
+
+def _lesson(one: Lesson) -> dict[str, str]:
+    return {"asked": one.asked, "written": one.wrote, "changed_to": one.made}
 
 
 def _json(data: Any) -> str:

@@ -8,12 +8,12 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 
 from bot.prompting.files import Prompts, version_of
-from bot.prompting.material import Material, data_of, refs_of
+from bot.prompting.material import NO_FACTS, Material, data_of, refs_of
 from bot.prompting.parsing import ClaimsAnswer, DecisionAnswer, ReplyAnswer, ReplyDecision, read_decision
-from bot.prompting.untrusted import block, read_block
+from bot.prompting.untrusted import block, read_block, replaced
 from bot.settings import Settings
 
-Purpose = Literal["triage", "reply", "claims", "standup"]
+Purpose = Literal["triage", "reply", "claims", "standup", "learning"]
 Effort = Literal["low", "medium", "high"]
 
 # Room for thinking, which is on by default on the 5.x models and counts as output, and for the answer: a decision is
@@ -145,6 +145,18 @@ def stored_request(prompts: Prompts, settings: Settings, message: str) -> Reques
 
 def _shown(purpose: Purpose, material: Material, data: dict[str, Any], ending: str) -> Shown:
     return Shown(f"{_frame(purpose, material)}\n\n{block(data)}\n\n{ending}", refs_of(data))
+
+
+def facts_in(message: str) -> dict[str, Any]:
+    """The data of a request as far as a reply may rest on them."""
+    return {name: value for name, value in read_block(message).items() if name not in NO_FACTS}
+
+
+def without_lessons(message: str) -> str:
+    """A message as it is stored: other issues' texts in it would outlive an erasure, a level, or an admin's Forget."""
+    if not any(f'"{name}"' in message for name in NO_FACTS):
+        return message
+    return replaced(message, facts_in(message))
 
 
 def claims_request(prompts: Prompts, settings: Settings, text: str, key: str) -> Request:

@@ -28,6 +28,11 @@ def read_block(message: str) -> Any:
     return json.loads(found[0])
 
 
+def replaced(message: str, data: Any) -> str:
+    """The message with other data in its block."""
+    return f"{message.partition(_OPEN)[0]}{block(data)}{message.partition(_CLOSE)[2]}"
+
+
 def cut(text: str, limit: int) -> str:
     """At most about `limit` characters: the beginning (two thirds) and the end, with a visible note between them.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bot.aside import aside
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
+from bot.domain.corrections import Correction
 from bot.domain.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
 from bot.domain.events import EVENT, DraftRequested, Event, IssueChanged, IssueCommented
 from bot.domain.issues import Comment, Issue, PullRequest
@@ -32,6 +33,7 @@ from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.asking import AskedClaude, ask_claude
 from bot.workflow.development import pull_requests, pull_requests_around
 from bot.workflow.ending import end_in_silence, fail_event, spent
+from bot.workflow.learning import lessons
 from bot.workflow.pausing import paused
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.restoring import marked_if_restored
@@ -97,6 +99,7 @@ class Subject:
     audience: Any
     asked_for: bool
     links: tuple[str, ...]
+    learned: tuple[Correction, ...]
 
 
 async def _read(ctx: Context, event: Event) -> Subject:
@@ -149,6 +152,8 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         requests = await pull_requests(ctx, key, issue.key)
         others = await pull_requests_around(ctx, shown, requests)
     changed = event if isinstance(event, IssueChanged) else None
+    asked = answered.text if answered else shown.description or shown.summary
+    learned = await lessons(ctx, issue.project, seen_by, asked)
     material = Material(
         issue=shown,
         kind="comment_edited" if isinstance(event, IssueCommented) and event.edited else event.kind,
@@ -160,6 +165,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         other_pull_requests=others,
         audience=seen_by.audience,
         customer=seen_by.customer,
+        learned=tuple(one.lesson for one in learned),
         now=ctx.clock.now(),
         timezone=ctx.settings.pmagent_timezone,
     )
@@ -167,7 +173,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
     links = {p.url for p in requests}
     for text in texts:
         links |= await aside(partial(addresses_in, text))
-    return Subject(event, issue, answered, material, seen_by, asked_for, tuple(sorted(links)))
+    return Subject(event, issue, answered, material, seen_by, asked_for, tuple(sorted(links)), learned)
 
 
 async def _answered(ctx: Context, issue: Issue, comment_id: str) -> Comment:
@@ -286,6 +292,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
                         "system",
                         model=draft.model,
                         prompt=draft.prompt,
+                        learned=[one.id for one in subject.learned] or None,
                         seconds=(now - started).total_seconds(),
                         usd=told["cost_usd"],
                     ),

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import Clock
+from bot.reports.by_prompt import by_prompt, sentences, span
 from bot.store import Reading, Record
 from bot.store.rollup import EVER, median, spread
 
@@ -48,7 +49,7 @@ async def figures(
 
     `default_mode` is said when none is stored (a new data folder). Times are seconds, None where there is nothing to
     measure: `seconds_to_card` from the event to its draft, `seconds_to_decision` from there to the first decision,
-    both medians.
+    both medians. `by_prompt`: as `bot.reports.by_prompt` has them.
     """
     now = clock.now().astimezone(timezone)
     first = (now - timedelta(days=math.ceil(days) - 1)).date() if days else None
@@ -67,6 +68,7 @@ async def figures(
         **await _spent(store, first),
         "seconds_to_card": median(spread(record for record in counted if record["action"] == CREATED)),
         "seconds_to_decision": median(spread(decided)),
+        "by_prompt": by_prompt(counted),
     }
 
 
@@ -127,17 +129,19 @@ def as_text(found: Mapping[str, Any]) -> str:
         ("Claude calls", found["claude_calls"], f"{found['cost_usd']:.2f} USD"),
     ]
     if found["seconds_to_card"] is not None:
-        rows.append(("Event to draft", _span(found["seconds_to_card"]), "median"))
+        rows.append(("Event to draft", span(found["seconds_to_card"]), "median"))
     if found["seconds_to_decision"] is not None:
-        rows.append(("Draft to decision", _span(found["seconds_to_decision"]), "median"))
+        rows.append(("Draft to decision", span(found["seconds_to_decision"]), "median"))
     if found["refused"]:
         rows.append(("Refused", found["refused"], "clicks by people who may not decide"))
     width = max(len(name) for name, _, _ in rows)
     number = max(len(str(value)) for _, value, _ in rows)
     head = f"PM Agent, {period}, mode {found['mode']}"
-    return "\n".join(
-        [head, "", *(f"  {name:<{width}}  {value!s:>{number}}  {note}".rstrip() for name, value, note in rows)]
-    )
+    lines = [head, "", *(f"  {name:<{width}}  {value!s:>{number}}  {note}".rstrip() for name, value, note in rows)]
+    for row in found["by_prompt"]:
+        became, took = sentences(row)
+        lines += ["", f"  {row['project']}  {row['prompt']}", f"    {became}", f"    {took}"]
+    return "\n".join(lines)
 
 
 def _beside(found: Mapping[str, Any], names: tuple[str, ...]) -> str:
@@ -148,11 +152,3 @@ def _covered(ever: Iterable[Record], now: datetime) -> int:
     """Local days from the first audit record to today, both counted; 1 for an empty trail."""
     first = min((datetime.fromisoformat(record["at"]) for record in ever), default=now)
     return max(1, (now.date() - first.astimezone(now.tzinfo).date()).days + 1)
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

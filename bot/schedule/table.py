@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from bot.log import get_logger
 from bot.reports.standup import standup_due
 from bot.schedule.rules import At, Every
+from bot.schedule.turns import Turn
 from bot.settings import Settings
 from bot.store import Put
 from bot.store.retention import delete_old
 from bot.work.others import Others
-from bot.workflow import expire
+from bot.workflow import expire, propose
 from bot.workflow.reconciling import reconcile
 from bot.workflow.reconciling_development import reconcile_development
 from bot.workflow.trail import verify_trail
@@ -63,6 +64,9 @@ def entries() -> tuple[Entry, ...]:
         await ctx.outages.claude.look()
         await ctx.outages.jira.look()
 
+    async def propose_change(ctx: Context, taken: Turn) -> None:
+        await propose(ctx, taken.mine)
+
     return (
         Entry("standup", _standup_rule, standup_due),
         Entry("expiry", lambda _: Every(60.0), expire_drafts),
@@ -71,6 +75,7 @@ def entries() -> tuple[Entry, ...]:
         Entry("retention", lambda _: Every(600.0), delete_old_records, in_turn=True),
         Entry("reconcile", lambda _: Every(3600.0), reconcile, in_turn=True),
         Entry("pull_requests", lambda _: Every(3600.0), reconcile_development, in_turn=True),
+        Entry("learning", lambda _: Every(3600.0), propose_change, in_turn=True),
         Entry("trail", lambda _: Every(86_400.0), verify_trail, in_turn=True),
     )
 

@@ -8,8 +8,9 @@ returns after the data is on stable storage, never before.
 Tables that people see (`export TABLE`): webhook_events, agent_cycles, drafts, audit. Tables of our own: `development`
 (pull requests, branches), `messages` (what must appear in Slack once, besides the cards), `keys` (what must happen
 once, such as a run of the schedule), `state` (mode, pause, spend, and the like), `deliveries` (the keys of what was
-received, for `DELIVERY_KEYS_KEPT`), `rollup` (figures, kept by the store in the commit that they count), `jobs` (the
-follow-up work that is stored with the change that asks for it; `bot.queue` carries it out).
+received, for `DELIVERY_KEYS_KEPT`), `rollup` (figures, kept by the store in the commit that they count), `corrections`
+(what Claude wrote and what people made of it; ids are the drafts'), `jobs` (the follow-up work that is stored with the
+change that asks for it; `bot.queue` carries it out).
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 Record = dict[str, Any]
 Table = Literal[
     "webhook_events", "agent_cycles", "drafts", "audit", "development", "messages", "keys", "state", "deliveries",
-    "rollup", "jobs",
+    "rollup", "corrections", "jobs",
 ]  # fmt: skip
 TABLES: tuple[Table, ...] = (
     "webhook_events", "agent_cycles", "drafts", "audit", "development", "messages", "keys", "state", "deliveries",
-    "rollup", "jobs",
+    "rollup", "corrections", "jobs",
 )  # fmt: skip
 
 DELIVERY_KEYS_KEPT = timedelta(hours=72)
@@ -77,11 +78,14 @@ class Figures(NamedTuple):
     """What an audit record adds to `rollup`, and does not itself hold.
 
     `seconds`: how long what it tells of took. `usd`: what it cost. `prompt`: the version of the prompt behind it.
+    `part`: which kind of the action it was, where these are counted apart. `words`: how many were changed.
     """
 
     seconds: float | None = None
     usd: float = 0.0
     prompt: str = ""
+    part: str = ""
+    words: int = 0
 
 
 class Audit(NamedTuple):

@@ -61,6 +61,7 @@ async def _closed_story(store: Store, event: Record, until: datetime) -> list[De
         Delete("webhook_events", event["id"]),
         *(Delete("agent_cycles", cycle["id"]) for cycle in cycles),
         *(Delete("drafts", draft["id"]) for draft in drafts),
+        *[Delete("corrections", d["id"]) for d in drafts if await store.get("corrections", d["id"])],
     ]
 
 

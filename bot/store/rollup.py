@@ -1,8 +1,8 @@
 """Figures that are kept in the commit that they count, so that reading them costs the same however much happened.
 
-A record of `rollup` counts the audit lines of one local day (or `EVER`), project, action and prompt version: `count`;
-`drafts`, how many drafts had this action for the first time; `seconds` and `usd`, summed up; and `spread`, how often it
-took so many seconds, for a median. No person is in it.
+A record of `rollup` counts the audit lines of one local day (or `EVER`), project, action, prompt version and `part` of
+the action: `count`; `drafts`, how many drafts had this action for the first time; `seconds`, `usd` and `words`, summed
+up; and `spread`, how often it took so many seconds, for a median. No person is in it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.store import Audit, Record
 
 EVER = "ever"
 """In place of a day: everything there was."""
-ONCE_A_DRAFT = frozenset(f"draft.{name}" for name in ("posted", "simulated", "edited", "skipped", "undone"))
+ONCE_A_DRAFT = frozenset(f"draft.{name}" for name in ("approved", "posted", "simulated", "edited", "skipped", "undone"))
 """Actions of which it is told how many drafts had them, however often each did."""
 
 
@@ -51,6 +51,8 @@ class Rollup:
             record["count"] += 1
             record["drafts"] += number in first
             record["usd"] = round(record["usd"] + line.figures.usd, 9)
+            if line.figures.words:
+                record["words"] = record.get("words", 0) + line.figures.words
             if line.figures.seconds is not None:
                 record["seconds"] = round(record["seconds"] + line.figures.seconds, 3)
                 value = f"{rough(line.figures.seconds):g}"
@@ -69,12 +71,14 @@ class Rollup:
     def _new(self, record_id: str, day: str, line: Audit) -> Record:
         return {
             "id": record_id, "at": self._at, "day": day, "project": _project(line), "action": line.action,
-            "prompt": line.figures.prompt, "count": 0, "drafts": 0, "seconds": 0.0, "usd": 0.0, "spread": {},
+            "prompt": line.figures.prompt, "part": line.figures.part, "count": 0, "drafts": 0, "seconds": 0.0,
+            "usd": 0.0, "words": 0, "spread": {},
         }  # fmt: skip
 
 
 def _key(line: Audit) -> str:
-    return f"{_project(line)}|{line.action}|{line.figures.prompt}"
+    part = f"|{line.figures.part}" if line.figures.part else ""
+    return f"{_project(line)}|{line.action}|{line.figures.prompt}{part}"
 
 
 def _project(line: Audit) -> str:

@@ -18,6 +18,7 @@ INDEXES: dict[Table, tuple[tuple[str, ...], ...]] = {
     "state": (),
     "deliveries": (),
     "rollup": (("day",),),
+    "corrections": (("place",), ("issue",)),
     "jobs": (),
 }  # fmt: skip
 """The indexes of each table, by the fields that they cover."""

@@ -2,6 +2,7 @@
 
 First everything is read once, to learn who is meant (`bot.store.person`). Then, in each record:
 
+- what was learned from an edit of theirs, an answer to them, or a text with anything of them in it: the whole record;
 - texts that they wrote: comments, descriptions and summaries of their issues, edits, titles of their pull requests;
 - what answers them: the wording, the reasons and the sources of drafts and cycles for their events;
 - every text in which their id or a name of theirs occurs, whole, however it is spelled (`bot.store.wording`); and where
@@ -46,6 +47,8 @@ def scrub(person: ErasedPerson, table: Table, record: Record) -> Record | None:
     if table in ("keys", "deliveries"):
         kept = _anywhere(person, record)
         return None if person.named_in(record["id"]) else record if kept == record else kept
+    if table == "corrections":
+        return None if _teaches_of(person, record) else record
     theirs = _event_of(table, record) in person.events
     touches_issue = bool(person.issues & keys_of(record))
     concerned = theirs or touches_issue or _told(person, table, record) or person.concerns(record)
@@ -76,6 +79,15 @@ def unclear(person: ErasedPerson, table: Table, record: Record) -> str:
 
 def _event_of(table: Table, record: Record) -> Any:
     return record.get("event_id") or (record["id"] if table == "webhook_events" else None)
+
+
+def _teaches_of(person: ErasedPerson, record: Record) -> bool:
+    """Whether a correction was made by them, answers them, or has anything of them in it: then all of it goes."""
+    if record["event_id"] in person.events or record["by"] in person.ids or record["asked_by"] in person.ids:
+        return True
+    here = record["issue"] in person.threads | person.issues or not person.ids.isdisjoint(record["people"])
+    texts_of = {name: record[name] for name in ("asked", "wrote", "made")}
+    return person.named_in(together(texts_of)) or (here and _means(person, texts_of))
 
 
 def _told(person: ErasedPerson, table: Table, record: Record) -> bool:

@@ -12,9 +12,10 @@
     publish     publishing               still fresh, still true, and in production? `undoing` takes it back
                 posting                  the intent, one POST with its marker, and what became of it
 
-Beside it: `modes`, `redrawing` (cards in great number), `pausing`, `expiring`, `requests` (why, pending, another
-try), `messages` (notices that appear once), `development` (pull requests known for an issue), `windows` (which edit
-windows were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any more),
+Beside it: `modes`, `redrawing` (cards in great number), `pausing`, `expiring`, `requests` (why, pending, another try),
+`messages` (notices that appear once), `development` (pull requests known for an issue), `windows` (which edit windows
+were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any more), `skipping`
+(why a draft was skipped), `learning` (what people changed), `proposing` (what the prompts could learn of it),
 `restoring` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
 webhook brought, found by asking: `checkpoint` has its rules, `reconciling_development` the pull requests,
 `reconcile_health` how it went), `trail` (is the audit trail what it was?). `bot.work` carries out the jobs,
@@ -25,9 +26,11 @@ from bot.domain.health import HealthLine
 from bot.workflow.actor import Actor
 from bot.workflow.deciding import Lost, decide, not_as_shown, refused, who_was_first
 from bot.workflow.expiring import expire
+from bot.workflow.learning import corrections, forget
 from bot.workflow.modes import ModeSetting, adopt_mode, mode, switch_mode
 from bot.workflow.pausing import pause, paused, resume
 from bot.workflow.presenting import is_card
+from bot.workflow.proposing import is_proposal, propose, settle
 from bot.workflow.records import load_draft
 from bot.workflow.requests import (
     LAST_EVENTS,
@@ -40,6 +43,7 @@ from bot.workflow.requests import (
     why,
 )
 from bot.workflow.restoring import mark_restored
+from bot.workflow.skipping import give_reason
 from bot.workflow.trail import broken_trail
 from bot.workflow.windows import is_window, remember_window
 
@@ -52,11 +56,15 @@ __all__ = [
     "WhyLine",
     "adopt_mode",
     "broken_trail",
+    "corrections",
     "decide",
     "expire",
+    "forget",
+    "give_reason",
     "health",
     "is_card",
     "is_failure",
+    "is_proposal",
     "is_window",
     "load_draft",
     "mark_restored",
@@ -65,11 +73,13 @@ __all__ = [
     "pause",
     "paused",
     "pending",
+    "propose",
     "refused",
     "remember_window",
     "request_draft",
     "resume",
     "retry_event",
+    "settle",
     "switch_mode",
     "who_was_first",
     "why",

@@ -11,6 +11,7 @@ from bot.clients.claude import CallRecord
 from bot.failpoints import failpoint
 from bot.intake.silence import CONTEXT, Silence, cycle, silent
 from bot.log import get_logger
+from bot.prompting import without_lessons
 from bot.reactions import ANSWER, done
 from bot.settings import settings_for
 from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
@@ -25,7 +26,7 @@ log = get_logger(__name__)
 def spent(calls: Sequence[CallRecord]) -> dict[str, Any]:
     """What a cycle's record says of its calls."""
     return {
-        "calls": [call.model_dump(mode="json") for call in calls],
+        "calls": [{**call.model_dump(mode="json"), "shown": without_lessons(call.shown)} for call in calls],
         "cost_usd": round(sum(call.cost_usd for call in calls), 8),
     }
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bot.domain.drafts import BUSY, OPEN, Draft, DraftState
 from bot.errors import UserError
 from bot.log import get_logger
-from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
+from bot.rules.learning import correction
+from bot.store import Audit, Conflict, Delete, Expect, Figures, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -23,6 +24,7 @@ _INDEXED = frozenset({"at", "issue_key", "open", "behind"})
 REDRAW = Job("redraw", "cards")
 """Redraws the cards that are behind, one after another: `bot.workflow.redrawing`."""
 PASSING = frozenset({DraftState.APPROVED, DraftState.POSTING, DraftState.UNDOING})
+DONE = frozenset({DraftState.POSTED, DraftState.SIMULATED})
 
 
 def draft_record(draft: Draft) -> Record:
@@ -74,6 +76,7 @@ async def save_draft(
     expect: Sequence[Expect] = (),
 ) -> Draft:
     """Replace `before` by `after`, with its audit records and jobs, in one atomic write; its card follows by itself.
+    What is to be learned from it is kept in the same write.
 
     Raises `bot.store.Conflict` when the stored draft is not `before` any more (its state, wording, card or lease
     changed), or when something else is not as expected.
@@ -81,11 +84,22 @@ async def save_draft(
     old = draft_record(before)
     await ctx.store.commit(
         Put("drafts", draft_record(after)),
+        *_learned(ctx, before, after),
         expect=(Expect("drafts", before.id, {name: old[name] for name in ("version", "card", "lease")}), *expect),
         audit=audit,
         jobs=[*_card_job(ctx, before, after), *jobs],
     )
     return after
+
+
+def _learned(ctx: Context, before: Draft, after: Draft) -> list[Put | Delete]:
+    """The correction that a posted or simulated draft is, where a person edited it; a withdrawn one is none."""
+    if before.state == DraftState.UNDOING:  # back to posted: what an admin forgot meanwhile stays forgotten
+        return [] if after.state in (DraftState.POSTED, DraftState.UNDOING) else [Delete("corrections", after.id)]
+    if after.state not in DONE or before.state in DONE:
+        return []
+    found = correction(after, ctx.clock.now())
+    return [Put("corrections", {**found.model_dump(mode="json"), "place": found.place})] if found else []
 
 
 def _card_job(ctx: Context, before: Draft, draft: Draft) -> list[Job]:
@@ -102,13 +116,15 @@ def _card_job(ctx: Context, before: Draft, draft: Draft) -> list[Job]:
 
 
 def audit(
-    draft: Draft, name: str, actor: str, /, *, seconds: float | None = None, usd: float = 0.0, **details: Any
-) -> Audit:
-    """An audit record about a draft: facts and hashes, no texts. `seconds`, `usd`: what it adds to the figures."""
+    draft: Draft, name: str, actor: str, /, *, seconds: float | None = None, usd: float = 0.0, part: str = "",
+    words: int = 0, **details: Any,
+) -> Audit:  # fmt: skip
+    """An audit record about a draft: facts and hashes, no texts. `seconds`, `usd`, `part`, `words`: what it adds to the
+    figures."""
     facts = {"state": str(draft.state), "mode": draft.mode, "sha256": draft.revisions[-1].sha256, **details}
     return Audit(
         actor, name, draft.event_id, draft.id, draft.issue.key, {k: v for k, v in facts.items() if v is not None},
-        Figures(seconds, usd, draft.prompt),
+        Figures(seconds, usd, draft.prompt, part, words),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.claims import Claim, Facts, claims_of, examine, named_in
 from bot.domain.drafts import Draft
-from bot.prompting import Material, read_block
+from bot.prompting import Material, facts_in
 from bot.support import given, unsupported
 from bot.workflow.asking import AskedClaude
 
@@ -20,7 +20,7 @@ from bot.workflow.asking import AskedClaude
 def of_draft(asked: AskedClaude, material: Material) -> dict[str, Any]:
     """The fields of a new draft that say what it rests on."""
     decision, issue = asked.decision, material.issue
-    found = given(read_block(asked.request.message), material.local_now)
+    found = given(facts_in(asked.request.message), material.local_now)
     claims = None if decision.claims is None else claims_of(decision.claims, decision.response_text, issue.key)
     facts = Facts(
         issue=issue, pulls=material.pull_requests, people=frozenset(issue.people().values()), now=material.local_now

@@ -13,6 +13,7 @@ from bot.domain.issues import Issue
 from bot.log import get_logger
 from bot.rules.policy import Beyond
 from bot.store import Conflict
+from bot.workflow.learning import forget_issue
 from bot.workflow.records import audit, load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
 async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
     """End the drafts that wait on this issue. One whose answer was lost stays, to be looked for, without its content.
 
-    What the program itself is working on finds out when it reads the issue again.
+    What the program itself is working on finds out when it reads the issue again. What was learned on it is forgotten.
     """
+    await forget_issue(ctx, key, beyond.reason)
     for record in await ctx.store.find("drafts", issue_key=key, open=True):
         draft = read_draft(record)
         while draft.state in OPEN and not draft.withheld:

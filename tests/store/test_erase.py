@@ -467,3 +467,28 @@ async def test_the_running_bot_does_it_and_draws_cards_and_messages_anew(store: 
     with pytest.raises(UserError, match="did not answer"):
         await asyncio.to_thread(ask_running_bot, store.folder, "U0DANA", patience=0.2)
     assert json.dumps("U0DANA") not in "".join(p.read_text() for p in (store.folder / "requests").iterdir())
+
+
+def learned(name: str, **more: Any) -> Put:
+    record = {
+        "id": name, "at": AT.isoformat(), "event_id": f"e-{name}", "issue": "ECD-9", "project": "ECD",
+        "audience": "public", "place": "ECD|public", "desk": False, "prompt": "p", "by": "slack:U0OLGA",
+        "asked_by": BEN.account_id, "people": [], "asked": "When?", "wrote": "Soon.", "made": "Not yet.",
+    }  # fmt: skip
+    return Put("corrections", {**record, **more})
+
+
+@pytest.mark.parametrize(("account", "gone"), [(ANA.account_id, {"a", "b", "c", "d", "e"}), ("U0DANA", {"f"})])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_learned_from_an_erased_person(kind: Any, tmp_path: Path, account: str, gone: set[str]) -> None:
+    home = filled(new_home(kind, tmp_path))
+    home.commit(
+        learned("a", asked_by=ANA.account_id), learned("b", event_id="evt_1"),
+        learned("c", made="Ana Ruiz has it"), learned("d", people=[ANA.account_id], wrote="Ana has it"),
+        learned("e", issue="ECD-1", asked="Ana, when?"), learned("f", by="slack:U0DANA"),
+        learned("g", people=[ANA.account_id]), learned("h"),
+    )  # fmt: skip
+    result = erased(home, account)
+    assert {record["id"] for record in home.records("corrections")} == set("abcdefgh") - gone
+    assert result.records["corrections"] == len(gone)
+    assert verify(home.records("audit")).broken_at is None

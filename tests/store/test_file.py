@@ -75,6 +75,22 @@ def test_another_programs_database_and_another_version_are_refused(tmp_path: Pat
         assert words in refused(tmp_path)
 
 
+def test_an_earlier_versions_file_is_read_as_it_is_and_upgraded_by_the_first_start(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    with sqlite3.connect(file) as connection:
+        connection.executescript("DROP TABLE corrections; PRAGMA user_version = 1")
+    connection.close()
+    assert records(tmp_path, "corrections") == []
+    store = TinyStore.open(tmp_path)
+    commit(store, Put("corrections", {"id": "drf_1", "place": "ECD|public"}))
+    store.close_now()
+    assert [record["id"] for record in records(tmp_path, "corrections", place="ECD|public")] == ["drf_1"]
+    assert ids(tmp_path)
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     file = filled(tmp_path)
     whole = file.read_bytes()

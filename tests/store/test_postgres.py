@@ -14,6 +14,7 @@ import pytest
 from bot.errors import UserError
 from bot.store import Audit, Conflict, Delete, Expect, Job, Put, Record, StoreUnavailable, Table
 from bot.store.audit import verify
+from bot.store.postgres.data import DatabaseData
 from bot.store.postgres.queries import Query
 from bot.store.postgres.store import PostgresStore
 from bot.store.schema import INDEXES, LISTS
@@ -99,8 +100,20 @@ async def test_of_the_ids_of_transactions_only_the_last_one_is_kept(url: str, st
 async def test_a_later_schema_is_refused_in_words(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("UPDATE about SET value = '99' WHERE name = 'schema'")
-    with pytest.raises(UserError, match="schema 99, and this version of PM Agent knows schema 1"):
+    with pytest.raises(UserError, match="schema 99, and this version of PM Agent knows schema 2"):
         await PostgresStore.open(url)
+
+
+async def test_an_earlier_schema_is_upgraded_by_the_first_start_and_not_read_as_empty(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TABLE corrections")
+        connection.execute("UPDATE about SET value = '1' WHERE name = 'schema'")
+    with pytest.raises(UserError, match="start this version of PM Agent once"), DatabaseData(url).snapshot():
+        pass
+    store = await PostgresStore.open(url)
+    await store.commit(Put("corrections", {"id": "drf_1", "place": "ECD|public"}))
+    assert [record["id"] for record in await store.find("corrections", place="ECD|public")] == ["drf_1"]
+    await store.close()
 
 
 async def test_tables_of_another_program_are_refused_in_words() -> None:

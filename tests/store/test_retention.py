@@ -61,6 +61,14 @@ async def test_old_and_closed_goes_and_the_rest_stays(store: Store, clock: Clock
     assert await store.find("audit") == trail, "nothing was deleted, and nothing is said"
 
 
+async def test_what_was_learned_goes_with_its_draft(store: Store, clock: Clock) -> None:
+    for name, at in (("old", NOW - 2 * YEAR), ("young", NOW)):
+        await story(store, clock, name, at, "posted")
+        await store.commit(Put("corrections", {"id": f"drf_{name}", "at": at.isoformat(), "place": "ECD|public"}))
+    assert (await delete_old(store, NOW, NOW - YEAR))["corrections"] == 1
+    assert [record["id"] for record in await store.find("corrections", place="ECD|public")] == ["drf_young"]
+
+
 async def test_nothing_goes_while_its_delivery_is_remembered(store: Store, clock: Clock) -> None:
     await story(store, clock, "1", NOW - timedelta(hours=71), "silence")
     await story(store, clock, "2", NOW - timedelta(hours=73), "silence")

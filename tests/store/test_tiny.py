@@ -173,6 +173,7 @@ def test_both_give_the_same_answers(db: Database) -> None:
         ("webhook_events", {"comment": "a"}), ("agent_cycles", {"event_id": "a"}), ("drafts", {"state": "a"}),
         ("drafts", {"issue_key": "a", "open": True}), ("drafts", {"answered": "a"}), ("messages", {"pending": True}),
         ("development", {"keys": "a"}), ("audit", {"draft_id": "a"}), ("rollup", {"day": "a"}),
+        ("corrections", {"place": "a"}), ("corrections", {"issue": "a"}),
     ],
 )  # fmt: skip
 def test_an_index_answers_what_the_program_asks(db: Database, table: Any, fields: dict[str, Any]) -> None:

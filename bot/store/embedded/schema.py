@@ -12,8 +12,10 @@ from bot.store.schema import INDEXES, LISTS
 NAME = "pm_agent.db"
 APPLICATION_ID = 0x504D4147
 """`PMAG`, in the file's header: whose file it is."""
-VERSION = 1
+VERSION = 2
 """The schema's version, in the file's header (`user_version`)."""
+SINCE: dict[int, tuple[Table, ...]] = {2: ("corrections",)}
+"""The tables that came with each later version."""
 
 
 def field(name: str) -> str:
@@ -43,6 +45,18 @@ def _members(table: Table, name: str) -> list[str]:
         f"CREATE TRIGGER {members}_update AFTER UPDATE OF doc ON {table} BEGIN {forget} {note} END",
         f"CREATE TRIGGER {members}_delete AFTER DELETE ON {table} BEGIN {forget} END",
     ]
+
+
+def upgrade(found: int) -> list[str]:
+    """The SQL that brings a database of an earlier version to this one."""
+    new = [table for version in range(found + 1, VERSION + 1) for table in SINCE[version]]
+    return [*(statement for table in new for statement in _table(table)), f"PRAGMA user_version = {VERSION}"]
+
+
+def missing(found: int) -> list[str]:
+    """The SQL that lets a reader of an earlier version's database see empty tables where it has none."""
+    new = [table for version in range(found + 1, VERSION + 1) for table in SINCE[version]]
+    return [_table(table)[0].replace("CREATE TABLE", "CREATE TEMP TABLE", 1) for table in new]
 
 
 def statements() -> list[str]:

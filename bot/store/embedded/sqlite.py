@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot.store.data import DamagedData
-from bot.store.embedded.schema import APPLICATION_ID, VERSION, statements
+from bot.store.embedded.schema import APPLICATION_ID, VERSION, missing, statements, upgrade
 
 BUSY_MS = 10_000
 """How long a connection waits for another one's lock."""
@@ -77,6 +77,11 @@ def writer(path: Path) -> sqlite3.Connection:
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             check_size(path)
+        if (found := _version(connection)) < VERSION:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in upgrade(found):
+                connection.execute(statement)
+            connection.execute("COMMIT")
     except sqlite3.Error as error:
         connection.close()
         raise Damaged(path, f"is damaged ({error})") if is_damage(error) else error from error
@@ -89,7 +94,10 @@ def writer(path: Path) -> sqlite3.Connection:
 def reader(path: Path) -> sqlite3.Connection:
     """A connection that only reads what is committed, beside the process that writes. Raises as `writer`."""
     check_header(path)
-    return _connected(path, "ro")
+    connection = _connected(path, "ro")
+    for statement in missing(_version(connection)):
+        connection.execute(statement)
+    return connection
 
 
 def empty() -> sqlite3.Connection:
@@ -114,6 +122,10 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
 def exists(path: Path) -> bool:
     """Whether there is a database. Raises `Damaged` where only its write-ahead log is left.
 
@@ -130,7 +142,7 @@ def exists(path: Path) -> bool:
 
 
 def check_header(path: Path) -> None:
-    """Raises `Damaged` when the file is empty, no database, another program's, or of another version."""
+    """Raises `Damaged` when the file is empty, no database, another program's, or of a later version."""
     with path.open("rb") as file:
         head = file.read(_HEADER)
     if not head:
@@ -140,7 +152,7 @@ def check_header(path: Path) -> None:
     version, _, application = struct.unpack(">I4sI", head[60:72])
     if application != APPLICATION_ID:
         raise Damaged(path, "is a database of another program")
-    if version != VERSION:
+    if not 1 <= version <= VERSION:
         raise Damaged(path, f"has schema {version}, and this version of PM Agent knows schema {VERSION}")
 
 

@@ -48,6 +48,11 @@ def _version(connection: psycopg.Connection, address: Address) -> int:
         with connection.transaction():
             connection.execute(f"LOCK TABLE about, {', '.join(TABLES)} IN ACCESS SHARE MODE".encode())
     except psycopg.errors.UndefinedTable:
+        row = connection.execute("SELECT to_regclass('about') IS NOT NULL").fetchone()
+        if row and row[0]:
+            raise UserError(
+                f"The {address.shown} has the tables of an earlier version: start this version of PM Agent once."
+            ) from None
         return 0
     row = connection.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
     found, known = int(row[0]) if row else 0, max(number for number, _ in migrations())
