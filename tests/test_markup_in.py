@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.markup import (
@@ -430,6 +430,8 @@ PARTS = (
 
 
 @settings(max_examples=500, deadline=None)
+@example("__alpha__")
+@example("foo__beta __a__.py")
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=20).map("".join))
 def test_any_words_in_adf_are_the_same_words_on_the_card(words: str) -> None:
     shown = render(from_adf(paragraph(text(words))), NOBODY).plain()

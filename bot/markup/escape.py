@@ -15,7 +15,7 @@ _SPECIAL = re.compile(
     r"""\\(?=[!-/:-@\[-`{-~]|$)      # a backslash that would escape something
       | `
       | (?<=\S)\* | \*(?=\S)        # a star beside a word
-      | (?<!\w)_(?=\S) | (?<=\S)_(?!\w)
+      | (?<![^\W_])(?<![^\W_]_)(?<![^\W_]__)_(?=\S) | (?<=\S)_(?!_{0,2}[^\W_])  # not within a word
       | ~(?=~) | (?<=~)~
       | \](?=[(\[:])                # the label of a link
       | \[(?=~)                     # a mention
