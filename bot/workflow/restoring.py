@@ -11,53 +11,93 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bot.domain.drafts import BUSY, OPEN, Draft
+from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
+from bot.store.paging import each
 from bot.workflow.records import REDRAW, draft_record, read_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
+BATCH = 200
+"""Drafts, and messages, that are marked in one commit."""
 
 
 async def mark_restored(ctx: Context) -> None:
-    """At start: mark all that a restored backup left open, once for each restore, in one write."""
+    """At start: mark all that a restored backup left open, once for each restore.
+
+    A batch at a time, as there may be many, and one write of them all could take longer than a database allows. Nobody
+    can decide on anything yet; a start that is cut off here is made good by the next one.
+    """
     while True:
         restore = await ctx.store.get("state", "restored")
         if restore is None or restore["seen"]:
             return
-        drafts = [record for record in await ctx.store.find("drafts", open=True) if _is_open(read_draft(record))]
-        marked = [_behind(_marked(draft, draft.created)) for draft in map(read_draft, drafts)]
-        messages = [m for m in await ctx.store.find("messages", pending=True) if not m["ts"] and not m["sending_since"]]
         try:
+            open_drafts = await _mark_drafts(ctx, restore)
+            await _mark_messages(ctx, restore)
+            details = {"backup_of": restore["created"], "open_drafts": open_drafts}
             await ctx.store.commit(
                 Put("state", {**restore, "seen": True}),
-                *(Put("drafts", draft_record(draft)) for draft in marked),
-                *(Put("messages", {**message, "sending_since": message["at"]}) for message in messages),
-                expect=[
-                    Expect("state", "restored", restore),
-                    *(Expect("drafts", draft["id"], draft) for draft in drafts),
-                    *(Expect("messages", message["id"], message) for message in messages),
-                ],
-                audit=(
-                    Audit(
-                        "system",
-                        "store.restored",
-                        details={"backup_of": restore["created"], "open_drafts": len(marked)},
-                    ),
-                ),
-                jobs=[
-                    *(Job("draft", draft.id) for draft in marked),
-                    *(Job("card", draft.id) for draft in marked if not draft.card.behind),
-                    REDRAW,
-                    *(Job("message", message["id"]) for message in messages),
-                ],
+                expect=(Expect("state", "restored", restore),),
+                audit=(Audit("system", "store.restored", details=details),),
+                jobs=[REDRAW],
             )
         except Conflict:
             continue  # another process was first, or works already
-        log.info("store.restored", backup_of=restore["created"], open_drafts=len(marked))
+        log.info("store.restored", **details)
         return
+
+
+async def _mark_drafts(ctx: Context, restore: Record) -> int:
+    """Mark what is open. How many drafts that are, with those that were marked before a start was cut off."""
+    count = 0
+    batch: list[Record] = []
+
+    async def write() -> None:
+        marked = [_behind(_marked(draft, draft.created)) for draft in map(read_draft, batch)]
+        await ctx.store.commit(
+            *(Put("drafts", draft_record(draft)) for draft in marked),
+            expect=[
+                Expect("state", "restored", restore),
+                *(Expect("drafts", draft["id"], {"version": draft["version"]}) for draft in batch),
+            ],
+            jobs=[
+                *(Job("draft", draft.id) for draft in marked),
+                *(Job("card", draft.id) for draft in marked if not draft.card.behind),
+            ],
+        )
+        batch.clear()
+
+    async for record in each(ctx.store, "drafts", by="at", page=BATCH, open=True):
+        if not _is_open(read_draft(record)):
+            continue
+        count += 1
+        if record["restored"] is None:
+            batch.append(record)
+        if len(batch) == BATCH:
+            await write()
+            failpoint("restore.marked")
+    if batch:
+        await write()
+    return count
+
+
+async def _mark_messages(ctx: Context, restore: Record) -> None:
+    """Messages that the backup knows as not sent yet: they are looked for in Slack first."""
+    pending = [m for m in await ctx.store.find("messages", pending=True) if not m["ts"] and not m["sending_since"]]
+    for start in range(0, len(pending), BATCH):
+        some = pending[start : start + BATCH]
+        await ctx.store.commit(
+            *(Put("messages", {**message, "sending_since": message["at"]}) for message in some),
+            expect=[
+                Expect("state", "restored", restore),
+                *(Expect("messages", message["id"], message) for message in some),
+            ],
+            jobs=[Job("message", message["id"]) for message in some],
+        )
 
 
 async def marked_if_restored(ctx: Context, draft: Draft, event: Record) -> Draft:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 
+from bot.clock import SystemClock
+from bot.demo.process import BotFailed
 from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
+from bot.store import Put
+from bot.store.opening import store_of
 from tests.acceptance.test_main_path import YES, ask, exported
 from tests.acceptance.test_publishing import POST, state, waiting_card
 from tests.homes import KINDS, Kind, new_home
+from tests.waiting import waiting
 
 pytestmark = pytest.mark.parametrize("home", KINDS)
 COMMENTS = r"GET .*/rest/api/3/issue/ECD-1/comment"
@@ -174,3 +181,21 @@ async def test_61_an_internal_reply_that_is_public_by_now_is_deleted_and_the_car
     assert not stage.jira.posted("SUP-1")
     assert await state(stage) == "failed"
     await settled(stage)
+
+
+async def test_61_many_open_drafts_are_marked_a_batch_at_a_time_also_when_a_start_is_cut_off(stage: Stage) -> None:
+    await waiting(stage, 450)
+    store = await store_of(stage.data, stage.env.get("PMAGENT_DATABASE_URL"), clock=SystemClock(), zone=UTC)
+    at = datetime.now(UTC).isoformat()
+    await store.commit(Put("state", {"id": "restored", "at": at, "created": at, "seen": False}))
+    await store.close()
+    with suppress(BotFailed):
+        await stage.start_bot(PMAGENT_FAILPOINT="restore.marked")
+    assert await stage.ended() == -9
+    assert len([d for d in await exported(stage, "drafts") if d["restored"]]) == 200
+    await stage.start_bot()
+    [restore] = [a["details"] for a in await exported(stage, "audit") if a["action"] == "store.restored"]
+    assert restore["open_drafts"] == 450
+    found = await exported(stage, "drafts")
+    assert len(found) == 450
+    assert all(draft["version"] > 1 for draft in found), "each was marked"
