@@ -3,7 +3,7 @@
 So neither a fault that goes on nor a sender who provokes it can fill the disk, whichever library complains. What is the
 same is decided by the place: who says it, and which error was raised where. What is said may differ (an event's id, a
 reason), so the first few different lines of one place pass, and all further ones are counted with it. Memory is
-bounded: of more than `MOST_PLACES` in one minute, the others are counted together.
+bounded: of more than `MAX_PLACES` in one minute, the others are counted together.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 MINUTE = 60.0
-DIFFERENT = 10
+MAX_DIFFERENT_LINES = 10
 """Lines of one place that say different things and pass before the place is only counted."""
-MOST_PLACES = 500
+MAX_PLACES = 500
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Repeats:
         with self._lock:
             place = self._place(logger, level, where, what)
             known = hash(words)
-            if known not in place.words and len(place.words) < DIFFERENT:
+            if known not in place.words and len(place.words) < MAX_DIFFERENT_LINES:
                 place.words.add(known)
                 return False
             place.again += 1
@@ -71,7 +71,7 @@ class Repeats:
 
     def _place(self, logger: str, level: int, where: Hashable, what: str) -> Place:
         now, key = time.monotonic(), (logger, level, where)
-        if key not in self._places and len(self._places) >= MOST_PLACES:
+        if key not in self._places and len(self._places) >= MAX_PLACES:
             over = [old for old, place in self._places.items() if place.ends <= now and not place.again]
             for old in over:
                 del self._places[old]

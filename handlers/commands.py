@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-PATIENCE = 8.0
+TIMEOUT = 8.0
 ONE_MOMENT = 6.0
 """Seconds after which somebody who waits for an answer is told that it is on its way."""
 MAX_PAUSE = timedelta(days=90)
@@ -126,13 +126,13 @@ async def _may(ctx: Context, who: Who, user: str) -> Permission:
     if who is Who.EVERYBODY:
         return Permission(True, "", "somebody")
     if who is Who.MEMBER:
-        return await people.is_member(user, patience=PATIENCE)
+        return await people.is_member(user, timeout=TIMEOUT)
     if who is Who.ADMIN:
-        return await people.may_administer(user, patience=PATIENCE)
-    approver = await people.may_decide(user, patience=PATIENCE)
+        return await people.may_administer(user, timeout=TIMEOUT)
+    approver = await people.may_decide(user, timeout=TIMEOUT)
     if approver.allowed:
         return approver
-    admin = await people.may_administer(user, patience=PATIENCE)
+    admin = await people.may_administer(user, timeout=TIMEOUT)
     return admin if admin.allowed else approver
 
 
@@ -274,7 +274,7 @@ async def _resume(asked: Asked) -> str:
 
 async def _learned(asked: Asked) -> Message:
     project = read_project(asked.words[0], asked.ctx.settings.watches) if asked.words else None
-    admin = await asked.ctx.people.may_administer(asked.by.id, patience=PATIENCE)
+    admin = await asked.ctx.people.may_administer(asked.by.id, timeout=TIMEOUT)
     return await learned(asked.ctx, project, admin=admin.allowed)
 
 

@@ -26,7 +26,7 @@ log = get_logger(__name__)
 Admit = Callable[[object], Awaitable["BoltResponse"]]
 """Takes a payload as it came, and gives the answer to it. Raises `handlers.interactions.Malformed`."""
 PING_SECONDS = 5.0
-CONNECT_SECONDS = 6.0
+CONNECT_TIMEOUT = 6.0
 """For the socket's handshake. aiohttp's own five minutes would be five minutes in which every click fails."""
 HANG_UP_SECONDS = 1.5
 """For Slack to say goodbye too: a socket that is silent would never."""
@@ -140,7 +140,7 @@ class Socket:
     async def _connect(self) -> None:
         client = self._client
         await client.aiohttp_client_session.close()
-        client.aiohttp_client_session = ClientSession(timeout=ClientTimeout(total=CONNECT_SECONDS))
+        client.aiohttp_client_session = ClientSession(timeout=ClientTimeout(total=CONNECT_TIMEOUT))
         await _typed(client.connect)
 
     async def _watch(self) -> None:

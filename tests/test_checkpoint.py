@@ -10,7 +10,7 @@ import pytest
 from bot.clients.jira_changes import Asked, ChangedIssue
 from bot.domain.events import IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Person
-from bot.workflow.checkpoint import LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, said
+from bot.workflow.checkpoint import MAX_LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, said
 
 NOW = datetime(2026, 11, 23, 8, 30, 20, tzinfo=UTC)  # a Monday
 OWN = "712020:own"
@@ -108,10 +108,10 @@ def test_one_issue_that_cannot_be_read_is_stuck_since_its_first_failure() -> Non
 
 def test_the_newest_late_ones_are_listed_and_all_are_counted() -> None:
     found = Checkpoint(since=back(days=3))
-    for number in range(LISTED + 5):
+    for number in range(MAX_LISTED + 5):
         found = found.with_late(commented(number, back(days=2, minutes=number)), f"evt_{number}")
-    assert found.counts["late"] == LISTED + 5
-    assert [event_id for _, event_id in found.late] == [f"evt_{number}" for number in range(LISTED)]
+    assert found.counts["late"] == MAX_LISTED + 5
+    assert [event_id for _, event_id in found.late] == [f"evt_{number}" for number in range(MAX_LISTED)]
 
 
 def test_what_webhooks_would_have_told_oldest_first() -> None:

@@ -31,7 +31,7 @@ from bot.prompting import (
 from bot.prompting import read_proposal as read
 from bot.prompting.material import TOTAL
 from bot.reports.by_prompt import REASONS, by_prompt, sentences
-from bot.rules.learning import MOST, ROOM, correction, may_learn, nearest, words_changed
+from bot.rules.learning import MAX_CORRECTIONS, MAX_TOTAL_SIZE, correction, may_learn, nearest, words_changed
 from bot.rules.policy import Audience
 from bot.store import Audit, Figures
 from bot.store.rollup import Rollup
@@ -107,8 +107,8 @@ def test_the_nearest_by_words_and_age_and_never_more_than_fit() -> None:
     assert ids(nearest("Which firmware is affected?", [near, far], NOW)) == ["drf_3"]
     japanese = known(4, "レビューはどなたがされていますか？")
     assert ids(nearest("レビューは誰がしますか？", [near, japanese], NOW)) == ["drf_4"]
-    assert len(nearest("Is anybody looking?", [known(n) for n in range(9)], NOW)) == MOST
-    long = known(5, wrote="x" * ROOM)
+    assert len(nearest("Is anybody looking?", [known(n) for n in range(9)], NOW)) == MAX_CORRECTIONS
+    long = known(5, wrote="x" * MAX_TOTAL_SIZE)
     assert ids(nearest("Is anybody looking at this?", [long, known(6, days=300)], NOW)) == ["drf_6"], (
         "whole or not at all"
     )

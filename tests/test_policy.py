@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bot.domain.issues import Change, Comment, Issue, Link, Person, Visibility
 from bot.rules.policy import (
-    LEVEL,
     MOVED,
+    SECURITY_LEVEL,
     Audience,
     SlackUser,
     asks_something,
@@ -143,7 +143,7 @@ def test_a_reply_is_never_for_more_people_than_it_was_written_for_or_than_see_wh
 
 def test_what_is_not_for_the_channel() -> None:
     assert out_of_bounds(issue(), settings()) is None
-    assert out_of_bounds(issue(has_security_level=True), settings()) == LEVEL
+    assert out_of_bounds(issue(has_security_level=True), settings()) == SECURITY_LEVEL
     assert not is_confidential(comment(1), issue())
     assert is_confidential(comment(1, visibility=ROLE), issue(service_desk=True))
     assert not is_confidential(comment(1, public=False), issue(service_desk=True))

@@ -14,7 +14,7 @@ import pytest
 from bot.access.origin import Home
 from bot.cards import Message, paragraph, whisper
 from bot.clients.slack import Slack
-from bot.clients.slack_pace import PATIENCE, Lane
+from bot.clients.slack_pace import MAX_WAIT, Lane
 from bot.demo.slack import SlackStandIn
 from bot.demo.slack_people import (
     APP_ID,
@@ -303,7 +303,7 @@ async def test_what_begin_refuses_is_not_sent(standin: SlackStandIn, client: Sla
 
 async def test_28_who_is_sent_home_comes_back_in_order() -> None:
     lane, waits = Lane(5), []
-    lane.not_before = time.monotonic() + PATIENCE + 60
+    lane.not_before = time.monotonic() + MAX_WAIT + 60
     for _ in range(10):
         with pytest.raises(RetryLater) as caught:
             await lane.turn()

@@ -13,7 +13,7 @@ from bot.markup import Rendered
 
 REPLY, FRAME = "draft", "frame"
 """The ids of the block that shows the reply, and of the box around it."""
-KEPT = frozenset({REPLY, FRAME})
+FRAME_BLOCK_IDS = frozenset({REPLY, FRAME})
 END = "End of the reply. What follows is PM Agent's own."
 
 

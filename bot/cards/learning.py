@@ -32,7 +32,7 @@ from bot.cards.parts import (
 )
 from bot.domain.corrections import SKIP_REASONS, Correction
 
-MOST_ROWS = 12
+MAX_ROWS = 12
 ROW_TEXT = 260
 """Characters of each of a correction's three texts; the reply itself stands in Jira."""
 DIFF_LIMIT = 5_000
@@ -72,7 +72,7 @@ def learned_page(
     )
     blocks: list[Block] = [head]
     shown = 0
-    for correction in found[:MOST_ROWS]:
+    for correction in found[:MAX_ROWS]:
         row = _row(correction, project, admin, site, now, timezone)
         if size([*blocks, *row]) > MAX_MESSAGE - 200:
             break

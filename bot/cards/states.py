@@ -60,7 +60,7 @@ NOTIFICATIONS = {
 }
 
 
-HELD = {
+HELD_REASONS = {
     "issue": "the issue changed since this was drafted",
     "claims": "something it says is not so",
     "both": "the issue changed since this was drafted, and something it says is not so",
@@ -130,7 +130,7 @@ class _StateBlocks:
     def held(self) -> list[Block]:
         changes: Sequence[str] = [one_line(change, 250) for change in self.draft.changes] or ["The issue changed."]
         head = section(
-            text(f"Held: {HELD[held_by(self.draft)]}.", bold=True),
+            text(f"Held: {HELD_REASONS[held_by(self.draft)]}.", bold=True),
             f" {named(self.approval.name)} approved it; nothing was posted." if self.approval else "",
         )
         blocks = [self._outcome(head, listing(changes)), *self._note(), *self._unchecked()]

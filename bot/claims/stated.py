@@ -14,9 +14,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bot.claims.claim import Claim, Kind, Pull, Ticket
 
-MOST = 40
+MAX_CLAIMS = 40
 """Entries that are read of one answer."""
-QUOTE = 200
+MAX_QUOTE = 200
 """Characters of a quote that are kept."""
 
 Says = Literal[
@@ -56,7 +56,7 @@ def well_formed(value: Any) -> tuple[StatedClaim, ...] | None:
     if not isinstance(value, list | tuple):
         return None
     found: list[StatedClaim] = []
-    for item in value[:MOST]:
+    for item in value[:MAX_CLAIMS]:
         try:
             found.append(StatedClaim.model_validate(item, strict=True))
         except ValidationError:
@@ -90,7 +90,7 @@ def _claim(stated: StatedClaim, own: str) -> Claim | None:
             return None  # which of its pull requests is not said
         subject = Pull(number=int(pull["number"]), repository=pull["repo"] or "") if pull else Pull()
     quote = " ".join(_MARKS.sub("", stated.quote).split())
-    return Claim(kind=kind, subject=subject, value=value, negated=stated.negated, quote=quote[:QUOTE])
+    return Claim(kind=kind, subject=subject, value=value, negated=stated.negated, quote=quote[:MAX_QUOTE])
 
 
 def named_in(claims: Iterable[Claim]) -> list[tuple[str, str]]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 MARKER = "pm-agent"
 """The key of the comment property by which our comments are known."""
-CLOCKS_APART = timedelta(minutes=10)
+CLOCK_SKEW = timedelta(minutes=10)
 """Our clock and Jira's may differ by this much when a comment is looked for by time."""
 MOST_SINGLE_READS = 50
 """Issues of one search that are read one by one because the search gave too few of their comments."""
@@ -155,7 +155,7 @@ class Jira:
         and `Gone` when the issue is not there any more.
         """
         own = await self._own_account()
-        path, earliest, start = quote(key, safe=""), since - CLOCKS_APART, 0
+        path, earliest, start = quote(key, safe=""), since - CLOCK_SKEW, 0
         while True:
             page = await thread.comment_page(self._wire, path, start, 100)
             raw = read.listing(page.get("comments"))

@@ -20,7 +20,7 @@ from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
 from bot.rules.policy import newly_asks
 
-PAGE = 50
+PAGE_SIZE = 50
 """Issues of one answer."""
 COMMENT_PAGE = 100
 EDITED_WITHIN = 1000
@@ -67,7 +67,7 @@ class ChangedPage(Frozen):
 
 async def changed(wire: Wire, jql: str, since: datetime, own: str | None, token: str | None) -> ChangedPage:
     """One page of what a bounded JQL finds, in its order."""
-    body: dict[str, Any] = {"jql": jql, "maxResults": PAGE, "fields": list(FIELDS), "expand": "changelog"}
+    body: dict[str, Any] = {"jql": jql, "maxResults": PAGE_SIZE, "fields": list(FIELDS), "expand": "changelog"}
     if token:
         body["nextPageToken"] = token
     page = read.mapping(await wire.read(searching(body), "search", has=("issues",)))

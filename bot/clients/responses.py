@@ -25,7 +25,7 @@ from bot.safety import tidy
 if TYPE_CHECKING:
     from requests import Response
 
-LONGEST_WAIT = 86_400.0
+MAX_RETRY_AFTER = 86_400.0
 """Seconds: a `Retry-After` beyond a day is taken for a mistake of the other side and cut to a day."""
 LONGEST_REASON = 300
 LONGEST_BODY = 100_000
@@ -72,7 +72,7 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
         seconds = (when - (now or datetime.now(UTC))).total_seconds()
     if seconds != seconds:  # NaN
         return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def content(answer: Response) -> Any:

@@ -29,7 +29,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.access.origin import Home
 from bot.clients.slack_answers import TokenRefused, explained
-from bot.clients.slack_pace import PATIENCE, Lane, SharedLane
+from bot.clients.slack_pace import MAX_WAIT, Lane, SharedLane
 from bot.domain.issues import Frozen
 from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.log import get_logger
@@ -357,7 +357,7 @@ class Slack:
         if patient:
             await lane.room()
         async with lane.lock:
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + MAX_WAIT
             while True:
                 await lane.turn()
                 by = await begin() if begin else None

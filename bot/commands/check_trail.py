@@ -9,7 +9,7 @@ from bot.commands.check_lines import Line, good, wrong
 if TYPE_CHECKING:
     from bot.store.data import Snapshot
 
-PATIENCE = 8.0
+TIMEOUT = 8.0
 """Seconds; a longer trail is verified by the bot, and by `audit verify`."""
 MEND = "`python -m bot audit verify` says more; find out who can write the data, and compare with a backup from before"
 
@@ -18,7 +18,7 @@ def trail(snapshot: Snapshot) -> Line:
     """Raises `UserError`."""
     from bot.store.examining import examined
 
-    found = examined(snapshot, seconds=PATIENCE)
+    found = examined(snapshot, seconds=TIMEOUT)
     verdict = found.verdict
     if found.complete:
         if verdict.broken_at is not None:

@@ -36,7 +36,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "audit": ("seq", "at", "actor", "action", "event_id", "draft_id", "issue", "details", "prev", "hash"),
 }  # fmt: skip
 """The first columns of a CSV export, also of an empty table; other fields of the records follow."""
-LISTED = 20
+MAX_LISTED = 20
 """Records that `erase` names at most."""
 PROGRESS_EVERY = 2.0
 """Seconds between two lines about one table."""
@@ -281,8 +281,8 @@ def run_erase(args: argparse.Namespace) -> int:
         (erased.words, "six or more of their words in a row"),
     ):
         if left:
-            more = f" and {len(left) - LISTED:,} more" if len(left) > LISTED else ""
+            more = f" and {len(left) - MAX_LISTED:,} more" if len(left) > MAX_LISTED else ""
             where = "where nothing else says that it is theirs"
-            print(f"Left for you to look at, {what}, {where}: {', '.join(left[:LISTED])}{more}", file=sys.stderr)
+            print(f"Left for you to look at, {what}, {where}: {', '.join(left[:MAX_LISTED])}{more}", file=sys.stderr)
     print(f"Not touched, and yours to see to: {found.beyond_reach}.", file=sys.stderr)
     return 0

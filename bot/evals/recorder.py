@@ -11,7 +11,7 @@ from aiohttp import web
 from bot.demo.wire import Exchange, StandIn
 from bot.prompting.untrusted import read_block
 
-PATIENCE = aiohttp.ClientTimeout(total=120.0)
+TIMEOUT = aiohttp.ClientTimeout(total=120.0)
 """Seconds that a call may take. The program itself gives up after 60."""
 _ASKED = ("authorization", "x-api-key", "anthropic-version", "anthropic-beta", "content-type")
 _ANSWERED = ("content-type", "retry-after", "request-id")
@@ -51,7 +51,7 @@ class Recorder(StandIn):
         url = f"{self._upstream}/{request.match_info['path']}"
         try:
             async with (
-                aiohttp.ClientSession(timeout=PATIENCE) as session,
+                aiohttp.ClientSession(timeout=TIMEOUT) as session,
                 session.request(request.method, url, data=await request.read() or None, headers=sent) as answer,
             ):
                 headers = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}

@@ -19,10 +19,10 @@ from bot.evals.staging import happen, put
 from bot.store import Record
 from bot.store.opening import data_of
 
-AT_ONCE = 8
+CONCURRENCY = 8
 """Situations at work at the same time: as many as the program asks Claude about at once."""
 LOOK_EVERY = 0.2
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds for one situation: two calls, each asked for a second time."""
 
 
@@ -68,7 +68,7 @@ async def run(
     stage, recorder = Stage(folder=folder, starter=starter), Recorder(upstream)
     stage.server.mount("/model/", recorder.application())
     stage.program = "bot.evals.program"
-    gate = asyncio.Semaphore(AT_ONCE)
+    gate = asyncio.Semaphore(CONCURRENCY)
     try:
         await stage.open()
         desks = sorted({s.issue.key.rpartition("-")[0] for s in situations if s.public_replies})
@@ -98,12 +98,12 @@ async def run(
 
 
 async def _outcome(stage: Stage, recorder: Recorder, situation: Situation, event_id: str) -> Outcome:
-    for _ in range(round(PATIENCE / LOOK_EVERY)):
+    for _ in range(round(TIMEOUT / LOOK_EVERY)):
         if cycle := await asyncio.to_thread(_cycle, stage.data, event_id):
             break
         await asyncio.sleep(LOOK_EVERY)
     else:
-        return Outcome(situation, "failure", f"nothing was decided within {PATIENCE:g} seconds")
+        return Outcome(situation, "failure", f"nothing was decided within {TIMEOUT:g} seconds")
     record, draft = cycle
     calls = tuple(call for call in recorder.asked if call.key == situation.issue.key)
     return Outcome(

@@ -23,7 +23,7 @@ CATEGORIES = (
 )  # fmt: skip
 NOW = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
 """When every situation happens: a Wednesday. Times in the files are UTC."""
-WORDS = 120
+MAX_WORDS = 120
 """As `prompts/voice.md` asks of a reply."""
 
 
@@ -126,7 +126,7 @@ class Expected(Frozen):
     mention: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     language: str = "en"
-    words: int = WORDS
+    words: int = MAX_WORDS
 
     @field_validator("mention", "never")
     @classmethod

@@ -18,7 +18,7 @@ from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, T
 from bot.safety import clean, secrets_in
 from bot.safety.quoting import in_marks, sign_in
 
-ROOM = 9_000
+MAX_CARD_JSON = 9_000
 """Characters of JSON that a rendered draft may take on the card. A message has about 13,200; the card needs some."""
 _NAME = 60
 """Characters of a host, a person or a label that is named in a warning."""
@@ -73,7 +73,7 @@ class Rendered:
         """Why it may be neither approved nor posted, as the end of a sentence that begins with "the reply"; or ""."""
         if self.unformatted or slack.too_deep(self.tree):
             return "cannot be shown whole in one Slack message: it is nested too deeply"
-        if max(slack.size(self.slack()), slack.size(self.barred())) > ROOM:
+        if max(slack.size(self.slack()), slack.size(self.barred())) > MAX_CARD_JSON:
             parts = "items, cells, links, formatted words"
             return f"cannot be shown whole in one Slack message: it has too many parts ({parts})"
         return "cannot be put into Jira's format" if check_adf(self.adf()) else ""

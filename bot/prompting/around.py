@@ -17,7 +17,7 @@ PULL_REQUESTS = 8
 PULL_REQUESTS_AROUND = 5
 SUMMARY_LIMIT = 160
 BUILDS = 6
-PEOPLE = 10
+MAX_PEOPLE = 10
 UNREAD = "it could not be read in full which linked issues and children there are: there may be others"
 
 
@@ -99,9 +99,9 @@ def _pull_request(pull: PullRequest, zone: ZoneInfo) -> dict[str, Any]:
         f"{ended}_at": values.time(pull.closed, zone) if closed else "",
         f"{ended}_by": values.line(pull.closed_by) if closed else "",
         "author": values.line(pull.author),
-        "reviewers": [values.line(name) for name in pull.reviewers[:PEOPLE]],
-        "approved_by": [values.line(name) for name in pull.approved_by[:PEOPLE]],
-        "changes_requested_by": [values.line(name) for name in pull.changes_requested_by[:PEOPLE]],
+        "reviewers": [values.line(name) for name in pull.reviewers[:MAX_PEOPLE]],
+        "approved_by": [values.line(name) for name in pull.approved_by[:MAX_PEOPLE]],
+        "changes_requested_by": [values.line(name) for name in pull.changes_requested_by[:MAX_PEOPLE]],
         "branch": values.line(pull.branch),
         "target": values.line(pull.target),
         "builds": [

@@ -31,8 +31,8 @@ DESCRIPTION_LIMIT = 6_000
 COMMENT_LIMIT = 1_500
 COMMENTS_LIMIT = 16_000
 COMMENTS = 20
-CHANGES = 15
-FEW = 10
+MAX_CHANGES = 15
+MAX_NAMES = 10
 """Labels, components, versions and sprints that are named, of each."""
 FIRST_TO_GO = (
     ("learned", -1), ("history", 0), ("pull_requests_of_other_issues", -1), ("children", -1), ("linked_issues", -1),
@@ -159,10 +159,10 @@ def _issue(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
         "reporter": values.person(issue.reporter, alike),
         "priority": values.line(issue.priority),
         "due": values.day(issue.due) if issue.due else "",
-        "fix_versions": [values.version(one) for one in issue.fix_versions[:FEW]],
-        "sprint": [values.sprint(one) for one in (issue.sprints or ())[-FEW:]],
-        "components": [values.line(name) for name in issue.components[:FEW]],
-        "labels": [values.line(label) for label in issue.labels[:FEW]],
+        "fix_versions": [values.version(one) for one in issue.fix_versions[:MAX_NAMES]],
+        "sprint": [values.sprint(one) for one in (issue.sprints or ())[-MAX_NAMES:]],
+        "components": [values.line(name) for name in issue.components[:MAX_NAMES]],
+        "labels": [values.line(label) for label in issue.labels[:MAX_NAMES]],
         "created": values.time(issue.created, zone),
         "description": cut(issue.description, DESCRIPTION_LIMIT),
     }
@@ -247,7 +247,7 @@ def _comment(comment: Comment, text: str, material: Material, zone: ZoneInfo, al
 def _changes(issue: Issue) -> tuple[Change, ...]:
     """The newest changes, oldest first."""
     told = [change for change in issue.changes if change.field.casefold() not in NOISE]
-    return tuple(sorted(told, key=lambda change: change.at)[-CHANGES:])
+    return tuple(sorted(told, key=lambda change: change.at)[-MAX_CHANGES:])
 
 
 def _change(change: Change, zone: ZoneInfo) -> dict[str, Any]:

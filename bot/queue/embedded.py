@@ -23,9 +23,9 @@ from bot.store.embedded.store import TinyStore
 from bot.store.embedded.transactions import Stored
 
 log = get_logger(__name__)
-TOGETHER = 500
+BATCH_SIZE = 500
 """Stored jobs that a start takes up at once."""
-AGAIN = 5.0
+RETRY_SECONDS = 5.0
 """Seconds until a job is carried out once more whose end could not be stored."""
 
 
@@ -58,7 +58,7 @@ class EmbeddedQueue:
         for place, record in enumerate(await self._store.find("jobs"), 1):
             if record["id"] not in self._tokens:
                 self._told([(record["id"], Stored.of(record))])
-            if place % TOGETHER == 0:
+            if place % BATCH_SIZE == 0:
                 await asyncio.sleep(0)  # others have their turn
         self._started = True
 
@@ -126,7 +126,7 @@ class EmbeddedQueue:
         except Conflict:
             return None  # it came again, of which the store has told
         except StoreUnavailable as error:
-            log.warning("queue.not_removed", job=job_id, reason=str(error), next_try_in=AGAIN)
-            return AGAIN
+            log.warning("queue.not_removed", job=job_id, reason=str(error), next_try_in=RETRY_SECONDS)
+            return RETRY_SECONDS
         failpoint("queue.after_removal")
         return None

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-CHANGES = 20
+MAX_CHANGES = 20
 """Changes of an issue that are looked through for a new security level: those of the minute in which Claude writes."""
 
 
@@ -204,7 +204,9 @@ async def _ask(ctx: Context, subject: Subject) -> AskedClaude:
 async def _still_for_the_channel(ctx: Context, subject: Subject, started: datetime) -> None:
     """Raise `Silence` when the issue got a security level while Claude wrote: there was no draft yet that could end."""
     key = subject.issue.key
-    changes = await ctx.store.find("webhook_events", issue=key, kind="issue_changed", newest_first=True, limit=CHANGES)
+    changes = await ctx.store.find(
+        "webhook_events", issue=key, kind="issue_changed", newest_first=True, limit=MAX_CHANGES
+    )
     recent = [record["event"] for record in changes if record["at"] >= started.isoformat() and record["event"]]
     if any(sets_security_level(EVENT.validate_python(event)) for event in recent):
         _for_the_channel(ctx, key, await ctx.jira.fields(key))

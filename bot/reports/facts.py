@@ -21,7 +21,7 @@ WAITING_DAYS = 14
 """An unanswered question or an open review older than this is no news for a standup."""
 DUE_DAYS = 7
 """How far ahead "what is due" looks."""
-QUOTE = 140
+MAX_QUOTE = 140
 """Characters of a quoted comment; the issue is one click away."""
 LONG = frozenset({"description", "environment", "summary", "comment"})
 """Fields whose values are texts: that they changed is the fact, not what they say."""
@@ -115,7 +115,7 @@ def moved(issue: Issue, since: datetime) -> Iterator[Fact]:
     for author, comments in _by_author(c for c in issue.comments if c.created >= since).items():
         count = "commented" if len(comments) == 1 else f"wrote {len(comments)} comments"
         quotable = [c for c in comments if c.for_everybody and c.text.strip()]
-        quote = f": “{_short(quotable[-1].text, QUOTE)}”" if quotable and quotable[-1] is comments[-1] else ""
+        quote = f": “{_short(quotable[-1].text, MAX_QUOTE)}”" if quotable and quotable[-1] is comments[-1] else ""
         _of(did, author).append(count + quote)
     for person, words_done in did.items():
         yield _about(issue, "moved", person, f"{_title(issue.summary)}: {'; '.join(words_done)}")
@@ -134,7 +134,7 @@ def waits(issue: Issue, now: datetime) -> Iterator[Fact]:
         others = [name for name in (*named, assignee) if name and name != last.author.name]
         whom = others[0] if others else "somebody (nobody is assigned)" if not assignee else "an answer"
         if last.for_everybody:
-            text = f"{title}: {last.author.name} asked {in_marks(_short(last.text, QUOTE))}"
+            text = f"{title}: {last.author.name} asked {in_marks(_short(last.text, MAX_QUOTE))}"
         else:
             text = f"{title}: {last.author.name} asked something in a comment that not everybody may see"
         yield _about(issue, "waits", whom, text)

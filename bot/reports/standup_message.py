@@ -28,7 +28,7 @@ MOST_BLOCKS = 50
 """Slack's limit."""
 FOLDS = (12, 8, 5, 3, 2, 1)
 """How many lines a person, or a list, may have: the largest number with which everything fits is taken."""
-PEOPLE = (40, 20, 10, 5)
+MAX_PEOPLE = (40, 20, 10, 5)
 """How many people a project may have, likewise, once a line each is still too long."""
 
 
@@ -48,7 +48,7 @@ class Report:
 
 def standup_message(report: Report, *, day: date | None = None) -> Message:
     """The message. `day`: the date it is the standup of (None for one that somebody asked for)."""
-    tries = [(fold, PEOPLE[0]) for fold in FOLDS] + [(FOLDS[-1], people) for people in PEOPLE[1:]]
+    tries = [(fold, MAX_PEOPLE[0]) for fold in FOLDS] + [(FOLDS[-1], people) for people in MAX_PEOPLE[1:]]
     for fold, people in tries:
         blocks = _blocks(report, fold, people)
         if size(blocks) <= MAX_MESSAGE and len(blocks) <= MOST_BLOCKS:

@@ -21,7 +21,7 @@ from bot.domain.issues import Change, Comment, Issue
 MAX_SENTENCES = 8
 """Changes named on a card; the rest is counted."""
 HIDDEN = "a comment that not everybody may see"
-GONE = "The comment that this answers was deleted, or is hidden from PM Agent now."
+COMMENT_GONE = "The comment that this answers was deleted, or is hidden from PM Agent now."
 
 
 def freshness(shown: Issue, now: Issue, answered: str | None) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def _comments(shown: Issue, now: Issue, answered: str | None) -> list[str]:
     gone = answered is not None and answered not in new and (answered in old or _before_windows(shown))
     if gone:
         removed += 1
-        found.append(GONE)
+        found.append(COMMENT_GONE)
     for comment in shown.comments:
         if comment.id not in new and comment.id != answered and (new_start is None or comment.created > new_start):
             removed += 1

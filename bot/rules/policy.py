@@ -81,7 +81,7 @@ class Read(Protocol):
     def has_security_level(self) -> bool: ...
 
 
-LEVEL = Beyond("the issue has a security level", "has a security level, so nothing of it is shown here")
+SECURITY_LEVEL = Beyond("the issue has a security level", "has a security level, so nothing of it is shown here")
 MOVED = Beyond("moved to another project", "was moved to a project that this bot does not look after (JIRA_PROJECTS)")
 
 
@@ -93,7 +93,7 @@ def out_of_bounds(issue: Read, settings: Settings) -> Beyond | None:
     if not (settings.watches(issue.project) and settings.watches(issue.key.rpartition("-")[0])):
         return MOVED
     # A level says who may see it, and no setting names a channel whose members are among them.
-    return LEVEL if issue.has_security_level else None
+    return SECURITY_LEVEL if issue.has_security_level else None
 
 
 def is_confidential(comment: Comment, issue: Issue) -> bool:

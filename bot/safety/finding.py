@@ -15,7 +15,7 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from bot.safety import labels
 from bot.safety.kept import KeptRule, kept_rules
-from bot.safety.keys import SIGNS, private_keys
+from bot.safety.keys import KEY_LITERALS, private_keys
 from bot.safety.numbers import numbers
 from bot.safety.reading import Reading, read
 from bot.safety.secret_kinds import KINDS, SecretKind
@@ -155,14 +155,14 @@ def _finder() -> tuple[BytesAhoCorasick, list[_Hinted], frozenset[int], frozense
     for rule in rules:
         for hint in rule.hints:
             (hinted[hint].leading if rule.leads else hinted[hint].anywhere).append(rule)
-    for word in (*labels.WORDS, *SIGNS):
+    for word in (*labels.LABEL_STARTS, *KEY_LITERALS):
         hinted[word]  # looking it up makes it
     numbered = list(hinted)
     return (
         BytesAhoCorasick([hint.encode() for hint in numbered]),
         list(hinted.values()),
-        frozenset(map(numbered.index, labels.WORDS)),
-        frozenset(map(numbered.index, SIGNS)),
+        frozenset(map(numbered.index, labels.LABEL_STARTS)),
+        frozenset(map(numbered.index, KEY_LITERALS)),
     )
 
 

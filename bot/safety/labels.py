@@ -25,7 +25,7 @@ _KEYS = (
     "license key", "licence key", "key",
 )  # fmt: skip
 _ACCOUNTS = ("login", "credential", "creds", "zugangsdaten")
-WORDS = (*_LOGINS, *_KEYS, *_ACCOUNTS)
+LABEL_STARTS = (*_LOGINS, *_KEYS, *_ACCOUNTS)
 """What labels begin with, in lower case, with `?` for what is not ASCII."""
 FOREIGN = re.compile("[Пп]ароль|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|[Şş]ifre|[Κκ]ωδικός|סיסמה|كلمة المرور")
 """Labels that begin with no ASCII."""

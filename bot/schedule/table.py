@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-LONGEST = 100_000.0
+MAX_DAYS = 100_000.0
 """Days: more than any retention, and few enough for a calendar."""
 
 
@@ -48,7 +48,7 @@ async def delete_old_records(ctx: Context, _: object) -> None:
     now, last = ctx.clock.now(), await ctx.store.get("state", "retention")
     if days is None or (last and timedelta(0) <= now - datetime.fromisoformat(last["at"]) < timedelta(days=1)):
         return
-    deleted = await delete_old(ctx.store, now, now - timedelta(days=min(days, LONGEST)))
+    deleted = await delete_old(ctx.store, now, now - timedelta(days=min(days, MAX_DAYS)))
     if deleted:
         log.info("retention.deleted", **deleted)
     await ctx.store.commit(Put("state", {"id": "retention", "at": now.isoformat()}))

@@ -22,7 +22,7 @@ from bot.store.encoding import to_json
 
 MOST_MANIFEST = 1 << 20
 """Bytes that are read of a manifest: it has a few lines for each table."""
-ROWS = 64
+BATCH_SIZE = 64
 """Records that are handed to the target at once."""
 
 
@@ -52,7 +52,7 @@ class Archive:
             batch: list[tuple[int | None, str, str]] = []
             for row in self._rows(table, content, progress):
                 batch.append(row)
-                if len(batch) == ROWS:
+                if len(batch) == BATCH_SIZE:
                     target.put(table, batch)
                     batch = []
             if batch:

@@ -17,7 +17,7 @@ from bot.store.archive import MANIFEST, Content, Manifest, Progress, Stored, Tra
 from bot.store.audit import verify
 from bot.store.encoding import to_json
 
-LEVEL = 1
+COMPRESSION_LEVEL = 1
 """Of compression: the quickest. A backup is made often, beside the running bot, and read seldom."""
 
 
@@ -45,7 +45,7 @@ def write(
         sizes[table] = checked.size
     manifest = Manifest(__version__, created.isoformat(), trail, contents)
     text = manifest.to_json().encode()
-    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=LEVEL) as archive:
+    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=COMPRESSION_LEVEL) as archive:
         archive.addfile(_member(MANIFEST, len(text), created), BytesIO(text))
         for table in TABLES:
             lines = _told(_lines(table, read(table)), f"Writing {table}", contents[table].records, progress)

@@ -20,7 +20,7 @@ from bot.store.texts import ACCEPTED, CREATED, EVENTS, wrong_draft, wrong_event
 
 NAMES: dict[Table, str] = {"drafts": "draft", "webhook_events": "event"}
 """The tables whose texts are looked at, and what one of their records is."""
-TRIES = 3
+MAX_ATTEMPTS = 3
 """A record and its lines are read again where they differ: between two reads the program may have changed both."""
 Wrong = tuple[int, str]
 
@@ -87,7 +87,7 @@ class Examination:
 
     async def _compare(self, table: Table, record_id: str, line: Record, store: Reading) -> None:
         wrong: Wrong | None = None
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             record = await store.get(table, record_id)
             if record is None:
                 self.gone[table] += 1  # whether the retention deleted it is known when all lines were read

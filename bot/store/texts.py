@@ -18,10 +18,8 @@ from bot.store import Record
 from bot.store.encoding import canonical
 from bot.store.sealing import ERASED
 
-GONE = "[erased]"
+ERASED_TEXT = "[erased]"
 """Stands where a text was."""
-GONE_ID = "erased"
-"""Stands where an id was."""
 CREATED = "draft.created"
 ACCEPTED = "event.accepted"
 EVENTS = frozenset({ACCEPTED, "event.ignored", "event.invalid"})
@@ -67,12 +65,12 @@ def _wrong_in_draft(lines: Sequence[Record], record: Record) -> Iterator[tuple[i
         (line for line in lines if "sha256" in line["details"]), key=lambda line: line["details"]["sha256"]
     )
     hashes = [(next(run)["seq"], known) for known, run in by_hash]
-    wordings = [GONE_ID if r["text"] == GONE else text_sha256(r["text"]) for r in record["revisions"]]
+    wordings = [ERASED if r["text"] == ERASED_TEXT else text_sha256(r["text"]) for r in record["revisions"]]
     wordings = [known for known, _ in groupby(wordings)]
     yield from _differ(hashes, wordings, first, f"a wording of {name} is not what its hash in this record is of")
     told = [(line["seq"], (line["details"].get("action"), line["actor"])) for line in lines if _is_decision(line)]
     decided = [
-        (made["action"], GONE_ID if made["by"] == GONE_ID else f"slack:{made['by']}") for made in record["decided"]
+        (made["action"], ERASED if made["by"] == ERASED else f"slack:{made['by']}") for made in record["decided"]
     ]
     yield from _differ(told, decided, first, f"{name} names another decision than this record, or another person")
     comments = [(line["seq"], line["details"].get("comment_id")) for line in lines if line["action"] == "draft.posted"]

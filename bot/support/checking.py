@@ -14,7 +14,7 @@ from itertools import permutations
 from bot.support.given import Given, days_meant, derived
 from bot.support.reading import Reading, canonical, read
 
-MOST = 6
+MAX_MARKS = 6
 """Marks on one card."""
 MOST_NUMBERS = 16
 """Numbers of a text with which it may calculate."""
@@ -45,7 +45,7 @@ def unsupported(text: str, found: Given, named: Iterable[tuple[str, str]] = ()) 
         at = text.casefold().find(name.casefold())
         if name.strip() and at >= 0 and not looked.knows(kind, name):
             marks.append((at, text[at : at + len(name)]))
-    return tuple(dict.fromkeys(words for _, words in sorted(marks)))[:MOST]
+    return tuple(dict.fromkeys(words for _, words in sorted(marks)))[:MAX_MARKS]
 
 
 class _Looked:

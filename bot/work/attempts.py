@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 Handler = Callable[["Context", str], Awaitable[float | None]]
 """What carries out a job of a kind, by its key: None when it is done, or seconds until it has to be looked at again."""
-LONGEST_WAIT = 60.0
+MAX_BACKOFF = 60.0
 LOOK_AT_BUDGET = 300.0
 """Seconds between two looks whether the day's budget was raised: one event finds out for all."""
 BEHIND = 0.05
@@ -103,7 +103,7 @@ class Attempts:
         """A service is away: the whole kind rests. Another event is tried next, if there is one: should it be away for
         this event alone after all, the others go on."""
         entry.reason = error.reason
-        self._ctx.queue.hold(kind, Hold(min(seconds, LONGEST_WAIT), error.reason))
+        self._ctx.queue.hold(kind, Hold(min(seconds, MAX_BACKOFF), error.reason))
         return seconds + BEHIND
 
     def _hold(self, kind: str, entry: Entry, seconds: float, reason: str) -> Hold:
@@ -136,7 +136,7 @@ class Attempts:
 
 def _backoff(tries: int) -> float:
     """1, 2, 4 … 60 seconds, each a little off, so that what failed together does not come back together."""
-    return float(min(2 ** min(tries - 1, 10), LONGEST_WAIT) * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+    return float(min(2 ** min(tries - 1, 10), MAX_BACKOFF) * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
 
 def _growing(tries: int) -> float:

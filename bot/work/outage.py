@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 
 NOTICE_AFTER = timedelta(minutes=15)
-LONGEST_WAIT = 60.0
+MAX_BACKOFF = 60.0
 """Seconds between two attempts at most; the waits double up to here."""
 TOLD_BY_MODELS = frozenset({"unreachable", "timeout", "server", "key", "model"})
 """Kinds of Claude's outages whose end a look at the models tells. It is answered in the midst of the others (overload,
@@ -221,7 +221,7 @@ class ServiceOutage:
         if self._known.since is None:
             return self._first_wait
         age = self._ctx.clock.monotonic() - self._seen_first
-        return min(max(self._first_wait, age), LONGEST_WAIT)
+        return min(max(self._first_wait, age), MAX_BACKOFF)
 
     def _notice(self, ended: datetime | None = None) -> Message:
         since, cause = self._known.since or self._ctx.clock.now(), self._known.cause

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_READ = 5
 """Pull requests, and issues, that are read for one reply."""
 NOT_OURS = "{key} is not among JIRA_PROJECTS"
-PATIENCE = 8.0
+TIMEOUT = 8.0
 """Seconds for all pull requests together: nobody waits longer for a state that webhooks mostly tell."""
 
 
@@ -138,12 +138,12 @@ async def _pulls(
 
     async def read(pull: PullRequest) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 known[pull.id] = await read_again(ctx, pull)
         except (RetryLater, Permanent) as error:
             unread[f"PR #{pull.number}"] = error.reason.rstrip(".")
         except TimeoutError:
-            unread[f"PR #{pull.number}"] = f"Bitbucket did not answer within {PATIENCE:g} seconds"
+            unread[f"PR #{pull.number}"] = f"Bitbucket did not answer within {TIMEOUT:g} seconds"
 
     unread |= {f"PR #{pull.number}": "too many pull requests are named" for pull in meant[MOST_READ:]}
     await asyncio.gather(*(read(pull) for pull in meant[:MOST_READ]))

@@ -23,9 +23,9 @@ Missed = IssueCommented | IssueCreated | IssueChanged
 
 OVERLAP = timedelta(minutes=30)
 """How far before the last checkpoint is asked: for Jira's late index, its whole minutes, and clocks that differ."""
-CLOCKS_APART = timedelta(minutes=10)
+CLOCK_SKEW = timedelta(minutes=10)
 """Our clock and Jira's may differ by this much."""
-LISTED = 20
+MAX_LISTED = 20
 """Late ones that are listed by name, the newest; the rest is counted."""
 
 
@@ -81,7 +81,7 @@ class Checkpoint(Frozen):
 
     def with_late(self, event: Missed, event_id: str) -> Checkpoint:
         """With one more that is too late to be answered."""
-        newest = tuple(sorted((*self.late, (event.at, event_id)), reverse=True)[:LISTED])
+        newest = tuple(sorted((*self.late, (event.at, event_id)), reverse=True)[:MAX_LISTED])
         return self.model_copy(update={"late": newest}).counted(late=1)
 
     def ended(self) -> Checkpoint:
@@ -100,7 +100,7 @@ class Checkpoint(Frozen):
 
 def jql(checkpoint: Checkpoint, now: datetime, projects: Sequence[str]) -> str:
     """The search for what changed. Minutes before now: a time would be read in the zone of the account's profile."""
-    begin = checkpoint.reached - CLOCKS_APART if checkpoint.reached else checkpoint.since - OVERLAP
+    begin = checkpoint.reached - CLOCK_SKEW if checkpoint.reached else checkpoint.since - OVERLAP
     minutes = max(int((now - begin).total_seconds() // 60) + 1, int(OVERLAP.total_seconds() // 60))
     names = ", ".join(f'"{key}"' for key in projects)  # quoted: a key may be a word of JQL, such as IN
     scope = f"project in ({names}) AND " if names else ""
@@ -153,7 +153,7 @@ class KnownEvents:
             elif record["kind"] == "issue_changed" and event.get("asks"):
                 self._descriptions.add(normalised(event["asks"]))
             elif record["kind"] == "draft_requested" and record["source"] == "automation":
-                self._asked_for.append((event["comment_id"], datetime.fromisoformat(record["at"]) + CLOCKS_APART))
+                self._asked_for.append((event["comment_id"], datetime.fromisoformat(record["at"]) + CLOCK_SKEW))
 
     def __contains__(self, event: Missed) -> bool:
         if isinstance(event, IssueCreated):

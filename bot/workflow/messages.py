@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EVENT_TYPE = "pmagent_message"
 LEASE = 30.0
 """Seconds for one message to Slack and the record of its answer."""
-LOOK_AFTER = 2.0
+LOOKUP_DELAY = 2.0
 """Seconds after a lost answer of Slack's until it is looked whether the message is there."""
 log = get_logger(__name__)
 
@@ -109,7 +109,7 @@ class _Delivery:
         except Conflict:
             return 0.0  # it was changed meanwhile, or somebody else sends it
         except OutcomeUnknown:
-            return LOOK_AFTER
+            return LOOKUP_DELAY
         except Permanent as error:
             log.error("message.refused", message_id=key, reason=error.reason)
         await self._done()

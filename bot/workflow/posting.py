@@ -34,7 +34,7 @@ log = get_logger(__name__)
 
 MARKER = "pm-agent"
 """The comment property that every comment of ours carries from its first moment."""
-LOOK_AFTER = (0.5, 2.5, 2.5)
+LOOKUP_DELAYS = (0.5, 2.5, 2.5)
 """Seconds before each look for the marker: three looks over at least 5 s, counting only what Jira answered."""
 LOOKING_ENDS = timedelta(minutes=2)
 """When Jira cannot even be asked for so long, a person decides."""
@@ -180,8 +180,8 @@ async def find_outcome(ctx: Context, draft: Draft) -> None:
     started = ctx.clock.monotonic()
     looked = 0
     reason = ""
-    while looked < len(LOOK_AFTER):
-        await asyncio.sleep(LOOK_AFTER[looked])
+    while looked < len(LOOKUP_DELAYS):
+        await asyncio.sleep(LOOKUP_DELAYS[looked])
         try:
             found = await ctx.jira.find_marked(draft.issue.key, draft.id, since(draft))
         except Gone as error:
@@ -198,7 +198,7 @@ async def find_outcome(ctx: Context, draft: Draft) -> None:
         looked += 1
     note = (
         f"Jira could not be asked whether the comment is there: {reason}"
-        if looked < len(LOOK_AFTER)
+        if looked < len(LOOKUP_DELAYS)
         else "Jira's answer was lost, and the comment was not found in three looks. It may still appear."
     )
     await move(ctx, draft, S.UNKNOWN, "draft.unknown", note=note, looks=looked)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bot.domain.leases import Deadline, Held
 
 log = get_logger(__name__)
-LOOK_AFTER = 2.0
+LOOKUP_DELAY = 2.0
 """Seconds after a lost answer of Slack's until it is looked whether the card is there."""
 LEASE = 30.0
 """Seconds for one message to Slack and the record of its answer."""
@@ -80,7 +80,7 @@ async def _present(ctx: Context, draft_id: str, held: Held, *, patient: bool) ->
             continue
         except OutcomeUnknown as error:
             log.warning("card.outcome_unknown", draft_id=draft.id, reason=error.reason)
-            return LOOK_AFTER
+            return LOOKUP_DELAY
         except Permanent as error:
             log.error("card.refused", draft_id=draft.id, reason=error.reason)
             gone = "message_not_found" in error.reason

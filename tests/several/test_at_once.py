@@ -9,7 +9,7 @@ import pytest
 
 from bot.cards import Message, paragraph
 from bot.clients.claude_errors import ClaudeBusy
-from bot.clients.slack_pace import SPARED, Lane, SharedLane
+from bot.clients.slack_pace import RESERVED, Lane, SharedLane
 from bot.demo.wire import Fault
 from bot.domain.drafts import DraftState
 from bot.errors import Down, RetryLater
@@ -249,13 +249,13 @@ class Still:
 
 async def test_who_is_patient_leaves_room_for_others(pair: Pair) -> None:
     """In one process, and in the other of two."""
-    lane = Lane(SPARED + 2)
-    shared = [SharedLane(SPARED + 2, "pace:chat.update:C1", process.ctx.store, process.clock) for process in pair]
+    lane = Lane(RESERVED + 2)
+    shared = [SharedLane(RESERVED + 2, "pace:chat.update:C1", process.ctx.store, process.clock) for process in pair]
     for writes, patient in ((lane, lane), (shared[0], shared[1])):
         await writes.turn()
         await asyncio.wait_for(patient.room(), 5)
         await writes.turn()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(patient.room(), 0.1)
-        for _ in range(SPARED):
+        for _ in range(RESERVED):
             await asyncio.wait_for(writes.turn(), 5)  # these do not wait

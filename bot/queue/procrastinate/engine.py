@@ -1,7 +1,7 @@
 """The queue of a process that shares its jobs with others, through PostgreSQL.
 
 What is asked of it without waiting (why a job waits, how many do) it answers from its last look, which is at most
-`LOOK` seconds old, and from what this process itself has just found out.
+`POLL_SECONDS` seconds old, and from what this process itself has just found out.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ ALONG_THE_INDEX = " ".join(
 )
 """The next job is found in the order of procrastinate's index, and not by sorting all that wait: for that the planner
 decides where it believes that few do, as it always may of a table that is empty at one time and full at another."""
-LOOK = 2.0
+POLL_SECONDS = 2.0
 """Seconds between two looks at what waits."""
 LONGEST_NAP = 5.0
 """Seconds after which it is looked for what is due, whatever the last look found."""
-TOGETHER = 0.05
+GATHER_SECONDS = 0.05
 """Seconds for which new jobs for later are gathered before the next time is looked up."""
-SHOWN = 1000
+MAX_REASONS = 1000
 """Jobs that wait for a reason, of which a look remembers the reason."""
 
 _WAITING = "SELECT task_name, count(*) FROM procrastinate_jobs WHERE status = 'todo' GROUP BY task_name"
@@ -189,7 +189,7 @@ class ProcrastinateQueue:
             try:
                 async with asyncio.timeout(nap):
                     await self._later.wait()
-                await asyncio.sleep(min(nap, TOGETHER))
+                await asyncio.sleep(min(nap, GATHER_SECONDS))
             except TimeoutError:
                 continue
 
@@ -200,7 +200,7 @@ class ProcrastinateQueue:
                 await self._look()
             except Away as error:
                 log.warning("queue.not_looked", what="waiting", reason=type(error).__name__)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self) -> None:
         """See what waits, and why."""
@@ -209,7 +209,7 @@ class ProcrastinateQueue:
         held = [lane.name for lane in self._lanes.values() if lane.held]
         async with self._pool.connection() as connection:
             waiting: dict[str, int] = dict(await (await connection.execute(_WAITING)).fetchall())
-            reasons = await (await connection.execute(_REASONS, [held, SHOWN])).fetchall()
+            reasons = await (await connection.execute(_REASONS, [held, MAX_REASONS])).fetchall()
         for name, lane in self._lanes.items():
             lane.waiting = waiting.pop(name, 0)
             lane.reasons = {key: reason or "" for kind, key, reason in reasons if kind == name}

@@ -30,7 +30,7 @@ from bot.store.embedded.sqlite import Damaged, note, noted, writer
 from bot.store.embedded.tiny import Database, transaction
 from bot.store.embedded.transactions import JobBatch, Stored, carry_out, position
 
-GROUP = 500
+GROUP_SIZE = 500
 """Commits in one transaction, at most."""
 Listener = Callable[[Sequence[tuple[str, Stored | None]]], None]
 """Told of the jobs that are durable from now on, by their ids; None: it was deleted."""
@@ -134,7 +134,7 @@ class Writer:
                 continue
             if isinstance(work, Waiting):
                 group.append(work)
-            if group and (len(group) == GROUP or not isinstance(work, Waiting)):
+            if group and (len(group) == GROUP_SIZE or not isinstance(work, Waiting)):
                 self._commit(group)
                 group = []
             if isinstance(work, Task):

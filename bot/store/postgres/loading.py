@@ -20,13 +20,13 @@ from bot.store.postgres.jobs import defer
 from bot.store.postgres.presence import enter_alone, renew
 from bot.store.postgres.schema import migrate
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 """Records that come in one answer."""
-PATIENCE = 30
+LOCK_TIMEOUT = 30
 """Seconds that somebody who reads (a backup, an export) is waited for."""
 _UNHURRIED = f"""
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET transaction_timeout = 0;
-SET lock_timeout = '{PATIENCE}s'
+SET lock_timeout = '{LOCK_TIMEOUT}s'
 """.encode()
 _KEPT = tuple(table for table in TABLES if table != "jobs")
 _EMPTY = f"""
@@ -56,7 +56,7 @@ class _Filling:
     def trail(self) -> Iterator[Record]:
         last = 0  # asked for in parts, and not by a cursor: whoever checks a chain stops at its first fault
         sql = b"SELECT seq, doc::text FROM audit WHERE seq > %s ORDER BY seq LIMIT %s"
-        while rows := self._runner.run(self._rows(sql, [last, AT_ONCE])):
+        while rows := self._runner.run(self._rows(sql, [last, BATCH_SIZE])):
             yield from (read(doc) for _, doc in rows)
             last = rows[-1][0]
 

@@ -23,9 +23,9 @@ from bot.store.postgres.encoding import read
 from bot.store.postgres.queries import Query
 from bot.store.postgres.schema import migrations
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 """Records that come in one answer."""
-PATIENCE = 30
+LOCK_TIMEOUT = 30
 """Seconds that a restore or an erasure is waited for."""
 
 
@@ -35,7 +35,7 @@ def snapshot(address: Address) -> Iterator[DatabaseSnapshot]:
     with address.in_words(), closing(address.connect("reads")) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        connection.execute(f"SET lock_timeout = '{PATIENCE}s'".encode())
+        connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'".encode())
         with connection.transaction():
             there = _version(connection, address) > 0
             yield DatabaseSnapshot(connection, there=there)
@@ -113,5 +113,5 @@ class DatabaseSnapshot:
         if not self.there:
             return
         with self._connection.cursor(f"c{next(self._numbers)}") as cursor:
-            cursor.itersize = AT_ONCE
+            cursor.itersize = BATCH_SIZE
             yield from cursor.execute(sql, values)

@@ -50,7 +50,7 @@ DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE id = ANY(%
 FOR UPDATE SKIP LOCKED)
 """
 
-ROWS = 2000
+BATCH_SIZE = 2000
 """Records that one statement writes at most: what an erasure changes may be more than JSONB can hold in one value."""
 
 
@@ -140,8 +140,8 @@ async def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None
         f"INSERT INTO {table} {columns} WITH ORDINALITY AS e(r, n) ORDER BY n "
         "ON CONFLICT (id) DO UPDATE SET doc = excluded.doc"
     )
-    for start in range(0, len(rows), ROWS):
-        docs = [stored(doc) for _, _, doc in rows[start : start + ROWS]]
+    for start in range(0, len(rows), BATCH_SIZE):
+        docs = [stored(doc) for _, _, doc in rows[start : start + BATCH_SIZE]]
         await connection.execute(sql.encode(), [f"[{','.join(docs)}]"])
 
 
