@@ -18,7 +18,7 @@ MOST_BYTES = 65_536
 """Of a file that holds a secret: none is longer, and `/dev/zero` is."""
 
 
-class Unreadable(UserError):
+class UnreadableEnv(UserError):
     """`.env` is there and cannot be read. `why`: what is wrong with it, as the end of a sentence."""
 
     def __init__(self, path: Path, why: str) -> None:
@@ -29,7 +29,7 @@ class Unreadable(UserError):
 def written(folder: Path | None = None) -> dict[str, str]:
     """All variables by upper-case name: the process's environment, over `.env` in `folder` (default: here).
 
-    Raises `Unreadable`. Names are the same in any case.
+    Raises `UnreadableEnv`. Names are the same in any case.
     """
     from dotenv import dotenv_values
 
@@ -37,14 +37,14 @@ def written(folder: Path | None = None) -> dict[str, str]:
     try:
         found = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
     except UnicodeDecodeError:
-        raise Unreadable(path, "is not UTF-8 text") from None
+        raise UnreadableEnv(path, "is not UTF-8 text") from None
     except OSError as error:
-        raise Unreadable(path, f"cannot be read: {error.strerror}") from None
+        raise UnreadableEnv(path, f"cannot be read: {error.strerror}") from None
     return {name.upper(): value for name, value in [*found.items(), *os.environ.items()] if value is not None}
 
 
 def read(names: Iterable[str], folder: Path | None = None) -> dict[str, str]:
-    """These variables of all that are `written`. Raises `Unreadable`."""
+    """These variables of all that are `written`. Raises `UnreadableEnv`."""
     found = written(folder)
     return {name: found[name] for name in names if name in found}
 

@@ -30,7 +30,7 @@ from urllib.parse import quote, quote_plus
 
 import structlog
 
-from bot.repeats import Place, Repeats
+from bot.repeats import LogSource, Repeats
 from bot.safety import hide_own, seen, tidy
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _raised(error: Any) -> tuple[str, ...]:
     return (type(found).__qualname__, f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "")
 
 
-def _tell(place: Place, count: int) -> None:
+def _tell(place: LogSource, count: int) -> None:
     get_logger(place.logger).log(place.level, REPEATED, what=place.what, times=count)
 
 

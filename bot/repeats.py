@@ -20,7 +20,7 @@ MAX_PLACES = 500
 
 
 @dataclass
-class Place:
+class LogSource:
     """Where something is said. `what` is said first; `again`: how often since the last count was told."""
 
     logger: str
@@ -34,10 +34,10 @@ class Place:
 class Repeats:
     """Knows what was said in this minute. `tell` is called, on a thread, with a place and its count."""
 
-    def __init__(self, tell: Callable[[Place, int], None], *, seconds: float = MINUTE) -> None:
+    def __init__(self, tell: Callable[[LogSource, int], None], *, seconds: float = MINUTE) -> None:
         self._tell = tell
         self._seconds = seconds
-        self._places: dict[Hashable, Place] = {}
+        self._places: dict[Hashable, LogSource] = {}
         self._lock = threading.RLock()  # a finalizer may log, in the middle of this, on the same thread
         self._timer: threading.Timer | None = None
 
@@ -69,7 +69,7 @@ class Repeats:
         for place, count in told:
             self._tell(place, count)
 
-    def _place(self, logger: str, level: int, where: Hashable, what: str) -> Place:
+    def _place(self, logger: str, level: int, where: Hashable, what: str) -> LogSource:
         now, key = time.monotonic(), (logger, level, where)
         if key not in self._places and len(self._places) >= MAX_PLACES:
             over = [old for old, place in self._places.items() if place.ends <= now and not place.again]
@@ -79,5 +79,5 @@ class Repeats:
                 logger, what, key = __name__, "others", ("", level, None)
         place = self._places.get(key)
         if place is None or (place.ends <= now and not place.again):
-            place = self._places[key] = Place(logger, level, what[:200], now + self._seconds)
+            place = self._places[key] = LogSource(logger, level, what[:200], now + self._seconds)
         return place

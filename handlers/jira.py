@@ -54,7 +54,7 @@ def _words(value: object) -> object:
     return value
 
 
-Words = Annotated[Any, BeforeValidator(_words), WithJsonSchema({"type": ["string", "object"]})]
+Body = Annotated[Any, BeforeValidator(_words), WithJsonSchema({"type": ["string", "object"]})]
 """Wiki markup, or a document in the Atlassian Document Format; converted later, because that is the dearest part."""
 
 
@@ -87,7 +87,7 @@ class JiraComment(JiraPayload):
     id: Identifier
     author: JiraUser | None = None
     update_author: JiraUser | None = None
-    body: Words
+    body: Body
     created: Moment
     updated: Moment | None = None
     jsd_public: bool | None = None
@@ -110,7 +110,7 @@ class JiraFields(JiraPayload):
 class CreatedFields(JiraFields):
     """Those of an issue that is new."""
 
-    description: Words | None = None
+    description: Body | None = None
     reporter: JiraUser | None = None
     creator: JiraUser | None = None
 

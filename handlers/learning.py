@@ -35,7 +35,7 @@ async def reason(ctx: Context, ack: Ack, click: Click) -> None:
         await give_reason(ctx, click.value.get("draft", ""), REASONS[click.action_id], by)
         return whisper("Thanks.")
 
-    await _carry_out(ctx, click, await ctx.people.may_decide(click.place.user, timeout=TIMEOUT), click.private, answer)
+    await _carry_out(ctx, click, await ctx.people.may_decide(click.place.user, seconds=TIMEOUT), click.private, answer)
 
 
 async def forget_one(ctx: Context, ack: Ack, click: Click) -> None:
@@ -47,7 +47,7 @@ async def forget_one(ctx: Context, ack: Ack, click: Click) -> None:
         await forget(ctx, click.value.get("correction", ""), by)
         return await learned(ctx, project, admin=True)
 
-    verdict = await ctx.people.may_administer(click.place.user, timeout=TIMEOUT)
+    verdict = await ctx.people.may_administer(click.place.user, seconds=TIMEOUT)
     await _carry_out(ctx, click, verdict, click.private, answer)
 
 
@@ -56,7 +56,7 @@ async def proposal(ctx: Context, ack: Ack, click: Click) -> None:
     await ack()
     said = click.value.get("proposal", "")
     number = int(said) if said.isdecimal() and len(said) < 10 else 0
-    verdict = await ctx.people.may_administer(click.place.user, timeout=TIMEOUT)
+    verdict = await ctx.people.may_administer(click.place.user, seconds=TIMEOUT)
 
     async def answer(by: Actor) -> str:
         return await settle(ctx, number, by, accept=click.action_id == ACCEPT_CHANGE)

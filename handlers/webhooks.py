@@ -33,7 +33,7 @@ from bot.aside import Aside, aside, at_once
 from bot.domain.events import Event, Ignored, Malformed
 from bot.domain.issue_keys import find_keys
 from bot.http.limits import Limits, RequestRefused
-from bot.intake.accept import Accepted, Delivery, Source, accept
+from bot.intake.accept import Delivery, Receipt, Source, accept
 from bot.log import get_logger
 from bot.store import DELIVERY_KEYS_KEPT, StoreUnavailable
 from handlers import bitbucket, jira
@@ -116,7 +116,7 @@ class Endpoint:
         told = {"status": accepted.status, "event_id": accepted.event_id, "reason": accepted.reason}
         return JSONResponse({name: text for name, text in told.items() if text}, _STATUS[accepted.status])
 
-    async def _take(self, headers: Headers, body: bytes) -> Accepted:
+    async def _take(self, headers: Headers, body: bytes) -> Receipt:
         """Record what was delivered. Raises `RequestRefused`, `StoreUnavailable`."""
         source = self.authenticate(headers, body)
         _check_type(headers)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.clients.jira_changes import Asked, ChangedIssue
+from bot.clients.jira_changes import ChangedIssue, NewQuestion
 from bot.domain.events import IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Person
 from bot.workflow.checkpoint import MAX_LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, said
@@ -49,7 +49,7 @@ def asked_for(comment_id: str | None, source: str) -> dict[str, Any]:
 
 
 def test_a_description_that_asks_is_known_again_by_its_words() -> None:
-    asked = Asked(text="Who *has* it?", by=Person(account_id="5c:ben", name="Ben"), at=back(minutes=5))
+    asked = NewQuestion(text="Who *has* it?", by=Person(account_id="5c:ben", name="Ben"), at=back(minutes=5))
     changed = issue().model_copy(update={"asked": asked})
     [event] = said(changed, (), OWN, since=back(hours=1), until=NOW)
     assert isinstance(event, IssueChanged)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.cards import Outcome, Rested, learned_page, proposal_message
+from bot.cards import ProposalOutcome, Rested, learned_page, proposal_message
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message
 from bot.domain.corrections import SKIP_REASONS, Correction, Lesson
@@ -219,7 +219,9 @@ def test_the_messages_fit_whatever_is_in_them() -> None:
     for message in (
         learned_page(many, "ECD", admin=True, **where), learned_page([], None, admin=False, **where),
         proposal_message(1, "prompts/voice.md", nasty, rows, site="https://x.example"),
-        proposal_message(1, "prompts/voice.md", nasty, rows, site="https://x.example", outcome=Outcome("Olga", diff)),
+        proposal_message(
+            1, "prompts/voice.md", nasty, rows, site="https://x.example", outcome=ProposalOutcome("Olga", diff)
+        ),
     ):  # fmt: skip
         assert check_message(message.blocks) == []
         assert size(message.blocks) <= MAX_MESSAGE

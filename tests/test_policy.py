@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.issues import Change, Comment, Issue, Link, Person, Visibility
+from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Person, Visibility
 from bot.rules.policy import (
     MOVED,
     SECURITY_LEVEL,
@@ -162,7 +162,7 @@ def test_claude_is_given_only_what_every_reader_of_the_reply_sees() -> None:
 
 
 def test_a_customer_hears_nothing_of_linked_issues() -> None:
-    link = Link(relation="blocks", key="SEC-9", summary="Breach", status="Open")
+    link = LinkedIssue(relation="blocks", key="SEC-9", summary="Breach", status="Open")
     changes = (
         Change(field="Link", before="", after="This issue blocks SEC-9", at=NOW, by="Ana"),
         Change(field="status", before="Open", after="Done", at=NOW, by="Ana"),

@@ -106,7 +106,7 @@ class Rested(NamedTuple):
     made: str
 
 
-class Outcome(NamedTuple):
+class ProposalOutcome(NamedTuple):
     """What an admin said to a proposal. `diff`: None where they declined it."""
 
     by: str
@@ -114,7 +114,7 @@ class Outcome(NamedTuple):
 
 
 def proposal_message(
-    number: int, file: str, why: str, rests_on: Sequence[Rested], *, site: str, outcome: Outcome | None = None
+    number: int, file: str, why: str, rests_on: Sequence[Rested], *, site: str, outcome: ProposalOutcome | None = None
 ) -> Message:
     """A change of a prompt file that Claude proposes; with its diff where it was accepted. Nothing writes by itself."""
     head = section(text("Claude proposes a change of its prompts", bold=True), ", in ", text(file, code=True))

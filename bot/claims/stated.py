@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bot.claims.claim import Claim, Kind, Pull, Ticket
+from bot.claims.claim import Claim, IssueRef, Kind, PullRequestRef
 
 MAX_CLAIMS = 40
 """Entries that are read of one answer."""
@@ -84,11 +84,13 @@ def _claim(stated: StatedClaim, own: str) -> Claim | None:
     other = key[0] if key and key[0] != own else ""
     if kind == "state" and key and not pull and value in ("OPEN", "CLOSED"):
         kind, value = "status", value.lower()  # an issue can be open too
-    subject: Pull | Ticket = Ticket(key=other)
+    subject: PullRequestRef | IssueRef = IssueRef(key=other)
     if kind in _PULL_KINDS:
         if other and not pull:
             return None  # which of its pull requests is not said
-        subject = Pull(number=int(pull["number"]), repository=pull["repo"] or "") if pull else Pull()
+        subject = (
+            PullRequestRef(number=int(pull["number"]), repository=pull["repo"] or "") if pull else PullRequestRef()
+        )
     quote = " ".join(_MARKS.sub("", stated.quote).split())
     return Claim(kind=kind, subject=subject, value=value, negated=stated.negated, quote=quote[:MAX_QUOTE])
 

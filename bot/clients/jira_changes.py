@@ -30,7 +30,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-class Asked(Frozen):
+class NewQuestion(Frozen):
     """A description that asks something since a change. `text`: as it is after it."""
 
     text: str
@@ -55,7 +55,7 @@ class ChangedIssue(Frozen):
     service_desk: bool = False
     has_security_level: bool = False
     comments: tuple[Comment, ...] | None = None
-    asked: Asked | None = None
+    asked: NewQuestion | None = None
 
 
 class ChangedPage(Frozen):
@@ -118,9 +118,9 @@ async def _issue(item: dict[str, Any], since: datetime, own: str | None) -> Chan
     )
 
 
-def _asked(histories: Any, since: datetime) -> Asked | None:
+def _asked(histories: Any, since: datetime) -> NewQuestion | None:
     """The newest change since then that wrote a question into the description."""
-    found: list[Asked] = []
+    found: list[NewQuestion] = []
     for history in read.listing(histories):
         at = read.moment(history.get("created"))
         for item in read.listing(history.get("items")) if at is not None and at >= since else ():
@@ -128,7 +128,7 @@ def _asked(histories: Any, since: datetime) -> Asked | None:
                 continue
             before, after = (from_body(read.body(item.get(side)) or "") for side in ("fromString", "toString"))
             if at is not None and newly_asks(before, after):
-                found.append(Asked(text=after, by=read.person(history.get("author")), at=at))
+                found.append(NewQuestion(text=after, by=read.person(history.get("author")), at=at))
     return max(found, key=lambda asked: asked.at, default=None)
 
 

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, Literal
 
 from bot.clients import jira_read as read
-from bot.domain.issues import Change, Comment, Issue, Link, Sprint, Version
+from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Sprint, Version
 from bot.markup import from_body
 from bot.rules.policy import about_links
 
@@ -91,7 +91,7 @@ def named(value: Any) -> frozenset[str]:
     return frozenset(key for other in found if isinstance(key := read.mapping(other).get("key"), str))
 
 
-def links(value: Any, told: Mapping[str, Any]) -> tuple[Link, ...]:
+def links(value: Any, told: Mapping[str, Any]) -> tuple[LinkedIssue, ...]:
     """The linked issues among those that may be told of, each with the relation as worded from this issue's side."""
     return tuple(
         link(other, read.words(read.mapping(item.get("type")).get(wording)) or "relates to", told[other["key"]])
@@ -101,11 +101,11 @@ def links(value: Any, told: Mapping[str, Any]) -> tuple[Link, ...]:
     )
 
 
-def link(value: Any, relation: str, searched: Any) -> Link:
+def link(value: Any, relation: str, searched: Any) -> LinkedIssue:
     """Another issue: as an issue names it, which is the newest, and what a search adds, whose index may be late."""
     fields, more = read.mapping(read.mapping(value).get("fields")), read.mapping(read.mapping(searched).get("fields"))
     status = read.mapping(fields.get("status") or more.get("status"))
-    return Link(
+    return LinkedIssue(
         relation=relation,
         key=read.mapping(value)["key"],
         summary=read.words(fields.get("summary") or more.get("summary")),
@@ -116,13 +116,13 @@ def link(value: Any, relation: str, searched: Any) -> Link:
     )
 
 
-def parent(value: Any, told: Mapping[str, Any]) -> Link | None:
+def parent(value: Any, told: Mapping[str, Any]) -> LinkedIssue | None:
     """The parent, where it may be told of."""
     found = read.mapping(value)
     return link(found, "parent", told[found["key"]]) if found.get("key") in told else None
 
 
-def children(value: Any, told: Mapping[str, Any]) -> tuple[Link, ...]:
+def children(value: Any, told: Mapping[str, Any]) -> tuple[LinkedIssue, ...]:
     """The children of an issue of Jira's answers among those that may be told of, unfinished ones first."""
     key, fields = read.mapping(value).get("key"), read.mapping(read.mapping(value).get("fields"))
     subtasks = {item["key"]: item for item in read.listing(fields.get("subtasks")) if item.get("key") in told}

@@ -28,7 +28,7 @@ CLOCK_SKEW = 5
 """Seconds by which the clocks of two machines may differ: a record that is further ahead is not believed."""
 
 
-class Lane:
+class WritePace:
     """The order and the pace of one kind of write to one channel: one at a time, a burst, then `rate` a second."""
 
     def __init__(self, burst: int, rate: float = 1.0) -> None:
@@ -74,8 +74,8 @@ class Lane:
             await asyncio.sleep(seconds)
 
 
-class SharedLane(Lane):
-    """A lane of several processes: its pace and its waits are a record in `state`, changed by compare and set.
+class SharedWritePace(WritePace):
+    """A pace of several processes: its pace and its waits are a record in `state`, changed by compare and set.
 
     The record is `{id, at, full, not_before}`. `full`: when the whole burst is to be had again; each write moves it on
     by the time of one (the generic cell rate algorithm). The order holds within each process.
@@ -88,7 +88,7 @@ class SharedLane(Lane):
         self._clock = clock
 
     async def turn(self) -> None:
-        """As `Lane.turn`. Raises `StoreUnavailable` as well."""
+        """As `WritePace.turn`. Raises `StoreUnavailable` as well."""
         while True:
             record, now = await self._store.get("state", self._name), self._clock.now()
             full = self._full(record, now)
@@ -102,7 +102,7 @@ class SharedLane(Lane):
                 return
 
     async def room(self) -> None:
-        """As `Lane.room`. Raises `StoreUnavailable` as well."""
+        """As `WritePace.room`. Raises `StoreUnavailable` as well."""
         while True:
             record, now = await self._store.get("state", self._name), self._clock.now()
             wait = (self._full(record, now) - now).total_seconds() - (self._burst - 1 - RESERVED) / self._rate

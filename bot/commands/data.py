@@ -41,13 +41,13 @@ MAX_LISTED = 20
 PROGRESS_EVERY = 2.0
 """Seconds between two lines about one table."""
 
-Run = Callable[[argparse.Namespace], int]
+Handler = Callable[[argparse.Namespace], int]
 
 
 def add_parsers(commands: Any) -> None:
     """Register the commands on `ArgumentParser.add_subparsers()`; each sets `run`."""
 
-    def add(to: Any, name: str, run: Run, text: str, more: str = "") -> Any:
+    def add(to: Any, name: str, run: Handler, text: str, more: str = "") -> Any:
         parser = to.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".strip())
         parser.set_defaults(run=run)
         return parser
@@ -132,7 +132,7 @@ def since(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def for_people(run: Run) -> Run:
+def for_people(run: Handler) -> Handler:
     """Turn the errors that carry a sentence into that sentence and exit code 1."""
 
     @wraps(run)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bot.evals.report import Run
+    from bot.evals.report import EvalRun
     from bot.evals.situation import Situation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,9 +86,9 @@ def _chosen(situations: list[Situation], only: list[str]) -> list[Situation]:
     return [s for s in situations if not only or s.id in only or s.category in only]
 
 
-async def _run(situations: list[Situation], folder: Path, upstream: str, key: str, models: dict[str, str]) -> Run:
+async def _run(situations: list[Situation], folder: Path, upstream: str, key: str, models: dict[str, str]) -> EvalRun:
     from bot.commands.progress import Progress
-    from bot.evals.report import Run, Scored
+    from bot.evals.report import EvalRun, Scored
     from bot.evals.running import run as run_situations
     from bot.evals.scoring import score
 
@@ -97,7 +97,7 @@ async def _run(situations: list[Situation], folder: Path, upstream: str, key: st
         situations, upstream=upstream, key=key, prompts=folder, told=lambda _: bar.step(), settings=models
     )
     bar.end()
-    return Run(
+    return EvalRun(
         str(folder),
         tuple(Scored(o, tuple(score(o.situation, o.decided, o.text, o.unsupported, o.reason))) for o in outcomes),
     )

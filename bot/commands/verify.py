@@ -24,7 +24,7 @@ MAX_LISTED = 20
 
 def run_verify(args: argparse.Namespace) -> int:
     """`audit verify [--head HASH] [--slack]`. Raises `UserError`."""
-    from bot.store.audit import Published, Unreadable, verify
+    from bot.store.audit import Published, UnreadableRecord, verify
     from bot.store.data import DamagedData
     from bot.store.examining import examined
     from bot.store.opening import data
@@ -36,7 +36,7 @@ def run_verify(args: argparse.Namespace) -> int:
             found = examined(snapshot, [*given, *(heads.known if heads else ())])
             more = list(_about_slack(heads, snapshot)) if heads else []
     except DamagedData as error:  # nothing of it can be read, and that is what there is to say
-        print(verify([Unreadable(str(error))]))
+        print(verify([UnreadableRecord(str(error))]))
         return 1
     print(found.verdict, flush=True)
     for line in [*_report(found), *more]:

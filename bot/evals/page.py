@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from html import escape
 
 from bot.evals.html import document, folded, mark, said
-from bot.evals.report import Run, Scored, flipped
+from bot.evals.report import EvalRun, Scored, flipped
 from bot.evals.situation import CATEGORIES, NOW
 
 
-def page(runs: Sequence[Run]) -> str:
+def page(runs: Sequence[EvalRun]) -> str:
     """The page of one run, or of two with the same situations side by side."""
     body = [_facts(runs), _table(runs)]
     if len(runs) == 2:
@@ -27,7 +27,7 @@ def page(runs: Sequence[Run]) -> str:
     return document("Evals", "".join(body))
 
 
-def _facts(runs: Sequence[Run]) -> str:
+def _facts(runs: Sequence[EvalRun]) -> str:
     names = " beside ".join(f"<code>{escape(run.name)}</code>" for run in runs)
     return (
         f'<p class="quiet">{len(runs[0].results)} invented situations through the real program, '
@@ -35,7 +35,7 @@ def _facts(runs: Sequence[Run]) -> str:
     )
 
 
-def _table(runs: Sequence[Run]) -> str:
+def _table(runs: Sequence[EvalRun]) -> str:
     head = "".join(f'<th class="n">{escape(run.name)}</th>' for run in runs)
     rows: list[tuple[str, list[str]]] = []
     for category in CATEGORIES:
@@ -49,7 +49,7 @@ def _table(runs: Sequence[Run]) -> str:
     return f"<table><tr><th>passed</th>{head}</tr>{''.join(lines)}</table>"
 
 
-def _situation(runs: Sequence[Run], row: tuple[Scored, ...]) -> str:
+def _situation(runs: Sequence[EvalRun], row: tuple[Scored, ...]) -> str:
     opened = "" if all(result.passed for result in row) else " open"
     situation = row[0].outcome.situation
     asked = situation.comments[-1].text if situation.event in ("comment", "edit") else situation.issue.description

@@ -73,7 +73,7 @@ class Build(Frozen):
     _times = field_validator("at", mode="before")(_utc)
 
 
-class Pull(Frozen):
+class StagedPullRequest(Frozen):
     """A pull request. Its title names its issue. `merged_by`: it is merged; `at`: its last change."""
 
     number: int
@@ -92,7 +92,7 @@ class Pull(Frozen):
     _times = field_validator("at", mode="before")(_utc)
 
 
-class Ticket(Frozen):
+class StagedIssue(Frozen):
     """An issue as the stand-in takes it. `links`: pairs of a relation and a key of an issue in `others`.
 
     `more`: further fields by the names of `bot.demo.jira_site.JiraStandIn.issue`.
@@ -162,12 +162,12 @@ class Situation(Frozen):
     what: str
     category: str = ""
     event: Literal["comment", "edit", "created", "description"] = "comment"
-    issue: Ticket
-    others: tuple[Ticket, ...] = ()
+    issue: StagedIssue
+    others: tuple[StagedIssue, ...] = ()
     people: tuple[Someone, ...] = ()
     comments: tuple[Said, ...] = ()
     changes: tuple[Changed, ...] = ()
-    pulls: tuple[Pull, ...] = ()
+    pulls: tuple[StagedPullRequest, ...] = ()
     public_replies: bool = False
     expect: Expected
     examples: tuple[Example, ...] = ()

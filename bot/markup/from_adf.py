@@ -10,7 +10,7 @@ import re
 from itertools import groupby, pairwise
 
 from bot.markup import escape
-from bot.markup.adf_inline import Inlines, Node, attr, mapping, one_line, parameters, string, whole
+from bot.markup.adf_inline import InlineReader, Node, attr, mapping, one_line, parameters, string, whole
 from bot.markup.adf_table import MAX_COLUMNS, MAX_ROWS, Cell, colour, grid
 
 _BLOCKS = frozenset(
@@ -30,7 +30,7 @@ def from_adf(doc: object) -> str:
     return "\n".join(_Reader().blocks([doc], 0)).strip("\n")
 
 
-class _Reader(Inlines):
+class _Reader(InlineReader):
     """Reads one document's blocks."""
 
     def blocks(self, nodes: list[object] | list[Node], depth: int) -> list[str]:

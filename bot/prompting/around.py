@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.domain.issues import Issue, Link, PullRequest
+from bot.domain.issues import Issue, LinkedIssue, PullRequest
 from bot.prompting import values
 from bot.prompting.untrusted import cut
 from bot.rules.identity import LookAlike
@@ -50,7 +50,7 @@ def _count(issue: Issue) -> dict[str, int | str]:
     return found | {values.short(status): count for status, count in by_status.most_common(LINKS)}
 
 
-def _other(link: Link, what: str, alike: Mapping[Any, LookAlike]) -> dict[str, Any]:
+def _other(link: LinkedIssue, what: str, alike: Mapping[Any, LookAlike]) -> dict[str, Any]:
     who = link.assignee
     assignee: Any = values.short(who.name) if who else "nobody"
     if who in alike:

@@ -20,7 +20,7 @@ from bot.queue.engines import Told, finish, health_lines
 from bot.queue.keyed import Attempt, Entry, Hold, KeyedQueue, Outcome
 from bot.store import Conflict, Delete, Expect, StoreUnavailable
 from bot.store.embedded.store import TinyStore
-from bot.store.embedded.transactions import Stored
+from bot.store.embedded.transactions import StoredJob
 
 log = get_logger(__name__)
 BATCH_SIZE = 500
@@ -57,7 +57,7 @@ class EmbeddedQueue:
         self._store.on_jobs(self._told)  # before it is read, so that none comes in between
         for place, record in enumerate(await self._store.find("jobs"), 1):
             if record["id"] not in self._tokens:
-                self._told([(record["id"], Stored.of(record))])
+                self._told([(record["id"], StoredJob.of(record))])
             if place % BATCH_SIZE == 0:
                 await asyncio.sleep(0)  # others have their turn
         self._started = True
@@ -95,7 +95,7 @@ class EmbeddedQueue:
 
     # What the store tells, and what it is told
 
-    def _told(self, jobs: Sequence[tuple[str, Stored | None]]) -> None:
+    def _told(self, jobs: Sequence[tuple[str, StoredJob | None]]) -> None:
         for job_id, stored in jobs:
             if stored is None:
                 self._tokens.pop(job_id, None)

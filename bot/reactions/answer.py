@@ -24,7 +24,7 @@ from bot.failpoints import failpoint
 from bot.intake.silence import CONTEXT, Silence, cycle, sets_security_level
 from bot.log import get_logger
 from bot.markup import addresses_in
-from bot.outages import Held
+from bot.outages import OnHold
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
 from bot.rules.policy import asks_something, audience, is_confidential, known, out_of_bounds, rendered, shown_to
@@ -50,12 +50,12 @@ MAX_CHANGES = 20
 
 
 async def answer_when_due(ctx: Context, event_id: str) -> None:
-    """As `answer`. Raises `Held` while drafting is paused."""
+    """As `answer`. Raises `OnHold` while drafting is paused."""
     halted = await paused(ctx)
     if halted:
         # Until somebody resumes, which lifts the hold.
         left = 3600.0 if halted is True else (halted - ctx.clock.now()).total_seconds() + 0.05
-        raise Held("drafting is paused", after=left)
+        raise OnHold("drafting is paused", after=left)
     await answer(ctx, event_id)
 
 

@@ -11,7 +11,7 @@ from bot.errors import RetryLater
 from bot.log import bound, get_logger
 from bot.schedule.rules import At, Every, due, next_at, occurrence
 from bot.schedule.runs import last_finished
-from bot.schedule.table import Entry, entries
+from bot.schedule.table import ScheduleEntry, entries
 from bot.schedule.turns import turn
 from bot.store import Conflict, Expect, Put, StoreUnavailable
 
@@ -25,7 +25,7 @@ MAX_RETRY_AFTER = 3600.0
 """Seconds: a `Retry-After` is obeyed up to here."""
 
 
-async def tick(ctx: Context, entry: Entry) -> float:
+async def tick(ctx: Context, entry: ScheduleEntry) -> float:
     """Do what is due of this entry now. Returns the seconds until it has to be looked at again."""
     rule = entry.rule(ctx.settings)
     if rule is None:
@@ -64,7 +64,7 @@ async def _begin(ctx: Context, name: str, rule: At) -> None:
         await ctx.store.commit(Put("state", first), expect=(Expect("state", first["id"]),))
 
 
-async def _keep(ctx: Context, entry: Entry) -> None:
+async def _keep(ctx: Context, entry: ScheduleEntry) -> None:
     tries, said = 0, ""
     while True:
         reason = ""

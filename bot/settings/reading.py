@@ -33,7 +33,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this environment (default: ours and `.env`). Raises `SettingsError` with all problems."""
     try:
         written = outside.written() if environment is None else environment
-    except outside.Unreadable as error:
+    except outside.UnreadableEnv as error:
         mend = "save it as UTF-8, readable by this user"
         raise SettingsError((Problem(".env", error.why, mend),)) from None
     texts, unread = outside.with_files(written, secret_names())

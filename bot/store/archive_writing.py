@@ -13,7 +13,7 @@ from typing import IO
 from bot import __version__
 from bot.errors import UserError
 from bot.store import TABLES, Record, Table
-from bot.store.archive import MANIFEST, Content, Manifest, Progress, Stored, Trail, file_name
+from bot.store.archive import MANIFEST, Content, Manifest, ReportProgress, StoredRecord, Trail, file_name
 from bot.store.audit import verify
 from bot.store.encoding import to_json
 
@@ -24,9 +24,9 @@ COMPRESSION_LEVEL = 1
 def write(
     file: IO[bytes],
     created: datetime,
-    read: Callable[[Table], Iterable[Stored]],
+    read: Callable[[Table], Iterable[StoredRecord]],
     count: Callable[[Table], int],
-    progress: Progress,
+    progress: ReportProgress,
 ) -> Manifest:
     """Write a backup of what `read` gives for each table, the same both times that it is asked.
 
@@ -53,7 +53,7 @@ def write(
     return manifest
 
 
-def _lines(table: Table, rows: Iterable[Stored]) -> Iterator[tuple[bytes, Record]]:
+def _lines(table: Table, rows: Iterable[StoredRecord]) -> Iterator[tuple[bytes, Record]]:
     """The lines of a table's file, each with its record."""
     for row in rows:
         try:
@@ -67,7 +67,7 @@ def _lines(table: Table, rows: Iterable[Stored]) -> Iterator[tuple[bytes, Record
 
 
 def _told(
-    lines: Iterable[tuple[bytes, Record]], what: str, total: int, progress: Progress
+    lines: Iterable[tuple[bytes, Record]], what: str, total: int, progress: ReportProgress
 ) -> Iterator[tuple[bytes, Record]]:
     for done, line in enumerate(lines, 1):
         progress(what, done, total)

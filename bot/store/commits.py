@@ -9,9 +9,9 @@ from bot.store import TABLES, Audit, Condition, Delete, Job, Put, Record, Table
 from bot.store.audit import check
 from bot.store.encoding import to_json
 
-Changed = tuple[Table, str]
+RecordKey = tuple[Table, str]
 """A record that is written: its table and id."""
-Reading = Callable[[Table], Iterable[Record]]
+ReadTable = Callable[[Table], Iterable[Record]]
 """Reads a table, in order of arrival."""
 KEPT_BY_THE_STORE: frozenset[Table] = frozenset({"audit", "rollup"})
 
@@ -19,7 +19,7 @@ KEPT_BY_THE_STORE: frozenset[Table] = frozenset({"audit", "rollup"})
 class Commit(NamedTuple):
     """What is to be written together. `changes`: the JSON of each record, None where it is deleted."""
 
-    changes: Mapping[Changed, str | None]
+    changes: Mapping[RecordKey, str | None]
     expect: Sequence[Condition] = ()
     audit: Sequence[Audit] = ()
     jobs: Sequence[Job] = ()
@@ -32,7 +32,7 @@ def prepared(
 
     Raises ValueError, TypeError for what is no record.
     """
-    found: dict[Changed, str | None] = {}
+    found: dict[RecordKey, str | None] = {}
     for change in changes:
         table = change.table
         if table not in TABLES:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from itertools import permutations
 
 from bot.support.given import Given, days_meant, derived
-from bot.support.reading import Reading, canonical, read
+from bot.support.reading import Meaning, canonical, read
 
 MAX_MARKS = 6
 """Marks on one card."""
@@ -61,7 +61,7 @@ class _Looked:
         self._pulls_stated: set[str] = set()
         self._days_stated: set[date] = set()
 
-    def up(self, reading: Reading) -> bool:
+    def up(self, reading: Meaning) -> bool:
         """Whether it stands in the data, or follows from the calendar."""
         there = self._stands(reading)
         if there and reading.kind in ("number", "span"):
@@ -72,7 +72,7 @@ class _Looked:
             self._days_stated |= set(days_meant(reading, self._today))
         return there
 
-    def worked_out(self, reading: Reading) -> bool:
+    def worked_out(self, reading: Meaning) -> bool:
         """Whether it follows from other numbers of the same text."""
         if reading.kind == "number":
             if self._results is None:
@@ -84,7 +84,7 @@ class _Looked:
             return any(day.weekday() == int(reading.value) for day in self._days_stated)
         return False
 
-    def _stands(self, reading: Reading) -> bool:
+    def _stands(self, reading: Meaning) -> bool:
         kind, value, found = reading.kind, reading.value, self._found
         match kind:
             case "date" if value.startswith("---"):

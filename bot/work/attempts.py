@@ -11,7 +11,7 @@ from bot.clients.claude import BudgetReached, ClaudeDown
 from bot.clients.claude_errors import ClaudeBusy
 from bot.errors import Down, RetryLater
 from bot.log import get_logger
-from bot.outages import Held
+from bot.outages import OnHold
 from bot.queue import Attempt, Entry, Hold, Outcome
 from bot.spending.budget import BudgetHeld
 from bot.store import StoreUnavailable
@@ -79,7 +79,7 @@ class Attempts:
                 return self._rest(kind, entry, error, wait)
             case Down() if kind == "answer":
                 return self._rest(kind, entry, error, await self._ctx.outages.jira.down(error))
-            case Held() | ClaudeBusy() | BudgetHeld():
+            case OnHold() | ClaudeBusy() | BudgetHeld():
                 return self._hold(kind, entry, max(error.after or 0.0, 0.05), error.reason)
             case CardRefused():
                 return self._wait(kind, entry, _growing(entry.tries), error.reason)

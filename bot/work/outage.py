@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from bot.cards import Message, outage_notice
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
-from bot.outages import Held
+from bot.outages import OnHold
 from bot.store import Conflict, Expect, Put, Record, StoreUnavailable
 from bot.workflow.messages import announce, revise
 from bot.workflow.pausing import paused
@@ -105,13 +105,13 @@ class ServiceOutage:
             self._seen_first = self._ctx.clock.monotonic()
 
     def hold(self) -> None:
-        """Raise `Held` while nobody is to call the service: before anything else is done for a call."""
+        """Raise `OnHold` while nobody is to call the service: before anything else is done for a call."""
         left = self._next_attempt - self._ctx.clock.monotonic()
         if self._known.since is not None and left > 0:
-            raise Held(f"{self._service} cannot be reached: {self._known.cause}", after=left + 0.05)
+            raise OnHold(f"{self._service} cannot be reached: {self._known.cause}", after=left + 0.05)
 
     def turn(self) -> None:
-        """Return when a call may be made now; raise `Held` when somebody else is finding out."""
+        """Return when a call may be made now; raise `OnHold` when somebody else is finding out."""
         self.hold()
         self._next_attempt = self._ctx.clock.monotonic() + self._wait  # in an outage, this caller finds out
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from bot.claims import Claim, Contradiction, Facts, Pull, Ticket, claims_of, examine
+from bot.claims import Claim, Contradiction, Facts, IssueRef, PullRequestRef, claims_of, examine
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.drafts import Draft
 from bot.domain.issues import Frozen, Issue, PullRequest
@@ -91,7 +91,7 @@ async def _read(ctx: Context, draft: Draft, key: str) -> tuple[tuple[Claim, ...]
 
 def _keys(claims: tuple[Claim, ...], own: str) -> list[str]:
     """The other issues that the claims are about."""
-    named = [c.subject.key for c in claims if isinstance(c.subject, Ticket)]
+    named = [c.subject.key for c in claims if isinstance(c.subject, IssueRef)]
     named += [c.value for c in claims if c.kind == "blocked"]
     return [key for key in dict.fromkeys(named) if key not in ("", own)]
 
@@ -122,7 +122,7 @@ async def _pulls(
     ctx: Context, claims: tuple[Claim, ...], keys: list[str], unread: dict[str, str]
 ) -> tuple[PullRequest, ...]:
     """The pull requests that the claims can mean: as webhooks told of them, and given a token as Bitbucket has them."""
-    subjects = [c.subject for c in claims if isinstance(c.subject, Pull)]
+    subjects = [c.subject for c in claims if isinstance(c.subject, PullRequestRef)]
     if not subjects:
         return ()
     known = await known_pull_requests(ctx, keys)

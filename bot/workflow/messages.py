@@ -20,7 +20,7 @@ from bot.store import Conflict, Expect, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Deadline, Held
+    from bot.domain.leases import Deadline, HeldLease
 
 EVENT_TYPE = "pmagent_message"
 LEASE = 30.0
@@ -78,7 +78,7 @@ async def deliver(ctx: Context, key: str) -> float | None:
 class _Delivery:
     """One attempt at a message. `record`: as it is stored."""
 
-    def __init__(self, ctx: Context, key: str, held: Held) -> None:
+    def __init__(self, ctx: Context, key: str, held: HeldLease) -> None:
         self._ctx = ctx
         self._key = key
         self._held = held

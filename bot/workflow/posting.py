@@ -27,7 +27,7 @@ from bot.workflow.records import lease_draft, load_draft, move
 if TYPE_CHECKING:
     from bot.clients.jira import Reply
     from bot.context import Context
-    from bot.domain.leases import Held
+    from bot.domain.leases import HeldLease
 
 S = DraftState
 log = get_logger(__name__)
@@ -44,7 +44,7 @@ REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
 
-async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: Held) -> None:
+async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: HeldLease) -> None:
     """Intent, POST, outcome. The draft is `approved`, fresh, and in production. `checked`: what came of its check.
 
     The POST leaves at once after the lease was renewed, or not at all: `bot.domain.leases` says what that promises.
@@ -91,7 +91,7 @@ async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: Held) 
     failpoint("publish.after_record")
 
 
-async def _may_be_sent(ctx: Context, sending: Draft, held: Held) -> Draft | None:
+async def _may_be_sent(ctx: Context, sending: Draft, held: HeldLease) -> Draft | None:
     """The draft under a lease that begins now, in the mode in which it was approved; None: it may not be sent."""
     while True:
         stored = await ctx.store.get("state", "mode")

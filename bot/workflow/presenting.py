@@ -22,7 +22,7 @@ from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Deadline, Held
+    from bot.domain.leases import Deadline, HeldLease
 
 log = get_logger(__name__)
 LOOKUP_DELAY = 2.0
@@ -50,7 +50,7 @@ async def present(ctx: Context, draft_id: str, *, patient: bool = False) -> floa
             return await _present(ctx, draft_id, held, patient=patient)
 
 
-async def _present(ctx: Context, draft_id: str, held: Held, *, patient: bool) -> float | None:
+async def _present(ctx: Context, draft_id: str, held: HeldLease, *, patient: bool) -> float | None:
     while True:
         draft = await load_draft(ctx, draft_id)
         card = draft.card
@@ -106,7 +106,7 @@ class _Sending:
     `patient`: as in `present`.
     """
 
-    def __init__(self, ctx: Context, draft: Draft, held: Held, found: str | None, *, patient: bool) -> None:
+    def __init__(self, ctx: Context, draft: Draft, held: HeldLease, found: str | None, *, patient: bool) -> None:
         self.draft = draft
         self._patient = patient
         self._ctx = ctx
@@ -156,7 +156,7 @@ class _Sending:
         return self._held.by
 
 
-async def _leased(ctx: Context, draft: Draft, held: Held) -> Draft | None:
+async def _leased(ctx: Context, draft: Draft, held: HeldLease) -> Draft | None:
     """The draft with its card under a lease of this attempt from now on; None: it was changed meanwhile."""
     sending: dict[str, Any] = {"lease": held.renew()}
     if draft.card.ts is None:

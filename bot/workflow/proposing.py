@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
-from bot.cards import Outcome, Rested, proposal_message
+from bot.cards import ProposalOutcome, Rested, proposal_message
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.corrections import Correction
 from bot.errors import UserError
@@ -99,7 +99,7 @@ async def settle(ctx: Context, number: int, by: Actor, *, accept: bool) -> str:
         await ctx.store.commit(Put("state", after), expect=(Expect("state", STATE_ID, before),), audit=(line,))
     except Conflict:
         raise UserError("Somebody else was faster. Please look at the message as it is now.") from None
-    await revise(ctx, _key(number), _message(ctx, after, Outcome(by.name, diff)))
+    await revise(ctx, _key(number), _message(ctx, after, ProposalOutcome(by.name, diff)))
     return "The diff stands in the message now; nothing was written." if accept else "Noted."
 
 
@@ -119,7 +119,7 @@ def _quoted(proposal: Proposal | None, found: tuple[Correction, ...]) -> dict[st
     return {"issues": [one.issue for one in used], "rests_on": rows}
 
 
-def _message(ctx: Context, record: Record, outcome: Outcome | None = None) -> Any:
+def _message(ctx: Context, record: Record, outcome: ProposalOutcome | None = None) -> Any:
     proposal = Proposal.model_validate(record["proposal"]) if record["proposal"] else None
     rows = [Rested(**row) for row in record["rests_on"]]
     return proposal_message(

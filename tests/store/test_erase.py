@@ -25,7 +25,7 @@ from bot.store.audit import verify
 from bot.store.embedded.erasing import ask_running_bot, erase_now, serve_requests
 from bot.store.embedded.store import TinyStore, opened
 from bot.store.erase import Erased, account_id, other_names
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.erasing import erase_now as erase_database
 from bot.store.postgres.store import PostgresStore
 from bot.store.texts import text_sha256
@@ -390,7 +390,7 @@ def test_a_reader_is_waited_for(store: TinyStore) -> None:
 def test_whoever_reads_the_database_is_waited_for(theirs: str, tmp_path: Path) -> None:
     """As long as somebody may still see the old versions of rows, they are in the files."""
     home = filled(new_home("database", tmp_path))
-    address = Address(home.url)
+    address = DatabaseAddress(home.url)
     with ExitStack() as reading:
         if theirs == "an export":
             snapshot = reading.enter_context(home.data.snapshot())

@@ -35,7 +35,7 @@ class DatabaseRefused(UserError):
     """PostgreSQL answers and says no, and will until a person changes something."""
 
 
-class Address:
+class DatabaseAddress:
     """A database's address. `shown`: what of it may be said."""
 
     def __init__(self, url: str) -> None:

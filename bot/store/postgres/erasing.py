@@ -21,7 +21,7 @@ from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import TABLES, Record, Table
 from bot.store.erase import Erased, planned
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.connecting import connect
 from bot.store.postgres.locks import EVERYTHING
 from bot.store.postgres.snapshot import snapshot
@@ -45,7 +45,7 @@ _STILL_READ = (
 
 
 def erase_now(
-    address: Address, account: str, also: Sequence[str] = (), *, timeout: float = LOCK_TIMEOUT
+    address: DatabaseAddress, account: str, also: Sequence[str] = (), *, timeout: float = LOCK_TIMEOUT
 ) -> Erased | None:
     """Erase this person; None where there are no data. Blocks. Raises `UserError`.
 
@@ -63,7 +63,7 @@ def erase_now(
         return erased
 
 
-async def _erased(address: Address, account: str, also: Sequence[str]) -> tuple[Erased, str] | None:
+async def _erased(address: DatabaseAddress, account: str, also: Sequence[str]) -> tuple[Erased, str] | None:
     """What was erased, and the id of a transaction that came after it."""
     connection = await connect(address.url, "pm-agent erase")
     try:
@@ -96,7 +96,7 @@ async def _erased(address: Address, account: str, also: Sequence[str]) -> tuple[
         await connection.close()
 
 
-def _clean(address: Address, transaction: str, timeout: float) -> None:
+def _clean(address: DatabaseAddress, transaction: str, timeout: float) -> None:
     """Write the tables anew, without the versions of rows that were replaced before this transaction."""
     with closing(address.connect("erase")) as connection:
         end = time.monotonic() + timeout

@@ -13,7 +13,7 @@ from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import TABLES, Job, Record, Table
 from bot.store.encoding import Row
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.connecting import Connection, connect
 from bot.store.postgres.encoding import read, stored, text
 from bot.store.postgres.jobs import defer
@@ -84,7 +84,7 @@ def _job(record: Record) -> Job:
 
 
 @contextmanager
-def loading(address: Address, *, force: bool) -> Iterator[_Filling]:
+def loading(address: DatabaseAddress, *, force: bool) -> Iterator[_Filling]:
     """An empty store to be filled; it replaces what is there when the block ends without an error.
 
     Raises `InUse` while a bot runs, `UserError` when there are data and `force` is not given, or it cannot be written.
@@ -99,7 +99,7 @@ def loading(address: Address, *, force: bool) -> Iterator[_Filling]:
             runner.run(connection.close())  # what was not committed is as if it had never been
 
 
-async def _connected(address: Address) -> Connection:
+async def _connected(address: DatabaseAddress) -> Connection:
     connection = await connect(address.url, "pm-agent restore")
     try:
         await connection.execute(_UNHURRIED)
@@ -111,7 +111,7 @@ async def _connected(address: Address) -> Connection:
     return connection
 
 
-async def _begun(connection: Connection, address: Address, force: bool) -> None:
+async def _begun(connection: Connection, address: DatabaseAddress, force: bool) -> None:
     await connection.execute("BEGIN")
     if not force:
         for table in TABLES:

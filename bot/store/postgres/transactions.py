@@ -20,7 +20,7 @@ import psycopg
 
 from bot.failpoints import failpoint
 from bot.store import Conflict, Table
-from bot.store.batch import LOOKS, Asked, Batch, Position, Tail, forgotten
+from bot.store.batch import LOOKS, Batch, Position, SealingNeeds, Tail, forgotten
 from bot.store.commits import Commit
 from bot.store.encoding import Row
 from bot.store.postgres.connecting import Connection
@@ -108,13 +108,13 @@ class Transaction:
         if batch.jobs:
             await defer(self._connection, batch.jobs, batch.now)
         asked = batch.asked()
-        if asked != Asked([], [], []):
+        if asked != SealingNeeds([], [], []):
             sealed = batch.seal(await self._tail(asked))
             for table, found in sealed.rows.items():
                 await put(self._connection, table, found)
             await execute(_MOVE_HEAD, sealed.position)
 
-    async def _tail(self, asked: Asked) -> Tail:
+    async def _tail(self, asked: SealingNeeds) -> Tail:
         execute = self._connection.execute
         events = await execute(_ARRIVED, [[*map(text, asked.events)]]) if asked.events else None
         head = await execute(_HEAD)

@@ -43,7 +43,7 @@ log = logging.getLogger("pmagent.store")
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingCommit:
     """A commit, the locks of its records, and its caller. `begun`: it is in a transaction."""
 
     commit: Commit
@@ -69,7 +69,7 @@ class Writer:
         self._before: UUID | None = None
         self._pruning = Pruning()
         self._prune = False
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[PendingCommit] = deque()
         self._wake = asyncio.Event()
         self._closed = False
         self._task = asyncio.create_task(self._work(), name="store")
@@ -78,7 +78,7 @@ class Writer:
         """Write this; returns when it is durable. Raises `Conflict`, `StoreUnavailable`."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        waiting = Waiting(commit, stripes(commit), asyncio.get_running_loop().create_future())
+        waiting = PendingCommit(commit, stripes(commit), asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._wake.set()
         try:
@@ -111,9 +111,9 @@ class Writer:
             if not self._queue:
                 await self._wake.wait()
 
-    def _next(self) -> list[Waiting]:
+    def _next(self) -> list[PendingCommit]:
         """The commits that wait, as many as one transaction takes; those whose callers have gone are left out."""
-        group: list[Waiting] = []
+        group: list[PendingCommit] = []
         locks: set[int] = set()
         while self._queue and len(group) < GROUP_SIZE:
             waiting = self._queue[0]
@@ -126,7 +126,7 @@ class Writer:
             group.append(self._queue.popleft())
         return group
 
-    async def _write(self, group: Sequence[Waiting]) -> None:
+    async def _write(self, group: Sequence[PendingCommit]) -> None:
         """Write a group and answer it."""
         for waiting in group:
             waiting.begun = True
@@ -152,7 +152,7 @@ class Writer:
             else:
                 waiting.future.set_exception(outcome)
 
-    async def _written(self, group: Sequence[Waiting]) -> list[Conflict | None]:
+    async def _written(self, group: Sequence[PendingCommit]) -> list[Conflict | None]:
         """How each commit went. Raises what kept all of them from being written."""
         try:
             return await self._tried(await self._connected(), group)
@@ -167,7 +167,7 @@ class Writer:
             self._connection = await self._connect()
         return self._connection
 
-    async def _tried(self, connection: Connection, group: Sequence[Waiting]) -> list[Conflict | None]:
+    async def _tried(self, connection: Connection, group: Sequence[PendingCommit]) -> list[Conflict | None]:
         transaction = Transaction(connection, self._clock.now(), self._zone, self._before)
         try:
             async with asyncio.timeout(TRANSACTION_TIMEOUT):

@@ -32,7 +32,7 @@ from bot.store.postgres.jobs import defer, end, give_back, running, tell
 log = get_logger(__name__)
 
 POLL_SECONDS = 5.0
-"""Seconds after which a lane looks for jobs without having heard of any."""
+"""Seconds after which a runner looks for jobs without having heard of any."""
 RETRY_SECONDS = 5.0
 """Seconds until a job is carried out once more whose attempt raised, which attempts do not."""
 ENTRY_DEFAULTS: dict[str, Any] = {"tries": 0, "unexpected": 0, "reason": ""}
@@ -41,7 +41,7 @@ STORE_RETRY_SECONDS = 0.5
 """Seconds between attempts to store the end of a job."""
 
 
-class Lane:
+class Runner:
     """See the module's docstring.
 
     `held`: why the kind rests, in words. `waiting`, `reasons`: how many jobs wait, and why those do that wait for a
@@ -168,7 +168,7 @@ class Lane:
 
     async def _look_for_lost(self, worker: int) -> None:
         """Give back what was fetched here while the connection was lost, so that the answer never came. Nothing is
-        being fetched in this lane meanwhile, so what it does not run is that."""
+        being fetched by this runner meanwhile, so what it does not run is that."""
         now = asyncio.get_running_loop().time()
         if now < self._looked + POLL_SECONDS:
             return
