@@ -26,7 +26,7 @@ class UnreadableEnv(UserError):
         super().__init__(f"{path} {why}: save it as UTF-8, readable by this user.")
 
 
-def written(folder: Path | None = None) -> dict[str, str]:
+def all_variables(folder: Path | None = None) -> dict[str, str]:
     """All variables by upper-case name: the process's environment, over `.env` in `folder` (default: here).
 
     Raises `UnreadableEnv`. Names are the same in any case.
@@ -43,9 +43,9 @@ def written(folder: Path | None = None) -> dict[str, str]:
     return {name.upper(): value for name, value in [*found.items(), *os.environ.items()] if value is not None}
 
 
-def read(names: Iterable[str], folder: Path | None = None) -> dict[str, str]:
-    """These variables of all that are `written`. Raises `UnreadableEnv`."""
-    found = written(folder)
+def read_variables(names: Iterable[str], folder: Path | None = None) -> dict[str, str]:
+    """These of `all_variables`. Raises `UnreadableEnv`."""
+    found = all_variables(folder)
     return {name: found[name] for name in names if name in found}
 
 
@@ -99,7 +99,7 @@ def _text(path: Path, way: str) -> str:
 
 def _named(path: Path) -> str:
     """The path, or words for one that may be the secret itself, where its file's name belongs."""
-    from bot.misplaced import looks_secret, plain
+    from bot.misplaced import is_plain, looks_secret
 
     known = path.is_absolute() and not any(map(looks_secret, path.parts))
-    return str(path) if known or plain(str(path)) else "the file that it names"
+    return str(path) if known or is_plain(str(path)) else "the file that it names"

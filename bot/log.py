@@ -31,12 +31,11 @@ from urllib.parse import quote, quote_plus
 import structlog
 
 from bot.repeats import LogSource, Repeats
-from bot.safety import hide_own, seen, tidy
+from bot.safety import REDACTED, hide_own, seen, tidy
 
 if TYPE_CHECKING:
     from bot.settings import Settings
 
-REDACTED = "[redacted secret]"
 DISTINCT = 10
 """Characters from which on a secret is hidden in tickets and replies too: shorter ones may be ordinary words."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]+")  # what neither JSON nor a repr nor a URL writes in another way

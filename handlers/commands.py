@@ -109,7 +109,7 @@ async def _answer(ctx: Context, said: Command) -> Message | str:
     words = tuple(said.said.split())
     word = COMMANDS.get(words[0].lower()) if words else COMMANDS["help"]
     if word is None:
-        return answers.help_page(_usages(), unknown=words[0], nearest=nearest(words[0]))
+        return answers.help_page(_usages(), unknown=words[0], nearest=nearest_word(words[0]))
     rest = words[1:]
     if len(rest) > word.max_words:
         extra = " ".join(rest[word.max_words :])
@@ -139,7 +139,7 @@ async def _may(ctx: Context, who: Who, user: str) -> Permission:
 # Reading what was typed
 
 
-def nearest(word: str) -> str | None:
+def nearest_word(word: str) -> str | None:
     """The known word that is most like this one, if any is."""
     found = difflib.get_close_matches(word.lower(), list(COMMANDS), n=1, cutoff=0.5)
     return found[0] if found else None

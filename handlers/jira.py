@@ -226,10 +226,12 @@ def parse(payload: dict[str, Any], *, watches: Callable[[str], bool], own_accoun
             return _updated(decode(UpdatedDelivery, payload), ours)
         case other:
             kind = kind_of(other)
-            return Ignored(reason=f"{kind} is a kind of event that is not handled", kind=kind, issues=named(payload))
+            return Ignored(
+                reason=f"{kind} is a kind of event that is not handled", kind=kind, issues=named_issues(payload)
+            )
 
 
-def named(payload: dict[str, Any]) -> tuple[str, ...]:
+def named_issues(payload: dict[str, Any]) -> tuple[str, ...]:
     """The key of the issue that a payload names, whatever else is wrong with it."""
     issue = payload.get("issue")
     key = issue if isinstance(issue, str) else text_at(issue, "key") or text_at(payload, "key")

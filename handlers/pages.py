@@ -17,12 +17,12 @@ from bot.cards.parts import (
     clock,
     context,
     cut,
+    in_quotes,
     issue_url,
     link,
     named,
     one_line,
     paragraph,
-    said,
     text,
     whisper,
 )
@@ -46,7 +46,7 @@ def help_page(words: Iterable[tuple[str, str]], *, unknown: str = "", nearest: s
     head: list[Block] = []
     if unknown:
         guess: list[str | Block] = [" Did you mean ", text(f"/pmagent {nearest}", code=True), "?"] if nearest else []
-        head.append(paragraph(f"/pmagent does not know {said(unknown, 60)}.", *guess))
+        head.append(paragraph(f"/pmagent does not know {in_quotes(unknown, 60)}.", *guess))
     rows = [(text(usage, code=True), f"  {does}") for usage, does in words]
     return _answer(*head, bullets(rows))
 
@@ -97,7 +97,7 @@ def pending_page(
         state = STATES.get(draft.state, str(draft.state))
         row: list[str | Block] = [
             link(issue_url(site, draft.issue.key), draft.issue.key),
-            f"  {said(draft.issue.summary, 100)} · {state} · drafted {clock(draft.created, now, timezone)}",
+            f"  {in_quotes(draft.issue.summary, 100)} · {state} · drafted {clock(draft.created, now, timezone)}",
         ]
         if draft.card.ts and team_url:
             address = f"{team_url.rstrip('/')}/archives/{draft.card.channel}/p{draft.card.ts.replace('.', '')}"

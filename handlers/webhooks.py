@@ -29,7 +29,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from bot.aside import Aside, aside, at_once
+from bot.aside import Offload, inline, offload
 from bot.domain.events import Event, Ignored, Malformed
 from bot.domain.issue_keys import find_keys
 from bot.http.limits import Limits, RequestRefused
@@ -127,7 +127,7 @@ class Endpoint:
             raise RequestRefused(400, str(error)) from None
         delivery = Delivery(source, self.delivery_id(source, headers, payload), sha256(body).hexdigest(), now)
         try:
-            event = await self.parse(source, headers, payload, now, aside if len(body) > LARGE else at_once)
+            event = await self.parse(source, headers, payload, now, offload if len(body) > LARGE else inline)
         except Malformed as error:
             unread = Ignored(reason="", kind=self.kind(source, headers, payload), issues=self.issues(payload))
             return await accept(self.ctx, delivery, unread, str(error))
@@ -162,7 +162,7 @@ class Endpoint:
         raise NotImplementedError
 
     async def parse(
-        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Offload
     ) -> Event | Ignored:
         """The event. `run`: how what takes long is carried out. Raises `Malformed`, `RequestRefused`."""
         raise NotImplementedError
@@ -196,10 +196,10 @@ class JiraEndpoint(Endpoint):
         return kind_of(payload.get("webhookEvent")) if source == "jira" else "draft_requested"
 
     def issues(self, payload: dict[str, Any]) -> tuple[str, ...]:
-        return jira.named(payload)
+        return jira.named_issues(payload)
 
     async def parse(
-        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Offload
     ) -> Event | Ignored:
         watches = self.ctx.settings.watches
         if source == "automation":
@@ -238,7 +238,7 @@ class BitbucketEndpoint(Endpoint):
         return find_keys(branch, text_at(pull, "title"), watches=settings.watches, projects=settings.jira_projects)
 
     async def parse(
-        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Offload
     ) -> Event | Ignored:
         event_key = _one(headers, "x-event-key")
         if not event_key:

@@ -23,6 +23,7 @@ from bot.cards.parts import (
     context,
     cut,
     first_words,
+    in_quotes,
     issue_url,
     key_of,
     link,
@@ -31,7 +32,6 @@ from bot.cards.parts import (
     one_line,
     quoted,
     rich,
-    said,
     section,
     size,
     text,
@@ -145,7 +145,7 @@ def _issue(draft: Draft, site: str) -> Block:
             text(first_words(draft), bold=True),
             text(" · "),
             link(issue_url(site, issue.key), issue.key, bold=True),
-            text(f"  {said(issue.summary, 255)}"),
+            text(f"  {in_quotes(issue.summary, 255)}"),
             text("\n" + " · ".join(facts)),
         )
     )
@@ -199,7 +199,7 @@ def _look_twice(draft: Draft) -> tuple[str, ...]:
 
 def _why(draft: Draft) -> Block:
     head = "Why" if draft.edited or _look_twice(draft) else "Rests on facts"
-    parts = [f"{head}: {said(draft.why, 500)}"] if draft.why.strip() else [head] if head != "Why" else []
+    parts = [f"{head}: {in_quotes(draft.why, 500)}"] if draft.why.strip() else [head] if head != "Why" else []
     if draft.sources:
         parts.append("from " + one_line(", ".join(draft.sources), 200))
     return context(" · ".join([*parts, f"reply {draft.id[-6:]}"]))

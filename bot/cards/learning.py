@@ -17,6 +17,7 @@ from bot.cards.parts import (
     clock,
     context,
     cut,
+    in_quotes,
     issue_url,
     key_of,
     link,
@@ -24,7 +25,6 @@ from bot.cards.parts import (
     named,
     paragraph,
     rich,
-    said,
     section,
     size,
     text,
@@ -91,7 +91,7 @@ def _row(
         link(issue_url(site, found.issue), found.issue, bold=True), f"  {where}, {clock(found.at, now, timezone)}"
     )
     texts = (("Asked: ", found.asked), ("Claude: ", found.wrote), ("Changed to: ", found.made))
-    row = [rich(head, listing([(text(name, bold=True), said(words, ROW_TEXT)) for name, words in texts]))]
+    row = [rich(head, listing([(text(name, bold=True), in_quotes(words, ROW_TEXT)) for name, words in texts]))]
     if admin:
         value = {"correction": found.id, **({"project": project} if project else {})}
         row.append(buttons(button("Forget", FORGET, value)))
@@ -119,7 +119,10 @@ def proposal_message(
     """A change of a prompt file that Claude proposes; with its diff where it was accepted. Nothing writes by itself."""
     head = section(text("Claude proposes a change of its prompts", bold=True), ", in ", text(file, code=True))
     rows = [
-        (link(issue_url(site, one.issue), one.issue), f"  {said(one.wrote, 160)} became {said(one.made, 160)}")
+        (
+            link(issue_url(site, one.issue), one.issue),
+            f"  {in_quotes(one.wrote, 160)} became {in_quotes(one.made, 160)}",
+        )
         for one in rests_on[:MOST_QUOTED]
     ]
     blocks = [rich(head, section(cut(why, 600))), rich(section("It rests on what people changed:"), listing(rows))]

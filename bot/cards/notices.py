@@ -17,13 +17,13 @@ from bot.cards.parts import (
     clock,
     context,
     cut,
+    in_quotes,
     issue_url,
     key_of,
     link,
     named,
     one_line,
     paragraph,
-    said,
     size,
     text,
 )
@@ -174,7 +174,7 @@ def _missed_row(
     else:
         comment, words = None, event.text
         who = event.reporter.name if event.reporter else "somebody"
-    told = f"  {named(who, 60)} {clock(event.at, now, timezone)}: {said(words, FIRST_WORDS)}"
+    told = f"  {named(who, 60)} {clock(event.at, now, timezone)}: {in_quotes(words, FIRST_WORDS)}"
     return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), told)
 
 

@@ -46,7 +46,7 @@ def one_line(value: str, length: int) -> str:
     return cut(" ".join(value.split()), length)
 
 
-def said(value: str, length: int) -> str:
+def in_quotes(value: str, length: int) -> str:
     """Words of others as one line in quotation marks, where they stand beside words of ours."""
     return in_marks(one_line(value, length))
 

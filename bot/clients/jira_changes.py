@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot.aside import aside
+from bot.aside import offload
 from bot.clients import jira_read as read
 from bot.clients.jira_thread import comment_page
 from bot.clients.jira_wire import Wire, searching
@@ -101,8 +101,8 @@ async def _issue(item: dict[str, Any], since: datetime, own: str | None) -> Chan
     whole = bool(thread) and len(raw) >= read.number(thread.get("total"), len(raw) + 1)
     project = read.mapping(fields.get("project")).get("key")
     created = read.moment(fields.get("created")) or read.EPOCH
-    summary = read.words(fields.get("summary"))
-    described = await aside(lambda: from_body(read.body(fields.get("description")))) if created >= since else ""
+    summary = read.one_line(fields.get("summary"))
+    described = await offload(lambda: from_body(read.body(fields.get("description")))) if created >= since else ""
     return ChangedIssue(
         key=key,
         project=project if isinstance(project, str) else key.rpartition("-")[0],
@@ -114,7 +114,7 @@ async def _issue(item: dict[str, Any], since: datetime, own: str | None) -> Chan
         service_desk=read.is_desk(item),
         has_security_level=read.has_security_level(item),
         comments=tuple(await _since(raw, since, own, read.is_desk(item))) if whole else None,
-        asked=await aside(partial(_asked, read.mapping(item.get("changelog")).get("histories"), since)),
+        asked=await offload(partial(_asked, read.mapping(item.get("changelog")).get("histories"), since)),
     )
 
 
@@ -138,5 +138,5 @@ async def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None
     for item in raw:
         at = read.moment(item.get("updated")) or read.moment(item.get("created"))
         if at is None or at >= since:
-            wanted.append(await aside(partial(read.comment, item, own, desk=desk)))
+            wanted.append(await offload(partial(read.comment, item, own, desk=desk)))
     return wanted

@@ -90,19 +90,19 @@ async def _guarded(name: str, tries: Awaitable[list[CheckLine]]) -> list[CheckLi
 def store(settings: Settings) -> list[CheckLine]:
     """The data: they can be opened, the audit trail is whole, and when something last came in. Read only."""
     from bot.commands.check_database import database
-    from bot.store.opening import data_of
+    from bot.store.opening import data_at
 
     folder = settings.pmagent_data_dir.absolute()
     if url := settings.database_url:
         lines, text = database(url)
         mend = "restore a backup: python -m bot restore FILE --force"
         if text:
-            lines += _content(data_of(folder, url), lambda found: good("store", f"{text}; {found}"), mend)
+            lines += _content(data_at(folder, url), lambda found: good("store", f"{text}; {found}"), mend)
         return lines
     if not folder.is_dir():
         return [_new_folder(folder)]
     mend = "restore a backup: python -m bot restore FILE, or let PMAGENT_DATA_DIR name another folder"
-    return _content(data_of(folder, None), lambda found: _writable(folder, f"{folder} opens; {found}"), mend)
+    return _content(data_at(folder, None), lambda found: _writable(folder, f"{folder} opens; {found}"), mend)
 
 
 def _content(data: Data, opened: Callable[[str], CheckLine], mend: str) -> list[CheckLine]:

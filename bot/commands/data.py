@@ -157,12 +157,12 @@ def run_stats(args: argparse.Namespace) -> int:
     from zoneinfo import ZoneInfo
 
     from bot.clock import SystemClock
-    from bot.environment import read
+    from bot.environment import read_variables
     from bot.reports.metrics import as_text, figures
     from bot.store.data import Awaited
     from bot.store.opening import data
 
-    values = read(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
+    values = read_variables(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
     zone = values.get("PMAGENT_TIMEZONE", "").strip() or "UTC"
     try:
         timezone = ZoneInfo(zone)

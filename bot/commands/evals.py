@@ -39,12 +39,12 @@ def run(args: argparse.Namespace) -> int:
     """0 when enough situations passed; 1 under the bar; 2 when it cannot run."""
     import asyncio
 
-    from bot.environment import written
+    from bot.environment import all_variables
     from bot.errors import UserError
     from bot.evals.situation import load_situations
     from bot.prompting.files import FOLDER, load_prompts
 
-    variables = {**written(), **os.environ}
+    variables = {**all_variables(), **os.environ}
     key = variables.get("ANTHROPIC_API_KEY", "")
     if not key:
         print("evals ask the real model: set ANTHROPIC_API_KEY (environment or .env).", file=sys.stderr)

@@ -109,7 +109,7 @@ async def _budget_store(settings: Settings) -> AsyncIterator[Store]:
     from bot.clock import SystemClock
     from bot.store import Put
     from bot.store.embedded.lock import DataFolderLocked
-    from bot.store.opening import data_of, store_of
+    from bot.store.opening import data_at, store_of
 
     folder, url, clock = settings.pmagent_data_dir.resolve(), settings.database_url, SystemClock()
     try:
@@ -121,7 +121,7 @@ async def _budget_store(settings: Settings) -> AsyncIterator[Store]:
             file=sys.stderr,
         )
         day = f"spend:{clock.now().astimezone(settings.timezone).date().isoformat()}"
-        with data_of(folder, url).snapshot() as snapshot:
+        with data_at(folder, url).snapshot() as snapshot:
             spent = snapshot.get("state", day)
         with TemporaryDirectory(prefix="pm-agent-replay-") as place:
             store = await store_of(Path(place), None, clock=clock, zone=settings.timezone)

@@ -68,6 +68,8 @@ from bot.support.given import Given
 MAX_TEXT = 3000
 """Characters in a draft: the limit of Slack's plain_text_input, so that every draft can be edited."""
 
+MARKER = "pm-agent"
+"""The key of the comment property by which our comments are known, from their first moment."""
 UNDO_FOR = timedelta(minutes=10)
 """How long a posted comment can be withdrawn from its card."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from bot.evals.html import document, folded, mark, said
+from bot.evals.html import document, folded, labelled, mark
 from bot.evals.report import EvalRun, Scored, flipped
 from bot.evals.situation import CATEGORIES, NOW
 
@@ -57,13 +57,13 @@ def _situation(runs: Sequence[EvalRun], row: tuple[Scored, ...]) -> str:
     return (
         f'<details id="{_id(row[0])}"{opened}><summary>{"".join(mark(result.passed) for result in row)}'
         f"<code>{_id(row[0])}</code> {escape(_what(row[0]))}</summary>"
-        f'{said("Asked:", asked)}<div class="beside">{columns}</div></details>'
+        f'{labelled("Asked:", asked)}<div class="beside">{columns}</div></details>'
     )
 
 
 def _result(name: str, result: Scored) -> str:
     outcome = result.outcome
-    found = [f"<p><b>{escape(name)}</b></p>" if name else "", said("Drafted:", outcome.text)]
+    found = [f"<p><b>{escape(name)}</b></p>" if name else "", labelled("Drafted:", outcome.text)]
     found.append(f'<p class="quiet">{escape(outcome.decided.capitalize())}: {escape(outcome.reason)}</p>')
     if result.faults:
         items = "".join(f"<li><b>{fault.check}</b>: {escape(fault.what)}</li>" for fault in result.faults)

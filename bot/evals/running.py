@@ -17,7 +17,7 @@ from bot.evals.recorder import RecordedCall, Recorder
 from bot.evals.situation import NOW, Situation
 from bot.evals.staging import happen, put
 from bot.store import Record
-from bot.store.opening import data_of
+from bot.store.opening import data_at
 
 CONCURRENCY = 8
 """Situations at work at the same time: as many as the program asks Claude about at once."""
@@ -116,7 +116,7 @@ async def _outcome(stage: Stage, recorder: Recorder, situation: Situation, event
 
 def _cycle(folder: Path, event_id: str) -> tuple[Record, Record | None] | None:
     """How the event ended, as the program recorded it, and its draft; None as long as it goes on."""
-    with data_of(folder, None).snapshot() as snapshot:
+    with data_at(folder, None).snapshot() as snapshot:
         for cycle in snapshot.find("agent_cycles", event_id=event_id):
             if cycle.get("outcome"):
                 return cycle, snapshot.get("drafts", cycle["draft_id"]) if cycle.get("draft_id") else None

@@ -14,7 +14,7 @@ from bot.markup import address, adf, slack
 from bot.markup.inlines import Rules
 from bot.markup.parse import addresses, formatted, plain_tree
 from bot.markup.schema import check_adf
-from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain, walk
+from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain_text, walk
 from bot.safety import clean, secrets_in
 from bot.safety.quoting import in_marks, sign_in
 
@@ -40,10 +40,10 @@ class Known:
 
     def rules(self) -> Rules:
         """Links by canonical address, mentions by account id."""
-        known = {address.canonical(address.of(a)) for a in self.addresses} - {None}
+        known = {address.canonical_address(address.of(a)) for a in self.addresses} - {None}
 
         def href(raw: str) -> str | None:
-            found = address.canonical(raw)
+            found = address.canonical_address(raw)
             return found if found is not None and (found in known or address.site(self.site_host, found)) else None
 
         shown = {account: " ".join(clean(name).split()) or account for account, name in self.people.items()}
@@ -92,7 +92,7 @@ class Rendered:
 
     def plain(self) -> str:
         """The words alone, as Jira will show them."""
-        return plain(self.tree)
+        return plain_text(self.tree)
 
     @property
     def notified(self) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def render(markdown: str, known: Known) -> Rendered:
 
 def addresses_in(markdown: str) -> frozenset[str]:
     """Every http, https and mailto address in a text, in canonical spelling: what `Known.addresses` is made of."""
-    found = (address.canonical(a.strip()) for a in addresses(clean(markdown)))
+    found = (address.canonical_address(a.strip()) for a in addresses(clean(markdown)))
     return frozenset(a for a in found if a is not None)
 
 
@@ -152,7 +152,7 @@ def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
     if strangers:
         count = "one mention is" if len(strangers) == 1 else f"{len(strangers)} mentions are"
         yield f"{count} of somebody who is not in the issue, and will be posted as plain text: {_some(strangers)}"
-    words = plain(made)
+    words = plain_text(made)
     if secrets := dict.fromkeys((*secrets_in(markdown), *secrets_in(words))):
         yield f"the text holds what looks like a secret: {_some(secrets)}"
     if sign := sign_in(words):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bot.domain.issues import Issue, LinkedIssue, PullRequest
 from bot.prompting import values
-from bot.prompting.untrusted import cut
+from bot.prompting.untrusted import cut_middle
 from bot.rules.identity import LookAlike
 
 LINKS = 20
@@ -55,11 +55,11 @@ def _other(link: LinkedIssue, what: str, alike: Mapping[Any, LookAlike]) -> dict
     assignee: Any = values.short(who.name) if who else "nobody"
     if who in alike:
         assignee = values.person(who, alike)
-    return values.present({
+    return values.without_empty({
         "ref": f"{what} {link.key}",
         "key": link.key,
         "type": values.short(link.issue_type),
-        "summary": cut(link.summary, SUMMARY_LIMIT),
+        "summary": cut_middle(link.summary, SUMMARY_LIMIT),
         "status": values.short(link.status),
         "status_means": values.CATEGORIES.get(link.status_category),
         "assignee": assignee,
@@ -93,7 +93,7 @@ def _pull_request(pull: PullRequest, zone: ZoneInfo) -> dict[str, Any]:
     found = {
         "ref": f"PR {pull.id}",
         "number": pull.number,
-        "title": cut(pull.title, values.LINE_LIMIT),
+        "title": cut_middle(pull.title, values.LINE_LIMIT),
         "url": pull.url,
         "state": values.state(pull.state, pull.draft),
         f"{ended}_at": values.time(pull.closed, zone) if closed else "",
@@ -105,7 +105,7 @@ def _pull_request(pull: PullRequest, zone: ZoneInfo) -> dict[str, Any]:
         "branch": values.line(pull.branch),
         "target": values.line(pull.target),
         "builds": [
-            values.present({
+            values.without_empty({
                 "name": values.line(name), "state": values.build(state), "at": values.time(pull.built.get(name), zone)
             })
             for name, state in list(pull.builds.items())[-BUILDS:]

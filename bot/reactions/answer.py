@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bot.aside import aside
+from bot.aside import offload
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.corrections import Correction
@@ -172,7 +172,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
     texts = [shown.description, *(c.text for c in shown.comments)]
     links = {p.url for p in requests}
     for text in texts:
-        links |= await aside(partial(addresses_in, text))
+        links |= await offload(partial(addresses_in, text))
     return Subject(event, issue, answered, material, seen_by, asked_for, tuple(sorted(links)), learned)
 
 

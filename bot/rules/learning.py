@@ -59,7 +59,7 @@ def may_learn(audience: Audience) -> bool:
     return not (audience.customer or audience.audience == "restricted" or audience.visibility is not None)
 
 
-def nearest(asked: str, known: Sequence[Correction], now: datetime) -> tuple[Correction, ...]:
+def nearest_corrections(asked: str, known: Sequence[Correction], now: datetime) -> tuple[Correction, ...]:
     """At most `MAX_CORRECTIONS` of these that fit into `MAX_TOTAL_SIZE`, the nearest first."""
     terms = [_terms(one.asked) for one in known]
     found_in = Counter(term for one in terms for term in one)
@@ -95,7 +95,7 @@ def _terms(text: str) -> set[str]:
     return found
 
 
-def words_changed(before: str, after: str) -> int:
+def count_changed_words(before: str, after: str) -> int:
     """How many words an edit changed: those that were replaced, added or taken away."""
     old, new = before.split(), after.split()
     steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

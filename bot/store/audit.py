@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bot.store import Record
-from bot.store.sealing import ERASED, FIELDS, GENESIS, blank, check, digest, seal
+from bot.store.sealing import ERASED, FIELDS, GENESIS, blank, check_audit, digest, seal
 
 __all__ = [
-    "ERASED", "GENESIS", "Chain", "ChainCheck", "Erasure", "Published", "UnreadableRecord", "blank", "check", "digest",
-    "seal", "spans", "verify",
+    "ERASED", "GENESIS", "Chain", "ChainCheck", "Erasure", "Published", "UnreadableRecord", "blank", "check_audit",
+    "digest", "seal", "spans", "verify",
 ]  # fmt: skip
 SHORT_HEAD = 16
 """A published head may be shortened to this many hex digits."""

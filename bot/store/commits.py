@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bot.store import TABLES, Audit, Condition, Delete, Job, Put, Record, Table
-from bot.store.audit import check
+from bot.store.audit import check_audit
 from bot.store.encoding import to_json
 
 RecordKey = tuple[Table, str]
@@ -49,7 +49,7 @@ def prepared(
             raise ValueError(f"a record of {table} has no id")
         found[table, record_id] = record_json(change.record)
     for line in audit:
-        check(line)
+        check_audit(line)
     return Commit(found, expect, audit, jobs)
 
 

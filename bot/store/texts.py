@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from bot.store import Record
-from bot.store.encoding import canonical
+from bot.store.encoding import canonical_json
 from bot.store.sealing import ERASED
 
 ERASED_TEXT = "[erased]"
@@ -36,7 +36,7 @@ def text_sha256(text: str) -> str:
 
 def event_sha256(event: Mapping[str, Any]) -> str:
     """The hash of an event as it is stored."""
-    return sha256(canonical(event)).hexdigest()
+    return sha256(canonical_json(event)).hexdigest()
 
 
 def wrong_event(line: Record, record: Record) -> tuple[int, str] | None:

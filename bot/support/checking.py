@@ -12,7 +12,7 @@ from datetime import date, datetime
 from itertools import permutations
 
 from bot.support.given import Given, days_meant, derived
-from bot.support.reading import Meaning, canonical, read
+from bot.support.reading import Meaning, canonical_number, read
 
 MAX_MARKS = 6
 """Marks on one card."""
@@ -154,5 +154,5 @@ def _calculated(numbers: list[str]) -> set[str]:
     found = derived(numbers)
     for a, b in permutations({float(n) for n in numbers}, 2):
         ratios = [a / b, 100 * a / b] if b else []
-        found |= {canonical(f"{round(x, digits):.6f}") for x in (*ratios, a * b) for digits in (0, 1, 2)}
+        found |= {canonical_number(f"{round(x, digits):.6f}") for x in (*ratios, a * b) for digits in (0, 1, 2)}
     return found

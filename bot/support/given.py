@@ -15,7 +15,7 @@ from itertools import combinations, groupby
 from typing import Any
 
 from bot.domain.issues import Frozen
-from bot.support.reading import Fact, Meaning, canonical, read
+from bot.support.reading import Fact, Meaning, canonical_number, read
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d))?")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -90,7 +90,7 @@ class _Collected:
         elif isinstance(value, str):
             self._text(value, field, at)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            (self.pulls if field == "number" else self.numbers).add(canonical(str(value)))
+            (self.pulls if field == "number" else self.numbers).add(canonical_number(str(value)))
 
     def _counted(self, item: dict[str, Any]) -> None:
         """Who has approved and who has not."""
@@ -168,7 +168,7 @@ def _first_number(found: Fact) -> Iterator[str]:
 def derived(numbers: list[str]) -> set[str]:
     """Sums and differences of two of these: 850 where 350 of 1200 are there."""
     pairs = combinations([float(n) for n in dict.fromkeys(numbers)], 2)
-    return {canonical(f"{n:.6f}") for a, b in pairs for n in (a + b, abs(a - b))}
+    return {canonical_number(f"{n:.6f}") for a, b in pairs for n in (a + b, abs(a - b))}
 
 
 def days_meant(reading: Meaning, said: date) -> list[date]:

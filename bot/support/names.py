@@ -72,7 +72,7 @@ def calendar() -> Calendar:
 
 
 @cache
-def words(language: str) -> Vocabulary:
+def vocabulary(language: str) -> Vocabulary:
     """The words of one language; "" for a text of which it is not known: those of none."""
     found = _file().get(language, _NONE)
     numbers: dict[str, int] = found["numbers"]

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cache, partial
 from typing import Literal, NamedTuple
 
-from bot.support.names import calendar, language_of, words
+from bot.support.names import calendar, language_of, vocabulary
 
 Kind = Literal["date", "month", "weekday", "day", "span", "time", "hour", "key", "pull", "name", "number", "each"]
 
@@ -86,10 +86,10 @@ def numbers_in(raw: str) -> tuple[str, ...]:
         found.append(f"{mixed[1].replace(mixed[2], '')}.{mixed[3]}")
     if re.fullmatch(r"\d+(?:[.,]\d+)?", plain):
         found.append(plain.replace(",", "."))
-    return tuple(dict.fromkeys(n for n in map(canonical, found) if n))
+    return tuple(dict.fromkeys(n for n in map(canonical_number, found) if n))
 
 
-def canonical(number: str) -> str:
+def canonical_number(number: str) -> str:
     """The number without zeros that mean nothing; "" for what is none."""
     try:
         value = Decimal(number).normalize()
@@ -111,7 +111,7 @@ class _Reader:
         self.found: list[Fact] = []
 
     def all(self) -> list[Fact]:
-        names, own = calendar(), words(self.language)
+        names, own = calendar(), vocabulary(self.language)
         flags = re.IGNORECASE
         day = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|ª|\.)?"
         year = r"(?:,?\s{1,3}(?:de\s|del\s)?(?P<year>(?:19|20)\d\d))?"
@@ -168,7 +168,7 @@ class _Reader:
 
     def _span(self, units: dict[str, str], sign: int, match: re.Match[str]) -> list[Meaning | None]:
         n, unit = match["n"], units[match["unit"].lower()]
-        values = numbers_in(n) or (str(words(self.language).numbers.get(n.lower(), "")),)
+        values = numbers_in(n) or (str(vocabulary(self.language).numbers.get(n.lower(), "")),)
         return [Meaning("span", f"{value} {unit} {'-=+'[sign + 1]}") for value in values if value]
 
     def _number(self, match: re.Match[str]) -> list[Meaning | None]:
@@ -191,7 +191,7 @@ def _name(match: re.Match[str]) -> list[Meaning | None]:
     digits = re.findall(r"\d+", word)
     if len("".join(digits)) < 2 and not re.fullmatch(r"[QqHh][1-4]", word):
         return []  # S3, IPv4, OAuth2: a name, and no figure
-    return [Meaning("name", plain_name(word)), Meaning("each", " ".join(map(canonical, digits)))]
+    return [Meaning("name", plain_name(word)), Meaning("each", " ".join(map(canonical_number, digits)))]
 
 
 def _numbers(raw: str) -> Iterator[Meaning]:

@@ -108,7 +108,7 @@ def jql(checkpoint: Checkpoint, now: datetime, projects: Sequence[str]) -> str:
     return f'{scope}updated >= "-{minutes}m" ORDER BY updated ASC'
 
 
-def said(
+def missed_events(
     issue: ChangedIssue, comments: Iterable[Comment], own: str | None, *, since: datetime, until: datetime
 ) -> list[Missed]:
     """What webhooks would have told, oldest first: other people's comments, and an issue that asks something since it

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot import __version__
-from bot.domain.drafts import UNDO_FOR, Draft, DraftState, Posted
+from bot.domain.drafts import MARKER, UNDO_FOR, Draft, DraftState, Posted
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 S = DraftState
 log = get_logger(__name__)
 
-MARKER = "pm-agent"
-"""The comment property that every comment of ours carries from its first moment."""
 LOOKUP_DELAYS = (0.5, 2.5, 2.5)
 """Seconds before each look for the marker: three looks over at least 5 s, counting only what Jira answered."""
 LOOKING_ENDS = timedelta(minutes=2)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.store import Audit
-from bot.store.audit import GENESIS, Published, UnreadableRecord, blank, check, digest, seal, spans, verify
+from bot.store.audit import GENESIS, Published, UnreadableRecord, blank, check_audit, digest, seal, spans, verify
 from bot.store.audit import Chain as Trail
 from bot.store.encoding import to_json
 
@@ -328,4 +328,4 @@ def test_what_is_no_json_is_refused_before_it_is_sealed(bad: Any, where: str) ->
     about = {where: bad} if where in ("actor", "issue") else {}
     entry = Audit(**{"actor": "system", "action": "x", **about}, details={bad: 1} if where == "name" else {"a": bad})
     with pytest.raises((ValueError, TypeError)):
-        check(entry)
+        check_audit(entry)

@@ -21,7 +21,7 @@ from bot.queue import Hold, Job, Kinds
 from bot.queue.engines import Told, finish, health_lines
 from bot.queue.procrastinate.lifeline import BOUNDED, CONNECTION, PAUSES, Away, Lifeline
 from bot.queue.procrastinate.runner import Runner
-from bot.store.postgres.jobs import LATER, come_due, forget
+from bot.store.postgres.jobs import LATER, come_due, forget_workers
 
 log = get_logger(__name__)
 
@@ -118,7 +118,7 @@ class ProcrastinateQueue:
         try:
             if self._lifeline.worker is not None:
                 async with asyncio.timeout(2.0), self._pool.connection() as connection:
-                    await forget(connection, [self._lifeline.worker])
+                    await forget_workers(connection, [self._lifeline.worker])
         except Away as error:
             log.warning("queue.not_left", reason=type(error).__name__)
         await self._fetching.close(timeout=1.0)

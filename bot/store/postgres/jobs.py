@@ -185,7 +185,7 @@ async def give_back(
     return given
 
 
-async def forget(connection: Connection, workers: Sequence[int]) -> int:
+async def forget_workers(connection: Connection, workers: Sequence[int]) -> int:
     """Remove these workers, and queue what runs for no worker. Returns how many jobs those were."""
     if workers:
         await connection.execute("DELETE FROM procrastinate_workers WHERE id = ANY(%s)", [[*workers]])
