@@ -99,7 +99,7 @@ def _text(path: Path, way: str) -> str:
 
 def _named(path: Path) -> str:
     """The path, or words for one that may be the secret itself, where its file's name belongs."""
-    from bot.misplaced import is_plain, looks_secret
+    from bot.safety.misplaced import is_plain, looks_secret
 
     known = path.is_absolute() and not any(map(looks_secret, path.parts))
     return str(path) if known or is_plain(str(path)) else "the file that it names"

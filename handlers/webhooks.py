@@ -29,12 +29,12 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from bot.aside import Offload, inline, offload
 from bot.domain.events import Event, Ignored, Malformed
 from bot.domain.issue_keys import find_keys
 from bot.http.limits import Limits, RequestRefused
 from bot.intake.accept import Delivery, Receipt, Source, accept
 from bot.log import get_logger
+from bot.offload import Offload, inline, offload
 from bot.store import DELIVERY_KEYS_KEPT, StoreUnavailable
 from handlers import bitbucket, jira
 from handlers import openapi_document as document

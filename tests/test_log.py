@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.log import REPEATED, Redactor, bound, configure, get_logger
-from bot.repeats import MAX_DIFFERENT_LINES, MAX_PLACES, Repeats
+from bot.log import REPEATED, bound, configure, get_logger
+from bot.log.redaction import Redactor
+from bot.log.repeats import MAX_DIFFERENT_LINES, MAX_PLACES, Repeats
 from bot.safety import REDACTED, tidy
 from bot.settings import Settings, load
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
-from bot.misplaced import is_plain, looks_secret
+from bot.safety.misplaced import is_plain, looks_secret
 from bot.settings import Settings, SettingsError, load
 from bot.settings.reading import secret_names
 from tests.test_settings import GOOD

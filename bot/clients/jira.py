@@ -21,7 +21,6 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
-from bot.aside import offload
 from bot.clients import jira_changes as changes
 from bot.clients import jira_issue
 from bot.clients import jira_read as read
@@ -32,6 +31,7 @@ from bot.clients.jira_wire import DEADLINE, Wire, searching
 from bot.domain.drafts import MARKER
 from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent
+from bot.offload import offload
 
 if TYPE_CHECKING:
     from bot.domain.leases import Deadline

@@ -12,19 +12,19 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bot.aside import offload
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.corrections import Correction
 from bot.domain.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
 from bot.domain.events import EVENT, DraftRequested, Event, IssueChanged, IssueCommented
 from bot.domain.issues import Comment, Issue, PullRequest
+from bot.domain.outages import OnHold
 from bot.errors import Gone, Permanent
 from bot.failpoints import failpoint
 from bot.intake.silence import CONTEXT, Silence, cycle, sets_security_level
 from bot.log import get_logger
 from bot.markup import addresses_in
-from bot.outages import OnHold
+from bot.offload import offload
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
 from bot.rules.policy import asks_something, audience, is_confidential, known, out_of_bounds, rendered, shown_to

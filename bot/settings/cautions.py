@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 
-from bot.misplaced import SHORTEST_SECRET, is_plain
+from bot.safety.misplaced import SHORTEST_SECRET, is_plain
 from bot.settings.hints import WHERE
 from bot.settings.problems import Problem
 

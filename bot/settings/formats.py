@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from bot.misplaced import SHORTEST_SECRET, is_plain, shown_or_hidden
+from bot.safety.misplaced import SHORTEST_SECRET, is_plain, shown_or_hidden
 from bot.settings.problems import wrong
 from bot.settings.standup_time import parse_standup
 

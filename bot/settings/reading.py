@@ -8,7 +8,7 @@ from functools import cache
 from pydantic import ValidationError
 
 from bot import environment as outside
-from bot.misplaced import looks_secret, shown_or_hidden
+from bot.safety.misplaced import looks_secret, shown_or_hidden
 from bot.settings.cautions import doubts
 from bot.settings.declaration import Settings
 from bot.settings.hints import REQUIRED, WHERE

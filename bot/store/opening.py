@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bot.clock import Clock
 from bot.environment import DATA_DIR, all_variables, with_files
 from bot.errors import UserError
-from bot.misplaced import looks_secret
+from bot.safety.misplaced import looks_secret
 from bot.store.data import Data
 
 if TYPE_CHECKING:

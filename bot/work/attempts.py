@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from bot.cards import budget_notice
 from bot.clients.claude import BudgetReached, ClaudeDown
 from bot.clients.claude_errors import ClaudeBusy
+from bot.domain.outages import OnHold
 from bot.errors import Down, RetryLater
 from bot.log import get_logger
-from bot.outages import OnHold
 from bot.queue import Attempt, Entry, Hold, Outcome
 from bot.spending.budget import BudgetHeld
 from bot.store import StoreUnavailable

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.cards import Message, outage_notice
+from bot.domain.outages import OnHold
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
-from bot.outages import OnHold
 from bot.store import Conflict, Expect, Put, Record, StoreUnavailable
 from bot.workflow.messages import announce, revise
 from bot.workflow.pausing import paused

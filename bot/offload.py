@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 
 class Offload(Protocol):
-    """A way of carrying out a call: `aside` or `at_once`."""
+    """A way of carrying out a call: `offload` or `inline`."""
 
     async def __call__(self, call: Callable[[], T]) -> T: ...
 
 
 @cache
 def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "aside")
+    return ThreadPoolExecutor(1, "offload")
 
 
 async def offload(call: Callable[[], T]) -> T:
