@@ -36,7 +36,7 @@ from bot.intake.accept import Delivery, Receipt, Source, accept
 from bot.log import get_logger
 from bot.offload import Offload, inline, offload
 from bot.store import DELIVERY_KEYS_KEPT, StoreUnavailable
-from handlers import bitbucket, jira
+from handlers import bitbucket, jira, jira_automation
 from handlers import openapi_document as document
 from handlers.decoding import NotJson, kind_of, read_object, text_at
 
@@ -190,7 +190,9 @@ class JiraEndpoint(Endpoint):
         return "automation"
 
     def delivery_id(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str | None:
-        return _one(headers, "x-atlassian-webhook-identifier") if source == "jira" else jira.automation_id(payload)
+        return (
+            _one(headers, "x-atlassian-webhook-identifier") if source == "jira" else jira_automation.request_id(payload)
+        )
 
     def kind(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str:
         return kind_of(payload.get("webhookEvent")) if source == "jira" else "draft_requested"
@@ -203,7 +205,7 @@ class JiraEndpoint(Endpoint):
     ) -> Event | Ignored:
         watches = self.ctx.settings.watches
         if source == "automation":
-            return jira.parse_automation(payload, watches=watches, at=now)
+            return jira_automation.parse(payload, watches=watches, at=now)
         event = await run(lambda: jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id))
         if isinstance(event, Ignored) or self.ctx.jira.account_id is not None:
             return event

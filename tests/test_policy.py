@@ -15,7 +15,6 @@ from bot.rules.policy import (
     SECURITY_LEVEL,
     Audience,
     SlackUser,
-    asks_something,
     audience,
     audience_now,
     for_customer,
@@ -28,6 +27,7 @@ from bot.rules.policy import (
     words,
     words_changed,
 )
+from bot.rules.questions import asks_something
 from bot.settings import Settings, load
 
 HOME = "T1"

@@ -18,7 +18,7 @@ from bot.clients.jira_wire import Wire, searching
 from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
 from bot.offload import offload
-from bot.rules.policy import newly_asks
+from bot.rules.questions import newly_asks
 
 PAGE_SIZE = 50
 """Issues of one answer."""

@@ -10,32 +10,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.commands.exporting import EXPORTED, run_export
 from bot.commands.verify import run_verify
 
 if TYPE_CHECKING:
-    from bot.store import Record
+    pass
 
-EXPORTED = ("webhook_events", "agent_cycles", "drafts", "audit")
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "webhook_events": (
-        "id", "event_id", "at", "source", "kind", "issue", "state", "reason", "delivery_id", "body_sha256", "event",
-    ),
-    "agent_cycles": (
-        "id", "event_id", "at", "ended", "issue", "outcome", "reason", "reasoning", "confidence", "cost_usd",
-        "draft_id", "calls",
-    ),
-    "drafts": (
-        "id", "event_id", "at", "issue_key", "state", "mode", "version", "audience", "revisions", "decision", "posted",
-    ),
-    "audit": ("seq", "at", "actor", "action", "event_id", "draft_id", "issue", "details", "prev", "hash"),
-}  # fmt: skip
-"""The first columns of a CSV export, also of an empty table; other fields of the records follow."""
 MAX_LISTED = 20
 """Records that `erase` names at most."""
 PROGRESS_EVERY = 2.0
@@ -57,7 +43,7 @@ def add_parsers(commands: Any) -> None:
     stats.add_argument("--days", type=_days, metavar="N", help="today and the N-1 days before (default: everything)")
 
     export = add(
-        commands, "export", run_export, "print the records of a table, oldest first",
+        commands, "export", for_people(run_export), "print the records of a table, oldest first",
         "Works while the bot runs. Nested values are JSON in a CSV cell; a cell that a spreadsheet would take for a "
         "formula begins with an apostrophe.",
     )  # fmt: skip
@@ -66,7 +52,9 @@ def add_parsers(commands: Any) -> None:
 
     audit = commands.add_parser("audit", help="export or verify the audit trail", description="The audit trail.")
     actions = audit.add_subparsers(title="actions", metavar="ACTION", required=True)
-    trail = add(actions, "export", run_export, "print the audit trail, oldest first", "The same as: export audit")
+    trail = add(
+        actions, "export", for_people(run_export), "print the audit trail, oldest first", "The same as: export audit"
+    )
     trail.set_defaults(table="audit")
     _add_export_options(trail)
     verify = add(
@@ -174,50 +162,6 @@ def run_stats(args: argparse.Namespace) -> int:
         found = asyncio.run(figures(store, SystemClock(), args.days, timezone=timezone, default_mode=mode))
     print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found))
     return 0
-
-
-@for_people
-def run_export(args: argparse.Namespace) -> int:
-    """`export TABLE` and `audit export`."""
-    from bot.store.opening import data
-
-    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a TextIOWrapper in a command
-    with data().snapshot() as snapshot:
-        if args.format == "csv":
-            _write_csv(COLUMNS[args.table], lambda: snapshot.find(args.table, since=args.since))
-        else:
-            _write_lines(snapshot.find(args.table, since=args.since))
-    return 0
-
-
-def _write_lines(records: Iterable[Record]) -> None:
-    import json
-
-    for record in records:
-        print(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
-
-
-def _write_csv(columns: tuple[str, ...], records: Callable[[], Iterator[Record]]) -> None:
-    """Read twice: the first time for the names of all columns."""
-    import csv
-
-    more = dict.fromkeys(name for record in records() for name in record if name not in columns)
-    names = [*columns, *more]
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
-    for record in records():
-        writer.writerow([_cell(record.get(name)) for name in names])
-
-
-def _cell(value: object) -> str:
-    """A value as a cell: nested ones as JSON, nothing for None, and no text that a spreadsheet would run."""
-    import json
-
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class _Progress:

@@ -27,7 +27,8 @@ from bot.markup import addresses_in
 from bot.offload import offload
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
-from bot.rules.policy import asks_something, audience, is_confidential, known, out_of_bounds, rendered, shown_to
+from bot.rules.policy import audience, is_confidential, known, out_of_bounds, rendered, shown_to
+from bot.rules.questions import asks_something
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.asking import AskedClaude, ask_claude

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from bot.domain.drafts import Draft, DraftState
 from bot.domain.issues import NOISE, Comment, Frozen, Issue, PullRequest
 from bot.domain.mentions import spoken
+from bot.rules.questions import asks_something
 from bot.safety.quoting import in_marks
 
 WAITING_DAYS = 14
@@ -128,7 +129,7 @@ def waits(issue: Issue, now: datetime) -> Iterator[Fact]:
     title = _title(issue.summary)
     assignee = issue.assignee.name if issue.assignee else ""
     last = issue.comments[-1] if issue.comments else None
-    asked = last and not last.by_us and last.author.kind != "app" and _asks(last.text)
+    asked = last and not last.by_us and last.author.kind != "app" and asks_something(last.text)
     if last and asked and now - last.created <= timedelta(days=WAITING_DAYS):
         named = [name for account, name in issue.people().items() if f"[~accountid:{account}]" in last.text]
         others = [name for name in (*named, assignee) if name and name != last.author.name]
@@ -229,12 +230,6 @@ def _short(text: str, limit: int) -> str:
 
 def _names(people: Sequence[str]) -> str:
     return " and ".join(people) if len(people) < 3 else f"{', '.join(people[:-1])} and {people[-1]}"
-
-
-def _asks(text: str) -> bool:
-    from bot.rules.policy import asks_something
-
-    return asks_something(text)
 
 
 def _closed(status: str) -> bool:

@@ -16,7 +16,8 @@ from pydantic import Field
 from bot.clients.jira_changes import ChangedIssue
 from bot.domain.events import FieldChange, IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Frozen
-from bot.rules.policy import asks_something, normalised
+from bot.rules.policy import normalised
+from bot.rules.questions import asks_something
 from bot.store import Record
 
 Missed = IssueCommented | IssueCreated | IssueChanged
