@@ -16,7 +16,6 @@ from bot.cards.parts import (
     bullets,
     clock,
     context,
-    cut,
     in_quotes,
     issue_url,
     link,
@@ -28,6 +27,7 @@ from bot.cards.parts import (
 )
 from bot.domain.drafts import Draft, DraftState
 from bot.reports.by_prompt import sentences
+from bot.safety.quoting import shortened
 
 if TYPE_CHECKING:
     from bot.workflow import HealthLine, ModeSetting, WhyLine
@@ -134,7 +134,7 @@ def why_page(
 def health_page(lines: Sequence[HealthLine]) -> Message:
     """Each part of the program: well or not, and a sentence."""
     rows = [
-        (text(f"{'✓' if line.ok else '⚠'} {one_line(line.name, 40)}", bold=True), f"  {cut(line.text, 250)}")
+        (text(f"{'✓' if line.ok else '⚠'} {one_line(line.name, 40)}", bold=True), f"  {shortened(line.text, 250)}")
         for line in lines[:MAX_ROWS]
     ]
     well = all(line.ok for line in lines)

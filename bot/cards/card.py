@@ -21,7 +21,6 @@ from bot.cards.parts import (
     audience_words,
     clock,
     context,
-    cut,
     first_words,
     in_quotes,
     issue_url,
@@ -40,7 +39,7 @@ from bot.cards.states import notification, state_blocks
 from bot.domain.drafts import Draft, DraftState
 from bot.markup import Rendered, render
 from bot.rules.policy import known, rendered
-from bot.safety.quoting import in_marks
+from bot.safety.quoting import in_marks, shortened
 
 S = DraftState
 EVENT_TYPE = "pmagent_draft"
@@ -128,7 +127,10 @@ def _squeezed(value: Any, length: int) -> Any:
         return [_squeezed(inner, length) for inner in value]
     if not isinstance(value, dict):
         return value
-    return {k: cut(v, length) if k == "text" and isinstance(v, str) else _squeezed(v, length) for k, v in value.items()}
+    return {
+        k: shortened(v, length) if k == "text" and isinstance(v, str) else _squeezed(v, length)
+        for k, v in value.items()
+    }
 
 
 def _issue(draft: Draft, site: str) -> Block:
@@ -160,7 +162,7 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
     blocks = [context(head)]
     words = render(draft.answered_text[:MAX_QUOTE_SOURCE], known(draft.issue, draft.links, site)).plain().strip()
     if words:
-        shown = _in_few_lines(cut(words, length)) if length else ""
+        shown = _in_few_lines(shortened(words, length)) if length else ""
         elements = [quoted(shown)] if shown else []
         if len(words) > length or len(draft.answered_text) > MAX_QUOTE_SOURCE:
             elements.append(section(link(issue_url(site, draft.issue.key, draft.answered), "Read all of it in Jira")))
@@ -178,7 +180,7 @@ def _notified(reply: Rendered) -> list[Block]:
     """Whom Jira will notify: bold words can look like a mention."""
     if reply.problem or not reply.notified:
         return []
-    return [context(cut(f"Jira notifies {', '.join(named(name) for name in reply.notified)}", 500))]
+    return [context(shortened(f"Jira notifies {', '.join(named(name) for name in reply.notified)}", 500))]
 
 
 def _warnings(warnings: tuple[str, ...]) -> list[Block]:

@@ -16,7 +16,6 @@ from bot.cards.parts import (
     buttons,
     clock,
     context,
-    cut,
     in_quotes,
     issue_url,
     key_of,
@@ -31,6 +30,7 @@ from bot.cards.parts import (
     whisper,
 )
 from bot.domain.corrections import SKIP_REASONS, Correction
+from bot.safety.quoting import shortened
 
 MAX_ROWS = 12
 ROW_TEXT = 260
@@ -125,7 +125,10 @@ def proposal_message(
         )
         for one in rests_on[:MOST_QUOTED]
     ]
-    blocks = [rich(head, section(cut(why, 600))), rich(section("It rests on what people changed:"), listing(rows))]
+    blocks = [
+        rich(head, section(shortened(why, 600))),
+        rich(section("It rests on what people changed:"), listing(rows)),
+    ]
     if len(rests_on) > len(rows):
         blocks.append(context(f"and {len(rests_on) - len(rows)} more"))
     if outcome is None:
@@ -136,7 +139,7 @@ def proposal_message(
     elif outcome.diff is None:
         blocks.append(context(f"{named(outcome.by)} declined it."))
     else:
-        diff = {"type": "rich_text_preformatted", "elements": [text(cut(outcome.diff, DIFF_LIMIT))]}
+        diff = {"type": "rich_text_preformatted", "elements": [text(shortened(outcome.diff, DIFF_LIMIT))]}
         blocks.append(rich(section(text(f"✓ {named(outcome.by)} accepted it. To commit:", bold=True)), diff))
         blocks.append(context("It counts when it is in the folder prompts/ and PM Agent was started again."))
     return Message(blocks, "Claude proposes a change of its prompts.")

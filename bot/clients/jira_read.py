@@ -13,6 +13,7 @@ from typing import Any
 from bot.domain.issues import Change, Comment, Person, Visibility
 from bot.markup import from_body
 from bot.safety import tidy
+from bot.safety.quoting import shortened
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEWEST_CHANGES = 20
@@ -42,7 +43,7 @@ def one_line(value: Any, most: int = 1000) -> str:
     """One line of tidy text, at most so many characters; "" for anything that is not text."""
     # Cut generously first: a changed description stands in a history whole.
     text = " ".join(tidy(value[: most * 8]).split()) if isinstance(value, str) else ""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return shortened(text, most)
 
 
 def moment(value: Any) -> datetime | None:

@@ -21,6 +21,7 @@ import orjson
 
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
 from bot.safety import tidy
+from bot.safety.quoting import shortened
 
 if TYPE_CHECKING:
     from requests import Response
@@ -102,7 +103,7 @@ def own_words(text: str) -> str:
             found.append(body[name])
     some = (part[: LONGEST_REASON * 8].strip() for part in found[:20])
     said: str = tidy(" ".join(part for part in some if part))
-    return said if len(said) <= LONGEST_REASON else said[: LONGEST_REASON - 1] + "…"
+    return shortened(said, LONGEST_REASON)
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.commands.exporting import EXPORTED, run_export
+from bot.commands.progress import ProgressLines
 from bot.commands.verify import run_verify
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 20
 """Records that `erase` names at most."""
-PROGRESS_EVERY = 2.0
-"""Seconds between two lines about one table."""
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -164,26 +162,13 @@ def run_stats(args: argparse.Namespace) -> int:
     return 0
 
 
-class _Progress:
-    """Says on standard error how far a backup or restore is: each table when it is done, a long one now and then."""
-
-    def __init__(self) -> None:
-        self._said = time.monotonic()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done == total or now - self._said >= PROGRESS_EVERY:
-            self._said = now
-            print(f"{what}: {done:,} of {total:,} records", file=sys.stderr)
-
-
 @for_people
 def run_backup(args: argparse.Namespace) -> int:
     """`backup DEST`."""
     from bot.store.backup import backup
     from bot.store.opening import data
 
-    path, made = backup(data(), args.destination, _Progress())
+    path, made = backup(data(), args.destination, ProgressLines())
     trail = made.audit.broken or f"ok {made.audit.records} records, head {made.audit.head}"
     print(f"Audit trail: {trail}", file=sys.stderr)
     print(path)
@@ -197,7 +182,7 @@ def run_restore(args: argparse.Namespace) -> int:
     from bot.store.opening import data
 
     target = data()
-    verdict = restore(args.source, target, _Progress(), force=args.force)
+    verdict = restore(args.source, target, ProgressLines(), force=args.force)
     print(f"Restored {args.source} into {target.place}.")
     print(f"Audit trail: {verdict}", file=sys.stdout if verdict.broken_at is None else sys.stderr)
     return 0

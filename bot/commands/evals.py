@@ -87,12 +87,12 @@ def _chosen(situations: list[Situation], only: list[str]) -> list[Situation]:
 
 
 async def _run(situations: list[Situation], folder: Path, upstream: str, key: str, models: dict[str, str]) -> EvalRun:
-    from bot.commands.progress import Progress
+    from bot.commands.progress import ProgressBar
     from bot.evals.report import EvalRun, Scored
     from bot.evals.running import run as run_situations
     from bot.evals.scoring import score
 
-    bar = Progress(f"{folder.name}: ", len(situations))
+    bar = ProgressBar(f"{folder.name}: ", len(situations))
     outcomes = await run_situations(
         situations, upstream=upstream, key=key, prompts=folder, told=lambda _: bar.step(), settings=models
     )

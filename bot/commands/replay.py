@@ -41,7 +41,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def run(args: argparse.Namespace) -> int:
     """0; 2 when it cannot run, or when nobody agreed to what it costs."""
-    from bot.commands.progress import Progress
+    from bot.commands.progress import ProgressBar
     from bot.errors import UserError
     from bot.evals.decided import decided
     from bot.evals.replay_page import page, table
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         cost = sum(event.cost for event in events)
         if not args.yes and cost > ASKS_ABOVE and not _agreed(len(events), cost):
             return 2
-        bar = Progress("replay: ", len(events))
+        bar = ProgressBar("replay: ", len(events))
         found = asyncio.run(_replay(settings, prompts, events, bar))
         bar.end()
         if args.html:

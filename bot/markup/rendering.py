@@ -16,7 +16,7 @@ from bot.markup.parse import addresses, formatted, plain_tree
 from bot.markup.schema import check_adf
 from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain_text, walk
 from bot.safety import clean, secrets_in
-from bot.safety.quoting import in_marks, sign_in
+from bot.safety.quoting import in_marks, shortened, sign_in
 
 MAX_CARD_JSON = 9_000
 """Characters of JSON that a rendered draft may take on the card. A message has about 13,200; the card needs some."""
@@ -156,7 +156,7 @@ def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
     if secrets := dict.fromkeys((*secrets_in(markdown), *secrets_in(words))):
         yield f"the text holds what looks like a secret: {_some(secrets)}"
     if sign := sign_in(words):
-        yield f"{in_marks(_beginning(sign))} is said by the reply, not by PM Agent"
+        yield f"{in_marks(shortened(sign, _NAME))} is said by the reply, not by PM Agent"
 
 
 def _some(names: Iterable[str]) -> str:
@@ -172,12 +172,8 @@ def _leading(words: str, href: str) -> str:
 
 def _quoted_address(raw: str) -> str:
     """An address as it stands in the text, and its host where that cannot be read off its beginning."""
-    host, beginning = _short(address.host(raw)), _beginning(raw)
+    host, beginning = _short(address.host(raw)), shortened(raw, _NAME)
     return in_marks(beginning) if host in beginning else f"{in_marks(beginning)} at {host}"
-
-
-def _beginning(words: str) -> str:
-    return words if len(words) <= _NAME else f"{words[: _NAME - 1].rstrip()}…"
 
 
 def _short(name: str) -> str:

@@ -16,7 +16,7 @@ from bot.domain.drafts import Draft, DraftState
 from bot.domain.issues import NOISE, Comment, Frozen, Issue, PullRequest
 from bot.domain.mentions import spoken
 from bot.rules.questions import asks_something
-from bot.safety.quoting import in_marks
+from bot.safety.quoting import in_marks, shortened
 
 WAITING_DAYS = 14
 """An unanswered question or an open review older than this is no news for a standup."""
@@ -224,8 +224,7 @@ def _title(text: str) -> str:
 
 def _short(text: str, limit: int) -> str:
     """`text` on one line, with names for mentions, at most `limit` characters."""
-    line = " ".join(spoken(text).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    return shortened(" ".join(spoken(text).split()), limit)
 
 
 def _names(people: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from bot.domain.issues import Change, Comment, Issue
+from bot.safety.quoting import shortened
 
 MAX_SENTENCES = 8
 """Changes named on a card; the rest is counted."""
@@ -128,8 +129,7 @@ def _before_windows(issue: Issue) -> bool:
 
 
 def _excerpt(text: str, length: int = 140) -> str:
-    line = " ".join(text.split())
-    return f"“{line if len(line) <= length else line[: length - 1].rstrip() + '…'}”"
+    return f"“{shortened(' '.join(text.split()), length)}”"
 
 
 def _account(issue: Issue) -> str | None:
