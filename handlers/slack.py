@@ -1,4 +1,4 @@
-"""Slack's door: every listener in one table, and Bolt's app around them.
+"""The Slack listeners: all of them in one table, and Bolt's app around them.
 
 A payload is parsed (`interactions`), Bolt calls its listener, and the listener calls a handler if the payload is from
 our own app in our own workspace (`bot.access.origin`). Whatever Slack sends is acknowledged, known or not: an

@@ -1,4 +1,4 @@
-"""The endpoints of Jira and Bitbucket: who is it, what is it, have we seen it; and an answer, after it is stored.
+"""The webhook endpoints of Jira and Bitbucket: verify, parse, store, and only then answer.
 
 ::
 

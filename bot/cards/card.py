@@ -36,7 +36,7 @@ from bot.cards.parts import (
     text,
 )
 from bot.cards.states import notification, state_blocks
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.drafts import LAPSED, Draft, DraftState
 from bot.markup import Rendered, render
 from bot.rules.policy import known, rendered
 from bot.safety.quoting import in_marks, shortened
@@ -50,8 +50,6 @@ LOOK_ALIKES = 3
 """Accounts with another's name that are shown."""
 MAX_QUOTE_SOURCE = 4 * MAX_QUOTE
 """Characters of what is answered that are looked at for the quotation: marks and addresses are not seen in it."""
-CLOSED = frozenset({S.SUPERSEDED, S.EXPIRED})
-"""States in which the card shrinks to the issue and one sentence."""
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
 APPROVALS = frozenset({APPROVE, RETRY, POST_ANYWAY, POST_AGAIN})
 WARNINGS = "warnings"
@@ -71,7 +69,7 @@ def draft_card(
     """
     site = site.rstrip("/")
     end = state_blocks(draft, site=site, now=now, timezone=timezone, newer_url=newer_url)
-    if draft.state in CLOSED or draft.withheld:
+    if draft.state in LAPSED or draft.withheld:
         blocks = [_issue(draft, site), *end]
     else:
         reply = rendered(draft, site)

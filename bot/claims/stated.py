@@ -1,4 +1,4 @@
-"""What the model says that a text states → claims. Pure.
+"""Claims read from the model's answer: what it says that a text states, where that is well-formed. Pure.
 
 The model's entries are data for a comparison and nothing else. One counts only if it has the form, and if its quote
 stands in the text: so a card shows no words of it but those that the text has anyway.

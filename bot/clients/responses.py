@@ -1,4 +1,4 @@
-"""What an answer over HTTP, or its absence, means for us: an Atlassian service's status → one of `bot.errors`.
+"""Classifies answers over HTTP: an Atlassian service's status, or its silence, becomes one of `bot.errors`.
 
 Reading and writing differ. A read that failed may simply be done again. A write whose answer was lost may have
 happened: only where it is certain that it did not (no connection, 429, 503 with `Retry-After`) is it `RetryLater`.

@@ -1,4 +1,4 @@
-"""Slack, in verbs of our own: post, update, find, whisper, open a modal, who is this.
+"""The Slack client: post, update, find, answer one person, open a modal, look up who somebody is.
 
 Two Web API clients share one session: reads are repeated by the SDK where that is harmless; writes never are, because a
 repeated `chat.postMessage` is a second message. A write whose answer was lost raises `OutcomeUnknown`, and `find` tells

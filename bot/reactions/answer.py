@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.corrections import Correction
-from bot.domain.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
+from bot.domain.drafts import BUSY, SUPERSEDABLE, Card, Draft, DraftState, Revision
 from bot.domain.events import EVENT, DraftRequested, Event, IssueChanged, IssueCommented
 from bot.domain.issues import Comment, Issue, PullRequest
 from bot.domain.outages import OnHold
@@ -219,7 +219,7 @@ def _for_the_channel(ctx: Context, key: str, issue: Issue) -> None:
 
 
 async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedClaude, started: datetime) -> None:
-    """The draft, its cycle, the event's end and the retirement of older drafts, in one write."""
+    """The draft, its cycle, the event's end and the superseded drafts, in one write."""
     now = ctx.clock.now()
     suffix = str(record["id"]).removeprefix("evt_")
     issue = subject.issue
@@ -265,10 +265,12 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
         stored_mode = await ctx.store.get("state", "mode")
         draft = draft.model_copy(update={"mode": stored_mode["mode"] if stored_mode else ctx.settings.pmagent_mode})
         others = [read_draft(r) for key in keys for r in await ctx.store.find("drafts", issue_key=key, open=True)]
-        older = [d for d in others if d.state in RETIRABLE]
-        retired = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
+        older = [d for d in others if d.state in SUPERSEDABLE]
+        superseded = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
         # One that the program works on just now may come back to be decided: it gives way when it is looked at again.
-        jobs = [Job("card", d.id) for d in (draft, *retired)] + [Job("draft", d.id) for d in others if d.state in BUSY]
+        jobs = [Job("card", d.id) for d in (draft, *superseded)] + [
+            Job("draft", d.id) for d in others if d.state in BUSY
+        ]
         jobs += [Job("draft", draft.id)] if draft.needs_search else []
         expect = [
             Expect("webhook_events", record["id"], {"state": "received"}),
@@ -284,7 +286,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
                 Put("drafts", draft_record(draft)),
                 Put("webhook_events", {**record, "state": "done", "reason": "draft"}),
                 Put("agent_cycles", told),
-                *(Put("drafts", draft_record(d)) for d in retired),
+                *(Put("drafts", draft_record(d)) for d in superseded),
                 *done(ANSWER, record["id"]),
                 expect=expect,
                 jobs=jobs,
@@ -299,7 +301,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
                         seconds=(now - started).total_seconds(),
                         usd=told["cost_usd"],
                     ),
-                    *(audit(d, "draft.superseded", "system", by=draft.id) for d in retired),
+                    *(audit(d, "draft.superseded", "system", by=draft.id) for d in superseded),
                 ),
             )
         except Conflict as conflict:

@@ -1,4 +1,4 @@
-"""Names that look alike and belong to other accounts: a known name is not yet the person who is known by it. Pure.
+"""Look-alike names: accounts in an issue whose names would be taken for somebody else's there. Pure.
 
 Anybody can call their account as somebody else is called, or nearly so. What looks the same counts as the same: case,
 spaces, accents, the order of the parts, and letters of other scripts that look like Latin ones. Which of two such

@@ -1,4 +1,4 @@
-"""Where the data are, as the commands see it: what they read, fill and change there, whichever backend keeps it.
+"""The data as the commands see them: what they read, fill and change, whichever backend keeps them.
 
 `bot.store.opening` chooses the backend. A running bot uses `bot.store.Store` instead.
 """

@@ -1,4 +1,4 @@
-"""What "every text of and about a person" means, record by record. Pure: records in, records out.
+"""Scrubs records: removes every text of and about a person, record by record. Pure: records in, records out.
 
 First everything is read once, to learn who is meant (`bot.store.person`). Then, in each record:
 

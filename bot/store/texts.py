@@ -1,4 +1,4 @@
-"""The texts that the audit trail holds hashes of, compared with them. Pure.
+"""Compares the texts that are there with the hashes of them that the audit trail holds. Pure.
 
 - An event: `event_sha256` of its line `event.accepted`, over all that was understood of the delivery.
 - A draft's wordings: `sha256` of every line of the draft, over the wording it had then.

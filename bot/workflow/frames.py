@@ -1,4 +1,4 @@
-"""Whether this workspace's Slack takes the box around a reply (`bot.cards.frame`): tried, and remembered for a month.
+"""Which frame a card draws around its reply: whether this Slack takes containers, tried and remembered for a month.
 
 Slack rolls a new block out workspace by workspace, and says `invalid_blocks` until then. The card goes out with bars
 instead at once; the record spares every later card the refused call, in all processes and after a restart.

@@ -1,4 +1,4 @@
-"""What people changed, as the next request is given it: kept with the draft's end, looked up, and forgotten.
+"""Corrections: kept when an edited draft ends, looked up for the next request, and forgotten when told to.
 
 A correction is written by `bot.workflow.records.save_draft`, in the commit that posts or simulates the draft, and goes
 with Undo, an erasure, the retention, when its issue is not for the channel any more, or when an admin says so.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
 from bot.cards import draft_card
-from bot.domain.drafts import OPEN, Card, Draft, DraftState
+from bot.domain.drafts import LAPSED, OPEN, Card, Draft, DraftState
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
@@ -30,8 +30,7 @@ LOOKUP_DELAY = 2.0
 LEASE = 30.0
 """Seconds for one message to Slack and the record of its answer."""
 NEWER_FIRST = 10.0
-"""Seconds until a retired card is looked at again at the latest, while the newer one is not posted."""
-RETIRED = frozenset({DraftState.SUPERSEDED, DraftState.EXPIRED})
+"""Seconds until a superseded card is looked at again at the latest, while the newer one is not posted."""
 _SENT: dict[str, Any] = {"sending_since": None, "lease": None, "behind": False}
 
 
@@ -58,7 +57,7 @@ async def _present(ctx: Context, draft_id: str, held: HeldLease, *, patient: boo
             return None
         if (left := held.left(card.lease)) > 0:
             return left  # somebody is sending it
-        retired, found = draft.state in RETIRED, card.ts
+        lapsed, found = draft.state in LAPSED, card.ts
         if found is None and card.sending_since:
             # Taken over before it is looked for: whoever was sending it cannot any more.
             taken = await _leased(ctx, draft, held)
@@ -66,12 +65,12 @@ async def _present(ctx: Context, draft_id: str, held: HeldLease, *, patient: boo
                 continue
             draft, card = taken, taken.card
             found = await ctx.slack.find(card.channel, draft.id, card.sending_since or draft.created)
-        if retired and not found:
+        if lapsed and not found:
             # Nobody has seen it, and nobody needs to any more.
             await _save_card(ctx, draft, card.model_copy(update=_SENT | {"shown": draft.version}))
             continue
         newer = await _newer(ctx, draft)
-        if newer and newer.card.ts is None and newer.state not in RETIRED:
+        if newer and newer.card.ts is None and newer.state not in LAPSED:
             return NEWER_FIRST  # and its post asks for this one, which links to it
         sending = _Sending(ctx, draft, held, found, patient=patient)
         try:
@@ -93,7 +92,7 @@ async def _present(ctx: Context, draft_id: str, held: HeldLease, *, patient: boo
             ts = found or ""
         card = sending.draft.card
         shown = card.model_copy(update=_SENT | {"ts": ts, "shown": draft.version})
-        await _save_card(ctx, sending.draft, shown, [] if card.ts else await _retired(ctx, draft))
+        await _save_card(ctx, sending.draft, shown, [] if card.ts else await _link_superseded(ctx, draft))
 
 
 class _Changed(Exception):
@@ -211,7 +210,7 @@ def _address(ctx: Context, draft: Draft) -> str | None:
     return f"{ctx.slack.team_url.rstrip('/')}/archives/{draft.card.channel}/p{draft.card.ts.replace('.', '')}"
 
 
-async def _retired(ctx: Context, draft: Draft) -> list[Job]:
+async def _link_superseded(ctx: Context, draft: Draft) -> list[Job]:
     """The cards that this one replaced can link to it now."""
     event = await ctx.store.get("webhook_events", draft.event_id)
     keys = {draft.issue.key, event["issue"] if event else draft.issue.key}  # two where the issue was moved

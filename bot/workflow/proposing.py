@@ -1,4 +1,4 @@
-"""Once a week, what the prompts could learn: Claude proposes one change to the admins, who commit it or do not.
+"""The weekly proposal: Claude suggests one change of the prompts, and an admin accepts or declines it.
 
 The last one stands in `state/learning`: `number`, `at`, `state` (open, accepted, declined; dropped: it was none that
 can be carried out, none: Claude saw no reason for one), and the proposal. The message goes to the approvals channel:
