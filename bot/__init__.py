@@ -26,7 +26,8 @@ The story, as data flows through the tree::
                 bot/queue/    carries out the jobs that are stored with the change that asks for them
 
 Beside it: `bot/http/` (the server, and what a request may cost), `bot/access/` (who may do what), `bot/spending/` (what
-calls to Claude cost), `bot/settings/`, `bot/commands/`, and `bot/demo/` (stand-ins of the outside).
+calls to Claude cost), `bot/schedule/` (what happens by the clock), `bot/settings/`, `bot/log/`, `bot/commands/`,
+`bot/evals/` (invented situations, and decided events once more), and `bot/demo/` (stand-ins of the outside).
 
 Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app; none in a circle.
 `tests/test_architecture.py` has each room's layer, and holds it to that. `bot.app` puts all of it together.

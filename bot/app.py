@@ -93,7 +93,7 @@ async def serve(settings: Settings, clock: Clock | None = None, prompts: Path | 
     """
     from bot.http.connections import most_connections, raise_file_limit
     from bot.http.server import listen, make_server
-    from bot.store.opening import data_of, store_of
+    from bot.store.opening import data_at, store_of
     from bot.workflow import adopt_mode, mark_restored
     from handlers import create_sidecar
     from handlers.slack import build_bolt, connect, http_route
@@ -130,7 +130,7 @@ async def serve(settings: Settings, clock: Clock | None = None, prompts: Path | 
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="sidecar")
         host, port = listening.getsockname()[:2]
         _say(f"PM Agent {__version__} listens on http://{host}:{port}")
-        _say(f"mode {now.mode} (set by {now.by}), store {data_of(folder, url).place}")
+        _say(f"mode {now.mode} (set by {now.by}), store {data_at(folder, url).place}")
         try:
             await _unless(stop, ctx.slack.start())
         except Permanent as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot.clients.slack import Slack
     from bot.clock import Clock
     from bot.domain.leases import Leases
-    from bot.outages import Outages
+    from bot.domain.outages import Outages
     from bot.prompting import Prompts
     from bot.queue import Queue
     from bot.settings import Settings

@@ -18,7 +18,7 @@ MOST_BYTES = 65_536
 """Of a file that holds a secret: none is longer, and `/dev/zero` is."""
 
 
-class Unreadable(UserError):
+class UnreadableEnv(UserError):
     """`.env` is there and cannot be read. `why`: what is wrong with it, as the end of a sentence."""
 
     def __init__(self, path: Path, why: str) -> None:
@@ -26,10 +26,10 @@ class Unreadable(UserError):
         super().__init__(f"{path} {why}: save it as UTF-8, readable by this user.")
 
 
-def written(folder: Path | None = None) -> dict[str, str]:
+def all_variables(folder: Path | None = None) -> dict[str, str]:
     """All variables by upper-case name: the process's environment, over `.env` in `folder` (default: here).
 
-    Raises `Unreadable`. Names are the same in any case.
+    Raises `UnreadableEnv`. Names are the same in any case.
     """
     from dotenv import dotenv_values
 
@@ -37,15 +37,15 @@ def written(folder: Path | None = None) -> dict[str, str]:
     try:
         found = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
     except UnicodeDecodeError:
-        raise Unreadable(path, "is not UTF-8 text") from None
+        raise UnreadableEnv(path, "is not UTF-8 text") from None
     except OSError as error:
-        raise Unreadable(path, f"cannot be read: {error.strerror}") from None
+        raise UnreadableEnv(path, f"cannot be read: {error.strerror}") from None
     return {name.upper(): value for name, value in [*found.items(), *os.environ.items()] if value is not None}
 
 
-def read(names: Iterable[str], folder: Path | None = None) -> dict[str, str]:
-    """These variables of all that are `written`. Raises `Unreadable`."""
-    found = written(folder)
+def read_variables(names: Iterable[str], folder: Path | None = None) -> dict[str, str]:
+    """These of `all_variables`. Raises `UnreadableEnv`."""
+    found = all_variables(folder)
     return {name: found[name] for name in names if name in found}
 
 
@@ -99,7 +99,7 @@ def _text(path: Path, way: str) -> str:
 
 def _named(path: Path) -> str:
     """The path, or words for one that may be the secret itself, where its file's name belongs."""
-    from bot.misplaced import looks_secret, plain
+    from bot.safety.misplaced import is_plain, looks_secret
 
     known = path.is_absolute() and not any(map(looks_secret, path.parts))
-    return str(path) if known or plain(str(path)) else "the file that it names"
+    return str(path) if known or is_plain(str(path)) else "the file that it names"

@@ -4,7 +4,7 @@
 who                     how                           module
 ======================  ============================  ======================================================
 Jira                    POST /webhooks/jira           `webhooks` (who is it, seen before?), `jira` (what is it)
-Jira Automation         POST /webhooks/jira, token    `webhooks`, `jira.parse_automation`
+Jira Automation         POST /webhooks/jira, token    `webhooks`, `jira_automation`
 Bitbucket               POST /webhooks/bitbucket      `webhooks`, `bitbucket`
 Slack                   Socket Mode, or               `slack` (every listener; `slack_socket`, `slack_http`)
                         POST /webhooks/slack
@@ -19,9 +19,10 @@ a command               `erase` while we run          `bot.store.embedded.erasin
 ======================  ============================  ======================================================
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:
-`decoding` (strict JSON, and models of somebody else's), `openapi_document` (the webhooks in it),
-`interactions` (what Slack sends, in our own types), `private_answers` (what one person is told and nobody else).
-Each is thin: verify, decode into our own types (`bot.domain.events`), call one function of the workflow, answer.
+`decoding` (strict JSON, and models of somebody else's), `jira_payloads` and `bitbucket_payloads` (those models),
+`openapi_document` (the webhooks in it), `interactions` (what Slack sends, in our own types), `private_answers` (what
+one person is told and nobody else). Each is thin: verify, decode into our own types (`bot.domain.events`), call one
+function of the workflow, answer.
 
 A delivery's way to its 202, for who reads along; one `await` follows the other:
 
@@ -30,7 +31,7 @@ A delivery's way to its 202, for who reads along; one `await` follows the other:
 3. `handlers/webhooks.py`: the checks in their order, and the answer
 4. `bot/http/limits.py`: how many, how large
 5. `handlers/decoding.py`: bytes become an object, the object a model
-6. `handlers/jira.py` (or `handlers/bitbucket.py`): the models, and what they are in our words
+6. `handlers/jira_payloads.py` and `handlers/jira.py` (or those of Bitbucket): the models, and what they mean
 7. `bot/domain/events.py`, with 8. `bot/domain/issues.py`: our words; texts pass `bot.markup` and `bot.safety`
 9. `bot/intake/accept.py`: the record, once, with the jobs that it leads to
 10. `bot/intake/silence.py`: what an event alone can settle

@@ -28,7 +28,7 @@ from bot.workflow import (
     retry_event,
     who_was_first,
 )
-from handlers.interactions import Ack, Click, Place, Submission
+from handlers.interactions import Ack, Click, ReplyTo, Submission
 from handlers.private_answers import refuse, tell
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ NO_WINDOW = (
     "Nothing was done: this window was not opened for you and this draft by PM Agent. Please copy your text, close the "
     "window and press Edit on the card."
 )
-PATIENCE = 8.0
+TIMEOUT = 8.0
 """Seconds for a look-up after the click is acknowledged."""
 BEFORE_MODAL = 0.8
 """Seconds for the look-up before a modal is opened: its trigger lives for 3. A slower answer counts at submission."""
@@ -60,13 +60,13 @@ ANEW = 0.4
 async def button(ctx: Context, ack: Ack, click: Click) -> None:
     """Approve, Skip, Undo, Retry, Look again, Post again, Post anyway, Draft anew."""
     await ack()
-    verdict = await ctx.people.may_decide(click.place.user, patience=PATIENCE)
+    verdict = await ctx.people.may_decide(click.place.user, seconds=TIMEOUT)
     if not verdict.allowed:
         await refuse(ctx, click, verdict.reason)
         return
     draft_id, action = click.value.get("draft", ""), ACTIONS[click.action_id]
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             on_its_card = await is_card(ctx, await load_draft(ctx, draft_id), click.spot)
         if not on_its_card:
             await refuse(ctx, click, ELSEWHERE)
@@ -87,7 +87,7 @@ async def edit(ctx: Context, ack: Ack, click: Click) -> None:
     """Edit: open the modal at once. Who may not decide does not get it, unless the look-up is slow; then it is refused
     at submission."""
     await ack()
-    asked = asyncio.create_task(ctx.people.may_decide(click.place.user, patience=PATIENCE))
+    asked = asyncio.create_task(ctx.people.may_decide(click.place.user, seconds=TIMEOUT))
     try:
         draft = await load_draft(ctx, click.value.get("draft", ""))
         done, _ = await asyncio.wait({asked}, timeout=BEFORE_MODAL)
@@ -152,13 +152,13 @@ async def edited(ctx: Context, ack: Ack, sent: Submission) -> None:
 async def retry(ctx: Context, ack: Ack, click: Click) -> None:
     """Retry on an event that Claude could not answer."""
     await ack()
-    verdict = await ctx.people.may_decide(click.place.user, patience=PATIENCE)
+    verdict = await ctx.people.may_decide(click.place.user, seconds=TIMEOUT)
     if not verdict.allowed:
         await refuse(ctx, click, verdict.reason)
         return
     event_id = click.value.get("event", "")
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             on_its_message = await is_failure(ctx, event_id, click.spot)
         if not on_its_message:
             await refuse(ctx, click, ELSEWHERE)
@@ -176,7 +176,7 @@ async def retry(ctx: Context, ack: Ack, click: Click) -> None:
 
 async def _approve_edit(ctx: Context, sent: Submission) -> str | None:
     """None when the edit was approved; else the sentence that says why not."""
-    verdict = await ctx.people.may_decide(sent.place.user, patience=IN_ACK)
+    verdict = await ctx.people.may_decide(sent.place.user, seconds=IN_ACK)
     try:
         if not verdict.allowed:
             await refuse(ctx, sent, verdict.reason, told=True)
@@ -201,5 +201,5 @@ async def _keep_open(ctx: Context, ack: Ack, sent: Submission, reason: str) -> N
     await ack(response_action="update", view=edit_modal(draft, text=sent.text, notice=reason))
 
 
-def _actor(place: Place, verdict: Permission) -> Actor:
+def _actor(place: ReplyTo, verdict: Permission) -> Actor:
     return Actor(place.user, verdict.name)

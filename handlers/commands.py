@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-PATIENCE = 8.0
+TIMEOUT = 8.0
 ONE_MOMENT = 6.0
 """Seconds after which somebody who waits for an answer is told that it is on its way."""
 MAX_PAUSE = timedelta(days=90)
@@ -59,7 +59,7 @@ class Who(Enum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class CommandCall:
     """A command with the person who may say it."""
 
     ctx: Context
@@ -67,7 +67,7 @@ class Asked:
     by: Actor
 
 
-Run = Callable[[Asked], Awaitable[Message | str]]
+Handler = Callable[[CommandCall], Awaitable[Message | str]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Word:
     usage: str
     does: str
     who: Who
-    run: Run
+    run: Handler
     max_words: int = 0
     who_with_words: Who | None = None
 
@@ -109,7 +109,7 @@ async def _answer(ctx: Context, said: Command) -> Message | str:
     words = tuple(said.said.split())
     word = COMMANDS.get(words[0].lower()) if words else COMMANDS["help"]
     if word is None:
-        return answers.help_page(_usages(), unknown=words[0], nearest=nearest(words[0]))
+        return answers.help_page(_usages(), unknown=words[0], nearest=nearest_word(words[0]))
     rest = words[1:]
     if len(rest) > word.max_words:
         extra = " ".join(rest[word.max_words :])
@@ -118,7 +118,7 @@ async def _answer(ctx: Context, said: Command) -> Message | str:
     if not verdict.allowed:
         await refused(ctx, None, word.name, said.place.user, verdict.reason)
         return verdict.reason
-    return await word.run(Asked(ctx, rest, Actor(said.place.user, verdict.name)))
+    return await word.run(CommandCall(ctx, rest, Actor(said.place.user, verdict.name)))
 
 
 async def _may(ctx: Context, who: Who, user: str) -> Permission:
@@ -126,20 +126,20 @@ async def _may(ctx: Context, who: Who, user: str) -> Permission:
     if who is Who.EVERYBODY:
         return Permission(True, "", "somebody")
     if who is Who.MEMBER:
-        return await people.is_member(user, patience=PATIENCE)
+        return await people.is_member(user, seconds=TIMEOUT)
     if who is Who.ADMIN:
-        return await people.may_administer(user, patience=PATIENCE)
-    approver = await people.may_decide(user, patience=PATIENCE)
+        return await people.may_administer(user, seconds=TIMEOUT)
+    approver = await people.may_decide(user, seconds=TIMEOUT)
     if approver.allowed:
         return approver
-    admin = await people.may_administer(user, patience=PATIENCE)
+    admin = await people.may_administer(user, seconds=TIMEOUT)
     return admin if admin.allowed else approver
 
 
 # Reading what was typed
 
 
-def nearest(word: str) -> str | None:
+def nearest_word(word: str) -> str | None:
     """The known word that is most like this one, if any is."""
     found = difflib.get_close_matches(word.lower(), list(COMMANDS), n=1, cutoff=0.5)
     return found[0] if found else None
@@ -186,7 +186,7 @@ def read_days(text: str) -> float:
     return float(text)
 
 
-def _key(asked: Asked, example: str) -> str:
+def _key(asked: CommandCall, example: str) -> str:
     if not asked.words:
         raise UserError(f"Which issue? For example: {example}")
     return read_key(asked.words[0], asked.ctx.settings.watches)
@@ -195,18 +195,18 @@ def _key(asked: Asked, example: str) -> str:
 # What the words do
 
 
-async def _help(asked: Asked) -> Message:
+async def _help(asked: CommandCall) -> Message:
     return answers.help_page(_usages())
 
 
-async def _stats(asked: Asked) -> Message:
+async def _stats(asked: CommandCall) -> Message:
     from bot.reports.metrics import local_figures
 
     days = read_days(asked.words[0]) if asked.words else None
     return answers.stats_page(await local_figures(asked.ctx, days), days)
 
 
-async def _mode(asked: Asked) -> Message | str:
+async def _mode(asked: CommandCall) -> Message | str:
     if not asked.words:
         setting = await mode(asked.ctx)
         return answers.mode_page(setting, asked.ctx.clock.now(), asked.ctx.settings.timezone)
@@ -218,7 +218,7 @@ async def _mode(asked: Asked) -> Message | str:
     raise UserError(f"There is no mode “{wanted[:60]}”: it is simulation or production.")
 
 
-async def _pending(asked: Asked) -> Message:
+async def _pending(asked: CommandCall) -> Message:
     ctx, found = asked.ctx, await pending(asked.ctx)
     return answers.pending_page(
         found.oldest,
@@ -230,7 +230,7 @@ async def _pending(asked: Asked) -> Message:
     )
 
 
-async def _standup(asked: Asked) -> Message | str:
+async def _standup(asked: CommandCall) -> Message | str:
     from bot.reports.standup import standup_now
 
     if not asked.words:
@@ -241,11 +241,11 @@ async def _standup(asked: Asked) -> Message | str:
     return "The standup was posted to the standup channel."
 
 
-async def _draft(asked: Asked) -> str:
+async def _draft(asked: CommandCall) -> str:
     return await request_draft(asked.ctx, _key(asked, "/pmagent draft ECD-142"), asked.by)
 
 
-async def _why(asked: Asked) -> Message:
+async def _why(asked: CommandCall) -> Message:
     ctx, key = asked.ctx, _key(asked, "/pmagent why ECD-142")
     lines = await why(ctx, key)
     return answers.why_page(
@@ -257,7 +257,7 @@ async def _why(asked: Asked) -> Message:
     )
 
 
-async def _pause(asked: Asked) -> str:
+async def _pause(asked: CommandCall) -> str:
     ctx = asked.ctx
     until = ctx.clock.now() + read_duration("".join(asked.words)) if asked.words else None
     await pause(ctx, until, asked.by)
@@ -265,20 +265,20 @@ async def _pause(asked: Asked) -> str:
     return f"Drafting is paused {when}. Webhooks are still taken in, and nothing is lost."
 
 
-async def _resume(asked: Asked) -> str:
+async def _resume(asked: CommandCall) -> str:
     if await paused(asked.ctx) is None:
         return "Drafting is not paused."
     await resume(asked.ctx, asked.by)
     return "Drafting goes on, with what has waited first."
 
 
-async def _learned(asked: Asked) -> Message:
+async def _learned(asked: CommandCall) -> Message:
     project = read_project(asked.words[0], asked.ctx.settings.watches) if asked.words else None
-    admin = await asked.ctx.people.may_administer(asked.by.id, patience=PATIENCE)
+    admin = await asked.ctx.people.may_administer(asked.by.id, seconds=TIMEOUT)
     return await learned(asked.ctx, project, admin=admin.allowed)
 
 
-async def _health(asked: Asked) -> Message:
+async def _health(asked: CommandCall) -> Message:
     return answers.health_page(await health(asked.ctx))
 
 

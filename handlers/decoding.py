@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bot.domain.events import Malformed
 from bot.safety import tidy
+from bot.safety.quoting import shortened
 
 MAX_DEPTH = 200
 MAX_VALUES = 200_000
@@ -160,8 +161,7 @@ def one_line(text: str, limit: int = 300) -> str:
 
 @lru_cache(maxsize=2048)  # names, summaries and branches come again and again
 def _one_line(text: str, limit: int) -> str:
-    line = " ".join(tidy(text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return shortened(" ".join(tidy(text).split()), limit)
 
 
 Line = Annotated[str, AfterValidator(one_line)]

@@ -26,7 +26,7 @@ async def opened(ctx: Context, ack: Ack, seen: HomeOpened) -> None:
     from bot.reports.metrics import local_figures
 
     now, setting, halted = ctx.clock.now(), await mode(ctx), await paused(ctx)
-    member = (await ctx.people.is_member(user, patience=8.0)).allowed
+    member = (await ctx.people.is_member(user, seconds=8.0)).allowed
     waiting = await pending(ctx) if member else None
     until = "until somebody resumes" if halted is True else ""
     if halted and halted is not True:

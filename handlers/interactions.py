@@ -1,8 +1,8 @@
 """What Slack sends, parsed at the door into types of our own. Nothing past this module reads a payload.
 
 `parse` takes a payload as it came, over the socket or over HTTP, and returns one of the types below or raises
-`Malformed`: a field that is needed is absent, or one is of the wrong type. What is merely not ours (another team, a
-button of another message) is well-formed, so that it can be refused in words and recorded (`handlers.slack`).
+`MalformedInteraction`: a field that is needed is absent, or one is of the wrong type. What is merely not ours (another
+team, a button of another message) is well-formed, so that it can be refused in words and recorded (`handlers.slack`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 """An id of Slack's: of a person, a team, an app, a channel, a message or a view."""
 Name = Annotated[str, Field(max_length=255)]
 """An id of ours that Slack gives back, or a name of Slack's; "" where there is none."""
-Given = Annotated[str, Field(min_length=1, max_length=255)]
+NonEmptyName = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 _ATTEMPTS = {
@@ -42,7 +42,7 @@ _ATTEMPTS = {
 }  # fmt: skip
 
 
-class Malformed(ValueError):
+class MalformedInteraction(ValueError):
     """Not a payload of Slack's. The text says what is wrong with it; `user` is who it names, where that can be read."""
 
     def __init__(self, reason: str, user: str | None = None) -> None:
@@ -51,7 +51,7 @@ class Malformed(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
+class ReplyTo:
     """Where to answer a person: the channel, the user, and the interaction's `response_url` where it has one."""
 
     channel: str
@@ -86,7 +86,7 @@ class _Container(_Part):
 
 
 class _Action(_Part):
-    action_id: Given
+    action_id: NonEmptyName
     value: str | None = None
 
 
@@ -108,7 +108,7 @@ class _View(_Named):
 
 
 class _Event(_Part):
-    type: Given
+    type: NonEmptyName
 
 
 class _TabOpened(_Event):
@@ -134,8 +134,8 @@ class _Interaction(_Part):
         return Origin(teams=frozenset({team}), apps=frozenset({self.api_app_id}), user_team=self.user.team_id)
 
     @property
-    def place(self) -> Place:
-        return Place("", self.user.id, self.response_url)
+    def place(self) -> ReplyTo:
+        return ReplyTo("", self.user.id, self.response_url)
 
     @property
     def attempt(self) -> tuple[str, str]:
@@ -181,8 +181,8 @@ class Click(_Interaction):
         return box is not None and box.is_ephemeral and box.type == "message" and self.message is None
 
     @property
-    def place(self) -> Place:
-        return Place(self.channel.id if self.channel else "", self.user.id, self.response_url)
+    def place(self) -> ReplyTo:
+        return ReplyTo(self.channel.id if self.channel else "", self.user.id, self.response_url)
 
     @property
     def attempt(self) -> tuple[str, str]:
@@ -215,8 +215,8 @@ class Submission(_Interaction):
         return (field.value if field else None) or ""
 
     @property
-    def place(self) -> Place:
-        return Place(_texts(self.view.private_metadata).get("channel", ""), self.user.id)
+    def place(self) -> ReplyTo:
+        return ReplyTo(_texts(self.view.private_metadata).get("channel", ""), self.user.id)
 
     @property
     def attempt(self) -> tuple[str, str]:
@@ -251,7 +251,7 @@ class _Told(_Part):
 class Command(_Told):
     """A slash command. `said`: the words after it."""
 
-    command: Given
+    command: NonEmptyName
     user_id: Id
     channel_id: Id | None = None
     text: str = ""
@@ -262,37 +262,37 @@ class Command(_Told):
         return clean(self.text).strip()
 
     @property
-    def place(self) -> Place:
-        return Place(self.channel_id or "", self.user_id, self.response_url)
+    def place(self) -> ReplyTo:
+        return ReplyTo(self.channel_id or "", self.user_id, self.response_url)
 
     @property
     def attempt(self) -> tuple[str, str]:
         return "command", ""
 
 
-class Event(_Told):
+class SlackEvent(_Told):
     """`event_callback`: something that happened."""
 
     type: Literal["event_callback"]
     event: _Event
 
     @property
-    def place(self) -> Place:
-        return Place("", "")
+    def place(self) -> ReplyTo:
+        return ReplyTo("", "")
 
     @property
     def attempt(self) -> tuple[str, str]:
         return "event", ""
 
 
-class HomeOpened(Event):
+class HomeOpened(SlackEvent):
     """`app_home_opened`: somebody opened one of the app's tabs."""
 
     event: _TabOpened
 
     @property
-    def place(self) -> Place:
-        return Place("", self.event.user)
+    def place(self) -> ReplyTo:
+        return ReplyTo("", self.event.user)
 
     @property
     def attempt(self) -> tuple[str, str]:
@@ -312,41 +312,41 @@ class SslCheck(_Part):
     ssl_check: Literal["1"]
 
 
-Interaction = Click | Submission | Closed | Other | Command | Event
-Payload = Interaction | Challenge | SslCheck
+Interaction = Click | Submission | Closed | Other | Command | SlackEvent
+SlackPayload = Interaction | Challenge | SslCheck
 
-_KINDS: dict[str, type[Payload]] = {
-    "block_actions": Click, "view_submission": Submission, "view_closed": Closed, "event_callback": Event,
+_KINDS: dict[str, type[SlackPayload]] = {
+    "block_actions": Click, "view_submission": Submission, "view_closed": Closed, "event_callback": SlackEvent,
     "shortcut": Other, "message_action": Other, "block_suggestion": Other, "url_verification": Challenge,
 }  # fmt: skip
 
 
-def parse(payload: object) -> Payload:
-    """A payload as one of our types. Raises `Malformed`."""
+def parse(payload: object) -> SlackPayload:
+    """A payload as one of our types. Raises `MalformedInteraction`."""
     if not isinstance(payload, dict):
-        raise Malformed("the payload is not an object")
+        raise MalformedInteraction("the payload is not an object")
     try:
         return _kind(payload).model_validate(payload)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:100]
-        raise Malformed(f"{where}: {first['msg'][:200]}", _user(payload)) from None
+        raise MalformedInteraction(f"{where}: {first['msg'][:200]}", _user(payload)) from None
 
 
 def read_json(text: str | bytes) -> object:
-    """Strict JSON that is not too deep. Raises `Malformed`."""
+    """Strict JSON that is not too deep. Raises `MalformedInteraction`."""
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise Malformed(f"not JSON that can be read: {str(error)[:200]}") from None
+        raise MalformedInteraction(f"not JSON that can be read: {str(error)[:200]}") from None
 
 
-def _kind(payload: dict[str, Any]) -> type[Payload]:
+def _kind(payload: dict[str, Any]) -> type[SlackPayload]:
     name = payload.get("type")
     if name is None and ("command" in payload or "ssl_check" in payload):
         return Command if "command" in payload else SslCheck
     if not isinstance(name, str) or name not in _KINDS:
-        raise Malformed("type: none of the kinds of payload that Slack sends to this app", _user(payload))
+        raise MalformedInteraction("type: none of the kinds of payload that Slack sends to this app", _user(payload))
     event = payload.get("event")
     if name == "event_callback" and isinstance(event, dict) and event.get("type") == "app_home_opened":
         return HomeOpened

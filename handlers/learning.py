@@ -16,7 +16,7 @@ from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
 from bot.store import StoreUnavailable
 from bot.workflow import Actor, corrections, forget, give_reason, is_proposal, settle
-from handlers.approvals import ELSEWHERE, NOT_STORED, PATIENCE
+from handlers.approvals import ELSEWHERE, NOT_STORED, TIMEOUT
 from handlers.interactions import Ack, Click
 from handlers.private_answers import refuse, tell
 
@@ -35,9 +35,7 @@ async def reason(ctx: Context, ack: Ack, click: Click) -> None:
         await give_reason(ctx, click.value.get("draft", ""), REASONS[click.action_id], by)
         return whisper("Thanks.")
 
-    await _carry_out(
-        ctx, click, await ctx.people.may_decide(click.place.user, patience=PATIENCE), click.private, answer
-    )
+    await _carry_out(ctx, click, await ctx.people.may_decide(click.place.user, seconds=TIMEOUT), click.private, answer)
 
 
 async def forget_one(ctx: Context, ack: Ack, click: Click) -> None:
@@ -49,7 +47,7 @@ async def forget_one(ctx: Context, ack: Ack, click: Click) -> None:
         await forget(ctx, click.value.get("correction", ""), by)
         return await learned(ctx, project, admin=True)
 
-    verdict = await ctx.people.may_administer(click.place.user, patience=PATIENCE)
+    verdict = await ctx.people.may_administer(click.place.user, seconds=TIMEOUT)
     await _carry_out(ctx, click, verdict, click.private, answer)
 
 
@@ -58,13 +56,13 @@ async def proposal(ctx: Context, ack: Ack, click: Click) -> None:
     await ack()
     said = click.value.get("proposal", "")
     number = int(said) if said.isdecimal() and len(said) < 10 else 0
-    verdict = await ctx.people.may_administer(click.place.user, patience=PATIENCE)
+    verdict = await ctx.people.may_administer(click.place.user, seconds=TIMEOUT)
 
     async def answer(by: Actor) -> str:
         return await settle(ctx, number, by, accept=click.action_id == ACCEPT_CHANGE)
 
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             on_its_message = verdict.allowed and await is_proposal(ctx, number, click.spot)
     except (PMAgentError, StoreUnavailable, TimeoutError):
         await tell(ctx, click.place, TRY_AGAIN)

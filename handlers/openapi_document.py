@@ -7,12 +7,14 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from handlers import bitbucket, jira
+from handlers import bitbucket_payloads as bitbucket
+from handlers import jira_automation as automation
+from handlers import jira_payloads as jira
 
 _REF = "#/components/schemas/{model}"
 _JIRA = (
-    jira.CommentDelivery, jira.CreatedDelivery, jira.UpdatedDelivery, jira.AutomationRequest, jira.IssueData,
-    jira.JiraFormat,
+    jira.CommentDelivery, jira.CreatedDelivery, jira.UpdatedDelivery,
+    automation.AutomationRequest, automation.IssueData, automation.JiraFormat,
 )  # fmt: skip
 _BITBUCKET = (
     bitbucket.PullRequestDelivery, bitbucket.ApprovalDelivery, bitbucket.ChangesRequestDelivery,

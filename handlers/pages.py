@@ -16,18 +16,18 @@ from bot.cards.parts import (
     bullets,
     clock,
     context,
-    cut,
+    in_quotes,
     issue_url,
     link,
     named,
     one_line,
     paragraph,
-    said,
     text,
     whisper,
 )
 from bot.domain.drafts import Draft, DraftState
 from bot.reports.by_prompt import sentences
+from bot.safety.quoting import shortened
 
 if TYPE_CHECKING:
     from bot.workflow import HealthLine, ModeSetting, WhyLine
@@ -46,7 +46,7 @@ def help_page(words: Iterable[tuple[str, str]], *, unknown: str = "", nearest: s
     head: list[Block] = []
     if unknown:
         guess: list[str | Block] = [" Did you mean ", text(f"/pmagent {nearest}", code=True), "?"] if nearest else []
-        head.append(paragraph(f"/pmagent does not know {said(unknown, 60)}.", *guess))
+        head.append(paragraph(f"/pmagent does not know {in_quotes(unknown, 60)}.", *guess))
     rows = [(text(usage, code=True), f"  {does}") for usage, does in words]
     return _answer(*head, bullets(rows))
 
@@ -97,7 +97,7 @@ def pending_page(
         state = STATES.get(draft.state, str(draft.state))
         row: list[str | Block] = [
             link(issue_url(site, draft.issue.key), draft.issue.key),
-            f"  {said(draft.issue.summary, 100)} · {state} · drafted {clock(draft.created, now, timezone)}",
+            f"  {in_quotes(draft.issue.summary, 100)} · {state} · drafted {clock(draft.created, now, timezone)}",
         ]
         if draft.card.ts and team_url:
             address = f"{team_url.rstrip('/')}/archives/{draft.card.channel}/p{draft.card.ts.replace('.', '')}"
@@ -134,7 +134,7 @@ def why_page(
 def health_page(lines: Sequence[HealthLine]) -> Message:
     """Each part of the program: well or not, and a sentence."""
     rows = [
-        (text(f"{'✓' if line.ok else '⚠'} {one_line(line.name, 40)}", bold=True), f"  {cut(line.text, 250)}")
+        (text(f"{'✓' if line.ok else '⚠'} {one_line(line.name, 40)}", bold=True), f"  {shortened(line.text, 250)}")
         for line in lines[:MAX_ROWS]
     ]
     well = all(line.ok for line in lines)

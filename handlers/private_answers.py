@@ -8,7 +8,7 @@ from bot.cards import Message, whisper
 from bot.log import get_logger
 from bot.store import StoreUnavailable
 from bot.workflow import refused
-from handlers.interactions import Interaction, Place
+from handlers.interactions import Interaction, ReplyTo
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -17,7 +17,7 @@ log = get_logger(__name__)
 
 
 async def tell(
-    ctx: Context, place: Place, answer: str | Message, *, url_first: bool = False, replace: bool = False
+    ctx: Context, place: ReplyTo, answer: str | Message, *, url_first: bool = False, replace: bool = False
 ) -> None:
     """Answer one person privately: a sentence, or a message. `replace`: in the place of the one that they clicked."""
     message = whisper(answer) if isinstance(answer, str) else answer

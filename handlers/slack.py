@@ -1,4 +1,4 @@
-"""Slack's door: every listener in one table, and Bolt's app around them.
+"""The Slack listeners: all of them in one table, and Bolt's app around them.
 
 A payload is parsed (`interactions`), Bolt calls its listener, and the listener calls a handler if the payload is from
 our own app in our own workspace (`bot.access.origin`). Whatever Slack sends is acknowledged, known or not: an
@@ -22,7 +22,7 @@ from bot import cards
 from bot.access.origin import foreign
 from bot.log import get_logger
 from handlers import approvals, commands, home, learning
-from handlers.interactions import Ack, Event, Interaction, Malformed, Submission, parse
+from handlers.interactions import Ack, Interaction, MalformedInteraction, SlackEvent, Submission, parse
 from handlers.private_answers import record, refuse, tell
 from handlers.slack_http import route
 from handlers.slack_socket import Admit, Door, Socket, open_socket
@@ -110,12 +110,12 @@ class Running:
 
     async def _turn_away(self, ack: Ack, seen: Interaction, reason: str) -> None:
         await _acknowledge(ack, seen, reason)
-        await refuse(self._ctx, seen, reason, told=isinstance(seen, Submission | Event))
+        await refuse(self._ctx, seen, reason, told=isinstance(seen, Submission | SlackEvent))
 
     async def _apologise(self, ack: Ack, seen: Interaction) -> None:
         """Acknowledge what was not (twice is harmless), and say so."""
         await _acknowledge(ack, seen, SORRY)
-        if seen.place.user and not isinstance(seen, Submission | Event):
+        if seen.place.user and not isinstance(seen, Submission | SlackEvent):
             with suppress(Exception):  # the person hears of it if Slack lets us; the log has it either way
                 await tell(self._ctx, seen.place, SORRY)
 
@@ -181,7 +181,7 @@ def admission(ctx: Context, bolt: AsyncApp) -> Admit:
 
         try:
             parsed = parse(payload)
-        except Malformed as error:
+        except MalformedInteraction as error:
             if error.user:
                 _RUNNING[bolt].begin(record(ctx, None, "malformed", error.user, "The payload was malformed."))
             raise

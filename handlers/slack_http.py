@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.log import get_logger
-from handlers.interactions import Malformed, read_json
+from handlers.interactions import MalformedInteraction, read_json
 from handlers.slack_socket import Admit
 
 log = get_logger(__name__)
@@ -47,19 +47,19 @@ def verify(secret: str, timestamps: Sequence[str], signatures: Sequence[str], bo
 
 
 def decode(content_type: str, body: bytes) -> object:
-    """The payload in a body: JSON, a form whose field `payload` is JSON, or a form. Raises `Malformed`."""
+    """The payload in a body: JSON, a form whose field `payload` is JSON, or a form. Raises `MalformedInteraction`."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
         return read_json(body)
     if kind != "application/x-www-form-urlencoded":
-        raise Malformed("the content type is neither application/json nor application/x-www-form-urlencoded")
+        raise MalformedInteraction("the content type is neither application/json nor application/x-www-form-urlencoded")
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:
-        raise Malformed("the body is not a form") from None
+        raise MalformedInteraction("the body is not a form") from None
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise Malformed("a field stands in the form twice")
+        raise MalformedInteraction("a field stands in the form twice")
     return read_json(form["payload"]) if "payload" in form else form
 
 
@@ -79,7 +79,7 @@ def route(admit: Admit, secret: str) -> Route:
             return JSONResponse({"error": "the signature is absent, wrong or too old"}, status_code=401)
         try:
             answer = await admit(decode(request.headers.get("content-type", ""), body))
-        except Malformed as error:
+        except MalformedInteraction as error:
             log.warning("slack.malformed", reason=str(error), user=error.user)
             return JSONResponse({"error": f"not a payload of Slack's: {error}"}, status_code=400)
         return to_starlette_response(answer)

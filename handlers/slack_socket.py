@@ -15,7 +15,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.log import get_logger
-from handlers.interactions import Malformed, read_json
+from handlers.interactions import MalformedInteraction, read_json
 
 if TYPE_CHECKING:
     from slack_bolt.response import BoltResponse
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 Admit = Callable[[object], Awaitable["BoltResponse"]]
-"""Takes a payload as it came, and gives the answer to it. Raises `handlers.interactions.Malformed`."""
+"""Takes a payload as it came, and gives the answer to it. Raises `handlers.interactions.MalformedInteraction`."""
 PING_SECONDS = 5.0
-CONNECT_SECONDS = 6.0
+CONNECT_TIMEOUT = 6.0
 """For the socket's handshake. aiohttp's own five minutes would be five minutes in which every click fails."""
 HANG_UP_SECONDS = 1.5
 """For Slack to say goodbye too: a socket that is silent would never."""
@@ -51,8 +51,8 @@ class Client(SocketModeClient):
         try:
             message = read_json(raw or "{}")
             if not isinstance(message, dict):
-                raise Malformed("the message is not an object")
-        except Malformed as error:
+                raise MalformedInteraction("the message is not an object")
+        except MalformedInteraction as error:
             log.warning("slack.malformed", reason=str(error))
             return
         if message.get("type") == "hello":
@@ -77,7 +77,7 @@ class Client(SocketModeClient):
 
         try:
             answer = await self._admit(payload)
-        except Malformed as error:
+        except MalformedInteraction as error:
             log.warning("slack.malformed", reason=str(error), user=error.user)
             answer = BoltResponse(status=200)
         request = SocketModeRequest(type="", envelope_id=envelope_id, payload={})
@@ -140,7 +140,7 @@ class Socket:
     async def _connect(self) -> None:
         client = self._client
         await client.aiohttp_client_session.close()
-        client.aiohttp_client_session = ClientSession(timeout=ClientTimeout(total=CONNECT_SECONDS))
+        client.aiohttp_client_session = ClientSession(timeout=ClientTimeout(total=CONNECT_TIMEOUT))
         await _typed(client.connect)
 
     async def _watch(self) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SERVICE = "pm-agent"
 TAGS: list[str | Enum] = ["status"]
-PATIENCE = 2.0
+TIMEOUT = 2.0
 """Seconds that a part may take to say that it is ready."""
 
 
@@ -119,7 +119,7 @@ async def readiness(ctx: Context) -> dict[str, str]:
     """Store, slack and worker: `ok`, or what is wrong."""
     parts: dict[str, str] = {}
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await ctx.store.get("state", "mode")
         parts["store"] = "ok"
     except (StoreUnavailable, TimeoutError) as error:
@@ -134,7 +134,7 @@ async def _broken_trail(ctx: Context) -> str:
     from bot import workflow  # here: the document can be printed without the workflow's libraries
 
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return await workflow.broken_trail(ctx)
     except (StoreUnavailable, TimeoutError):
         return ""  # the store is one of the parts
@@ -144,7 +144,7 @@ async def _mode(ctx: Context) -> str:
     from bot import workflow  # here: the document can be printed without the workflow's libraries
 
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return (await workflow.mode(ctx)).mode
     except (StoreUnavailable, TimeoutError):
         return "unknown"

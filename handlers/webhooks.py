@@ -1,4 +1,4 @@
-"""The endpoints of Jira and Bitbucket: who is it, what is it, have we seen it; and an answer, after it is stored.
+"""The webhook endpoints of Jira and Bitbucket: verify, parse, store, and only then answer.
 
 ::
 
@@ -29,14 +29,14 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from bot.aside import Aside, aside, at_once
 from bot.domain.events import Event, Ignored, Malformed
 from bot.domain.issue_keys import find_keys
 from bot.http.limits import Limits, RequestRefused
-from bot.intake.accept import Accepted, Delivery, Source, accept
+from bot.intake.accept import Delivery, Receipt, Source, accept
 from bot.log import get_logger
+from bot.offload import Offload, inline, offload
 from bot.store import DELIVERY_KEYS_KEPT, StoreUnavailable
-from handlers import bitbucket, jira
+from handlers import bitbucket, jira, jira_automation
 from handlers import openapi_document as document
 from handlers.decoding import NotJson, kind_of, read_object, text_at
 
@@ -116,7 +116,7 @@ class Endpoint:
         told = {"status": accepted.status, "event_id": accepted.event_id, "reason": accepted.reason}
         return JSONResponse({name: text for name, text in told.items() if text}, _STATUS[accepted.status])
 
-    async def _take(self, headers: Headers, body: bytes) -> Accepted:
+    async def _take(self, headers: Headers, body: bytes) -> Receipt:
         """Record what was delivered. Raises `RequestRefused`, `StoreUnavailable`."""
         source = self.authenticate(headers, body)
         _check_type(headers)
@@ -127,7 +127,7 @@ class Endpoint:
             raise RequestRefused(400, str(error)) from None
         delivery = Delivery(source, self.delivery_id(source, headers, payload), sha256(body).hexdigest(), now)
         try:
-            event = await self.parse(source, headers, payload, now, aside if len(body) > LARGE else at_once)
+            event = await self.parse(source, headers, payload, now, offload if len(body) > LARGE else inline)
         except Malformed as error:
             unread = Ignored(reason="", kind=self.kind(source, headers, payload), issues=self.issues(payload))
             return await accept(self.ctx, delivery, unread, str(error))
@@ -162,7 +162,7 @@ class Endpoint:
         raise NotImplementedError
 
     async def parse(
-        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Offload
     ) -> Event | Ignored:
         """The event. `run`: how what takes long is carried out. Raises `Malformed`, `RequestRefused`."""
         raise NotImplementedError
@@ -190,20 +190,22 @@ class JiraEndpoint(Endpoint):
         return "automation"
 
     def delivery_id(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str | None:
-        return _one(headers, "x-atlassian-webhook-identifier") if source == "jira" else jira.automation_id(payload)
+        return (
+            _one(headers, "x-atlassian-webhook-identifier") if source == "jira" else jira_automation.request_id(payload)
+        )
 
     def kind(self, source: Source, headers: Headers, payload: dict[str, Any]) -> str:
         return kind_of(payload.get("webhookEvent")) if source == "jira" else "draft_requested"
 
     def issues(self, payload: dict[str, Any]) -> tuple[str, ...]:
-        return jira.named(payload)
+        return jira.named_issues(payload)
 
     async def parse(
-        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Offload
     ) -> Event | Ignored:
         watches = self.ctx.settings.watches
         if source == "automation":
-            return jira.parse_automation(payload, watches=watches, at=now)
+            return jira_automation.parse(payload, watches=watches, at=now)
         event = await run(lambda: jira.parse(payload, watches=watches, own_account=self.ctx.jira.account_id))
         if isinstance(event, Ignored) or self.ctx.jira.account_id is not None:
             return event
@@ -238,7 +240,7 @@ class BitbucketEndpoint(Endpoint):
         return find_keys(branch, text_at(pull, "title"), watches=settings.watches, projects=settings.jira_projects)
 
     async def parse(
-        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Aside
+        self, source: Source, headers: Headers, payload: dict[str, Any], now: datetime, run: Offload
     ) -> Event | Ignored:
         event_key = _one(headers, "x-event-key")
         if not event_key:

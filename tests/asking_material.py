@@ -13,7 +13,7 @@ from typing import Any
 from bot.clients.claude import Claude
 from bot.demo.claude import ClaudeStandIn
 from bot.demo.wire import Server
-from bot.domain.issues import Change, Comment, Issue, Link, Person, PullRequest, Sprint, Version
+from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Person, PullRequest, Sprint, Version
 from bot.prompting import Material, Request, load_prompts, reply_request
 from bot.settings import Settings, load
 from bot.store.embedded.store import TinyStore
@@ -38,12 +38,12 @@ def issue(*comments: Comment, **more: Any) -> Issue:
     return Issue(**{**fields, **more})
 
 
-def link(key: str, **more: Any) -> Link:
+def link(key: str, **more: Any) -> LinkedIssue:
     fields: dict[str, Any] = {
         "key": key, "relation": "child", "summary": f"Part {key}", "status": "To Do", "status_category": "new",
         "issue_type": "Story",
     }  # fmt: skip
-    return Link(**{**fields, **more})
+    return LinkedIssue(**{**fields, **more})
 
 
 def pull_request(**more: Any) -> PullRequest:

@@ -17,7 +17,7 @@ import psycopg
 from bot.clock import SystemClock
 from bot.store import TABLES, Audit, Condition, Delete, Job, Put, Record, Table
 from bot.store.data import Data
-from bot.store.opening import data_of, store_of
+from bot.store.opening import data_at, store_of
 from tests.postgres import fresh_database
 
 Kind = Literal["folder", "database"]
@@ -38,7 +38,7 @@ class Home:
 
     @property
     def data(self) -> Data:
-        return data_of(self.folder, self.url or None)
+        return data_at(self.folder, self.url or None)
 
     def commit(
         self,

@@ -22,7 +22,7 @@ import aiohttp
 
 from bot.context import Context
 from bot.domain.leases import Leases
-from bot.http.connections import MOST
+from bot.http.connections import MAX_CONNECTIONS
 from bot.http.server import listen, make_server
 from bot.settings import Settings, load
 from bot.store.embedded.store import TinyStore
@@ -154,7 +154,9 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, seconds: float = 12.0, most: int = MOST, **changes: str) -> AsyncIterator[Sidecar]:
+async def running(
+    folder: Path, *, seconds: float = 12.0, most: int = MAX_CONNECTIONS, **changes: str
+) -> AsyncIterator[Sidecar]:
     """A sidecar with its store in `folder`. `most`: connections; `changes`: settings by their upper-case names."""
     clock = HandClock()
     store = TinyStore.open(folder, clock=clock)

@@ -10,9 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("bot.errors", "bot.clock", "bot.environment", "bot.failpoints", "bot.log", "bot.repeats", "bot.aside",
-     "bot.misplaced", "bot.domain", "bot.settings", "bot.safety", "bot.markup", "bot.claims", "bot.support",
-     "bot.rules", "bot.cards", "bot.prompting", "bot.access.origin", "bot.spending.prices", "bot.outages"),
+    ("bot.errors", "bot.clock", "bot.environment", "bot.failpoints", "bot.log", "bot.offload", "bot.domain",
+     "bot.settings", "bot.safety", "bot.markup", "bot.claims", "bot.support", "bot.rules", "bot.cards", "bot.prompting",
+     "bot.access.origin", "bot.spending.prices"),
     ("bot.store", "bot.queue", "bot.clients", "bot.access", "bot.spending", "bot.context"),
     ("bot.workflow", "bot.reports", "bot.intake", "bot.reactions", "bot.work", "bot.schedule"),
     ("handlers", "bot.http"),

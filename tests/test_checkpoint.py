@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bot.clients.jira_changes import Asked, ChangedIssue
+from bot.clients.jira_changes import ChangedIssue, NewQuestion
 from bot.domain.events import IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Person
-from bot.workflow.checkpoint import LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, said
+from bot.workflow.checkpoint import MAX_LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, missed_events
 
 NOW = datetime(2026, 11, 23, 8, 30, 20, tzinfo=UTC)  # a Monday
 OWN = "712020:own"
@@ -49,16 +49,16 @@ def asked_for(comment_id: str | None, source: str) -> dict[str, Any]:
 
 
 def test_a_description_that_asks_is_known_again_by_its_words() -> None:
-    asked = Asked(text="Who *has* it?", by=Person(account_id="5c:ben", name="Ben"), at=back(minutes=5))
+    asked = NewQuestion(text="Who *has* it?", by=Person(account_id="5c:ben", name="Ben"), at=back(minutes=5))
     changed = issue().model_copy(update={"asked": asked})
-    [event] = said(changed, (), OWN, since=back(hours=1), until=NOW)
+    [event] = missed_events(changed, (), OWN, since=back(hours=1), until=NOW)
     assert isinstance(event, IssueChanged)
     assert (event.asks, event.at, event.by) == (asked.text, asked.at, asked.by)
     same = event.model_copy(update={"asks": "who has it", "at": back(minutes=4)})
     assert event in KnownEvents([record(same)])
     assert event not in KnownEvents([record(event.model_copy(update={"asks": "Why?"})), record(event, kind="x")])
     mine = asked.model_copy(update={"by": Person(account_id=OWN, name="PM Agent")})
-    assert said(issue().model_copy(update={"asked": mine}), (), OWN, since=back(hours=1), until=NOW) == []
+    assert missed_events(issue().model_copy(update={"asked": mine}), (), OWN, since=back(hours=1), until=NOW) == []
 
 
 def test_nothing_is_owed_from_before_the_first_start() -> None:
@@ -108,31 +108,34 @@ def test_one_issue_that_cannot_be_read_is_stuck_since_its_first_failure() -> Non
 
 def test_the_newest_late_ones_are_listed_and_all_are_counted() -> None:
     found = Checkpoint(since=back(days=3))
-    for number in range(LISTED + 5):
+    for number in range(MAX_LISTED + 5):
         found = found.with_late(commented(number, back(days=2, minutes=number)), f"evt_{number}")
-    assert found.counts["late"] == LISTED + 5
-    assert [event_id for _, event_id in found.late] == [f"evt_{number}" for number in range(LISTED)]
+    assert found.counts["late"] == MAX_LISTED + 5
+    assert [event_id for _, event_id in found.late] == [f"evt_{number}" for number in range(MAX_LISTED)]
 
 
 def test_what_webhooks_would_have_told_oldest_first() -> None:
     new, old = comment(2, back(hours=1)), comment(1, back(days=40), edited=back(minutes=5))
     ours = comment(3, back(hours=2), by_us=True)
     fresh = issue(created=back(hours=3), text="Where do exports go?")
-    found = said(fresh, (old, ours, new), OWN, since=back(hours=4), until=NOW)
+    found = missed_events(fresh, (old, ours, new), OWN, since=back(hours=4), until=NOW)
     assert [(e.kind, e.at) for e in found] == [
         ("issue_created", back(hours=3)), ("issue_commented", back(hours=1)), ("issue_commented", back(minutes=5)),
     ]  # fmt: skip
     assert [e.edited for e in found if isinstance(e, IssueCommented)] == [False, True]
-    assert said(issue(created=back(hours=3), text="Exports"), (), OWN, since=back(hours=4), until=NOW) == []
-    assert said(issue(created=back(hours=5), text="Where?"), (), OWN, since=back(hours=4), until=NOW) == []
+    assert missed_events(issue(created=back(hours=3), text="Exports"), (), OWN, since=back(hours=4), until=NOW) == []
+    assert missed_events(issue(created=back(hours=5), text="Where?"), (), OWN, since=back(hours=4), until=NOW) == []
     assert (
-        said(issue(created=back(hours=3), text="Where?", reporter=OWN), (), OWN, since=back(hours=4), until=NOW) == []
+        missed_events(
+            issue(created=back(hours=3), text="Where?", reporter=OWN), (), OWN, since=back(hours=4), until=NOW
+        )
+        == []
     )
 
 
 def test_what_comes_while_we_listen_is_left_to_its_webhook() -> None:
     before, after = comment(1, back(minutes=1)), comment(2, NOW + timedelta(seconds=1))
-    [found] = said(issue(), (after, before), OWN, since=back(hours=4), until=NOW)
+    [found] = missed_events(issue(), (after, before), OWN, since=back(hours=4), until=NOW)
     assert found.at == before.updated
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bot.claims import Claim, Facts, StatedClaim, claims_of, examine, named_in, well_formed
 from bot.claims.people import same_person
-from bot.claims.stated import MOST, Says
-from bot.domain.issues import Issue, Link, Person, PullRequest
+from bot.claims.stated import MAX_CLAIMS, Says
+from bot.domain.issues import Issue, LinkedIssue, Person, PullRequest
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)  # a Monday
 ANA, BEN, CHEN = (
@@ -83,7 +83,7 @@ def test_every_word_of_the_schema_has_a_meaning_and_a_flood_is_cut() -> None:
     values = {"approvals": "1", "due": "none", "blocked_by": "ECD-6"}
     entries = [entry("PR #12", says, values.get(says, "Ana")) for says in get_args(Says)]
     assert len(claims(*entries)) == len(entries)
-    assert len(well_formed([entry("", "person", f"P {n}") for n in range(500)]) or ()) == MOST
+    assert len(well_formed([entry("", "person", f"P {n}") for n in range(500)]) or ()) == MAX_CLAIMS
     assert well_formed("claims") is None
 
 
@@ -119,7 +119,7 @@ def facts(*pulls: PullRequest, **changes: Any) -> Facts:
     issue = Issue(
         key="ECD-1", project="ECD", summary="Export", url="", status="In Progress", status_category="indeterminate",
         assignee=ANA, reporter=BEN, due=date(2026, 11, 27),
-        links=(Link(relation="is blocked by", key="ECD-6", summary="", status="To Do"),),
+        links=(LinkedIssue(relation="is blocked by", key="ECD-6", summary="", status="To Do"),),
     )  # fmt: skip
     done = Issue(key="ECD-5", project="ECD", summary="", url="", status="Freigegeben", status_category="done")
     return Facts(**{

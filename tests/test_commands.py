@@ -19,7 +19,7 @@ from bot.domain.issues import Issue
 from bot.errors import UserError
 from bot.workflow import HealthLine, ModeSetting, WhyLine
 from handlers import pages as answers
-from handlers.commands import COMMANDS, Who, nearest, read_days, read_duration, read_key
+from handlers.commands import COMMANDS, Who, nearest_word, read_days, read_duration, read_key
 
 NOW = datetime(2026, 11, 20, 9, 42, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -97,14 +97,14 @@ def test_reading_raises_nothing_else(typed: str) -> None:
     for read in (lambda: read_key(typed, watches), lambda: read_duration(typed), lambda: read_days(typed)):
         with suppress(UserError):
             read()
-    nearest(typed)
+    nearest_word(typed)
 
 
 @pytest.mark.parametrize(
     ("typed", "meant"), [("stat", "stats"), ("pendign", "pending"), ("HEALT", "health"), ("xyzzy", None), ("", None)]
 )
 def test_the_nearest_word(typed: str, meant: str | None) -> None:
-    assert nearest(typed) == meant
+    assert nearest_word(typed) == meant
 
 
 def test_who_may_say_what() -> None:

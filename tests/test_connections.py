@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from bot.http.connections import FILES_KEPT, MOST, most_connections
+from bot.http.connections import FILES_KEPT, MAX_CONNECTIONS, most_connections
 from bot.http.server import listen, make_server
 from tests.sidecar_harness import Sidecar, payload, running
 from tests.test_server import Connection, request
@@ -98,7 +98,7 @@ async def test_headers_have_a_limit(sidecar: Sidecar, endless: str) -> None:
     assert (await sidecar.jira(payload(QUESTION))).status == 202
 
 
-@pytest.mark.parametrize(("files", "most"), [(64, 21), (1024, 579), (8192, MOST), (2**20, MOST)])
+@pytest.mark.parametrize(("files", "most"), [(64, 21), (1024, 579), (8192, MAX_CONNECTIONS), (2**20, MAX_CONNECTIONS)])
 def test_connections_stay_below_the_file_limit(files: int, most: int) -> None:
     assert most_connections(files) == most
     assert most * 5 // 4 < files

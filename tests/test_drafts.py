@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.cards.states import NOTIFICATIONS
 from bot.domain import drafts
-from bot.domain.drafts import BUSY, OPEN, RETIRABLE, TRANSITIONS, Card, Decision, Draft, DraftState, Revision
+from bot.domain.drafts import BUSY, OPEN, SUPERSEDABLE, TRANSITIONS, Card, Decision, Draft, DraftState, Revision
 from bot.domain.issues import Issue
 from bot.errors import Illegal
 from bot.workflow.deciding import ARROWS
@@ -46,12 +46,12 @@ def test_every_arrow_is_drawn_and_every_drawn_arrow_is_there() -> None:
 def test_every_state_has_its_place() -> None:
     assert set(TRANSITIONS) == set(DraftState) == set(NOTIFICATIONS)
     assert not OPEN & BUSY
-    assert RETIRABLE < OPEN
+    assert SUPERSEDABLE < OPEN
     ends = {state for state, targets in TRANSITIONS.items() if not targets}
     assert ends == set(DraftState) - OPEN - BUSY - {DraftState.POSTED}
     reached = {DraftState.WAITING} | {target for targets in TRANSITIONS.values() for target in targets}
     assert reached == set(DraftState)
-    for state in RETIRABLE:
+    for state in SUPERSEDABLE:
         assert DraftState.SUPERSEDED in TRANSITIONS[state]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.issues import Change, Comment, Issue
-from bot.rules.freshness import GONE, HIDDEN, MAX_SENTENCES, freshness
+from bot.rules.freshness import COMMENT_GONE, HIDDEN, MAX_SENTENCES, freshness
 from tests.test_policy import ANA, NOW, ROLE, comment, issue
 
 WINDOW = 5
@@ -74,7 +74,7 @@ def test_what_is_answered_is_compared_whatever_the_window() -> None:
     touched = [comment(2, updated=NOW + timedelta(days=1)) if c.id == "2" else c for c in thread]
     assert "something else than its words" in freshness(before, read(*touched, answered="2"), "2")[0]
     gone = [c for c in thread if c.id != "2"]
-    assert freshness(before, read(*gone, answered="2"), "2") == (GONE,)
+    assert freshness(before, read(*gone, answered="2"), "2") == (COMMENT_GONE,)
     # What was held for it, and shown, is known from then on.
     assert freshness(read(*gone, answered="2"), read(*gone, answered="2"), "2") == ()
 
@@ -83,7 +83,7 @@ def test_a_draft_of_a_version_that_recorded_no_window_is_not_taken_for_fresh() -
     thread = [comment(n) for n in range(1, 10)]
     old = issue(*thread[-WINDOW:], comment_total=9)
     assert freshness(old, read(*thread, answered="2"), "2") != ()
-    assert freshness(old, read(*(c for c in thread if c.id != "2"), answered="2"), "2") == (GONE,)
+    assert freshness(old, read(*(c for c in thread if c.id != "2"), answered="2"), "2") == (COMMENT_GONE,)
     assert freshness(old, read(*thread, answered="7"), "7") == ()
 
 

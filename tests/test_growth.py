@@ -13,9 +13,9 @@ import pytest
 from bot.domain.issue_keys import MAX_TEXT as KEYS_TEXT
 from bot.domain.issue_keys import find_keys
 from bot.markup import CUT, MAX_TEXT, Known, addresses_in, from_body, render
-from bot.rules.policy import asks_something
+from bot.rules.questions import asks_something
 from bot.safety import tidy
-from handlers.bitbucket import MAX_LISTED, BitbucketPullRequest
+from handlers.bitbucket_payloads import MAX_LISTED, BitbucketPullRequest
 from handlers.decoding import MAX_VALUES, NotJson, read_object
 from tests.test_cards import draft, shown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain.issues import Link, Person
+from bot.domain.issues import LinkedIssue, Person
 from bot.rules.identity import look_alikes
 from tests.asking_material import ANA, BEN, comment, issue
 
@@ -51,7 +51,7 @@ def test_an_account_that_is_gone_has_no_name_to_be_known_by() -> None:
 
 
 def test_the_assignees_of_other_issues_count_and_unnamed_accounts_do_not() -> None:
-    link = Link(
+    link = LinkedIssue(
         relation="blocks", key="ECD-2", summary="", status="", assignee=Person(account_id="x", name="ben okafor")
     )
     many = [comment("x", id=str(n), author=Person(account_id=str(n), name="Former user")) for n in range(3)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.domain.events import EVENT, DraftRequested, Ignored, IssueChanged, IssueCommented, IssueCreated, Malformed
 from bot.domain.issues import Visibility
-from handlers import jira
+from handlers import jira, jira_automation
 from tests.damage import damage
 
 OURS = Path(__file__).parent / "fixtures" / "jira"
@@ -274,7 +274,7 @@ class TestMalformed:
 
 class TestAutomation:
     def ask(self, payload: dict[str, Any]) -> object:
-        return jira.parse_automation(payload, watches=watches, at=AT)
+        return jira_automation.parse(payload, watches=watches, at=AT)
 
     def test_a_comment(self) -> None:
         event = self.ask(load("automation__comment"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.cards import Outcome, Rested, learned_page, proposal_message
+from bot.cards import ProposalOutcome, Rested, learned_page, proposal_message
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message
 from bot.domain.corrections import SKIP_REASONS, Correction, Lesson
@@ -31,7 +31,14 @@ from bot.prompting import (
 from bot.prompting import read_proposal as read
 from bot.prompting.material import TOTAL
 from bot.reports.by_prompt import REASONS, by_prompt, sentences
-from bot.rules.learning import MOST, ROOM, correction, may_learn, nearest, words_changed
+from bot.rules.learning import (
+    MAX_CORRECTIONS,
+    MAX_TOTAL_SIZE,
+    correction,
+    count_changed_words,
+    may_learn,
+    nearest_corrections,
+)
 from bot.rules.policy import Audience
 from bot.store import Audit, Figures
 from bot.store.rollup import Rollup
@@ -102,14 +109,14 @@ def test_who_a_reply_is_for_decides_whether_others_texts_may_enter() -> None:
 
 def test_the_nearest_by_words_and_age_and_never_more_than_fit() -> None:
     near, old, far = known(1), known(2, days=900), known(3, "Which firmware versions are affected?")
-    assert ids(nearest("Is anybody looking?", [far, old, near], NOW)) == ["drf_1", "drf_2"]
-    assert nearest("Danke, läuft!", [near, old, far], NOW) == ()
-    assert ids(nearest("Which firmware is affected?", [near, far], NOW)) == ["drf_3"]
+    assert ids(nearest_corrections("Is anybody looking?", [far, old, near], NOW)) == ["drf_1", "drf_2"]
+    assert nearest_corrections("Danke, läuft!", [near, old, far], NOW) == ()
+    assert ids(nearest_corrections("Which firmware is affected?", [near, far], NOW)) == ["drf_3"]
     japanese = known(4, "レビューはどなたがされていますか？")
-    assert ids(nearest("レビューは誰がしますか？", [near, japanese], NOW)) == ["drf_4"]
-    assert len(nearest("Is anybody looking?", [known(n) for n in range(9)], NOW)) == MOST
-    long = known(5, wrote="x" * ROOM)
-    assert ids(nearest("Is anybody looking at this?", [long, known(6, days=300)], NOW)) == ["drf_6"], (
+    assert ids(nearest_corrections("レビューは誰がしますか？", [near, japanese], NOW)) == ["drf_4"]
+    assert len(nearest_corrections("Is anybody looking?", [known(n) for n in range(9)], NOW)) == MAX_CORRECTIONS
+    long = known(5, wrote="x" * MAX_TOTAL_SIZE)
+    assert ids(nearest_corrections("Is anybody looking at this?", [long, known(6, days=300)], NOW)) == ["drf_6"], (
         "whole or not at all"
     )
 
@@ -122,7 +129,7 @@ def test_the_nearest_by_words_and_age_and_never_more_than_fit() -> None:
     ],
 )  # fmt: skip
 def test_how_much_an_edit_changed(before: str, after: str, count: int) -> None:
-    assert words_changed(before, after) == count
+    assert count_changed_words(before, after) == count
 
 
 def test_it_goes_first_when_there_is_no_room_and_is_no_fact() -> None:
@@ -219,7 +226,9 @@ def test_the_messages_fit_whatever_is_in_them() -> None:
     for message in (
         learned_page(many, "ECD", admin=True, **where), learned_page([], None, admin=False, **where),
         proposal_message(1, "prompts/voice.md", nasty, rows, site="https://x.example"),
-        proposal_message(1, "prompts/voice.md", nasty, rows, site="https://x.example", outcome=Outcome("Olga", diff)),
+        proposal_message(
+            1, "prompts/voice.md", nasty, rows, site="https://x.example", outcome=ProposalOutcome("Olga", diff)
+        ),
     ):  # fmt: skip
         assert check_message(message.blocks) == []
         assert size(message.blocks) <= MAX_MESSAGE

@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.log import REDACTED, REPEATED, Redactor, bound, configure, get_logger
-from bot.repeats import DIFFERENT, MOST_PLACES, Repeats
-from bot.safety import tidy
+from bot.log import REPEATED, bound, configure, get_logger
+from bot.log.redaction import Redactor
+from bot.log.repeats import MAX_DIFFERENT_LINES, MAX_PLACES, Repeats
+from bot.safety import REDACTED, tidy
 from bot.settings import Settings, load
 
 ROOT = Path(__file__).parents[1]
@@ -251,7 +252,7 @@ def test_an_error_that_repeats_is_a_few_lines_and_a_count(name: str, whose: str)
             else:
                 logging.getLogger(name).error(f"socket.accept() out of resource {number}", exc_info=error)
     said = len(lines(out))
-    assert said <= DIFFERENT
+    assert said <= MAX_DIFFERENT_LINES
     logging.getLogger().handlers[0].close()  # as at the end of the process, or of the minute
     *_, count = lines(out)
     assert (count["event"], count["logger"], count["level"]) == (REPEATED, name, "error")
@@ -289,7 +290,7 @@ def test_places_without_number_are_counted_together() -> None:
     repeats = Repeats(lambda place, count: told.update({place.what: count}))
     said = sum(not repeats.again(f"logger {n}", 40, n, n, f"w{n}") for n in range(20_000))
     repeats.tell()
-    assert said == MOST_PLACES + DIFFERENT
+    assert said == MAX_PLACES + MAX_DIFFERENT_LINES
     assert told == {"others": 20_000 - said}
 
 

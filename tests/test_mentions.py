@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.domain.issues import Comment, Issue, Person
 from bot.domain.mentions import mention, mentioned, renamed, spoken, without_names
 from bot.markup import Known, from_adf, from_wiki, render
-from bot.prompting.material import Material, data_of
+from bot.prompting.material import Material, request_data
 from bot.rules.policy import known, words_changed
 from tests.test_markup_in import paragraph, text
 
@@ -42,7 +42,7 @@ def issue(*bodies: dict[str, Any], description: str = "") -> Issue:
 
 def test_claude_is_given_the_name_and_the_id_of_whoever_is_mentioned() -> None:
     of = issue(paragraph(at(NORA, "@Nora Example"), text(" do you know?")))
-    data = data_of(Material(issue=of, kind="issue_commented", answered=of.comments[0], now=NOW))
+    data = request_data(Material(issue=of, kind="issue_commented", answered=of.comments[0], now=NOW))
     assert data["to_answer"]["text"] == f"[~accountid:{NORA}](@Nora Example) do you know?"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
-from bot.misplaced import looks_secret, plain
+from bot.safety.misplaced import is_plain, looks_secret
 from bot.settings import Settings, SettingsError, load
 from bot.settings.reading import secret_names
 from tests.test_settings import GOOD
@@ -137,7 +137,7 @@ def test_a_start_and_a_check_by_the_real_program(tmp_path: Path) -> None:
     "text", ["oh no", "#approvals", "$10", "10,50", "70000", "-1", "7d", "Prod", "Mars/Olympus", "*"]
 )
 def test_what_is_plainly_none_is_repeated(text: str) -> None:
-    assert plain(text)
+    assert is_plain(text)
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ async def test_members_of_the_approvals_channel(people: Make) -> None:
 async def test_what_cannot_be_found_out_is_a_no(people: Make, standin: SlackStandIn, method: str) -> None:
     who = await people(PM_GROUP)
     standin.fail(method, *(Fault("answer", status=500) for _ in range(5)))
-    verdict = await who.may_decide(DANA, patience=10)
+    verdict = await who.may_decide(DANA, seconds=10)
     assert not verdict.allowed
     assert "try again" in verdict.reason
     standin.mend()

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.issues import Change, Comment, Issue, Link, Person, Visibility
+from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Person, Visibility
 from bot.rules.policy import (
-    LEVEL,
     MOVED,
+    SECURITY_LEVEL,
     Audience,
     SlackUser,
-    asks_something,
     audience,
     audience_now,
     for_customer,
@@ -28,6 +27,7 @@ from bot.rules.policy import (
     words,
     words_changed,
 )
+from bot.rules.questions import asks_something
 from bot.settings import Settings, load
 
 HOME = "T1"
@@ -143,7 +143,7 @@ def test_a_reply_is_never_for_more_people_than_it_was_written_for_or_than_see_wh
 
 def test_what_is_not_for_the_channel() -> None:
     assert out_of_bounds(issue(), settings()) is None
-    assert out_of_bounds(issue(has_security_level=True), settings()) == LEVEL
+    assert out_of_bounds(issue(has_security_level=True), settings()) == SECURITY_LEVEL
     assert not is_confidential(comment(1), issue())
     assert is_confidential(comment(1, visibility=ROLE), issue(service_desk=True))
     assert not is_confidential(comment(1, public=False), issue(service_desk=True))
@@ -162,7 +162,7 @@ def test_claude_is_given_only_what_every_reader_of_the_reply_sees() -> None:
 
 
 def test_a_customer_hears_nothing_of_linked_issues() -> None:
-    link = Link(relation="blocks", key="SEC-9", summary="Breach", status="Open")
+    link = LinkedIssue(relation="blocks", key="SEC-9", summary="Breach", status="Open")
     changes = (
         Change(field="Link", before="", after="This issue blocks SEC-9", at=NOW, by="Ana"),
         Change(field="status", before="Open", after="Done", at=NOW, by="Ana"),

@@ -30,7 +30,7 @@ from bot.prompting import (
     triage_request,
 )
 from bot.prompting.material import ANSWERED_LIMIT, COMMENT_LIMIT, COMMENTS, DESCRIPTION_LIMIT, TOTAL
-from bot.prompting.untrusted import cut
+from bot.prompting.untrusted import cut_middle
 from bot.rules.policy import Audience, for_customer, shown_to
 from tests.asking_material import (
     ANA,
@@ -303,11 +303,11 @@ def test_the_question_is_whole_and_the_rest_is_cut_visibly() -> None:
 
 def test_a_cut_text_keeps_beginning_and_end() -> None:
     text = "start " + "x" * 5000 + " the last line"
-    short = cut(text, 300)
+    short = cut_middle(text, 300)
     assert short.startswith("start")
     assert short.endswith("the last line")
     assert "[… 4,720 characters left out here …]" in short
-    assert cut("short", 300) == "short"
+    assert cut_middle("short", 300) == "short"
 
 
 def test_the_whole_of_everything_stays_bounded() -> None:

@@ -379,7 +379,7 @@ async def test_one_whose_jobs_were_given_to_others_leaves_them_alone(engine: OnP
     second = await engine.started({"a": Kind(work, 1)})
     async with await AsyncConnection.connect(engine.store.url, autocommit=True) as connection:
         [[worker]] = await engine.store.rows("SELECT worker_id FROM procrastinate_jobs WHERE status = 'doing'")
-        await table.forget(connection, [worker])
+        await table.forget_workers(connection, [worker])
     await until(lambda: second.health()[0].text.startswith("1 running"))
     stuck.gate.set()
     await until(lambda: first.health()[0].text.startswith("0 running"))

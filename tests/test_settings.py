@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.environment import read
+from bot.environment import read_variables
 from bot.settings import REQUIRED, Problem, Settings, SettingsError, load
 from bot.settings.standup_time import parse_standup
 
@@ -245,7 +245,7 @@ def test_dotenv_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         encoding="utf-8",
     )
     monkeypatch.setenv("PMAGENT_PORT", "2")
-    found = read(["JIRA_URL", "PMAGENT_PORT", "SLACK_BOT_TOKEN", "PMAGENT_STANDUP_AT"], tmp_path)
+    found = read_variables(["JIRA_URL", "PMAGENT_PORT", "SLACK_BOT_TOKEN", "PMAGENT_STANDUP_AT"], tmp_path)
     assert found["JIRA_URL"] == "https://dot.example"
     assert found["PMAGENT_PORT"] == "2"
     assert found["SLACK_BOT_TOKEN"] == "quoted"

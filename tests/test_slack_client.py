@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bot.access.origin import Home
+from bot.access.origin import Workspace
 from bot.cards import Message, paragraph, whisper
 from bot.clients.slack import Slack
-from bot.clients.slack_pace import PATIENCE, Lane
+from bot.clients.slack_pace import MAX_WAIT, WritePace
 from bot.demo.slack import SlackStandIn
 from bot.demo.slack_people import (
     APP_ID,
@@ -84,9 +84,9 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_start_learns_who_we_are(client: Slack) -> None:
     assert (client.bot_user_id, client.team_id) == (BOT_USER, HOME_TEAM)
     assert client.team_url.startswith("https://")
-    assert client.home == Home(team=HOME_TEAM, app=None), "over the socket its hello says which app it serves"
+    assert client.home == Workspace(team=HOME_TEAM, app=None), "over the socket its hello says which app it serves"
     client.know_app(APP_ID)
-    assert client.home == Home(team=HOME_TEAM, app=APP_ID)
+    assert client.home == Workspace(team=HOME_TEAM, app=APP_ID)
 
 
 async def test_over_http_slack_is_asked_for_the_app(standin: SlackStandIn) -> None:
@@ -96,7 +96,7 @@ async def test_over_http_slack_is_asked_for_the_app(standin: SlackStandIn) -> No
         if fault:
             standin.fail("bots.info", fault)
         await fresh.start()
-        assert fresh.home == Home(team=HOME_TEAM, app=app)
+        assert fresh.home == Workspace(team=HOME_TEAM, app=app)
         await fresh.close()
 
 
@@ -302,12 +302,12 @@ async def test_what_begin_refuses_is_not_sent(standin: SlackStandIn, client: Sla
 
 
 async def test_28_who_is_sent_home_comes_back_in_order() -> None:
-    lane, waits = Lane(5), []
-    lane.not_before = time.monotonic() + PATIENCE + 60
+    pace, waits = WritePace(5), []
+    pace.not_before = time.monotonic() + MAX_WAIT + 60
     for _ in range(10):
         with pytest.raises(RetryLater) as caught:
-            await lane.turn()
+            await pace.turn()
         waits.append(caught.value.after or 0.0)
     assert all(later - sooner > 0.5 for sooner, later in itertools.pairwise(waits))
-    lane.not_before = 0.0
-    await lane.turn()
+    pace.not_before = 0.0
+    await pace.turn()

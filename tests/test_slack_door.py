@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slack_bolt.request.async_request import AsyncBoltRequest
 
-from bot.access.origin import Home, Origin, Spot, foreign
-from handlers.interactions import Challenge, Click, Malformed, Place, SslCheck, Submission, parse
+from bot.access.origin import Origin, Spot, Workspace, foreign
+from handlers.interactions import Challenge, Click, MalformedInteraction, ReplyTo, SslCheck, Submission, parse
 from handlers.slack_http import verify
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -101,7 +101,7 @@ def test_a_click() -> None:
     click = parse(CLICK)
     assert isinstance(click, Click)
     assert (click.action_id, click.value, click.trigger_id) == ("pm.approve", {"draft": "drf_1", "seen": "ab"}, "1.2")
-    assert click.place == Place("C1", "U1", "https://h.example/1")
+    assert click.place == ReplyTo("C1", "U1", "https://h.example/1")
     assert click.spot == Spot(channel="C1", ts="1.2")
     assert click.origin == Origin(teams=frozenset({"T1"}), apps=frozenset({"A1"}), user_team="T1")
     assert click.attempt == ("approve", "drf_1")
@@ -117,7 +117,7 @@ def test_a_submission() -> None:
     assert other.origin == Origin(teams=frozenset({"T1", "T2"}), apps=frozenset({"A1", "A2"}), user_team="T1")
 
 
-HOME = Home(team="T1", app="A1")
+HOME = Workspace(team="T1", app="A1")
 OURS = {"teams": frozenset({"T1"}), "apps": frozenset({"A1"})}
 
 
@@ -136,7 +136,7 @@ OURS = {"teams": frozenset({"T1"}), "apps": frozenset({"A1"})}
         ({}, None, "try again"),
     ],
 )
-def test_what_is_foreign(changes: dict[str, Any], home: Home | None, says: str | None) -> None:
+def test_what_is_foreign(changes: dict[str, Any], home: Workspace | None, says: str | None) -> None:
     found = foreign(Origin(**{**OURS, **changes}), home)
     assert (found is None) if says is None else (found is not None and says in found)
 
@@ -165,7 +165,7 @@ def test_whatever_stands_somewhere_in_a_payload(data: st.DataObject) -> None:
     inside[last] = data.draw(JSON)
     try:
         parsed = parse(payload)
-    except Malformed:
+    except MalformedInteraction:
         return
     AsyncBoltRequest(body=parsed.model_dump(exclude_none=True), mode="socket_mode")
     if isinstance(parsed, Click):
@@ -176,5 +176,5 @@ def test_whatever_stands_somewhere_in_a_payload(data: st.DataObject) -> None:
 
 @given(JSON)
 def test_whatever_comes_as_a_payload(payload: Any) -> None:
-    with contextlib.suppress(Malformed):
+    with contextlib.suppress(MalformedInteraction):
         parse(payload)

@@ -27,7 +27,7 @@ from bot.reports.standup_message import Report, standup_message
 from bot.schedule.loop import tick
 from bot.schedule.rules import At, Run
 from bot.schedule.runs import claim
-from bot.schedule.table import Entry, entries
+from bot.schedule.table import ScheduleEntry, entries
 from bot.settings import load
 from bot.store import Conflict, Put
 from bot.store.embedded.store import TinyStore
@@ -246,8 +246,8 @@ def at(ctx: Context) -> At:
     return At(time, BERLIN)
 
 
-def entry(ctx: Context) -> Entry:
-    return Entry("standup", lambda _: at(ctx), standup_due)
+def entry(ctx: Context) -> ScheduleEntry:
+    return ScheduleEntry("standup", lambda _: at(ctx), standup_due)
 
 
 async def posted(stage: Stage, ctx: Context) -> list[Any]:
@@ -290,7 +290,7 @@ async def opened_again(stage: Stage, ctx: Context, clock: Clock) -> Context:
 async def test_a_new_folder_owes_nothing_that_nobody_asked_for(stage: Stage, clock: Clock) -> None:
     """Installed at 10:00 with the time that the settings have by themselves: the first standup is tomorrow's."""
     ctx = await opened(stage, clock)
-    by_default = Entry("standup", lambda _: replace(at(ctx), asked=False), standup_due)
+    by_default = ScheduleEntry("standup", lambda _: replace(at(ctx), asked=False), standup_due)
     for minutes in (30, 60, 180):
         clock.at = MONDAY + timedelta(minutes=minutes)
         await tick(ctx, by_default)
@@ -312,7 +312,7 @@ async def test_a_time_that_somebody_set_is_asked_for(stage: Stage, setting: dict
 
 async def test_a_new_folder_before_the_first_standup_owes_it(stage: Stage, clock: Clock) -> None:
     ctx = await opened(stage, clock)
-    by_default = Entry("standup", lambda _: replace(at(ctx), asked=False), standup_due)
+    by_default = ScheduleEntry("standup", lambda _: replace(at(ctx), asked=False), standup_due)
     clock.at = MONDAY - timedelta(hours=1)
     await tick(ctx, by_default)
     clock.at = MONDAY + timedelta(hours=1)

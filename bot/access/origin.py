@@ -18,7 +18,7 @@ OTHER_ORGANISATION = (
 )
 
 
-class Home(Frozen):
+class Workspace(Frozen):
     """Our own workspace and app, as Slack told us at start. `grid`: the workspace is part of an Enterprise Grid.
 
     `app` is None where Slack does not say: then the socket, or the signature, which are one app's own, stand for it.
@@ -47,7 +47,7 @@ class Spot(Frozen):
     ts: str
 
 
-def foreign(origin: Origin, home: Home | None) -> str | None:
+def foreign(origin: Origin, home: Workspace | None) -> str | None:
     """None for an interaction of our own app in our own workspace; else the sentence for the person."""
     if home is None:
         return NOT_KNOWN_YET

@@ -24,7 +24,7 @@ log = get_logger(__name__)
 
 FRESH = 60.0
 """Seconds for which a membership may be believed."""
-PATIENCE = 2.0
+TIMEOUT = 2.0
 """Seconds that one question may take: an interaction has to be acknowledged within 3."""
 TRY_AGAIN = "Slack could not check who you are just now. Please try again in a moment."
 UNKNOWN = "This account is not a member of this workspace."
@@ -58,26 +58,26 @@ class People:
         self._clock = clock
         self._memberships: dict[str, tuple[float, frozenset[str]]] = {}
 
-    async def may_decide(self, user_id: str, *, patience: float = PATIENCE) -> Permission:
+    async def may_decide(self, user_id: str, *, seconds: float = TIMEOUT) -> Permission:
         """Whether they may approve, edit, skip, undo, and ask for drafts."""
         settings = self._settings
-        return await self._asked(user_id, patience, lambda: self._members(settings.pmagent_approvers, user_id), None)
+        return await self._asked(user_id, seconds, lambda: self._members(settings.pmagent_approvers, user_id), None)
 
-    async def may_administer(self, user_id: str, *, patience: float = PATIENCE) -> Permission:
+    async def may_administer(self, user_id: str, *, seconds: float = TIMEOUT) -> Permission:
         """Whether they may switch the mode."""
         reason = "Only admins may do this. The setting PMAGENT_ADMINS says who they are."
-        return await self._asked(user_id, patience, lambda: self._members(self._settings.admins, user_id), reason)
+        return await self._asked(user_id, seconds, lambda: self._members(self._settings.admins, user_id), reason)
 
-    async def is_member(self, user_id: str, *, patience: float = PATIENCE) -> Permission:
+    async def is_member(self, user_id: str, *, seconds: float = TIMEOUT) -> Permission:
         """Whether they are a full member of the workspace and in the approvals channel."""
         reason = "This is for members of the approvals channel. Join it, or ask somebody there."
         channel = self._settings.slack_channel_approvals
-        return await self._asked(user_id, patience, lambda: self._channel(channel), reason)
+        return await self._asked(user_id, seconds, lambda: self._channel(channel), reason)
 
     async def _asked(
         self,
         user_id: str,
-        patience: float,
+        seconds: float,
         members: Callable[[], Awaitable[frozenset[str]]],
         otherwise: str | None,
     ) -> Permission:
@@ -86,7 +86,7 @@ class People:
             # Slack could not be reached since the start, so there is no home workspace to compare with yet.
             return Permission(False, TRY_AGAIN, name)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 user, allowed = await asyncio.gather(
                     self._slack.user(user_id), members(), return_exceptions=True
                 )  # together: an interaction waits for both

@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.cards.actions import APPROVE, POST_AGAIN, POST_ANYWAY, RETRY
-from bot.cards.frame import KEPT, framed
+from bot.cards.frame import FRAME_BLOCK_IDS, framed
 from bot.cards.parts import (
     MAX_MESSAGE,
     Block,
@@ -21,8 +21,8 @@ from bot.cards.parts import (
     audience_words,
     clock,
     context,
-    cut,
     first_words,
+    in_quotes,
     issue_url,
     key_of,
     link,
@@ -31,33 +31,30 @@ from bot.cards.parts import (
     one_line,
     quoted,
     rich,
-    said,
     section,
     size,
     text,
 )
 from bot.cards.states import notification, state_blocks
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.drafts import LAPSED, Draft, DraftState
 from bot.markup import Rendered, render
 from bot.rules.policy import known, rendered
-from bot.safety.quoting import in_marks
+from bot.safety.quoting import in_marks, shortened
 
 S = DraftState
 EVENT_TYPE = "pmagent_draft"
 """The type of the message's metadata, whose payload has the `draft_id` by which the card is found again."""
-QUOTE, QUOTE_LINES = 1000, 12
+MAX_QUOTE, MAX_QUOTE_LINES = 1000, 12
 """Characters of the answered comment, and the lines that they take; what is after those runs on in the last."""
 LOOK_ALIKES = 3
 """Accounts with another's name that are shown."""
-READ = 4 * QUOTE
+MAX_QUOTE_SOURCE = 4 * MAX_QUOTE
 """Characters of what is answered that are looked at for the quotation: marks and addresses are not seen in it."""
-CLOSED = frozenset({S.SUPERSEDED, S.EXPIRED})
-"""States in which the card shrinks to the issue and one sentence."""
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
 APPROVALS = frozenset({APPROVE, RETRY, POST_ANYWAY, POST_AGAIN})
 WARNINGS = "warnings"
 """The id of the block that says what a person should look at in the reply."""
-WHOLE = KEPT | {WARNINGS}
+WHOLE = FRAME_BLOCK_IDS | {WARNINGS}
 """The blocks that are not shortened."""
 
 
@@ -72,11 +69,11 @@ def draft_card(
     """
     site = site.rstrip("/")
     end = state_blocks(draft, site=site, now=now, timezone=timezone, newer_url=newer_url)
-    if draft.state in CLOSED or draft.withheld:
+    if draft.state in LAPSED or draft.withheld:
         blocks = [_issue(draft, site), *end]
     else:
         reply = rendered(draft, site)
-        for quote_length in (QUOTE, 300, 0):
+        for quote_length in (MAX_QUOTE, 300, 0):
             blocks = _open_card(draft, reply, end, site, now, timezone, quote_length, box)
             if size(blocks) <= MAX_MESSAGE:
                 break
@@ -128,7 +125,10 @@ def _squeezed(value: Any, length: int) -> Any:
         return [_squeezed(inner, length) for inner in value]
     if not isinstance(value, dict):
         return value
-    return {k: cut(v, length) if k == "text" and isinstance(v, str) else _squeezed(v, length) for k, v in value.items()}
+    return {
+        k: shortened(v, length) if k == "text" and isinstance(v, str) else _squeezed(v, length)
+        for k, v in value.items()
+    }
 
 
 def _issue(draft: Draft, site: str) -> Block:
@@ -145,7 +145,7 @@ def _issue(draft: Draft, site: str) -> Block:
             text(first_words(draft), bold=True),
             text(" · "),
             link(issue_url(site, issue.key), issue.key, bold=True),
-            text(f"  {said(issue.summary, 255)}"),
+            text(f"  {in_quotes(issue.summary, 255)}"),
             text("\n" + " · ".join(facts)),
         )
     )
@@ -158,11 +158,11 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
     did = "wrote" if draft.answered else "changed the description" if draft.described else "opened this issue"
     head = f"{who} {did}{when}"
     blocks = [context(head)]
-    words = render(draft.answered_text[:READ], known(draft.issue, draft.links, site)).plain().strip()
+    words = render(draft.answered_text[:MAX_QUOTE_SOURCE], known(draft.issue, draft.links, site)).plain().strip()
     if words:
-        shown = _in_few_lines(cut(words, length)) if length else ""
+        shown = _in_few_lines(shortened(words, length)) if length else ""
         elements = [quoted(shown)] if shown else []
-        if len(words) > length or len(draft.answered_text) > READ:
+        if len(words) > length or len(draft.answered_text) > MAX_QUOTE_SOURCE:
             elements.append(section(link(issue_url(site, draft.issue.key, draft.answered), "Read all of it in Jira")))
         blocks.append(rich(*elements))
     return blocks
@@ -170,7 +170,7 @@ def _answered(draft: Draft, site: str, now: datetime, timezone: ZoneInfo, length
 
 def _in_few_lines(words: str) -> str:
     """The same characters in a dozen lines: the draft and the buttons are to be on the screen as well."""
-    first, rest = (lines := words.split("\n"))[:QUOTE_LINES], lines[QUOTE_LINES:]
+    first, rest = (lines := words.split("\n"))[:MAX_QUOTE_LINES], lines[MAX_QUOTE_LINES:]
     return "\n".join([*first[:-1], " ".join([first[-1], *rest])])
 
 
@@ -178,7 +178,7 @@ def _notified(reply: Rendered) -> list[Block]:
     """Whom Jira will notify: bold words can look like a mention."""
     if reply.problem or not reply.notified:
         return []
-    return [context(cut(f"Jira notifies {', '.join(named(name) for name in reply.notified)}", 500))]
+    return [context(shortened(f"Jira notifies {', '.join(named(name) for name in reply.notified)}", 500))]
 
 
 def _warnings(warnings: tuple[str, ...]) -> list[Block]:
@@ -199,7 +199,7 @@ def _look_twice(draft: Draft) -> tuple[str, ...]:
 
 def _why(draft: Draft) -> Block:
     head = "Why" if draft.edited or _look_twice(draft) else "Rests on facts"
-    parts = [f"{head}: {said(draft.why, 500)}"] if draft.why.strip() else [head] if head != "Why" else []
+    parts = [f"{head}: {in_quotes(draft.why, 500)}"] if draft.why.strip() else [head] if head != "Why" else []
     if draft.sources:
         parts.append("from " + one_line(", ".join(draft.sources), 200))
     return context(" · ".join([*parts, f"reply {draft.id[-6:]}"]))

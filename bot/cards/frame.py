@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.cards.parts import Block, context, cut, paragraph, rich, text
+from bot.cards.parts import Block, context, paragraph, rich, text
 from bot.markup import Rendered
+from bot.safety.quoting import shortened
 
 REPLY, FRAME = "draft", "frame"
 """The ids of the block that shows the reply, and of the box around it."""
-KEPT = frozenset({REPLY, FRAME})
+FRAME_BLOCK_IDS = frozenset({REPLY, FRAME})
 END = "End of the reply. What follows is PM Agent's own."
 
 
@@ -34,7 +35,7 @@ def framed(reply: Rendered, source: str, title: str, facts: Sequence[str], *, bo
             "type": "container",
             "block_id": FRAME,
             "title": {"type": "plain_text", "text": title, "emoji": False},
-            "subtitle": {"type": "plain_text", "text": cut(said, 150), "emoji": False},
+            "subtitle": {"type": "plain_text", "text": shortened(said, 150), "emoji": False},
             "width": "full",
             "child_blocks": [shown],
         }

@@ -14,12 +14,12 @@ from bot.cards.parts import (
     clock,
     context,
     heading,
+    in_quotes,
     issue_url,
     key_of,
     link,
     named,
     paragraph,
-    said,
     text,
 )
 from bot.domain.drafts import Draft, Mode
@@ -70,7 +70,7 @@ def _row(draft: Draft, site: str, now: datetime, timezone: ZoneInfo) -> list[str
     key = draft.issue.key
     return [
         link(issue_url(site, key), key_of(key)),
-        f"  {said(draft.issue.summary, 120)} · {draft.state}, drafted {clock(draft.created, now, timezone)}",
+        f"  {in_quotes(draft.issue.summary, 120)} · {draft.state}, drafted {clock(draft.created, now, timezone)}",
     ]
 
 

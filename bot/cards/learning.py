@@ -16,7 +16,7 @@ from bot.cards.parts import (
     buttons,
     clock,
     context,
-    cut,
+    in_quotes,
     issue_url,
     key_of,
     link,
@@ -24,15 +24,15 @@ from bot.cards.parts import (
     named,
     paragraph,
     rich,
-    said,
     section,
     size,
     text,
     whisper,
 )
 from bot.domain.corrections import SKIP_REASONS, Correction
+from bot.safety.quoting import shortened
 
-MOST_ROWS = 12
+MAX_ROWS = 12
 ROW_TEXT = 260
 """Characters of each of a correction's three texts; the reply itself stands in Jira."""
 DIFF_LIMIT = 5_000
@@ -72,7 +72,7 @@ def learned_page(
     )
     blocks: list[Block] = [head]
     shown = 0
-    for correction in found[:MOST_ROWS]:
+    for correction in found[:MAX_ROWS]:
         row = _row(correction, project, admin, site, now, timezone)
         if size([*blocks, *row]) > MAX_MESSAGE - 200:
             break
@@ -91,7 +91,7 @@ def _row(
         link(issue_url(site, found.issue), found.issue, bold=True), f"  {where}, {clock(found.at, now, timezone)}"
     )
     texts = (("Asked: ", found.asked), ("Claude: ", found.wrote), ("Changed to: ", found.made))
-    row = [rich(head, listing([(text(name, bold=True), said(words, ROW_TEXT)) for name, words in texts]))]
+    row = [rich(head, listing([(text(name, bold=True), in_quotes(words, ROW_TEXT)) for name, words in texts]))]
     if admin:
         value = {"correction": found.id, **({"project": project} if project else {})}
         row.append(buttons(button("Forget", FORGET, value)))
@@ -106,7 +106,7 @@ class Rested(NamedTuple):
     made: str
 
 
-class Outcome(NamedTuple):
+class ProposalOutcome(NamedTuple):
     """What an admin said to a proposal. `diff`: None where they declined it."""
 
     by: str
@@ -114,15 +114,21 @@ class Outcome(NamedTuple):
 
 
 def proposal_message(
-    number: int, file: str, why: str, rests_on: Sequence[Rested], *, site: str, outcome: Outcome | None = None
+    number: int, file: str, why: str, rests_on: Sequence[Rested], *, site: str, outcome: ProposalOutcome | None = None
 ) -> Message:
     """A change of a prompt file that Claude proposes; with its diff where it was accepted. Nothing writes by itself."""
     head = section(text("Claude proposes a change of its prompts", bold=True), ", in ", text(file, code=True))
     rows = [
-        (link(issue_url(site, one.issue), one.issue), f"  {said(one.wrote, 160)} became {said(one.made, 160)}")
+        (
+            link(issue_url(site, one.issue), one.issue),
+            f"  {in_quotes(one.wrote, 160)} became {in_quotes(one.made, 160)}",
+        )
         for one in rests_on[:MOST_QUOTED]
     ]
-    blocks = [rich(head, section(cut(why, 600))), rich(section("It rests on what people changed:"), listing(rows))]
+    blocks = [
+        rich(head, section(shortened(why, 600))),
+        rich(section("It rests on what people changed:"), listing(rows)),
+    ]
     if len(rests_on) > len(rows):
         blocks.append(context(f"and {len(rests_on) - len(rows)} more"))
     if outcome is None:
@@ -133,7 +139,7 @@ def proposal_message(
     elif outcome.diff is None:
         blocks.append(context(f"{named(outcome.by)} declined it."))
     else:
-        diff = {"type": "rich_text_preformatted", "elements": [text(cut(outcome.diff, DIFF_LIMIT))]}
+        diff = {"type": "rich_text_preformatted", "elements": [text(shortened(outcome.diff, DIFF_LIMIT))]}
         blocks.append(rich(section(text(f"✓ {named(outcome.by)} accepted it. To commit:", bold=True)), diff))
         blocks.append(context("It counts when it is in the folder prompts/ and PM Agent was started again."))
     return Message(blocks, "Claude proposes a change of its prompts.")

@@ -7,8 +7,9 @@ from typing import Any
 
 from bot.cards import parts
 from bot.cards.actions import EDIT_MODAL, TEXT_ACTION, TEXT_BLOCK
-from bot.cards.parts import Block, audience_words, context, cut, key_of, mode_words, paragraph
+from bot.cards.parts import Block, audience_words, context, key_of, mode_words, paragraph
 from bot.domain.drafts import MAX_TEXT, Draft
+from bot.safety.quoting import shortened
 
 
 def edit_modal(draft: Draft, *, text: str | None = None, notice: str | None = None) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def edit_modal(draft: Draft, *, text: str | None = None, notice: str | None = No
     """
     blocks: list[Block] = []
     if notice:
-        blocks.append(paragraph(parts.text("⚠ " + cut(notice, 1000), bold=True)))
+        blocks.append(paragraph(parts.text("⚠ " + shortened(notice, 1000), bold=True)))
         blocks.append(context("Your text is kept below."))
     blocks.append(
         {

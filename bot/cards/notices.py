@@ -16,19 +16,19 @@ from bot.cards.parts import (
     buttons,
     clock,
     context,
-    cut,
+    in_quotes,
     issue_url,
     key_of,
     link,
     named,
     one_line,
     paragraph,
-    said,
     size,
     text,
 )
 from bot.domain.drafts import Mode
 from bot.domain.events import IssueChanged, IssueCommented, IssueCreated
+from bot.safety.quoting import shortened
 
 UTC = ZoneInfo("UTC")
 FIRST_WORDS = 120
@@ -91,7 +91,7 @@ def trail_notice(seq: int, why: str) -> Message:
     """The audit trail is not what it was."""
     return Message(
         [
-            paragraph(text("⚠ The audit trail is broken", bold=True), f" at record {seq}: {cut(why, 500)}."),
+            paragraph(text("⚠ The audit trail is broken", bold=True), f" at record {seq}: {shortened(why, 500)}."),
             context(
                 "Somebody changed the data, or they were damaged. Replies go on as before. An administrator runs "
                 "python -m bot audit verify, and compares with a backup from before."
@@ -125,7 +125,7 @@ def failed_event(event_id: str, issue_key: str, site: str, reason: str, *, retri
     key = key_of(issue_key)
     head = link(issue_url(site, issue_key), issue_key, bold=True) if key == issue_key else text(issue_key, bold=True)
     blocks = [
-        paragraph(head, text("  No draft could be made", bold=True), f": {cut(reason, 500)}"),
+        paragraph(head, text("  No draft could be made", bold=True), f": {shortened(reason, 500)}"),
     ]
     if retried:
         blocks.append(context(f"{named(retried)} asked for another try."))
@@ -174,7 +174,7 @@ def _missed_row(
     else:
         comment, words = None, event.text
         who = event.reporter.name if event.reporter else "somebody"
-    told = f"  {named(who, 60)} {clock(event.at, now, timezone)}: {said(words, FIRST_WORDS)}"
+    told = f"  {named(who, 60)} {clock(event.at, now, timezone)}: {in_quotes(words, FIRST_WORDS)}"
     return (link(issue_url(site, event.issues[0], comment), event.issues[0], bold=True), told)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from bot.domain.drafts import Draft
-from bot.safety.quoting import in_marks, unsigned
+from bot.safety.quoting import in_marks, shortened, unsigned
 
 Block = dict[str, Any]
 MAX_MESSAGE = 13_000
@@ -36,17 +36,12 @@ def size(blocks: Sequence[Block]) -> int:
     return len(json.dumps(blocks, ensure_ascii=False, separators=(",", ":")))
 
 
-def cut(value: str, length: int) -> str:
-    """At most `length` characters, ending in … where something was left out."""
-    return value if len(value) <= length else value[: length - 1].rstrip() + "…"
-
-
 def one_line(value: str, length: int) -> str:
     """The same as one line."""
-    return cut(" ".join(value.split()), length)
+    return shortened(" ".join(value.split()), length)
 
 
-def said(value: str, length: int) -> str:
+def in_quotes(value: str, length: int) -> str:
     """Words of others as one line in quotation marks, where they stand beside words of ours."""
     return in_marks(one_line(value, length))
 
@@ -114,7 +109,7 @@ def context(*lines: str) -> Block:
     kept = [line for line in lines if line.strip()] or [" "]
     return {
         "type": "context",
-        "elements": [{"type": "plain_text", "text": cut(line, 2000), "emoji": False} for line in kept[:10]],
+        "elements": [{"type": "plain_text", "text": shortened(line, 2000), "emoji": False} for line in kept[:10]],
     }
 
 

@@ -24,7 +24,6 @@ from bot.cards.parts import (
     buttons,
     clock,
     context,
-    cut,
     issue_url,
     key_of,
     link,
@@ -38,6 +37,7 @@ from bot.cards.parts import (
     text,
 )
 from bot.domain.drafts import UNDO_FOR, Decision, Draft, DraftState
+from bot.safety.quoting import shortened
 
 S = DraftState
 APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
@@ -60,7 +60,7 @@ NOTIFICATIONS = {
 }
 
 
-HELD = {
+HELD_REASONS = {
     "issue": "the issue changed since this was drafted",
     "claims": "something it says is not so",
     "both": "the issue changed since this was drafted, and something it says is not so",
@@ -111,7 +111,7 @@ class _StateBlocks:
         blocks = []
         if self.draft.note:
             # An approval that could not be carried out (Jira unreadable) or does not count any more (the mode changed).
-            blocks.append(self._said(text("Still waiting. ", bold=True), cut(self.draft.note, 500)))
+            blocks.append(self._said(text("Still waiting. ", bold=True), shortened(self.draft.note, 500)))
         row = [
             self._button("Approve", APPROVE, style="primary"),
             self._button("Edit", EDIT),
@@ -130,7 +130,7 @@ class _StateBlocks:
     def held(self) -> list[Block]:
         changes: Sequence[str] = [one_line(change, 250) for change in self.draft.changes] or ["The issue changed."]
         head = section(
-            text(f"Held: {HELD[held_by(self.draft)]}.", bold=True),
+            text(f"Held: {HELD_REASONS[held_by(self.draft)]}.", bold=True),
             f" {named(self.approval.name)} approved it; nothing was posted." if self.approval else "",
         )
         blocks = [self._outcome(head, listing(changes)), *self._note(), *self._unchecked()]
@@ -171,13 +171,13 @@ class _StateBlocks:
         ]
 
     def failed(self) -> list[Block]:
-        reason = cut(self.draft.note, 700) or "Jira refused it."
+        reason = shortened(self.draft.note, 700) or "Jira refused it."
         head = self._said(text("✗ Not posted.", bold=True), f" {reason}")
         row = [self._button("Retry", RETRY, style="primary"), self._button("Discard", SKIP)]
         return [head, buttons(*row), context(f"Approved by {self._who()}. Retry once the cause is mended.")]
 
     def unknown(self) -> list[Block]:
-        reason = f" {cut(self.draft.note, 700)}" if self.draft.note else ""
+        reason = f" {shortened(self.draft.note, 700)}" if self.draft.note else ""
         head = self._said(
             text("It is not certain that this reached Jira.", bold=True),
             f"{reason} Look at the issue before you post again. ",
@@ -217,7 +217,7 @@ class _StateBlocks:
 
     def expired(self) -> list[Block]:
         if self.draft.note:  # its texts were erased, or the issue is not looked after any more
-            return [self._said(text("Expired.", bold=True), f" {cut(self.draft.note, 300)} {self._nothing}")]
+            return [self._said(text("Expired.", bold=True), f" {shortened(self.draft.note, 300)} {self._nothing}")]
         return [
             self._said(
                 text("Expired", bold=True),
@@ -247,7 +247,7 @@ class _StateBlocks:
         return [self._said(text(head, bold=True), rest), *self._note()]
 
     def _note(self) -> list[Block]:
-        return [context(f"⚠ {cut(self.draft.note, 500)}")] if self.draft.note else []
+        return [context(f"⚠ {shortened(self.draft.note, 500)}")] if self.draft.note else []
 
     def _unchecked(self) -> list[Block]:
         lines = [f"⚠ {one_line(sentence, 250)}" for sentence in self.draft.unchecked]

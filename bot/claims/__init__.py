@@ -11,10 +11,19 @@ model, in whatever language; whether it is so, by the facts that `bot.workflow.c
 """
 
 from bot.claims.checking import examine
-from bot.claims.claim import Claim, Contradiction, Examined, Facts, Pull, Ticket
+from bot.claims.claim import Claim, Contradiction, Examined, Facts, IssueRef, PullRequestRef
 from bot.claims.stated import StatedClaim, claims_of, named_in, well_formed
 
 __all__ = [
-    "Claim", "Contradiction", "Examined", "Facts", "Pull", "StatedClaim", "Ticket", "claims_of", "examine", "named_in",
+    "Claim",
+    "Contradiction",
+    "Examined",
+    "Facts",
+    "IssueRef",
+    "PullRequestRef",
+    "StatedClaim",
+    "claims_of",
+    "examine",
+    "named_in",
     "well_formed",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from bot.claims import people
-from bot.claims.claim import Claim, Contradiction, Examined, Facts, Pull, Ticket
+from bot.claims.claim import Claim, Contradiction, Examined, Facts, IssueRef, PullRequestRef
 from bot.claims.stated import EVERYBODY
 from bot.domain.issues import Issue, PullRequest
 from bot.safety.quoting import in_marks
@@ -53,7 +53,7 @@ def examine(claims: Iterable[Claim], facts: Facts) -> Examined:
 
 def _contrary(claim: Claim, facts: Facts) -> str | tuple[str, str] | None:
     """What is so instead, as a clause; None when the claim holds. Two clauses: as it is shown, and without its time."""
-    if isinstance(claim.subject, Pull):
+    if isinstance(claim.subject, PullRequestRef):
         pull = _pull(claim.subject, facts)
         check = {"state": _state, "approvals": _approvals, "approved_by": _approved_by, "build": _build}[claim.kind]
         fact = check(claim, pull, facts)
@@ -64,7 +64,7 @@ def _contrary(claim: Claim, facts: Facts) -> str | tuple[str, str] | None:
     return {"status": _status, "blocked": _blocked, "assignee": _assignee, "due": _due}[claim.kind](claim, issue, facts)
 
 
-def _pull(subject: Pull, facts: Facts) -> PullRequest:
+def _pull(subject: PullRequestRef, facts: Facts) -> PullRequest:
     """The pull request that is meant: by number, and by repository where the text says it."""
     found = [
         pull for pull in facts.pulls
@@ -78,7 +78,7 @@ def _pull(subject: Pull, facts: Facts) -> PullRequest:
     return found[0]
 
 
-def _issue(subject: Ticket, facts: Facts) -> Issue:
+def _issue(subject: IssueRef, facts: Facts) -> Issue:
     if subject.key in ("", facts.issue.key):
         return facts.issue
     if subject.key in facts.others:

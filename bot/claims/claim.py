@@ -17,7 +17,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 
-class Pull(Frozen):
+class PullRequestRef(Frozen):
     """A pull request as a text names it. `number` 0: "the pull request". `repository`: `workspace/repo`, or ""."""
 
     number: int = 0
@@ -28,7 +28,7 @@ class Pull(Frozen):
         return f"PR #{self.number}" if self.number else "the pull request"
 
 
-class Ticket(Frozen):
+class IssueRef(Frozen):
     """An issue as a text names it. `key` "": the issue that is answered."""
 
     key: str = ""
@@ -48,7 +48,7 @@ class Claim(Frozen):
     """
 
     kind: Kind
-    subject: Pull | Ticket
+    subject: PullRequestRef | IssueRef
     value: str
     negated: bool = False
     quote: str

@@ -1,4 +1,4 @@
-"""What the model says that a text states → claims. Pure.
+"""Claims read from the model's answer: what it says that a text states, where that is well-formed. Pure.
 
 The model's entries are data for a comparison and nothing else. One counts only if it has the form, and if its quote
 stands in the text: so a card shows no words of it but those that the text has anyway.
@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bot.claims.claim import Claim, Kind, Pull, Ticket
+from bot.claims.claim import Claim, IssueRef, Kind, PullRequestRef
 
-MOST = 40
+MAX_CLAIMS = 40
 """Entries that are read of one answer."""
-QUOTE = 200
+MAX_QUOTE = 200
 """Characters of a quote that are kept."""
 
 Says = Literal[
@@ -56,7 +56,7 @@ def well_formed(value: Any) -> tuple[StatedClaim, ...] | None:
     if not isinstance(value, list | tuple):
         return None
     found: list[StatedClaim] = []
-    for item in value[:MOST]:
+    for item in value[:MAX_CLAIMS]:
         try:
             found.append(StatedClaim.model_validate(item, strict=True))
         except ValidationError:
@@ -84,13 +84,15 @@ def _claim(stated: StatedClaim, own: str) -> Claim | None:
     other = key[0] if key and key[0] != own else ""
     if kind == "state" and key and not pull and value in ("OPEN", "CLOSED"):
         kind, value = "status", value.lower()  # an issue can be open too
-    subject: Pull | Ticket = Ticket(key=other)
+    subject: PullRequestRef | IssueRef = IssueRef(key=other)
     if kind in _PULL_KINDS:
         if other and not pull:
             return None  # which of its pull requests is not said
-        subject = Pull(number=int(pull["number"]), repository=pull["repo"] or "") if pull else Pull()
+        subject = (
+            PullRequestRef(number=int(pull["number"]), repository=pull["repo"] or "") if pull else PullRequestRef()
+        )
     quote = " ".join(_MARKS.sub("", stated.quote).split())
-    return Claim(kind=kind, subject=subject, value=value, negated=stated.negated, quote=quote[:QUOTE])
+    return Claim(kind=kind, subject=subject, value=value, negated=stated.negated, quote=quote[:MAX_QUOTE])
 
 
 def named_in(claims: Iterable[Claim]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bot.clients import sockets
-from bot.clients.jira_read import listing, mapping, moment, words
+from bot.clients.jira_read import listing, mapping, moment, one_line
 from bot.clients.responses import BITBUCKET, content, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
 from bot.domain.issues import PullRequest
@@ -78,7 +78,7 @@ class Bitbucket:
                 raise
             # A repository's or project's token is nobody's: it may read pull requests and not ask who it is.
             return "a token that belongs to a repository, project or workspace"
-        return words(user.get("display_name")) or words(user.get("username")) or "an account without a name"
+        return one_line(user.get("display_name")) or one_line(user.get("username")) or "an account without a name"
 
     async def _get(self, path: str, what: str, *, has: str = "") -> dict[str, Any]:
         """The object that Bitbucket answers. `has`: a name in it; a gateway's 200 has none, and is no empty list."""
@@ -157,18 +157,18 @@ def refreshed(known: PullRequest, found: dict[str, Any]) -> PullRequest:
     if isinstance(found.get("reviewers"), list):
         changes["reviewers"] = tuple(_name(r) for r in listing(found["reviewers"]))
     for field in ("title", "state"):
-        if words(found.get(field)):
-            changes[field] = words(found[field])
+        if one_line(found.get(field)):
+            changes[field] = one_line(found[field])
     if isinstance(found.get("draft"), bool):
         changes["draft"] = found["draft"]
     for field, side in (("branch", "source"), ("target", "destination")):
-        name = words(mapping(mapping(found.get(side)).get("branch")).get("name"))
+        name = one_line(mapping(mapping(found.get(side)).get("branch")).get("name"))
         if name:
             changes[field] = name
     author = mapping(found.get("author"))
     if author:
         changes["author"] = _name(author)
-        changes["author_id"] = words(author.get("account_id")) or known.author_id
+        changes["author_id"] = one_line(author.get("account_id")) or known.author_id
     if mapping(found.get("closed_by")):
         changes["closed_by"] = _name(found["closed_by"])
     changes["updated"] = moment(found.get("updated_on")) or known.updated
@@ -177,4 +177,4 @@ def refreshed(known: PullRequest, found: dict[str, Any]) -> PullRequest:
 
 def _name(user: Any) -> str:
     found = mapping(user)
-    return words(found.get("display_name")) or words(found.get("nickname")) or "somebody"
+    return one_line(found.get("display_name")) or one_line(found.get("nickname")) or "somebody"

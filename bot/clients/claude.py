@@ -40,7 +40,7 @@ __all__ = [
 DEADLINE = 60.0
 """Seconds for one call, whatever happens in it (the SDK's timeout is per read: a dripping server outlives it)."""
 
-PAUSE = "claude:pause"
+PAUSE_RECORD = "claude:pause"
 """The record in `state` of the time before which no process calls."""
 
 # Older models that do not know `output_config.effort` and answer 400 to it.
@@ -231,7 +231,7 @@ class Claude:
 
     async def _respect_pause(self) -> None:
         left = self._pause_until - self._clock.monotonic()
-        if not self._leases.alone and (told := await self._store.get("state", PAUSE)):
+        if not self._leases.alone and (told := await self._store.get("state", PAUSE_RECORD)):
             left = max(left, (datetime.fromisoformat(told["until"]) - self._clock.now()).total_seconds())
         if left > 0:
             raise ClaudeBusy(left)
@@ -243,7 +243,7 @@ class Claude:
             now = self._clock.now()
             until = (now + timedelta(seconds=left)).isoformat()
             with contextlib.suppress(StoreUnavailable):
-                await self._store.commit(Put("state", {"id": PAUSE, "at": now.isoformat(), "until": until}))
+                await self._store.commit(Put("state", {"id": PAUSE_RECORD, "at": now.isoformat(), "until": until}))
 
     async def _not_answered(self, reservation: Reservation, error: ClaudeDown | ClaudeBusy | Unanswerable) -> None:
         if isinstance(error, ClaudeDown) and not error.nothing_sent:

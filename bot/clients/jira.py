@@ -21,7 +21,6 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
-from bot.aside import aside
 from bot.clients import jira_changes as changes
 from bot.clients import jira_issue
 from bot.clients import jira_read as read
@@ -29,16 +28,16 @@ from bot.clients import jira_thread as thread
 from bot.clients.jira_changes import ChangedPage
 from bot.clients.jira_related import Around, around, sprint_fields, told_of
 from bot.clients.jira_wire import DEADLINE, Wire, searching
+from bot.domain.drafts import MARKER
 from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent
+from bot.offload import offload
 
 if TYPE_CHECKING:
     from bot.domain.leases import Deadline
     from bot.settings import Settings
 
-MARKER = "pm-agent"
-"""The key of the comment property by which our comments are known."""
-CLOCKS_APART = timedelta(minutes=10)
+CLOCK_SKEW = timedelta(minutes=10)
 """Our clock and Jira's may differ by this much when a comment is looked for by time."""
 MOST_SINGLE_READS = 50
 """Issues of one search that are read one by one because the search gave too few of their comments."""
@@ -142,7 +141,7 @@ class Jira:
         await self._own_account()
         path, number = quote(key, safe=""), quote(comment_id, safe="")
         found = await self._wire.read(lambda c: c.get_comment(path, number), "comment", has=("id",))
-        return await aside(partial(read.comment, found, self.account_id, desk=desk))
+        return await offload(partial(read.comment, found, self.account_id, desk=desk))
 
     async def has_marker(self, comment_id: str) -> bool:
         """Whether the comment carries our property (anybody can set one: no proof that the comment is ours)."""
@@ -155,7 +154,7 @@ class Jira:
         and `Gone` when the issue is not there any more.
         """
         own = await self._own_account()
-        path, earliest, start = quote(key, safe=""), since - CLOCKS_APART, 0
+        path, earliest, start = quote(key, safe=""), since - CLOCK_SKEW, 0
         while True:
             page = await thread.comment_page(self._wire, path, start, 100)
             raw = read.listing(page.get("comments"))
@@ -218,7 +217,7 @@ class Jira:
         found = read.mapping(await self._wire.read(lambda c: c.get_project(path), "project", has=("key",)))
         return Project(
             key=found["key"] if isinstance(found.get("key"), str) else key,
-            name=read.words(found.get("name")) or key,
+            name=read.one_line(found.get("name")) or key,
             service_desk=found.get("projectTypeKey") == "service_desk",
         )
 
@@ -295,7 +294,7 @@ class Jira:
         desk = read.is_desk(raw)
         convert = partial(read.comment, own_account=self.account_id, desk=desk)
         # One by one: fifty comments of the greatest length take seconds, and a delivery's text does not wait for all.
-        found = [await aside(partial(convert, item)) for item in read.listing(page.get("comments"))]
+        found = [await offload(partial(convert, item)) for item in read.listing(page.get("comments"))]
         whole = partial(
             jira_issue.issue,
             raw,
@@ -308,14 +307,14 @@ class Jira:
             sprint_fields=self._sprint_fields or (),
         )
         try:
-            return await aside(whole)
+            return await offload(whole)
         except ValueError:
             raise Down("Jira", "Jira's answer about an issue has no key") from None
 
     async def _whole(self, raw: list[dict[str, Any]]) -> tuple[Issue, ...]:
         """Issues of a search; those whose comments or changes the search left out are read singly, a few at a time."""
         gate, singly = asyncio.Semaphore(4), [MOST_SINGLE_READS]
-        keys = [key for item in raw for key in jira_issue.named(item)]
+        keys = [key for item in raw for key in jira_issue.named_keys(item)]
         others = Around(await told_of(self._wire, keys, self._settings.watches), "unread")
 
         async def one(item: dict[str, Any]) -> Issue:

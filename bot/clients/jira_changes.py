@@ -12,15 +12,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot.aside import aside
 from bot.clients import jira_read as read
 from bot.clients.jira_thread import comment_page
 from bot.clients.jira_wire import Wire, searching
 from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
-from bot.rules.policy import newly_asks
+from bot.offload import offload
+from bot.rules.questions import newly_asks
 
-PAGE = 50
+PAGE_SIZE = 50
 """Issues of one answer."""
 COMMENT_PAGE = 100
 EDITED_WITHIN = 1000
@@ -30,7 +30,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-class Asked(Frozen):
+class NewQuestion(Frozen):
     """A description that asks something since a change. `text`: as it is after it."""
 
     text: str
@@ -55,7 +55,7 @@ class ChangedIssue(Frozen):
     service_desk: bool = False
     has_security_level: bool = False
     comments: tuple[Comment, ...] | None = None
-    asked: Asked | None = None
+    asked: NewQuestion | None = None
 
 
 class ChangedPage(Frozen):
@@ -67,7 +67,7 @@ class ChangedPage(Frozen):
 
 async def changed(wire: Wire, jql: str, since: datetime, own: str | None, token: str | None) -> ChangedPage:
     """One page of what a bounded JQL finds, in its order."""
-    body: dict[str, Any] = {"jql": jql, "maxResults": PAGE, "fields": list(FIELDS), "expand": "changelog"}
+    body: dict[str, Any] = {"jql": jql, "maxResults": PAGE_SIZE, "fields": list(FIELDS), "expand": "changelog"}
     if token:
         body["nextPageToken"] = token
     page = read.mapping(await wire.read(searching(body), "search", has=("issues",)))
@@ -101,8 +101,8 @@ async def _issue(item: dict[str, Any], since: datetime, own: str | None) -> Chan
     whole = bool(thread) and len(raw) >= read.number(thread.get("total"), len(raw) + 1)
     project = read.mapping(fields.get("project")).get("key")
     created = read.moment(fields.get("created")) or read.EPOCH
-    summary = read.words(fields.get("summary"))
-    described = await aside(lambda: from_body(read.body(fields.get("description")))) if created >= since else ""
+    summary = read.one_line(fields.get("summary"))
+    described = await offload(lambda: from_body(read.body(fields.get("description")))) if created >= since else ""
     return ChangedIssue(
         key=key,
         project=project if isinstance(project, str) else key.rpartition("-")[0],
@@ -114,13 +114,13 @@ async def _issue(item: dict[str, Any], since: datetime, own: str | None) -> Chan
         service_desk=read.is_desk(item),
         has_security_level=read.has_security_level(item),
         comments=tuple(await _since(raw, since, own, read.is_desk(item))) if whole else None,
-        asked=await aside(partial(_asked, read.mapping(item.get("changelog")).get("histories"), since)),
+        asked=await offload(partial(_asked, read.mapping(item.get("changelog")).get("histories"), since)),
     )
 
 
-def _asked(histories: Any, since: datetime) -> Asked | None:
+def _asked(histories: Any, since: datetime) -> NewQuestion | None:
     """The newest change since then that wrote a question into the description."""
-    found: list[Asked] = []
+    found: list[NewQuestion] = []
     for history in read.listing(histories):
         at = read.moment(history.get("created"))
         for item in read.listing(history.get("items")) if at is not None and at >= since else ():
@@ -128,7 +128,7 @@ def _asked(histories: Any, since: datetime) -> Asked | None:
                 continue
             before, after = (from_body(read.body(item.get(side)) or "") for side in ("fromString", "toString"))
             if at is not None and newly_asks(before, after):
-                found.append(Asked(text=after, by=read.person(history.get("author")), at=at))
+                found.append(NewQuestion(text=after, by=read.person(history.get("author")), at=at))
     return max(found, key=lambda asked: asked.at, default=None)
 
 
@@ -138,5 +138,5 @@ async def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None
     for item in raw:
         at = read.moment(item.get("updated")) or read.moment(item.get("created"))
         if at is None or at >= since:
-            wanted.append(await aside(partial(read.comment, item, own, desk=desk)))
+            wanted.append(await offload(partial(read.comment, item, own, desk=desk)))
     return wanted

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, Literal
 
 from bot.clients import jira_read as read
-from bot.domain.issues import Change, Comment, Issue, Link, Sprint, Version
+from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Sprint, Version
 from bot.markup import from_body
 from bot.rules.policy import about_links
 
@@ -42,21 +42,23 @@ def issue(
     return Issue(
         key=key,
         project=project["key"] if isinstance(project.get("key"), str) else key.rpartition("-")[0],
-        summary=read.words(fields.get("summary")),
+        summary=read.one_line(fields.get("summary")),
         url=f"{site}/browse/{key}",
-        status=read.words(status.get("name")),
-        status_category=read.words(read.mapping(status.get("statusCategory")).get("key")),
+        status=read.one_line(status.get("name")),
+        status_category=read.one_line(read.mapping(status.get("statusCategory")).get("key")),
         description=from_body(read.body(fields.get("description"))),
-        issue_type=read.words(read.mapping(fields.get("issuetype")).get("name")),
+        issue_type=read.one_line(read.mapping(fields.get("issuetype")).get("name")),
         assignee=read.person(fields.get("assignee")),
         reporter=read.person(fields.get("reporter")),
-        priority=read.words(read.mapping(fields.get("priority")).get("name")),
-        labels=tuple(read.words(label) for label in labels if isinstance(label, str))
+        priority=read.one_line(read.mapping(fields.get("priority")).get("name")),
+        labels=tuple(read.one_line(label) for label in labels if isinstance(label, str))
         if isinstance(labels, list)
         else (),
         due=read.day(fields.get("duedate")),
-        resolution=read.words(read.mapping(fields.get("resolution")).get("name")),
-        components=tuple(name for c in read.listing(fields.get("components")) if (name := read.words(c.get("name")))),
+        resolution=read.one_line(read.mapping(fields.get("resolution")).get("name")),
+        components=tuple(
+            name for c in read.listing(fields.get("components")) if (name := read.one_line(c.get("name")))
+        ),
         fix_versions=versions(fields.get("fixVersions")),
         sprints=tuple(s for name in sprint_fields for s in sprints(fields.get(name))) if sprint_fields else None,
         created=read.moment(fields.get("created")),
@@ -81,7 +83,7 @@ def _may_be_told(change: Change, told: Mapping[str, Any]) -> bool:
     return not about_links(change) or (bool(keys) and all(key in told for key in keys))
 
 
-def named(value: Any) -> frozenset[str]:
+def named_keys(value: Any) -> frozenset[str]:
     """The keys of the issues that an issue of Jira's answers names: linked ones, its parent and its sub-tasks."""
     fields = read.mapping(read.mapping(value).get("fields"))
     found = [
@@ -91,38 +93,38 @@ def named(value: Any) -> frozenset[str]:
     return frozenset(key for other in found if isinstance(key := read.mapping(other).get("key"), str))
 
 
-def links(value: Any, told: Mapping[str, Any]) -> tuple[Link, ...]:
+def links(value: Any, told: Mapping[str, Any]) -> tuple[LinkedIssue, ...]:
     """The linked issues among those that may be told of, each with the relation as worded from this issue's side."""
     return tuple(
-        link(other, read.words(read.mapping(item.get("type")).get(wording)) or "relates to", told[other["key"]])
+        link(other, read.one_line(read.mapping(item.get("type")).get(wording)) or "relates to", told[other["key"]])
         for item in read.listing(value)
         for side, wording in (("inwardIssue", "inward"), ("outwardIssue", "outward"))
         if (other := read.mapping(item.get(side))).get("key") in told
     )
 
 
-def link(value: Any, relation: str, searched: Any) -> Link:
+def link(value: Any, relation: str, searched: Any) -> LinkedIssue:
     """Another issue: as an issue names it, which is the newest, and what a search adds, whose index may be late."""
     fields, more = read.mapping(read.mapping(value).get("fields")), read.mapping(read.mapping(searched).get("fields"))
     status = read.mapping(fields.get("status") or more.get("status"))
-    return Link(
+    return LinkedIssue(
         relation=relation,
         key=read.mapping(value)["key"],
-        summary=read.words(fields.get("summary") or more.get("summary")),
-        status=read.words(status.get("name")),
-        status_category=read.words(read.mapping(status.get("statusCategory")).get("key")),
-        issue_type=read.words(read.mapping(more.get("issuetype")).get("name")),
+        summary=read.one_line(fields.get("summary") or more.get("summary")),
+        status=read.one_line(status.get("name")),
+        status_category=read.one_line(read.mapping(status.get("statusCategory")).get("key")),
+        issue_type=read.one_line(read.mapping(more.get("issuetype")).get("name")),
         assignee=read.person(more.get("assignee")),
     )
 
 
-def parent(value: Any, told: Mapping[str, Any]) -> Link | None:
+def parent(value: Any, told: Mapping[str, Any]) -> LinkedIssue | None:
     """The parent, where it may be told of."""
     found = read.mapping(value)
     return link(found, "parent", told[found["key"]]) if found.get("key") in told else None
 
 
-def children(value: Any, told: Mapping[str, Any]) -> tuple[Link, ...]:
+def children(value: Any, told: Mapping[str, Any]) -> tuple[LinkedIssue, ...]:
     """The children of an issue of Jira's answers among those that may be told of, unfinished ones first."""
     key, fields = read.mapping(value).get("key"), read.mapping(read.mapping(value).get("fields"))
     subtasks = {item["key"]: item for item in read.listing(fields.get("subtasks")) if item.get("key") in told}
@@ -140,7 +142,7 @@ def versions(value: Any) -> tuple[Version, ...]:
     return tuple(
         Version(name=name, released=item.get("released") is True, on=read.day(item.get("releaseDate")))
         for item in read.listing(value)
-        if (name := read.words(item.get("name")))
+        if (name := read.one_line(item.get("name")))
     )
 
 
@@ -149,12 +151,12 @@ def sprints(value: Any) -> tuple[Sprint, ...]:
     return tuple(
         Sprint(
             name=name,
-            state=read.words(item.get("state")).lower(),
+            state=read.one_line(item.get("state")).lower(),
             start=_date_of(item.get("startDate")),
             end=_date_of(item.get("completeDate")) or _date_of(item.get("endDate")),
         )
         for item in read.listing(value)
-        if (name := read.words(item.get("name")))
+        if (name := read.one_line(item.get("name")))
     )
 
 

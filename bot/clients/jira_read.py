@@ -13,6 +13,7 @@ from typing import Any
 from bot.domain.issues import Change, Comment, Person, Visibility
 from bot.markup import from_body
 from bot.safety import tidy
+from bot.safety.quoting import shortened
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEWEST_CHANGES = 20
@@ -38,11 +39,11 @@ def listing(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def words(value: Any, most: int = 1000) -> str:
+def one_line(value: Any, most: int = 1000) -> str:
     """One line of tidy text, at most so many characters; "" for anything that is not text."""
     # Cut generously first: a changed description stands in a history whole.
     text = " ".join(tidy(value[: most * 8]).split()) if isinstance(value, str) else ""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return shortened(text, most)
 
 
 def moment(value: Any) -> datetime | None:
@@ -65,7 +66,7 @@ def moment(value: Any) -> datetime | None:
 def person(value: Any) -> Person | None:
     """A user object; None without an account id or any name."""
     user = mapping(value)
-    name = words(user.get("displayName"))
+    name = one_line(user.get("displayName"))
     account_id = user.get("accountId")
     if not isinstance(account_id, str) or not account_id:
         # A deleted or anonymous author: no id that anybody could be mentioned by.
@@ -114,7 +115,7 @@ def changes(histories: Any, since: datetime | None = None) -> tuple[Change, ...]
     for history in sorted(listing(histories), key=lambda h: moment(h.get("created")) or EPOCH):
         by = person(history.get("author"))
         for item in listing(history.get("items")):
-            field = words(item.get("field"))
+            field = one_line(item.get("field"))
             told = field.casefold() != "comment"
             found.append(
                 Change(
@@ -133,7 +134,7 @@ def changes(histories: Any, since: datetime | None = None) -> tuple[Change, ...]
 
 def _side(item: dict[str, Any], side: str) -> str:
     """What a field was changed from, or to, as it is displayed; a day and a time without what Jira adds to them."""
-    shown = words(item.get(f"{side}String"), LONGEST_CHANGE)
+    shown = one_line(item.get(f"{side}String"), LONGEST_CHANGE)
     raw = item.get(side)
     found = _TIME.fullmatch(raw) if isinstance(raw, str) and shown else None
     found = found or _TIME.fullmatch(shown)

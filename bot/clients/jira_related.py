@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from bot.clients import jira_read as read
-from bot.clients.jira_issue import Related, named
+from bot.clients.jira_issue import Related, named_keys
 from bot.clients.jira_wire import Wire, searching
 from bot.errors import Permanent, RetryLater
 
@@ -35,7 +35,7 @@ class Around(NamedTuple):
 
 async def around(wire: Wire, raw: Any, watches: Watches) -> Around:
     """The children of an issue of Jira's answers, and those that it names."""
-    key, names = str(read.mapping(raw).get("key")), _watched(named(raw), watches)
+    key, names = str(read.mapping(raw).get("key")), _watched(named_keys(raw), watches)
     below = f'parent = "{key}"'
     page = await _page(wire, f"{below} OR {_among(names)}" if names else below)
     found, more = page or ([], False)

@@ -1,4 +1,4 @@
-"""What an answer over HTTP, or its absence, means for us: an Atlassian service's status → one of `bot.errors`.
+"""Classifies answers over HTTP: an Atlassian service's status, or its silence, becomes one of `bot.errors`.
 
 Reading and writing differ. A read that failed may simply be done again. A write whose answer was lost may have
 happened: only where it is certain that it did not (no connection, 429, 503 with `Retry-After`) is it `RetryLater`.
@@ -21,11 +21,12 @@ import orjson
 
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
 from bot.safety import tidy
+from bot.safety.quoting import shortened
 
 if TYPE_CHECKING:
     from requests import Response
 
-LONGEST_WAIT = 86_400.0
+MAX_RETRY_AFTER = 86_400.0
 """Seconds: a `Retry-After` beyond a day is taken for a mistake of the other side and cut to a day."""
 LONGEST_REASON = 300
 LONGEST_BODY = 100_000
@@ -72,7 +73,7 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
         seconds = (when - (now or datetime.now(UTC))).total_seconds()
     if seconds != seconds:  # NaN
         return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def content(answer: Response) -> Any:
@@ -102,7 +103,7 @@ def own_words(text: str) -> str:
             found.append(body[name])
     some = (part[: LONGEST_REASON * 8].strip() for part in found[:20])
     said: str = tidy(" ".join(part for part in some if part))
-    return said if len(said) <= LONGEST_REASON else said[: LONGEST_REASON - 1] + "…"
+    return shortened(said, LONGEST_REASON)
 
 
 def _object(text: str) -> dict[str, Any]:

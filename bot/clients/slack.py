@@ -1,4 +1,4 @@
-"""Slack, in verbs of our own: post, update, find, whisper, open a modal, who is this.
+"""The Slack client: post, update, find, answer one person, open a modal, look up who somebody is.
 
 Two Web API clients share one session: reads are repeated by the SDK where that is harmless; writes never are, because a
 repeated `chat.postMessage` is a second message. A write whose answer was lost raises `OutcomeUnknown`, and `find` tells
@@ -27,9 +27,9 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 )
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.access.origin import Home
+from bot.access.origin import Workspace
 from bot.clients.slack_answers import TokenRefused, explained
-from bot.clients.slack_pace import PATIENCE, Lane, SharedLane
+from bot.clients.slack_pace import MAX_WAIT, SharedWritePace, WritePace
 from bot.domain.issues import Frozen
 from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.log import get_logger
@@ -68,7 +68,7 @@ class ChannelInfo(Frozen):
     is_archived: bool
 
 
-class Connection(Protocol):
+class SlackConnection(Protocol):
     """How Slack reaches us, as `handlers.slack.connect` gives it: set by `bot.app`, asked by `/ready`."""
 
     @property
@@ -88,16 +88,16 @@ class Slack:
         """`shared`: where the pace is kept over all processes; None: this one is alone."""
         self._session: aiohttp.ClientSession | None = None
         self._shared = shared
-        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._paces: dict[tuple[str, str], WritePace] = {}
         self.bot_user_id = ""
         self.bot_id = ""
         self.team_id = ""
-        self.home: Home | None = None
+        self.home: Workspace | None = None
         self._settings = settings
         self._app: str | None = None
         self.team_url = ""
         self.scopes: frozenset[str] = frozenset()
-        self.connection: Connection | None = None
+        self.connection: SlackConnection | None = None
         token, base = settings.slack_bot_token.get_secret_value(), settings.slack_api_url
         self.client = AsyncWebClient(token, base_url=base, retry_handlers=[])
         self._reads = AsyncWebClient(
@@ -142,7 +142,7 @@ class Slack:
             raise RetryLater("Slack did not say which workspace SLACK_BOT_TOKEN belongs to")
         if self._app is None and not self._settings.socket_mode:
             self._app = await self._own_app()
-        self.home = Home(team=self.team_id, app=self._app, grid=bool(me.get("enterprise_id")))
+        self.home = Workspace(team=self.team_id, app=self._app, grid=bool(me.get("enterprise_id")))
 
     def know_app(self, app: str) -> None:
         """The socket's hello says which app it serves, before anything else comes over it."""
@@ -348,25 +348,25 @@ class Slack:
             _send_by.reset(token)
 
     async def _write(self, method: str, body: dict[str, Any], begin: Begin | None, *, patient: bool = False) -> Any:
-        """One write in its lane. A 429 is waited out in place, so that what comes after stays after."""
-        lane = self._lanes.get((method, body["channel"]))
-        if lane is None:
+        """One write in its pace. A 429 is waited out in place, so that what comes after stays after."""
+        pace = self._paces.get((method, body["channel"]))
+        if pace is None:
             name, (burst, rate) = f"pace:{method}:{body['channel']}", PACES[method]
-            lane = SharedLane(burst, name, *self._shared, rate) if self._shared else Lane(burst, rate)
-            self._lanes[method, body["channel"]] = lane
+            pace = SharedWritePace(burst, name, *self._shared, rate) if self._shared else WritePace(burst, rate)
+            self._paces[method, body["channel"]] = pace
         if patient:
-            await lane.room()
-        async with lane.lock:
-            end = time.monotonic() + PATIENCE
+            await pace.room()
+        async with pace.lock:
+            end = time.monotonic() + MAX_WAIT
             while True:
-                await lane.turn()
+                await pace.turn()
                 by = await begin() if begin else None
                 try:
                     return await self._call(method, self.client, body, write=method == "chat.postMessage", by=by)
                 except RetryLater as error:
                     if error.after is None:
                         raise
-                    await lane.wait(error.after)
+                    await pace.wait(error.after)
                     if time.monotonic() + error.after > end:
                         raise
 

@@ -17,7 +17,7 @@ from bot.clients.responses import retry_after
 from bot.errors import Gone, OutcomeUnknown, Permanent, PMAgentError, RetryLater
 
 TOKEN = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "no_permission"})
-GONE = frozenset({"user_not_found", "no_such_subteam", "users_not_found", "user_not_visible"})
+NOT_FOUND_ERRORS = frozenset({"user_not_found", "no_such_subteam", "users_not_found", "user_not_visible"})
 WRONG = frozenset(
     {
         "invalid_blocks", "invalid_blocks_format", "invalid_attachments", "msg_too_long", "msg_blocks_too_long",
@@ -86,7 +86,7 @@ def _answered(error: SlackApiError, method: str, *, write: bool) -> PMAgentError
         return Refused(words, code)
     if code in MENDED_BY_AN_OPERATOR:
         return Refused(f"{MENDED_BY_AN_OPERATOR[code]} ({code})", code)
-    if code in GONE:
+    if code in NOT_FOUND_ERRORS:
         return Gone(f"Slack does not know them ({code})")
     if code in WRONG:
         return Permanent(f"Slack refused {method}: {code}", status=status)

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from bot.clock import Clock
     from bot.store import Store
 
-PATIENCE = 30.0
+MAX_WAIT = 30.0
 """A 429 up to this many seconds is waited out in place, which keeps the order; a longer one is handed to the caller."""
 
 
-SPARED = 10
+RESERVED = 10
 """Writes that somebody patient leaves for others to make at once."""
-CLOCKS_APART = 5
+CLOCK_SKEW = 5
 """Seconds by which the clocks of two machines may differ: a record that is further ahead is not believed."""
 
 
-class Lane:
+class WritePace:
     """The order and the pace of one kind of write to one channel: one at a time, a burst, then `rate` a second."""
 
     def __init__(self, burst: int, rate: float = 1.0) -> None:
@@ -41,7 +41,7 @@ class Lane:
         self._sent_home = 0
 
     async def turn(self) -> None:
-        """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `PATIENCE`."""
+        """Wait until the next write is due. Raises `RetryLater` when Slack asked for a longer wait than `MAX_WAIT`."""
         await self._sleep(self.not_before - time.monotonic())
         self._refill()
         if self._left < 1:
@@ -50,9 +50,9 @@ class Lane:
         self._left -= 1
 
     async def room(self) -> None:
-        """Wait until a write leaves `SPARED` more to be made at once."""
-        while self._refill() < SPARED + 1:  # noqa: ASYNC110 - it refills as time passes
-            await asyncio.sleep((SPARED + 1 - self._left) / self._rate)
+        """Wait until a write leaves `RESERVED` more to be made at once."""
+        while self._refill() < RESERVED + 1:  # noqa: ASYNC110 - it refills as time passes
+            await asyncio.sleep((RESERVED + 1 - self._left) / self._rate)
 
     def _refill(self) -> float:
         now = time.monotonic()
@@ -66,7 +66,7 @@ class Lane:
 
     async def _sleep(self, seconds: float) -> None:
         """Whoever is sent home comes back a second after the one before, at the pace that Slack takes: in order."""
-        if seconds > PATIENCE:
+        if seconds > MAX_WAIT:
             self._sent_home += 1
             raise RetryLater("Slack asks to wait", after=seconds + self._sent_home)
         self._sent_home = 0
@@ -74,8 +74,8 @@ class Lane:
             await asyncio.sleep(seconds)
 
 
-class SharedLane(Lane):
-    """A lane of several processes: its pace and its waits are a record in `state`, changed by compare and set.
+class SharedWritePace(WritePace):
+    """A pace of several processes: its pace and its waits are a record in `state`, changed by compare and set.
 
     The record is `{id, at, full, not_before}`. `full`: when the whole burst is to be had again; each write moves it on
     by the time of one (the generic cell rate algorithm). The order holds within each process.
@@ -88,31 +88,31 @@ class SharedLane(Lane):
         self._clock = clock
 
     async def turn(self) -> None:
-        """As `Lane.turn`. Raises `StoreUnavailable` as well."""
+        """As `WritePace.turn`. Raises `StoreUnavailable` as well."""
         while True:
             record, now = await self._store.get("state", self._name), self._clock.now()
             full = self._full(record, now)
             wait = (full - now).total_seconds() - (self._burst - 1) / self._rate
             asked = ((_time(record, "not_before") or now) - now).total_seconds()
             if wait > 0 or asked > 0:
-                await self._sleep(max(asked, min(wait, PATIENCE)))
+                await self._sleep(max(asked, min(wait, MAX_WAIT)))
                 continue  # somebody else may have been faster, or was asked to wait
             if await self._save(record, full=max(full, now) + timedelta(seconds=1 / self._rate)):
                 self._sent_home = 0
                 return
 
     async def room(self) -> None:
-        """As `Lane.room`. Raises `StoreUnavailable` as well."""
+        """As `WritePace.room`. Raises `StoreUnavailable` as well."""
         while True:
             record, now = await self._store.get("state", self._name), self._clock.now()
-            wait = (self._full(record, now) - now).total_seconds() - (self._burst - 1 - SPARED) / self._rate
+            wait = (self._full(record, now) - now).total_seconds() - (self._burst - 1 - RESERVED) / self._rate
             if wait <= 0:
                 return
-            await asyncio.sleep(min(wait, PATIENCE))
+            await asyncio.sleep(min(wait, MAX_WAIT))
 
     def _full(self, record: Record | None, now: datetime) -> datetime:
         full = _time(record, "full") or now
-        if full - now > timedelta(seconds=self._burst / self._rate + CLOCKS_APART):
+        if full - now > timedelta(seconds=self._burst / self._rate + CLOCK_SKEW):
             return now + timedelta(seconds=(self._burst - 1) / self._rate)  # it was written by a clock that is ahead
         return full
 

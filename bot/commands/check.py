@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.commands.check_lines import Line, doubtful, good, later, show, wrong
+from bot.commands.check_lines import CheckLine, doubtful, good, later, show, wrong
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(line.ok for line in lines) else 1
 
 
-async def _tried(settings: Settings) -> list[Line]:
+async def _tried(settings: Settings) -> list[CheckLine]:
     from bot.commands import check_services as services
     from bot.commands.check_slack import slack
 
@@ -79,7 +79,7 @@ async def _tried(settings: Settings) -> list[Line]:
     return [line for group in groups for line in group]
 
 
-async def _guarded(name: str, tries: Awaitable[list[Line]]) -> list[Line]:
+async def _guarded(name: str, tries: Awaitable[list[CheckLine]]) -> list[CheckLine]:
     """A doctor does not faint: what nobody foresaw is a line too, and the other lines still come."""
     try:
         return await tries
@@ -87,25 +87,25 @@ async def _guarded(name: str, tries: Awaitable[list[Line]]) -> list[Line]:
         return [unforeseen(name, error)]
 
 
-def store(settings: Settings) -> list[Line]:
+def store(settings: Settings) -> list[CheckLine]:
     """The data: they can be opened, the audit trail is whole, and when something last came in. Read only."""
     from bot.commands.check_database import database
-    from bot.store.opening import data_of
+    from bot.store.opening import data_at
 
     folder = settings.pmagent_data_dir.absolute()
     if url := settings.database_url:
         lines, text = database(url)
         mend = "restore a backup: python -m bot restore FILE --force"
         if text:
-            lines += _content(data_of(folder, url), lambda found: good("store", f"{text}; {found}"), mend)
+            lines += _content(data_at(folder, url), lambda found: good("store", f"{text}; {found}"), mend)
         return lines
     if not folder.is_dir():
         return [_new_folder(folder)]
     mend = "restore a backup: python -m bot restore FILE, or let PMAGENT_DATA_DIR name another folder"
-    return _content(data_of(folder, None), lambda found: _writable(folder, f"{folder} opens; {found}"), mend)
+    return _content(data_at(folder, None), lambda found: _writable(folder, f"{folder} opens; {found}"), mend)
 
 
-def _content(data: Data, opened: Callable[[str], Line], mend: str) -> list[Line]:
+def _content(data: Data, opened: Callable[[str], CheckLine], mend: str) -> list[CheckLine]:
     """The store's line, which `opened` makes of what was found in it, and that about the newest event."""
     from bot.commands.check_trail import trail
     from bot.errors import UserError
@@ -125,7 +125,7 @@ def _content(data: Data, opened: Callable[[str], Line], mend: str) -> list[Line]
     return [opened(found), *verified, good("events", when)]
 
 
-def _new_folder(folder: Path) -> Line:
+def _new_folder(folder: Path) -> CheckLine:
     there = next(p for p in (folder, *folder.parents) if p.exists())
     if there != folder and there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return good("store", f"{folder} is made at the first start")
@@ -134,7 +134,7 @@ def _new_folder(folder: Path) -> Line:
     return wrong("store", f"{folder} cannot be made: {why}", mend)
 
 
-def _writable(folder: Path, text: str) -> Line:
+def _writable(folder: Path, text: str) -> CheckLine:
     if os.access(folder, os.W_OK | os.X_OK):
         return good("store", text)
     mend = f"let this user write to the folder of PMAGENT_DATA_DIR, or run as its owner: {folder}"
@@ -150,7 +150,7 @@ def _ago(at: str) -> str:
     return "less than a minute ago"
 
 
-def unforeseen(name: str, error: Exception) -> Line:
+def unforeseen(name: str, error: Exception) -> CheckLine:
     """Its kind and its place, so that a report of it is of use; not its words, which may hold addresses and tokens."""
     text = f"failed ({type(error).__name__} in {_place(error)})"
     return wrong(name, text, "this is a fault of PM Agent and of no setting: please report it")

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bot.commands.check_lines import Line, good, later, warn, wrong
+from bot.commands.check_lines import CheckLine, good, later, warn, wrong
 
 if TYPE_CHECKING:
-    from bot.store.postgres.condition import Condition
+    from bot.store.postgres.condition import DatabaseCondition
 
 SETTING = "PMAGENT_DATABASE_URL"
 
 
-def database(url: str) -> tuple[list[Line], str]:
+def database(url: str) -> tuple[list[CheckLine], str]:
     """The lines, and what to say of the store besides its content; empty where nothing of that can be read."""
     from bot.errors import UserError
-    from bot.store.postgres.address import Address, DatabaseAway
+    from bot.store.postgres.address import DatabaseAddress, DatabaseAway
     from bot.store.postgres.condition import condition
 
     try:
-        address = Address(url)
+        address = DatabaseAddress(url)
         found = condition(address)
     except DatabaseAway as error:
         return [later("store", str(error))], ""
@@ -40,7 +40,7 @@ def database(url: str) -> tuple[list[Line], str]:
     return lines, f"the {address.shown} answers; PostgreSQL {found.version}, schema {found.schema}{newer}; {bots}"
 
 
-def _faults(found: Condition) -> Iterator[Line]:
+def _faults(found: DatabaseCondition) -> Iterator[CheckLine]:
     """What keeps the program from using this database."""
     from bot.store.postgres.connecting import OLDEST
 

@@ -25,7 +25,7 @@ TRY_AGAIN = "try again in a minute: nothing is known to be wrong with the settin
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckLine:
     """One thing that was tried. `mend`: what to do about it, for a line that is not ok.
 
     `state`: ok; warn, which keeps nothing from working; later, which could not be tried now; wrong.
@@ -42,32 +42,32 @@ class Line:
         return self.state in ("ok", "warn")
 
 
-def good(name: str, text: str) -> Line:
+def good(name: str, text: str) -> CheckLine:
     """It was tried and works."""
-    return Line(name, "ok", text)
+    return CheckLine(name, "ok", text)
 
 
-def warn(name: str, text: str, mend: str = "") -> Line:
+def warn(name: str, text: str, mend: str = "") -> CheckLine:
     """It keeps nothing from working, and may not be what was meant."""
-    return Line(name, "warn", text, mend)
+    return CheckLine(name, "warn", text, mend)
 
 
-def later(name: str, text: str, mend: str = TRY_AGAIN) -> Line:
+def later(name: str, text: str, mend: str = TRY_AGAIN) -> CheckLine:
     """Nothing is known about it now."""
-    return Line(name, "later", text, mend)
+    return CheckLine(name, "later", text, mend)
 
 
-def wrong(name: str, text: str, mend: str) -> Line:
+def wrong(name: str, text: str, mend: str) -> CheckLine:
     """It does not work, and will not until a person has done what `mend` says."""
-    return Line(name, "wrong", text, mend)
+    return CheckLine(name, "wrong", text, mend)
 
 
-def doubtful(doubts: Sequence[Problem]) -> list[Line]:
+def doubtful(doubts: Sequence[Problem]) -> list[CheckLine]:
     """The settings that the program starts with and has a doubt about."""
     return [warn(doubt.variable, doubt.what, doubt.mend) for doubt in doubts]
 
 
-def failed(name: str, error: PMAgentError, mend: str, *, address: str = "") -> Line:
+def failed(name: str, error: PMAgentError, mend: str, *, address: str = "") -> CheckLine:
     """A line about a call that failed: `mend` is for a definite refusal, an outage passes.
 
     `address`: the settings by which the service is found, where somebody may have set them wrong.
@@ -94,7 +94,7 @@ def refused(error: PMAgentError) -> bool:
     return isinstance(error, Permanent) or (isinstance(error, Down) and error.status == 401)
 
 
-def show(lines: Sequence[Line], *, as_json: bool) -> None:
+def show(lines: Sequence[CheckLine], *, as_json: bool) -> None:
     """Print the lines, for a person or for a program."""
     if as_json:
         checks = [{"name": x.name, "ok": x.ok, "state": x.state, "text": x.text, "mend": x.mend} for x in lines]

@@ -7,7 +7,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import SystemClock
-from bot.commands.check_lines import Line, failed, given, good, later, warn, wrong
+from bot.commands.check_lines import CheckLine, failed, given, good, later, warn, wrong
 from bot.errors import Gone, PMAgentError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ MENDS = {
 """What to do about Claude's definite refusals, by their kind; all others are about the model."""
 
 
-async def jira(settings: Settings) -> list[Line]:
+async def jira(settings: Settings) -> list[CheckLine]:
     """Token, projects, permissions, service desks."""
     from bot.clients.jira import Jira
 
@@ -51,7 +51,7 @@ async def jira(settings: Settings) -> list[Line]:
         await client.close()
 
 
-async def _project(settings: Settings, client: Jira, key: str | None) -> list[Line]:
+async def _project(settings: Settings, client: Jira, key: str | None) -> list[CheckLine]:
     name = f"Jira project {key}" if key else "Jira"
     what = "every project that the account can see"
     try:
@@ -92,7 +92,7 @@ async def _permissions(client: Jira, key: str | None) -> dict[str, bool]:
         return {}  # not every token may ask; the first comment will tell
 
 
-async def bitbucket(settings: Settings) -> list[Line]:
+async def bitbucket(settings: Settings) -> list[CheckLine]:
     """The token, when there is one."""
     from bot.clients.bitbucket import Bitbucket
 
@@ -108,11 +108,11 @@ async def bitbucket(settings: Settings) -> list[Line]:
         await client.close()
 
 
-async def claude(settings: Settings) -> list[Line]:
+async def claude(settings: Settings) -> list[CheckLine]:
     """Key and models, by a free look-up."""
     from bot.clients.claude import Claude, ModelState, NotClaude
 
-    def line(state: ModelState) -> Line:
+    def line(state: ModelState) -> CheckLine:
         name = f"Claude {state.model}"
         if state.ok:
             return good(name, state.text)
@@ -134,7 +134,7 @@ async def claude(settings: Settings) -> list[Line]:
         await client.close()
 
 
-async def sidecar(settings: Settings) -> list[Line]:
+async def sidecar(settings: Settings) -> list[CheckLine]:
     """The webhook endpoint of the running bot: it answers, knows each secret, and refuses a wrong one."""
     import aiohttp
 
@@ -142,7 +142,7 @@ async def sidecar(settings: Settings) -> list[Line]:
     base = f"http://{f'[{host}]' if ':' in host else host}:{settings.pmagent_port}"
     hooks = [("jira", secret) for secret in settings.jira_webhook_secret]
     hooks += [("bitbucket", secret) for secret in settings.bitbucket_webhook_secret]
-    lines: list[Line] = []
+    lines: list[CheckLine] = []
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             async with session.get(f"{base}/health") as answer:
@@ -163,11 +163,11 @@ async def sidecar(settings: Settings) -> list[Line]:
     return lines
 
 
-def _another(base: str) -> Line:
+def _another(base: str) -> CheckLine:
     return wrong("bot", f"something else answers at {base}", "set PMAGENT_PORT to a free port")
 
 
-async def _hook(session: Any, url: str, source: str, secret: str) -> Line:
+async def _hook(session: Any, url: str, source: str, secret: str) -> CheckLine:
     """What is sent is signed and no JSON: it is refused (400) after its signature was checked; nothing is stored."""
     name, setting = f"webhook {source}", f"{source.upper()}_WEBHOOK_SECRET"
     right, other = await _status(session, url, secret), await _status(session, url, f"not {secret}")

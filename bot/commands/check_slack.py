@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.access.people import UNKNOWN
-from bot.commands.check_lines import Line, failed, given, good, later, wrong
+from bot.commands.check_lines import CheckLine, failed, given, good, later, wrong
 from bot.errors import Gone, PMAgentError
 from bot.rules.policy import standing
 
@@ -23,7 +23,7 @@ SCOPES = (
 )
 
 
-async def slack(settings: Settings) -> list[Line]:
+async def slack(settings: Settings) -> list[CheckLine]:
     """All that the settings name in Slack."""
     from bot.clients.slack import Slack
 
@@ -44,7 +44,7 @@ async def slack(settings: Settings) -> list[Line]:
         await client.close()
 
 
-def _failed(name: str, error: PMAgentError, mend: str, address: str = "") -> Line:
+def _failed(name: str, error: PMAgentError, mend: str, address: str = "") -> CheckLine:
     """As `failed`. What Slack has against the token or its scopes is no reason to change what was asked about."""
     from bot.clients.slack_answers import MENDED_BY_AN_OPERATOR, Refused, TokenRefused
 
@@ -59,7 +59,7 @@ def _failed(name: str, error: PMAgentError, mend: str, address: str = "") -> Lin
     return wrong(name, error.reason, "look up what Slack means by it; it is about the app of SLACK_BOT_TOKEN")
 
 
-async def _way_in(settings: Settings, client: Slack) -> Line:
+async def _way_in(settings: Settings, client: Slack) -> CheckLine:
     """The app token by `apps.connections.open`, which only hands out an address; the signing secret by its shape."""
     from bot.clients.slack import FAILED
     from bot.clients.slack_answers import Refused, explained
@@ -76,7 +76,7 @@ async def _way_in(settings: Settings, client: Slack) -> Line:
     return good("Slack app token", "opens a Socket Mode connection")
 
 
-async def _channel(client: Slack, channel: str, setting: str, lines: list[Line]) -> ChannelInfo | None:
+async def _channel(client: Slack, channel: str, setting: str, lines: list[CheckLine]) -> ChannelInfo | None:
     name = f"Slack channel {channel}"
     try:
         info = await client.channel(channel)
@@ -96,7 +96,7 @@ async def _channel(client: Slack, channel: str, setting: str, lines: list[Line])
     return info
 
 
-def _scopes(settings: Settings, client: Slack, infos: list[ChannelInfo | None]) -> list[Line]:
+def _scopes(settings: Settings, client: Slack, infos: list[ChannelInfo | None]) -> list[CheckLine]:
     """The scopes that these settings need, by the `x-oauth-scopes` header of `auth.test`."""
     if not client.scopes:
         return [good("Slack scopes", "Slack did not say which the token has")]
@@ -111,8 +111,8 @@ def _scopes(settings: Settings, client: Slack, infos: list[ChannelInfo | None]) 
     return missing or [good("Slack scopes", f"{len(needed)} needed, all there")]
 
 
-async def _people(settings: Settings, client: Slack, approvals: ChannelInfo | None) -> list[Line]:
-    lines: list[Line] = []
+async def _people(settings: Settings, client: Slack, approvals: ChannelInfo | None) -> list[CheckLine]:
+    lines: list[CheckLine] = []
     for setting, ids in (
         ("PMAGENT_APPROVERS", settings.pmagent_approvers),
         ("PMAGENT_ADMINS", settings.pmagent_admins),
@@ -128,7 +128,7 @@ async def _people(settings: Settings, client: Slack, approvals: ChannelInfo | No
     return lines
 
 
-def _members(name: str, setting: str, approvals: ChannelInfo | None) -> Line:
+def _members(name: str, setting: str, approvals: ChannelInfo | None) -> CheckLine:
     if approvals is None:
         return later(name, "is tried once the approvals channel can be read", "see the line of that channel")
     if approvals.is_private:
@@ -137,7 +137,7 @@ def _members(name: str, setting: str, approvals: ChannelInfo | None) -> Line:
     return wrong(name, "the approvals channel is not private", mend)
 
 
-async def _group(client: Slack, name: str, setting: str, group: str) -> Line:
+async def _group(client: Slack, name: str, setting: str, group: str) -> CheckLine:
     try:
         members = await client.group_members(group)
     except PMAgentError as error:
@@ -148,7 +148,7 @@ async def _group(client: Slack, name: str, setting: str, group: str) -> Line:
     return good(name, f"{len(members)} members")
 
 
-async def _person(client: Slack, name: str, setting: str, one: str) -> Line:
+async def _person(client: Slack, name: str, setting: str, one: str) -> CheckLine:
     """A person who is named may decide by that, as long as theirs is a full account of this workspace."""
     mend = f"remove {one} from {setting}, or copy the member id from the person's profile"
     try:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.commands.check_lines import Line, good, wrong
+from bot.commands.check_lines import CheckLine, good, wrong
 
 if TYPE_CHECKING:
     from bot.store.data import Snapshot
 
-PATIENCE = 8.0
+TIMEOUT = 8.0
 """Seconds; a longer trail is verified by the bot, and by `audit verify`."""
 MEND = "`python -m bot audit verify` says more; find out who can write the data, and compare with a backup from before"
 
 
-def trail(snapshot: Snapshot) -> Line:
+def trail(snapshot: Snapshot) -> CheckLine:
     """Raises `UserError`."""
     from bot.store.examining import examined
 
-    found = examined(snapshot, seconds=PATIENCE)
+    found = examined(snapshot, seconds=TIMEOUT)
     verdict = found.verdict
     if found.complete:
         if verdict.broken_at is not None:
@@ -27,7 +27,7 @@ def trail(snapshot: Snapshot) -> Line:
     return _in_part(found.chain.broken or found.wrong, verdict.records, snapshot)
 
 
-def _in_part(broken: tuple[int, str] | None, records: int, snapshot: Snapshot) -> Line:
+def _in_part(broken: tuple[int, str] | None, records: int, snapshot: Snapshot) -> CheckLine:
     """What is blanked or gone in a part may be accounted for by what comes later; the chain itself may not."""
     last = snapshot.get("state", "trail")
     if broken is None and last and last["broken_at"] is not None:

@@ -9,45 +9,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.commands.exporting import EXPORTED, run_export
+from bot.commands.progress import ProgressLines
 from bot.commands.verify import run_verify
 
 if TYPE_CHECKING:
-    from bot.store import Record
+    pass
 
-EXPORTED = ("webhook_events", "agent_cycles", "drafts", "audit")
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "webhook_events": (
-        "id", "event_id", "at", "source", "kind", "issue", "state", "reason", "delivery_id", "body_sha256", "event",
-    ),
-    "agent_cycles": (
-        "id", "event_id", "at", "ended", "issue", "outcome", "reason", "reasoning", "confidence", "cost_usd",
-        "draft_id", "calls",
-    ),
-    "drafts": (
-        "id", "event_id", "at", "issue_key", "state", "mode", "version", "audience", "revisions", "decision", "posted",
-    ),
-    "audit": ("seq", "at", "actor", "action", "event_id", "draft_id", "issue", "details", "prev", "hash"),
-}  # fmt: skip
-"""The first columns of a CSV export, also of an empty table; other fields of the records follow."""
-LISTED = 20
+MAX_LISTED = 20
 """Records that `erase` names at most."""
-PROGRESS_EVERY = 2.0
-"""Seconds between two lines about one table."""
 
-Run = Callable[[argparse.Namespace], int]
+Handler = Callable[[argparse.Namespace], int]
 
 
 def add_parsers(commands: Any) -> None:
     """Register the commands on `ArgumentParser.add_subparsers()`; each sets `run`."""
 
-    def add(to: Any, name: str, run: Run, text: str, more: str = "") -> Any:
+    def add(to: Any, name: str, run: Handler, text: str, more: str = "") -> Any:
         parser = to.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".strip())
         parser.set_defaults(run=run)
         return parser
@@ -57,7 +41,7 @@ def add_parsers(commands: Any) -> None:
     stats.add_argument("--days", type=_days, metavar="N", help="today and the N-1 days before (default: everything)")
 
     export = add(
-        commands, "export", run_export, "print the records of a table, oldest first",
+        commands, "export", for_people(run_export), "print the records of a table, oldest first",
         "Works while the bot runs. Nested values are JSON in a CSV cell; a cell that a spreadsheet would take for a "
         "formula begins with an apostrophe.",
     )  # fmt: skip
@@ -66,7 +50,9 @@ def add_parsers(commands: Any) -> None:
 
     audit = commands.add_parser("audit", help="export or verify the audit trail", description="The audit trail.")
     actions = audit.add_subparsers(title="actions", metavar="ACTION", required=True)
-    trail = add(actions, "export", run_export, "print the audit trail, oldest first", "The same as: export audit")
+    trail = add(
+        actions, "export", for_people(run_export), "print the audit trail, oldest first", "The same as: export audit"
+    )
     trail.set_defaults(table="audit")
     _add_export_options(trail)
     verify = add(
@@ -132,7 +118,7 @@ def since(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def for_people(run: Run) -> Run:
+def for_people(run: Handler) -> Handler:
     """Turn the errors that carry a sentence into that sentence and exit code 1."""
 
     @wraps(run)
@@ -157,12 +143,12 @@ def run_stats(args: argparse.Namespace) -> int:
     from zoneinfo import ZoneInfo
 
     from bot.clock import SystemClock
-    from bot.environment import read
+    from bot.environment import read_variables
     from bot.reports.metrics import as_text, figures
     from bot.store.data import Awaited
     from bot.store.opening import data
 
-    values = read(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
+    values = read_variables(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
     zone = values.get("PMAGENT_TIMEZONE", "").strip() or "UTC"
     try:
         timezone = ZoneInfo(zone)
@@ -177,69 +163,12 @@ def run_stats(args: argparse.Namespace) -> int:
 
 
 @for_people
-def run_export(args: argparse.Namespace) -> int:
-    """`export TABLE` and `audit export`."""
-    from bot.store.opening import data
-
-    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a TextIOWrapper in a command
-    with data().snapshot() as snapshot:
-        if args.format == "csv":
-            _write_csv(COLUMNS[args.table], lambda: snapshot.find(args.table, since=args.since))
-        else:
-            _write_lines(snapshot.find(args.table, since=args.since))
-    return 0
-
-
-def _write_lines(records: Iterable[Record]) -> None:
-    import json
-
-    for record in records:
-        print(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
-
-
-def _write_csv(columns: tuple[str, ...], records: Callable[[], Iterator[Record]]) -> None:
-    """Read twice: the first time for the names of all columns."""
-    import csv
-
-    more = dict.fromkeys(name for record in records() for name in record if name not in columns)
-    names = [*columns, *more]
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
-    for record in records():
-        writer.writerow([_cell(record.get(name)) for name in names])
-
-
-def _cell(value: object) -> str:
-    """A value as a cell: nested ones as JSON, nothing for None, and no text that a spreadsheet would run."""
-    import json
-
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-class _Progress:
-    """Says on standard error how far a backup or restore is: each table when it is done, a long one now and then."""
-
-    def __init__(self) -> None:
-        self._said = time.monotonic()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done == total or now - self._said >= PROGRESS_EVERY:
-            self._said = now
-            print(f"{what}: {done:,} of {total:,} records", file=sys.stderr)
-
-
-@for_people
 def run_backup(args: argparse.Namespace) -> int:
     """`backup DEST`."""
     from bot.store.backup import backup
     from bot.store.opening import data
 
-    path, made = backup(data(), args.destination, _Progress())
+    path, made = backup(data(), args.destination, ProgressLines())
     trail = made.audit.broken or f"ok {made.audit.records} records, head {made.audit.head}"
     print(f"Audit trail: {trail}", file=sys.stderr)
     print(path)
@@ -253,7 +182,7 @@ def run_restore(args: argparse.Namespace) -> int:
     from bot.store.opening import data
 
     target = data()
-    verdict = restore(args.source, target, _Progress(), force=args.force)
+    verdict = restore(args.source, target, ProgressLines(), force=args.force)
     print(f"Restored {args.source} into {target.place}.")
     print(f"Audit trail: {verdict}", file=sys.stdout if verdict.broken_at is None else sys.stderr)
     return 0
@@ -281,8 +210,8 @@ def run_erase(args: argparse.Namespace) -> int:
         (erased.words, "six or more of their words in a row"),
     ):
         if left:
-            more = f" and {len(left) - LISTED:,} more" if len(left) > LISTED else ""
+            more = f" and {len(left) - MAX_LISTED:,} more" if len(left) > MAX_LISTED else ""
             where = "where nothing else says that it is theirs"
-            print(f"Left for you to look at, {what}, {where}: {', '.join(left[:LISTED])}{more}", file=sys.stderr)
+            print(f"Left for you to look at, {what}, {where}: {', '.join(left[:MAX_LISTED])}{more}", file=sys.stderr)
     print(f"Not touched, and yours to see to: {found.beyond_reach}.", file=sys.stderr)
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bot.evals.report import Run
+    from bot.evals.report import EvalRun
     from bot.evals.situation import Situation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,12 +39,12 @@ def run(args: argparse.Namespace) -> int:
     """0 when enough situations passed; 1 under the bar; 2 when it cannot run."""
     import asyncio
 
-    from bot.environment import written
+    from bot.environment import all_variables
     from bot.errors import UserError
     from bot.evals.situation import load_situations
     from bot.prompting.files import FOLDER, load_prompts
 
-    variables = {**written(), **os.environ}
+    variables = {**all_variables(), **os.environ}
     key = variables.get("ANTHROPIC_API_KEY", "")
     if not key:
         print("evals ask the real model: set ANTHROPIC_API_KEY (environment or .env).", file=sys.stderr)
@@ -86,18 +86,18 @@ def _chosen(situations: list[Situation], only: list[str]) -> list[Situation]:
     return [s for s in situations if not only or s.id in only or s.category in only]
 
 
-async def _run(situations: list[Situation], folder: Path, upstream: str, key: str, models: dict[str, str]) -> Run:
-    from bot.commands.progress import Progress
-    from bot.evals.report import Run, Scored
+async def _run(situations: list[Situation], folder: Path, upstream: str, key: str, models: dict[str, str]) -> EvalRun:
+    from bot.commands.progress import ProgressBar
+    from bot.evals.report import EvalRun, Scored
     from bot.evals.running import run as run_situations
     from bot.evals.scoring import score
 
-    bar = Progress(f"{folder.name}: ", len(situations))
+    bar = ProgressBar(f"{folder.name}: ", len(situations))
     outcomes = await run_situations(
         situations, upstream=upstream, key=key, prompts=folder, told=lambda _: bar.step(), settings=models
     )
     bar.end()
-    return Run(
+    return EvalRun(
         str(folder),
         tuple(Scored(o, tuple(score(o.situation, o.decided, o.text, o.unsupported, o.reason))) for o in outcomes),
     )

@@ -41,7 +41,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def run(args: argparse.Namespace) -> int:
     """0; 2 when it cannot run, or when nobody agreed to what it costs."""
-    from bot.commands.progress import Progress
+    from bot.commands.progress import ProgressBar
     from bot.errors import UserError
     from bot.evals.decided import decided
     from bot.evals.replay_page import page, table
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         cost = sum(event.cost for event in events)
         if not args.yes and cost > ASKS_ABOVE and not _agreed(len(events), cost):
             return 2
-        bar = Progress("replay: ", len(events))
+        bar = ProgressBar("replay: ", len(events))
         found = asyncio.run(_replay(settings, prompts, events, bar))
         bar.end()
         if args.html:
@@ -109,7 +109,7 @@ async def _budget_store(settings: Settings) -> AsyncIterator[Store]:
     from bot.clock import SystemClock
     from bot.store import Put
     from bot.store.embedded.lock import DataFolderLocked
-    from bot.store.opening import data_of, store_of
+    from bot.store.opening import data_at, store_of
 
     folder, url, clock = settings.pmagent_data_dir.resolve(), settings.database_url, SystemClock()
     try:
@@ -121,7 +121,7 @@ async def _budget_store(settings: Settings) -> AsyncIterator[Store]:
             file=sys.stderr,
         )
         day = f"spend:{clock.now().astimezone(settings.timezone).date().isoformat()}"
-        with data_of(folder, url).snapshot() as snapshot:
+        with data_at(folder, url).snapshot() as snapshot:
             spent = snapshot.get("state", day)
         with TemporaryDirectory(prefix="pm-agent-replay-") as place:
             store = await store_of(Path(place), None, clock=clock, zone=settings.timezone)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from bot.store.data import Snapshot
     from bot.store.examining import Examination
 
-LISTED = 20
+MAX_LISTED = 20
 """Erasures, and spans of one erasure, that are listed."""
 
 
 def run_verify(args: argparse.Namespace) -> int:
     """`audit verify [--head HASH] [--slack]`. Raises `UserError`."""
-    from bot.store.audit import Published, Unreadable, verify
+    from bot.store.audit import Published, UnreadableRecord, verify
     from bot.store.data import DamagedData
     from bot.store.examining import examined
     from bot.store.opening import data
@@ -36,7 +36,7 @@ def run_verify(args: argparse.Namespace) -> int:
             found = examined(snapshot, [*given, *(heads.known if heads else ())])
             more = list(_about_slack(heads, snapshot)) if heads else []
     except DamagedData as error:  # nothing of it can be read, and that is what there is to say
-        print(verify([Unreadable(str(error))]))
+        print(verify([UnreadableRecord(str(error))]))
         return 1
     print(found.verdict, flush=True)
     for line in [*_report(found), *more]:
@@ -120,18 +120,18 @@ def _erasures(erasures: list[Erasure]) -> Iterator[str]:
         yield "Erased: nothing."
         return
     yield f"Erased, by {len(erasures)} erase records. Who can write the data can forge one: was each asked for?"
-    for erasure in erasures[:LISTED]:
+    for erasure in erasures[:MAX_LISTED]:
         blanked = "; ".join(
             f"{leaf.removeprefix('details.')} of {_spans(found)}" for leaf, found in erasure.blanked.items()
         )
         yield f"  record {erasure.seq}, {erasure.at}: {blanked or 'nothing in the trail'}"
-    if len(erasures) > LISTED:
-        yield f"  and {len(erasures) - LISTED} more: python -m bot audit export"
+    if len(erasures) > MAX_LISTED:
+        yield f"  and {len(erasures) - MAX_LISTED} more: python -m bot audit export"
 
 
 def _spans(found: Spans) -> str:
-    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in found[:LISTED])
-    return shown + (f" and {len(found) - LISTED} more spans" if len(found) > LISTED else "")
+    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in found[:MAX_LISTED])
+    return shown + (f" and {len(found) - MAX_LISTED} more spans" if len(found) > MAX_LISTED else "")
 
 
 def _about_slack(heads: Heads, snapshot: Snapshot) -> Iterator[str]:

@@ -68,6 +68,8 @@ from bot.support.given import Given
 MAX_TEXT = 3000
 """Characters in a draft: the limit of Slack's plain_text_input, so that every draft can be edited."""
 
+MARKER = "pm-agent"
+"""The key of the comment property by which our comments are known, from their first moment."""
 UNDO_FOR = timedelta(minutes=10)
 """How long a posted comment can be withdrawn from its card."""
 
@@ -109,12 +111,14 @@ TRANSITIONS: dict[DraftState, frozenset[DraftState]] = {
     S.EXPIRED: frozenset(),
 }
 
-RETIRABLE = frozenset({S.WAITING, S.HELD, S.FAILED})
+SUPERSEDABLE = frozenset({S.WAITING, S.HELD, S.FAILED})
 """States in which a newer draft on the issue takes a draft's place, and in which it follows the mode in force."""
-OPEN = RETIRABLE | {S.UNKNOWN}
+OPEN = SUPERSEDABLE | {S.UNKNOWN}
 """States in which a person can still do something on the card (besides Undo)."""
 BUSY = frozenset({S.APPROVED, S.POSTING, S.UNDOING, S.LOOKING})
 """States in which the program itself has the next move: there is a job for it."""
+LAPSED = frozenset({S.SUPERSEDED, S.EXPIRED})
+"""States of a draft that ended without a decision."""
 
 Mode = Literal["simulation", "production"]
 

@@ -79,7 +79,7 @@ NOISE = frozenset(
 """Fields, in lower case, whose changes are no news to anybody, or come in units that nobody reads."""
 
 
-class Link(Frozen):
+class LinkedIssue(Frozen):
     """Another issue: a linked one, the parent, or a child.
 
     `relation` as Jira words it from this issue's side ("is blocked by"), or `parent`, `child`. `status_category` as in
@@ -171,9 +171,9 @@ class Issue(Frozen):
     sprints: tuple[Sprint, ...] | None = None
     created: datetime | None = None
     updated: datetime | None = None
-    links: tuple[Link, ...] = ()
-    parent: Link | None = None
-    children: tuple[Link, ...] = ()
+    links: tuple[LinkedIssue, ...] = ()
+    parent: LinkedIssue | None = None
+    children: tuple[LinkedIssue, ...] = ()
     more_children: dict[str, int] = {}
     related: Literal["all", "some", "unread"] = "unread"
     comments: tuple[Comment, ...] = ()

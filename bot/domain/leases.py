@@ -66,7 +66,7 @@ Begin = Callable[[], Awaitable[Deadline | None]]
 and set, and gives the request's deadline. What it raises keeps the request from being sent."""
 
 
-class Held:
+class HeldLease:
     """One attempt's leases, each a renewal of the one before. `by`: the deadline of what is sent under the last one."""
 
     def __init__(self, leases: Leases, owner: str, seconds: float) -> None:
@@ -100,7 +100,7 @@ class Leases:
         self._working: set[str] = set()
 
     @contextmanager
-    def take(self, seconds: float) -> Iterator[Held]:
+    def take(self, seconds: float) -> Iterator[HeldLease]:
         """Leases of so many seconds each for what is done inside."""
         held = self.begin(seconds)
         try:
@@ -108,9 +108,9 @@ class Leases:
         finally:
             self.end(held.owner)
 
-    def begin(self, seconds: float) -> Held:
+    def begin(self, seconds: float) -> HeldLease:
         """As `take`, until `end`."""
-        held = Held(self, f"{self._process}.{next(self._numbers)}", seconds)
+        held = HeldLease(self, f"{self._process}.{next(self._numbers)}", seconds)
         self._working.add(held.owner)
         return held
 

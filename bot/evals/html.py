@@ -37,7 +37,7 @@ def mark(good: bool) -> str:
     return f'<span class="mark {"good" if good else "bad"}">{"✓" if good else "✗"}</span>'
 
 
-def said(label: str, text: str) -> str:
+def labelled(label: str, text: str) -> str:
     """Words under a label; nothing without words."""
     return f'<p class="quiet">{escape(label)}</p><blockquote>{escape(text)}</blockquote>' if text else ""
 

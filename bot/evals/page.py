@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from bot.evals.html import document, folded, mark, said
-from bot.evals.report import Run, Scored, flipped
+from bot.evals.html import document, folded, labelled, mark
+from bot.evals.report import EvalRun, Scored, flipped
 from bot.evals.situation import CATEGORIES, NOW
 
 
-def page(runs: Sequence[Run]) -> str:
+def page(runs: Sequence[EvalRun]) -> str:
     """The page of one run, or of two with the same situations side by side."""
     body = [_facts(runs), _table(runs)]
     if len(runs) == 2:
@@ -27,7 +27,7 @@ def page(runs: Sequence[Run]) -> str:
     return document("Evals", "".join(body))
 
 
-def _facts(runs: Sequence[Run]) -> str:
+def _facts(runs: Sequence[EvalRun]) -> str:
     names = " beside ".join(f"<code>{escape(run.name)}</code>" for run in runs)
     return (
         f'<p class="quiet">{len(runs[0].results)} invented situations through the real program, '
@@ -35,7 +35,7 @@ def _facts(runs: Sequence[Run]) -> str:
     )
 
 
-def _table(runs: Sequence[Run]) -> str:
+def _table(runs: Sequence[EvalRun]) -> str:
     head = "".join(f'<th class="n">{escape(run.name)}</th>' for run in runs)
     rows: list[tuple[str, list[str]]] = []
     for category in CATEGORIES:
@@ -49,7 +49,7 @@ def _table(runs: Sequence[Run]) -> str:
     return f"<table><tr><th>passed</th>{head}</tr>{''.join(lines)}</table>"
 
 
-def _situation(runs: Sequence[Run], row: tuple[Scored, ...]) -> str:
+def _situation(runs: Sequence[EvalRun], row: tuple[Scored, ...]) -> str:
     opened = "" if all(result.passed for result in row) else " open"
     situation = row[0].outcome.situation
     asked = situation.comments[-1].text if situation.event in ("comment", "edit") else situation.issue.description
@@ -57,13 +57,13 @@ def _situation(runs: Sequence[Run], row: tuple[Scored, ...]) -> str:
     return (
         f'<details id="{_id(row[0])}"{opened}><summary>{"".join(mark(result.passed) for result in row)}'
         f"<code>{_id(row[0])}</code> {escape(_what(row[0]))}</summary>"
-        f'{said("Asked:", asked)}<div class="beside">{columns}</div></details>'
+        f'{labelled("Asked:", asked)}<div class="beside">{columns}</div></details>'
     )
 
 
 def _result(name: str, result: Scored) -> str:
     outcome = result.outcome
-    found = [f"<p><b>{escape(name)}</b></p>" if name else "", said("Drafted:", outcome.text)]
+    found = [f"<p><b>{escape(name)}</b></p>" if name else "", labelled("Drafted:", outcome.text)]
     found.append(f'<p class="quiet">{escape(outcome.decided.capitalize())}: {escape(outcome.reason)}</p>')
     if result.faults:
         items = "".join(f"<li><b>{fault.check}</b>: {escape(fault.what)}</li>" for fault in result.faults)

@@ -11,14 +11,14 @@ from aiohttp import web
 from bot.demo.wire import Exchange, StandIn
 from bot.prompting.untrusted import read_block
 
-PATIENCE = aiohttp.ClientTimeout(total=120.0)
+TIMEOUT = aiohttp.ClientTimeout(total=120.0)
 """Seconds that a call may take. The program itself gives up after 60."""
 _ASKED = ("authorization", "x-api-key", "anthropic-version", "anthropic-beta", "content-type")
 _ANSWERED = ("content-type", "retry-after", "request-id")
 
 
 @dataclass(frozen=True)
-class Call:
+class RecordedCall:
     """A question to the model about one issue. `purpose`: `triage`, `reply`, …; `answer`: its text, "" without one.
 
     `message`: the user part of the request, our own frame around the block of data. `system`: the prompts.
@@ -40,7 +40,7 @@ class Recorder(StandIn):
     def __init__(self, upstream: str) -> None:
         super().__init__()
         self._upstream = upstream.rstrip("/")
-        self.asked: list[Call] = []
+        self.asked: list[RecordedCall] = []
         self.listeners.append(self._keep)
 
     def routes(self) -> list[web.RouteDef]:
@@ -51,7 +51,7 @@ class Recorder(StandIn):
         url = f"{self._upstream}/{request.match_info['path']}"
         try:
             async with (
-                aiohttp.ClientSession(timeout=PATIENCE) as session,
+                aiohttp.ClientSession(timeout=TIMEOUT) as session,
                 session.request(request.method, url, data=await request.read() or None, headers=sent) as answer,
             ):
                 headers = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
@@ -70,7 +70,7 @@ class Recorder(StandIn):
         answer = next((part["text"] for part in parts if part.get("type") == "text"), "")
         purpose = message.partition("\n")[0].removeprefix("Task: ")
         system = _text(exchange.request.get("system", ""))
-        self.asked.append(Call(key, purpose, system, message, answer, exchange.ms / 1000))
+        self.asked.append(RecordedCall(key, purpose, system, message, answer, exchange.ms / 1000))
 
 
 def _text(content: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from bot.evals.html import document, folded, said
+from bot.evals.html import document, folded, labelled
 from bot.evals.replaying import Replayed
 from bot.prompting import read_block
 
@@ -48,17 +48,17 @@ def _event(replayed: Replayed) -> str:
     outcome = event.outcome[:1].upper() + event.outcome[1:]
     message = event.messages.get("reply") or event.messages["triage"]
     changed = event.final if event.final != event.drafted else ""
-    then = [said("Claude drafted then:", event.drafted), said(f"{outcome}:", changed)]
+    then = [labelled("Claude drafted then:", event.drafted), labelled(f"{outcome}:", changed)]
     then.append(f'<p class="quiet">{escape(outcome)}. {escape(event.why)}</p>')
     why = decision.reasoning if decision else replayed.problem
-    now = [said("With these prompts:", replayed.text)]
+    now = [labelled("With these prompts:", replayed.text)]
     now.append(
         f'<p class="quiet">{"Draft" if replayed.text else "Silence" if decision else "Nothing"}. {escape(why)}</p>'
     )
     flip = f' <b class="bad">{escape(_flip(replayed))}</b>' if replayed.flipped else ""
     return (
         f"<details{' open' if replayed.flipped else ''}><summary><code>{escape(event.issue)}</code> "
-        f"{escape(event.at[:16].replace('T', ' '))}{flip}</summary>{said('Asked:', _asked(message))}"
+        f"{escape(event.at[:16].replace('T', ' '))}{flip}</summary>{labelled('Asked:', _asked(message))}"
         f'<div class="beside"><div>{"".join(then)}</div><div>{"".join(now)}</div></div>'
         f"{folded('What Claude was shown', message)}</details>"
     )

@@ -15,7 +15,7 @@ from bot.settings import Settings
 from bot.spending.budget import BudgetHeld, BudgetReached
 from bot.workflow.asking import AskedClaude, Asks, decide_with
 
-AT_ONCE = 4
+CONCURRENCY = 4
 BUSY_TRIES, BUSY_WAIT = 5, 20.0
 """How often, and after at most how many seconds, a call is made again while Claude is busy."""
 STOPPED = "stopped: "
@@ -49,7 +49,7 @@ async def replay(
     Ends early, with what is known until then, when the day's budget is spent or Claude is down: the last one's
     `problem` says so.
     """
-    gate, over = asyncio.Semaphore(AT_ONCE), asyncio.Event()
+    gate, over = asyncio.Semaphore(CONCURRENCY), asyncio.Event()
 
     async def one(event: Decided) -> Replayed | None:
         async with gate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.evals.running import Outcome
+from bot.evals.running import SituationOutcome
 from bot.evals.scoring import Fault
 from bot.evals.situation import CATEGORIES
 
@@ -17,7 +17,7 @@ LEAST = 0.9
 class Scored:
     """An outcome with its faults."""
 
-    outcome: Outcome
+    outcome: SituationOutcome
     faults: tuple[Fault, ...]
 
     @property
@@ -26,7 +26,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Run:
+class EvalRun:
     """Every situation under one folder of prompts. `name`: the folder's, for people."""
 
     name: str
@@ -52,13 +52,13 @@ class Run:
         return [result for result in self.results if result.outcome.situation.category == category]
 
 
-def flipped(before: Run, after: Run) -> list[tuple[Scored, Scored]]:
+def flipped(before: EvalRun, after: EvalRun) -> list[tuple[Scored, Scored]]:
     """The situations that passed under one folder of prompts and not under the other."""
     pairs = zip(before.results, after.results, strict=True)
     return [(one, other) for one, other in pairs if one.passed != other.passed]
 
 
-def table(runs: Sequence[Run]) -> str:
+def table(runs: Sequence[EvalRun]) -> str:
     """The report, one column for each run."""
     lines: list[str] = []
     for run in runs:

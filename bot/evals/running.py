@@ -13,21 +13,21 @@ from typing import Any
 from bot.demo.process import BotFailed, start
 from bot.demo.stage import Stage
 from bot.errors import UserError
-from bot.evals.recorder import Call, Recorder
+from bot.evals.recorder import RecordedCall, Recorder
 from bot.evals.situation import NOW, Situation
 from bot.evals.staging import happen, put
 from bot.store import Record
-from bot.store.opening import data_of
+from bot.store.opening import data_at
 
-AT_ONCE = 8
+CONCURRENCY = 8
 """Situations at work at the same time: as many as the program asks Claude about at once."""
 LOOK_EVERY = 0.2
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds for one situation: two calls, each asked for a second time."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SituationOutcome:
     """What became of a situation. `decided`: `draft`, `silence` or `failure`, with its `reason`.
 
     `text`: the words of the `draft`. `calls`: the questions to the model, in order. `cost`: US dollars, by the
@@ -40,7 +40,7 @@ class Outcome:
     text: str = ""
     confidence: float | None = None
     draft: Record | None = None
-    calls: tuple[Call, ...] = ()
+    calls: tuple[RecordedCall, ...] = ()
     cost: float = 0.0
 
     @property
@@ -56,9 +56,10 @@ class Outcome:
 
 
 async def run(
-    situations: Sequence[Situation], *, upstream: str, key: str, prompts: Path, told: Callable[[Outcome], None],
+    situations: Sequence[Situation], *, upstream: str, key: str, prompts: Path,
+    told: Callable[[SituationOutcome], None],
     settings: dict[str, str] | None = None, starter: Any = start,
-) -> list[Outcome]:  # fmt: skip
+) -> list[SituationOutcome]:  # fmt: skip
     """Every situation's outcome, in order. `upstream`, `key`: the model. `prompts`: an absolute path.
 
     `told`: hears of each outcome as it is known. `settings`: names and values for the program, besides those
@@ -68,7 +69,7 @@ async def run(
     stage, recorder = Stage(folder=folder, starter=starter), Recorder(upstream)
     stage.server.mount("/model/", recorder.application())
     stage.program = "bot.evals.program"
-    gate = asyncio.Semaphore(AT_ONCE)
+    gate = asyncio.Semaphore(CONCURRENCY)
     try:
         await stage.open()
         desks = sorted({s.issue.key.rpartition("-")[0] for s in situations if s.public_replies})
@@ -82,7 +83,7 @@ async def run(
         }  # fmt: skip
         await stage.start_bot(NOW.isoformat(), str(prompts))
 
-        async def one(situation: Situation) -> Outcome:
+        async def one(situation: Situation) -> SituationOutcome:
             async with gate:
                 await put(stage, situation)
                 outcome = await _outcome(stage, recorder, situation, await happen(stage, situation))
@@ -97,16 +98,16 @@ async def run(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _outcome(stage: Stage, recorder: Recorder, situation: Situation, event_id: str) -> Outcome:
-    for _ in range(round(PATIENCE / LOOK_EVERY)):
+async def _outcome(stage: Stage, recorder: Recorder, situation: Situation, event_id: str) -> SituationOutcome:
+    for _ in range(round(TIMEOUT / LOOK_EVERY)):
         if cycle := await asyncio.to_thread(_cycle, stage.data, event_id):
             break
         await asyncio.sleep(LOOK_EVERY)
     else:
-        return Outcome(situation, "failure", f"nothing was decided within {PATIENCE:g} seconds")
+        return SituationOutcome(situation, "failure", f"nothing was decided within {TIMEOUT:g} seconds")
     record, draft = cycle
     calls = tuple(call for call in recorder.asked if call.key == situation.issue.key)
-    return Outcome(
+    return SituationOutcome(
         situation, record["outcome"], record.get("reasoning") or record.get("reason") or "",
         draft["revisions"][0]["text"] if draft else "", record.get("confidence"), draft, calls,
         record.get("cost_usd") or 0.0,
@@ -115,7 +116,7 @@ async def _outcome(stage: Stage, recorder: Recorder, situation: Situation, event
 
 def _cycle(folder: Path, event_id: str) -> tuple[Record, Record | None] | None:
     """How the event ended, as the program recorded it, and its draft; None as long as it goes on."""
-    with data_of(folder, None).snapshot() as snapshot:
+    with data_at(folder, None).snapshot() as snapshot:
         for cycle in snapshot.find("agent_cycles", event_id=event_id):
             if cycle.get("outcome"):
                 return cycle, snapshot.get("drafts", cycle["draft_id"]) if cycle.get("draft_id") else None

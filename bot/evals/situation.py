@@ -23,7 +23,7 @@ CATEGORIES = (
 )  # fmt: skip
 NOW = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
 """When every situation happens: a Wednesday. Times in the files are UTC."""
-WORDS = 120
+MAX_WORDS = 120
 """As `prompts/voice.md` asks of a reply."""
 
 
@@ -73,7 +73,7 @@ class Build(Frozen):
     _times = field_validator("at", mode="before")(_utc)
 
 
-class Pull(Frozen):
+class StagedPullRequest(Frozen):
     """A pull request. Its title names its issue. `merged_by`: it is merged; `at`: its last change."""
 
     number: int
@@ -92,7 +92,7 @@ class Pull(Frozen):
     _times = field_validator("at", mode="before")(_utc)
 
 
-class Ticket(Frozen):
+class StagedIssue(Frozen):
     """An issue as the stand-in takes it. `links`: pairs of a relation and a key of an issue in `others`.
 
     `more`: further fields by the names of `bot.demo.jira_site.JiraStandIn.issue`.
@@ -126,7 +126,7 @@ class Expected(Frozen):
     mention: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     language: str = "en"
-    words: int = WORDS
+    words: int = MAX_WORDS
 
     @field_validator("mention", "never")
     @classmethod
@@ -162,12 +162,12 @@ class Situation(Frozen):
     what: str
     category: str = ""
     event: Literal["comment", "edit", "created", "description"] = "comment"
-    issue: Ticket
-    others: tuple[Ticket, ...] = ()
+    issue: StagedIssue
+    others: tuple[StagedIssue, ...] = ()
     people: tuple[Someone, ...] = ()
     comments: tuple[Said, ...] = ()
     changes: tuple[Changed, ...] = ()
-    pulls: tuple[Pull, ...] = ()
+    pulls: tuple[StagedPullRequest, ...] = ()
     public_replies: bool = False
     expect: Expected
     examples: tuple[Example, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 from bot.demo.bitbucket import BitbucketPullRequest
 from bot.demo.jira_world import Account, JiraComment, JiraIssue
 from bot.demo.stage import Stage
-from bot.evals.situation import NOW, Pull, Said, Situation, Ticket
+from bot.evals.situation import NOW, Said, Situation, StagedIssue, StagedPullRequest
 
 REPOSITORY = "acme/app"
 
@@ -50,7 +50,7 @@ async def put(stage: Stage, situation: Situation) -> None:
         _write(stage, issue, said)
 
 
-def _issue(stage: Stage, ticket: Ticket) -> JiraIssue:
+def _issue(stage: Stage, ticket: StagedIssue) -> JiraIssue:
     details = ticket.model_dump(exclude={"key", "summary", "more"})
     if ticket.due:
         details["due"] = ticket.due.isoformat()
@@ -65,7 +65,7 @@ def _write(stage: Stage, issue: JiraIssue, said: Said) -> JiraComment:
     return written
 
 
-async def _pull(stage: Stage, pull: Pull) -> None:
+async def _pull(stage: Stage, pull: StagedPullRequest) -> None:
     bitbucket = stage.bitbucket
     found = bitbucket.pull_requests[REPOSITORY, pull.number] = BitbucketPullRequest(
         pull.number, pull.title, bitbucket.people[pull.by], REPOSITORY,

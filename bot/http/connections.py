@@ -11,14 +11,14 @@ import contextlib
 import resource
 from typing import Protocol
 
-MOST = 2000
+MAX_CONNECTIONS = 2000
 """Connections, however many files there are: each may hold a part of a body in memory."""
 FILES_WANTED = 8192
 FILES_KEPT = 300
 """Files for everything else: 120 threads' and other clients' connections, the store, and who is being hung up on."""
 PARTING = 1 / 4
 """Connections that may linger after their last word, beside those that count and as a part of those."""
-AT_ONCE = 16
+BACKLOG = 16
 """Connections that are accepted in one turn of the loop, before one of them can make another one give way."""
 
 
@@ -39,7 +39,7 @@ def raise_file_limit() -> int:
 
 def most_connections(files: int) -> int:
     """How many connections fit into so many files. With few of them, a third."""
-    return min(MOST, max(int((files - FILES_KEPT) / (1 + PARTING)), files // 3))
+    return min(MAX_CONNECTIONS, max(int((files - FILES_KEPT) / (1 + PARTING)), files // 3))
 
 
 class GivesWay(Protocol):

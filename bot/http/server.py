@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bot.errors import UserError
-from bot.http.connections import AT_ONCE, MOST, Room
+from bot.http.connections import BACKLOG, MAX_CONNECTIONS, Room
 from bot.http.limits import RequestRefused
 from bot.log import get_logger
 
@@ -54,7 +54,7 @@ class Protocol(HttpToolsProtocol):
     """One connection, with a deadline for each request to arrive in."""
 
     seconds = SECONDS
-    room = Room(MOST)
+    room = Room(MAX_CONNECTIONS)
     _deadline: TimerHandle | None = None
     _aborting: TimerHandle | None = None
     _parting = False
@@ -260,7 +260,7 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int, most: int = MOST) -> Server:
+def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int, most: int = MAX_CONNECTIONS) -> Server:
     """A server for `app`. Start it with `serve(sockets=[listen(host, port)])`.
 
     `seconds`: for a request to arrive; `drain_seconds`: for open requests when it stops; `most`: connections.
@@ -275,7 +275,7 @@ def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int, m
         access_log=False,
         proxy_headers=False,  # bot.http.limits decides whom to believe
         server_header=False,
-        backlog=AT_ONCE,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=drain_seconds,
     )
     return Server(config)

@@ -63,7 +63,7 @@ class Ended:
     expect: Sequence[Expect] = ()
 
 
-class Accepted(NamedTuple):
+class Receipt(NamedTuple):
     """What became of a delivery. `event_id` is the first one's for a duplicate. `reason`: why it was ignored."""
 
     event_id: str
@@ -79,7 +79,7 @@ async def accept(
     *,
     ended: Ended | None = None,
     expect: Sequence[Condition] = (),
-) -> Accepted:
+) -> Receipt:
     """Record this delivery and the jobs of its reactions. Returns after all of it is on stable storage.
 
     `malformed` names the field that was wrong; `event` is then an `Ignored` with what is known (`invalid`; it never
@@ -98,7 +98,7 @@ async def accept(
     puts = [Put("webhook_events", record), *_known_by(record, keys)]
     if record["state"] == "invalid":
         await ctx.store.commit(*puts, audit=lines)
-        return Accepted(event_id, "invalid", record["reason"])
+        return Receipt(event_id, "invalid", record["reason"])
     jobs: tuple[Job, ...] = ()
     if not isinstance(event, Ignored):
         if ended is None and (silence := at_the_door(event, ctx.jira.account_id)):
@@ -115,11 +115,11 @@ async def accept(
     unseen = Unseen(tuple(found), delivery.received - DELIVERY_KEYS_KEPT)
     first = await _commit_unseen(ctx, puts, lines, jobs, [unseen, *expect, *(ended.expect if ended else ())])
     if first is not None:
-        return Accepted(first, "duplicate")
+        return Receipt(first, "duplicate")
     if isinstance(event, Ignored):
-        return Accepted(event_id, "ignored", record["reason"])
+        return Receipt(event_id, "ignored", record["reason"])
     failpoint("intake.stored")
-    return Accepted(event_id, "accepted")
+    return Receipt(event_id, "accepted")
 
 
 async def _commit_unseen(

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.domain.events import DraftRequested, Event, IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Person
-from bot.rules.policy import asks_something
+from bot.rules.questions import asks_something
 from bot.store import Audit, Figures, Record
 
 CONTEXT = "context"

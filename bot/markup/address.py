@@ -39,7 +39,7 @@ def _ascii_host(host: str) -> str | None:
     return host if len(host) <= 253 and _HOST.fullmatch(host) else None
 
 
-def canonical(address: str) -> str | None:
+def canonical_address(address: str) -> str | None:
     """The one spelling of an http, https or mailto address, or None where it has none (see above)."""
     if len(address) > MAX_ADDRESS or _AMBIGUOUS.search(address):
         return None

@@ -57,7 +57,7 @@ def one_line(text: str) -> str:
     return escape.text(" ".join(text.split()))
 
 
-class Inlines:
+class InlineReader:
     """Reads the lines of one document; counts its nodes."""
 
     def __init__(self) -> None:

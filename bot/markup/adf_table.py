@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-REPEATED = 60
+MAX_REPEATED_TEXT = 60
 """Characters of a merged cell's value that are repeated."""
-MOST_COLUMNS = 100
-MOST_ROWS = 1000
+MAX_COLUMNS = 100
+MAX_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ def grid(rows: list[list[Cell]], spent: Callable[[], bool]) -> list[list[str]]:
             elif cell := next(cells, None):
                 again = _again(cell.text)
                 for number in range(cell.columns):
-                    if number and (len(line) >= MOST_COLUMNS or spent()):
+                    if number and (len(line) >= MAX_COLUMNS or spent()):
                         break
                     if cell.rows > 1:
                         below[len(line)] = (again, cell.rows - 1)
                     line.append(again if number else cell.text)
-            elif from_above and len(line) < MOST_COLUMNS:
+            elif from_above and len(line) < MAX_COLUMNS:
                 line.append("")  # a row that ends before what reaches into it from above
             else:
                 break
@@ -62,7 +62,7 @@ def grid(rows: list[list[Cell]], spent: Callable[[], bool]) -> list[list[str]]:
 
 def _again(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= REPEATED else f"{line[:REPEATED].rstrip()}…"
+    return line if len(line) <= MAX_REPEATED_TEXT else f"{line[:MAX_REPEATED_TEXT].rstrip()}…"
 
 
 def colour(background: str) -> str:

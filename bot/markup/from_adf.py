@@ -10,8 +10,8 @@ import re
 from itertools import groupby, pairwise
 
 from bot.markup import escape
-from bot.markup.adf_inline import Inlines, Node, attr, mapping, one_line, parameters, string, whole
-from bot.markup.adf_table import MOST_COLUMNS, MOST_ROWS, Cell, colour, grid
+from bot.markup.adf_inline import InlineReader, Node, attr, mapping, one_line, parameters, string, whole
+from bot.markup.adf_table import MAX_COLUMNS, MAX_ROWS, Cell, colour, grid
 
 _BLOCKS = frozenset(
     {
@@ -30,7 +30,7 @@ def from_adf(doc: object) -> str:
     return "\n".join(_Reader().blocks([doc], 0)).strip("\n")
 
 
-class _Reader(Inlines):
+class _Reader(InlineReader):
     """Reads one document's blocks."""
 
     def blocks(self, nodes: list[object] | list[Node], depth: int) -> list[str]:
@@ -122,7 +122,7 @@ class _Reader(Inlines):
 
     def _cell(self, node: Node, depth: int) -> Cell:
         text = "\n".join(self._within(node, _CELLS, depth)) or colour(attr(node, "background"))
-        return Cell(text, whole(node, "colspan", 1, 1, MOST_COLUMNS), whole(node, "rowspan", 1, 1, MOST_ROWS))
+        return Cell(text, whole(node, "colspan", 1, 1, MAX_COLUMNS), whole(node, "rowspan", 1, 1, MAX_ROWS))
 
 
 def _under(title: str, inside: list[str]) -> list[str]:

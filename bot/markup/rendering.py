@@ -14,11 +14,11 @@ from bot.markup import address, adf, slack
 from bot.markup.inlines import Rules
 from bot.markup.parse import addresses, formatted, plain_tree
 from bot.markup.schema import check_adf
-from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain, walk
+from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain_text, walk
 from bot.safety import clean, secrets_in
-from bot.safety.quoting import in_marks, sign_in
+from bot.safety.quoting import in_marks, shortened, sign_in
 
-ROOM = 9_000
+MAX_CARD_JSON = 9_000
 """Characters of JSON that a rendered draft may take on the card. A message has about 13,200; the card needs some."""
 _NAME = 60
 """Characters of a host, a person or a label that is named in a warning."""
@@ -40,10 +40,10 @@ class Known:
 
     def rules(self) -> Rules:
         """Links by canonical address, mentions by account id."""
-        known = {address.canonical(address.of(a)) for a in self.addresses} - {None}
+        known = {address.canonical_address(address.of(a)) for a in self.addresses} - {None}
 
         def href(raw: str) -> str | None:
-            found = address.canonical(raw)
+            found = address.canonical_address(raw)
             return found if found is not None and (found in known or address.site(self.site_host, found)) else None
 
         shown = {account: " ".join(clean(name).split()) or account for account, name in self.people.items()}
@@ -73,7 +73,7 @@ class Rendered:
         """Why it may be neither approved nor posted, as the end of a sentence that begins with "the reply"; or ""."""
         if self.unformatted or slack.too_deep(self.tree):
             return "cannot be shown whole in one Slack message: it is nested too deeply"
-        if max(slack.size(self.slack()), slack.size(self.barred())) > ROOM:
+        if max(slack.size(self.slack()), slack.size(self.barred())) > MAX_CARD_JSON:
             parts = "items, cells, links, formatted words"
             return f"cannot be shown whole in one Slack message: it has too many parts ({parts})"
         return "cannot be put into Jira's format" if check_adf(self.adf()) else ""
@@ -92,7 +92,7 @@ class Rendered:
 
     def plain(self) -> str:
         """The words alone, as Jira will show them."""
-        return plain(self.tree)
+        return plain_text(self.tree)
 
     @property
     def notified(self) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def render(markdown: str, known: Known) -> Rendered:
 
 def addresses_in(markdown: str) -> frozenset[str]:
     """Every http, https and mailto address in a text, in canonical spelling: what `Known.addresses` is made of."""
-    found = (address.canonical(a.strip()) for a in addresses(clean(markdown)))
+    found = (address.canonical_address(a.strip()) for a in addresses(clean(markdown)))
     return frozenset(a for a in found if a is not None)
 
 
@@ -152,11 +152,11 @@ def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
     if strangers:
         count = "one mention is" if len(strangers) == 1 else f"{len(strangers)} mentions are"
         yield f"{count} of somebody who is not in the issue, and will be posted as plain text: {_some(strangers)}"
-    words = plain(made)
+    words = plain_text(made)
     if secrets := dict.fromkeys((*secrets_in(markdown), *secrets_in(words))):
         yield f"the text holds what looks like a secret: {_some(secrets)}"
     if sign := sign_in(words):
-        yield f"{in_marks(_beginning(sign))} is said by the reply, not by PM Agent"
+        yield f"{in_marks(shortened(sign, _NAME))} is said by the reply, not by PM Agent"
 
 
 def _some(names: Iterable[str]) -> str:
@@ -172,12 +172,8 @@ def _leading(words: str, href: str) -> str:
 
 def _quoted_address(raw: str) -> str:
     """An address as it stands in the text, and its host where that cannot be read off its beginning."""
-    host, beginning = _short(address.host(raw)), _beginning(raw)
+    host, beginning = _short(address.host(raw)), shortened(raw, _NAME)
     return in_marks(beginning) if host in beginning else f"{in_marks(beginning)} at {host}"
-
-
-def _beginning(words: str) -> str:
-    return words if len(words) <= _NAME else f"{words[: _NAME - 1].rstrip()}…"
 
 
 def _short(name: str) -> str:

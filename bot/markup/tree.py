@@ -73,7 +73,7 @@ class Link:
         found = [address.of(self.words[start:end]) for start, end in address.bare(self.words)]
         found += [f"https://{address.trim(page[0])}" for page in _PAGE.finditer(self.words)]
         target = _without_scheme(self.href)
-        return any(_without_scheme(address.canonical(one) or "") != target for one in found)
+        return any(_without_scheme(address.canonical_address(one) or "") != target for one in found)
 
 
 def _without_scheme(href: str) -> str:
@@ -177,7 +177,7 @@ Block = Paragraph | Heading | CodeBlock | Rule | Table | Items | Quote
 Tree = tuple[Block, ...]
 
 
-def words(content: Inlines) -> str:
+def line_text(content: Inlines) -> str:
     """The visible words of a line, as Jira will show them."""
     parts: list[str] = []
     for node in content:
@@ -210,26 +210,26 @@ def walk(blocks: tuple[Block, ...]) -> Iterator[Inline | CodeBlock]:
                 yield block
 
 
-def plain(blocks: tuple[Block, ...]) -> str:
+def plain_text(blocks: tuple[Block, ...]) -> str:
     """The whole tree as text: blank lines between blocks, `-` and numbers before items, `>` before quotations."""
     parts: list[str] = []
     for block in blocks:
         match block:
             case Paragraph() | Heading():
-                parts.append(words(block.content))
+                parts.append(line_text(block.content))
             case CodeBlock():
                 parts.append(block.text)
             case Rule():
                 parts.append("---")
             case Table():
-                parts.append("\n".join(" | ".join(words(cell) for cell in row) for row in block.rows))
+                parts.append("\n".join(" | ".join(line_text(cell) for cell in row) for row in block.rows))
             case Quote():
-                parts.append("\n".join(f"> {line}" for line in plain(block.content).split("\n")))
+                parts.append("\n".join(f"> {line}" for line in plain_text(block.content).split("\n")))
             case Items():
                 lines = []
                 for number, item in enumerate(block.items, block.start):
                     marker = f"{number}. " if block.ordered else "- "
-                    body = plain(item).replace("\n\n", "\n").replace("\n", "\n" + " " * len(marker))
+                    body = plain_text(item).replace("\n\n", "\n").replace("\n", "\n" + " " * len(marker))
                     lines.append(marker + body)
                 parts.append("\n".join(lines))
     return "\n\n".join(parts)

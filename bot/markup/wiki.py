@@ -11,7 +11,7 @@ import re
 from bot.markup import escape
 from bot.markup.wiki_inline import inline
 from bot.markup.wiki_lines import Lines
-from bot.markup.wiki_macros import HELD, Held, take_out
+from bot.markup.wiki_macros import PLACEHOLDER, Extracted, take_out
 
 _HEADING = re.compile(r"\s*h([1-6])\.\s+(.*)")
 _QUOTED_LINE = re.compile(r"\s*bq\.\s+(.*)")
@@ -35,7 +35,7 @@ _PROSE = re.compile(
 
 def from_wiki(text: str) -> str:
     """`text` as Markdown; mentions become `[~accountid:ID]`. Never raises."""
-    held = Held()
+    held = Extracted()
     text = take_out(text.replace("\r\n", "\n").replace("\r", "\n"), held)
     reader = _Reader(held)
     reader.read(text.replace("&nbsp;", " ").split("\n"))
@@ -45,7 +45,7 @@ def from_wiki(text: str) -> str:
 class _Reader:
     """Reads a text's lines, of which some belong together: rows to a table, lines to a cell."""
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: Extracted) -> None:
         self.out = Lines()
         self._held = held
         self._table: list[list[str]] = []
@@ -121,7 +121,7 @@ class _Reader:
             self._table = []
 
     def _line(self, line: str) -> None:
-        if not HELD.search(line):
+        if not PLACEHOLDER.search(line):
             _line(line, self.out)
             return
         for part in self._held.blocks(line):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from bot.markup import escape
 from bot.markup.from_adf import from_adf
 
-HELD = re.compile("\x02(\\d+)\x03")
+PLACEHOLDER = re.compile("\x02(\\d+)\x03")
 """What stands for something held."""
 
 _VERBATIM = re.compile(r"\{(code|noformat|adf)(?::([^}\n]{0,1000}))?\}")
@@ -55,7 +55,7 @@ class Document:
 
 
 @dataclass
-class Held:
+class Extracted:
     """What was held apart, by its number."""
 
     items: list[Code | Document] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Held:
     def blocks(self, line: str) -> Iterator[str | Code | Document]:
         """A line's words, and the blocks among them, in order."""
         done = 0
-        for found in HELD.finditer(line):
+        for found in PLACEHOLDER.finditer(line):
             item = self.items[int(found[1])]
             if not (isinstance(item, Document) and item.inline):
                 yield line[done : found.start()]
@@ -77,10 +77,10 @@ class Held:
 
     def shown(self, markdown: str) -> str:
         """Markdown with what was held in it, for what stands within a line."""
-        return HELD.sub(lambda found: " ".join(self.items[int(found[1])].lines()), markdown)
+        return PLACEHOLDER.sub(lambda found: " ".join(self.items[int(found[1])].lines()), markdown)
 
 
-def take_out(text: str, held: Held) -> str:
+def take_out(text: str, held: Extracted) -> str:
     """The text without its macros, each on the lines that it becomes."""
     text = "".join(_held(_MARKS.sub("", text), held))
     if "{" not in text:
@@ -91,7 +91,7 @@ def take_out(text: str, held: Held) -> str:
     return _BESIDE_BAR.sub("", text).replace("\x04", "\n")
 
 
-def _held(text: str, held: Held) -> Iterator[str]:
+def _held(text: str, held: Extracted) -> Iterator[str]:
     done = 0
     unclosed: set[str] = set()  # a kind that is not closed from here on is never closed: keeps this linear
     while opening := _VERBATIM.search(text, done):

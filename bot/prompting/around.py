@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.domain.issues import Issue, Link, PullRequest
+from bot.domain.issues import Issue, LinkedIssue, PullRequest
 from bot.prompting import values
-from bot.prompting.untrusted import cut
+from bot.prompting.untrusted import cut_middle
 from bot.rules.identity import LookAlike
 
 LINKS = 20
@@ -17,7 +17,7 @@ PULL_REQUESTS = 8
 PULL_REQUESTS_AROUND = 5
 SUMMARY_LIMIT = 160
 BUILDS = 6
-PEOPLE = 10
+MAX_PEOPLE = 10
 UNREAD = "it could not be read in full which linked issues and children there are: there may be others"
 
 
@@ -50,16 +50,16 @@ def _count(issue: Issue) -> dict[str, int | str]:
     return found | {values.short(status): count for status, count in by_status.most_common(LINKS)}
 
 
-def _other(link: Link, what: str, alike: Mapping[Any, LookAlike]) -> dict[str, Any]:
+def _other(link: LinkedIssue, what: str, alike: Mapping[Any, LookAlike]) -> dict[str, Any]:
     who = link.assignee
     assignee: Any = values.short(who.name) if who else "nobody"
     if who in alike:
         assignee = values.person(who, alike)
-    return values.present({
+    return values.without_empty({
         "ref": f"{what} {link.key}",
         "key": link.key,
         "type": values.short(link.issue_type),
-        "summary": cut(link.summary, SUMMARY_LIMIT),
+        "summary": cut_middle(link.summary, SUMMARY_LIMIT),
         "status": values.short(link.status),
         "status_means": values.CATEGORIES.get(link.status_category),
         "assignee": assignee,
@@ -93,19 +93,19 @@ def _pull_request(pull: PullRequest, zone: ZoneInfo) -> dict[str, Any]:
     found = {
         "ref": f"PR {pull.id}",
         "number": pull.number,
-        "title": cut(pull.title, values.LINE_LIMIT),
+        "title": cut_middle(pull.title, values.LINE_LIMIT),
         "url": pull.url,
         "state": values.state(pull.state, pull.draft),
         f"{ended}_at": values.time(pull.closed, zone) if closed else "",
         f"{ended}_by": values.line(pull.closed_by) if closed else "",
         "author": values.line(pull.author),
-        "reviewers": [values.line(name) for name in pull.reviewers[:PEOPLE]],
-        "approved_by": [values.line(name) for name in pull.approved_by[:PEOPLE]],
-        "changes_requested_by": [values.line(name) for name in pull.changes_requested_by[:PEOPLE]],
+        "reviewers": [values.line(name) for name in pull.reviewers[:MAX_PEOPLE]],
+        "approved_by": [values.line(name) for name in pull.approved_by[:MAX_PEOPLE]],
+        "changes_requested_by": [values.line(name) for name in pull.changes_requested_by[:MAX_PEOPLE]],
         "branch": values.line(pull.branch),
         "target": values.line(pull.target),
         "builds": [
-            values.present({
+            values.without_empty({
                 "name": values.line(name), "state": values.build(state), "at": values.time(pull.built.get(name), zone)
             })
             for name, state in list(pull.builds.items())[-BUILDS:]

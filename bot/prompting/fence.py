@@ -1,4 +1,4 @@
-"""A reply that the model put into one code fence, taken out of it. Pure.
+"""Unwraps a reply that the model put into one code fence. Pure.
 
 Models answer "in Markdown" by showing Markdown as code; posted so, it would be a grey box without links and lists. A
 person who puts a whole reply into a fence means it, so only what Claude wrote is looked at.

@@ -16,7 +16,7 @@ from bot.domain.corrections import Lesson
 from bot.domain.issues import NOISE, Change, Comment, Frozen, Issue, Person, PullRequest
 from bot.prompting import values
 from bot.prompting.around import others_of, pull_requests_around, pull_requests_of
-from bot.prompting.untrusted import cut
+from bot.prompting.untrusted import cut_middle
 from bot.rules.identity import LookAlike, look_alikes
 from bot.rules.policy import for_customer
 
@@ -31,8 +31,8 @@ DESCRIPTION_LIMIT = 6_000
 COMMENT_LIMIT = 1_500
 COMMENTS_LIMIT = 16_000
 COMMENTS = 20
-CHANGES = 15
-FEW = 10
+MAX_CHANGES = 15
+MAX_NAMES = 10
 """Labels, components, versions and sprints that are named, of each."""
 FIRST_TO_GO = (
     ("learned", -1), ("history", 0), ("pull_requests_of_other_issues", -1), ("children", -1), ("linked_issues", -1),
@@ -91,7 +91,7 @@ class Material(Frozen):
 Alike = Mapping[Person, LookAlike]
 
 
-def data_of(material: Material, *, brief: bool = False) -> dict[str, Any]:
+def request_data(material: Material, *, brief: bool = False) -> dict[str, Any]:
     """The facts as JSON-able data, empty ones left out. Still raw: `untrusted.block` tidies and escapes.
 
     `brief`: for triage.
@@ -113,7 +113,7 @@ def data_of(material: Material, *, brief: bool = False) -> dict[str, Any]:
     left_out += _fit(data)
     if left_out:
         data["comments_note"] = f"{left_out} older comments are left out here"
-    return values.present(data)
+    return values.without_empty(data)
 
 
 def refs_of(data: dict[str, Any]) -> frozenset[str]:
@@ -149,7 +149,7 @@ def _issue(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
     issue = material.issue
     found: dict[str, Any] = {
         "key": issue.key,
-        "summary": cut(issue.summary, values.LINE_LIMIT),
+        "summary": cut_middle(issue.summary, values.LINE_LIMIT),
         "url": issue.url,
         "type": issue.issue_type,
         "status": values.line(issue.status),
@@ -159,12 +159,12 @@ def _issue(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
         "reporter": values.person(issue.reporter, alike),
         "priority": values.line(issue.priority),
         "due": values.day(issue.due) if issue.due else "",
-        "fix_versions": [values.version(one) for one in issue.fix_versions[:FEW]],
-        "sprint": [values.sprint(one) for one in (issue.sprints or ())[-FEW:]],
-        "components": [values.line(name) for name in issue.components[:FEW]],
-        "labels": [values.line(label) for label in issue.labels[:FEW]],
+        "fix_versions": [values.version(one) for one in issue.fix_versions[:MAX_NAMES]],
+        "sprint": [values.sprint(one) for one in (issue.sprints or ())[-MAX_NAMES:]],
+        "components": [values.line(name) for name in issue.components[:MAX_NAMES]],
+        "labels": [values.line(label) for label in issue.labels[:MAX_NAMES]],
         "created": values.time(issue.created, zone),
-        "description": cut(issue.description, DESCRIPTION_LIMIT),
+        "description": cut_middle(issue.description, DESCRIPTION_LIMIT),
     }
     if not material.customer:  # a customer is told of no gap: something may stand where they do not see it
         nothing = {"assignee": "nobody", "due": "no due date is set"}
@@ -172,7 +172,7 @@ def _issue(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
             nothing |= {"fix_versions": "none is set"}
             nothing |= {} if issue.sprints is None else {"sprint": "in no sprint"}
         found |= {name: said for name, said in nothing.items() if not found[name]}
-    return values.present(found)
+    return values.without_empty(found)
 
 
 def _to_answer(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, Any]:
@@ -184,14 +184,14 @@ def _to_answer(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, An
             "author": values.person(comment.author, alike),
             **_times(comment, zone),
             "seen_by": _seen_by(comment, material.issue),
-            "text": cut(comment.text, ANSWERED_LIMIT),
+            "text": cut_middle(comment.text, ANSWERED_LIMIT),
         }
     found = {"what": "the issue itself: its summary and description, below under issue"}
     if material.kind == "issue_changed":
         found["what"] = "the issue itself: its description, below under issue, was changed and now asks something"
     seen_by = "the customer and the team (public)" if material.issue.service_desk else "everybody who sees the issue"
     changed = {"changed_by": values.person(material.by, alike), "changed_at": values.time(material.at, zone)}
-    return {**found, **values.present(changed), "seen_by": seen_by}
+    return {**found, **values.without_empty(changed), "seen_by": seen_by}
 
 
 def _seen_by(comment: Comment, issue: Issue) -> str:
@@ -216,7 +216,7 @@ def _comments(material: Material, zone: ZoneInfo, alike: Alike) -> tuple[list[di
     kept: list[dict[str, Any]] = []
     room = COMMENTS_LIMIT
     for comment in reversed(others[-COMMENTS:]):
-        text = cut(comment.text, COMMENT_LIMIT)
+        text = cut_middle(comment.text, COMMENT_LIMIT)
         room -= len(text)
         if room < 0:
             break
@@ -247,7 +247,7 @@ def _comment(comment: Comment, text: str, material: Material, zone: ZoneInfo, al
 def _changes(issue: Issue) -> tuple[Change, ...]:
     """The newest changes, oldest first."""
     told = [change for change in issue.changes if change.field.casefold() not in NOISE]
-    return tuple(sorted(told, key=lambda change: change.at)[-CHANGES:])
+    return tuple(sorted(told, key=lambda change: change.at)[-MAX_CHANGES:])
 
 
 def _change(change: Change, zone: ZoneInfo) -> dict[str, Any]:

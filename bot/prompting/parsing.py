@@ -15,6 +15,7 @@ from bot.errors import PMAgentError
 from bot.markup.compact import without_gaps
 from bot.prompting.fence import unfenced
 from bot.safety import tidy
+from bot.safety.quoting import shortened
 
 MAX_REASONING = 600
 """Characters of the reasoning that are kept: it is one line on the card."""
@@ -154,8 +155,7 @@ def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | N
 
 
 def _line(text: str, length: int) -> str:
-    words = " ".join(tidy(text).split())
-    return words if len(words) <= length else words[: length - 1] + "…"
+    return shortened(" ".join(tidy(text).split()), length)
 
 
 def _first_problem(error: ValidationError) -> str:

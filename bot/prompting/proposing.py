@@ -23,9 +23,9 @@ from bot.settings import Settings
 OPEN_TO_CHANGE = ("team", "voice", "reply")
 """The files that say how a reply is written."""
 PAIRS = 30
-ROOM = 30_000
+MAX_CORRECTIONS_SIZE = 30_000
 """Characters of all corrections together."""
-LONGEST = 1_500
+MAX_REPLACEMENT = 1_500
 """Characters of the words that go, and of those that come: a change is a sentence or two, and its diff fits."""
 FEWEST = 2
 """Corrections that a change rests on: one is somebody's taste."""
@@ -65,7 +65,7 @@ def chosen(corrections: Sequence[Correction]) -> tuple[Correction, ...]:
     for one in corrections:
         if one.desk or one.audience != "public" or len(found) == PAIRS:
             continue
-        if sum(other.size for other in (*found, one)) <= ROOM:
+        if sum(other.size for other in (*found, one)) <= MAX_CORRECTIONS_SIZE:
             found.append(one)
     return tuple(found)
 
@@ -104,8 +104,8 @@ def read_proposal(text: str, prompts: Prompts, corrections: Sequence[Correction]
     new = tidy(answer.new_text)
     if not answer.old_text.strip() or getattr(prompts, name).count(answer.old_text) != 1:
         raise InvalidAnswer(f"old_text does not stand exactly once in {name}.md")
-    if new == answer.old_text or max(len(answer.old_text), len(new)) > LONGEST:
-        raise InvalidAnswer(f"the proposal changes nothing, or more than {LONGEST:,} characters")
+    if new == answer.old_text or max(len(answer.old_text), len(new)) > MAX_REPLACEMENT:
+        raise InvalidAnswer(f"the proposal changes nothing, or more than {MAX_REPLACEMENT:,} characters")
     ids = _ids(answer.pairs, corrections)
     if len(ids) < FEWEST:
         raise InvalidAnswer(f"the proposal rests on fewer than {FEWEST} of the corrections that were given")

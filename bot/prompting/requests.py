@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 
 from bot.prompting.files import Prompts, version_of
-from bot.prompting.material import NO_FACTS, Material, data_of, refs_of
+from bot.prompting.material import NO_FACTS, Material, refs_of, request_data
 from bot.prompting.parsing import ClaimsAnswer, DecisionAnswer, ReplyAnswer, ReplyDecision, read_decision
 from bot.prompting.untrusted import block, read_block, replaced
 from bot.settings import Settings
@@ -118,13 +118,13 @@ class Shown(NamedTuple):
 
 def triage_message(material: Material) -> Shown:
     """For the cheap model."""
-    return _shown("triage", material, data_of(material, brief=True), _JUDGE)
+    return _shown("triage", material, request_data(material, brief=True), _JUDGE)
 
 
 def reply_message(material: Material, *, judges: bool = False) -> Shown:
     """For the strong model. `judges`: it decides, too, whether a reply is due."""
     ending = _ASKED_FOR if material.asked_for else _JUDGE_AND_WRITE if judges else _WRITE
-    return _shown("reply", material, data_of(material), ending)
+    return _shown("reply", material, request_data(material), ending)
 
 
 def as_reply(message: str) -> str:

@@ -12,7 +12,7 @@ from bot.domain.issues import Frozen
 from bot.prompting.files import Prompts, version_of
 from bot.prompting.parsing import InvalidAnswer
 from bot.prompting.requests import Request
-from bot.prompting.untrusted import block, cut
+from bot.prompting.untrusted import block, cut_middle
 from bot.safety import tidy
 from bot.settings import Settings
 
@@ -86,7 +86,7 @@ def _strangers(words: str, known: frozenset[str]) -> bool:
 
 def _bounded(value: Any) -> Any:
     if isinstance(value, str):
-        return cut(value, _TEXT_LIMIT)
+        return cut_middle(value, _TEXT_LIMIT)
     if isinstance(value, dict):
         return {key: _bounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -33,7 +33,7 @@ def replaced(message: str, data: Any) -> str:
     return f"{message.partition(_OPEN)[0]}{block(data)}{message.partition(_CLOSE)[2]}"
 
 
-def cut(text: str, limit: int) -> str:
+def cut_middle(text: str, limit: int) -> str:
     """At most about `limit` characters: the beginning (two thirds) and the end, with a visible note between them.
 
     The beginning says what it is about; the end often holds the conclusion or the error's last line.

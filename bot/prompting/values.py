@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.domain.issues import Change, Person, Sprint, Version
-from bot.prompting.untrusted import cut
+from bot.prompting.untrusted import cut_middle
 from bot.rules.identity import LookAlike
 
 LINE_LIMIT = 300
@@ -23,11 +23,11 @@ _PEOPLE = frozenset({"assignee", "reporter", "creator"})
 
 
 def line(text: str) -> str:
-    return cut(text, NAME_LIMIT)
+    return cut_middle(text, NAME_LIMIT)
 
 
 def short(text: str) -> str:
-    return cut(text, SHORT_LIMIT)
+    return cut_middle(text, SHORT_LIMIT)
 
 
 def day(on: date) -> str:
@@ -65,7 +65,7 @@ def sprint(one: Sprint) -> str:
 def changed(change: Change, value: str) -> str:
     """One side of a change; nothing is said in words."""
     if value:
-        return cut(value, LINE_LIMIT)
+        return cut_middle(value, LINE_LIMIT)
     return "nobody" if change.field.casefold() in _PEOPLE else "none"
 
 
@@ -78,6 +78,6 @@ def build(name: str) -> str:
     return _BUILDS.get(name, short(name.lower()))
 
 
-def present(found: dict[str, Any]) -> dict[str, Any]:
+def without_empty(found: dict[str, Any]) -> dict[str, Any]:
     """Without what is empty."""
     return {name: value for name, value in found.items() if value not in ("", None, [], {})}

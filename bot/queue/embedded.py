@@ -20,12 +20,12 @@ from bot.queue.engines import Told, finish, health_lines
 from bot.queue.keyed import Attempt, Entry, Hold, KeyedQueue, Outcome
 from bot.store import Conflict, Delete, Expect, StoreUnavailable
 from bot.store.embedded.store import TinyStore
-from bot.store.embedded.transactions import Stored
+from bot.store.embedded.transactions import StoredJob
 
 log = get_logger(__name__)
-TOGETHER = 500
+BATCH_SIZE = 500
 """Stored jobs that a start takes up at once."""
-AGAIN = 5.0
+RETRY_SECONDS = 5.0
 """Seconds until a job is carried out once more whose end could not be stored."""
 
 
@@ -57,8 +57,8 @@ class EmbeddedQueue:
         self._store.on_jobs(self._told)  # before it is read, so that none comes in between
         for place, record in enumerate(await self._store.find("jobs"), 1):
             if record["id"] not in self._tokens:
-                self._told([(record["id"], Stored.of(record))])
-            if place % TOGETHER == 0:
+                self._told([(record["id"], StoredJob.of(record))])
+            if place % BATCH_SIZE == 0:
                 await asyncio.sleep(0)  # others have their turn
         self._started = True
 
@@ -95,7 +95,7 @@ class EmbeddedQueue:
 
     # What the store tells, and what it is told
 
-    def _told(self, jobs: Sequence[tuple[str, Stored | None]]) -> None:
+    def _told(self, jobs: Sequence[tuple[str, StoredJob | None]]) -> None:
         for job_id, stored in jobs:
             if stored is None:
                 self._tokens.pop(job_id, None)
@@ -126,7 +126,7 @@ class EmbeddedQueue:
         except Conflict:
             return None  # it came again, of which the store has told
         except StoreUnavailable as error:
-            log.warning("queue.not_removed", job=job_id, reason=str(error), next_try_in=AGAIN)
-            return AGAIN
+            log.warning("queue.not_removed", job=job_id, reason=str(error), next_try_in=RETRY_SECONDS)
+            return RETRY_SECONDS
         failpoint("queue.after_removal")
         return None

@@ -12,22 +12,23 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bot.aside import aside
 from bot.clients.claude import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.corrections import Correction
-from bot.domain.drafts import BUSY, RETIRABLE, Card, Draft, DraftState, Revision
+from bot.domain.drafts import BUSY, SUPERSEDABLE, Card, Draft, DraftState, Revision
 from bot.domain.events import EVENT, DraftRequested, Event, IssueChanged, IssueCommented
 from bot.domain.issues import Comment, Issue, PullRequest
+from bot.domain.outages import OnHold
 from bot.errors import Gone, Permanent
 from bot.failpoints import failpoint
 from bot.intake.silence import CONTEXT, Silence, cycle, sets_security_level
 from bot.log import get_logger
 from bot.markup import addresses_in
-from bot.outages import Held
+from bot.offload import offload
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
-from bot.rules.policy import asks_something, audience, is_confidential, known, out_of_bounds, rendered, shown_to
+from bot.rules.policy import audience, is_confidential, known, out_of_bounds, rendered, shown_to
+from bot.rules.questions import asks_something
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.asking import AskedClaude, ask_claude
@@ -45,17 +46,17 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-CHANGES = 20
+MAX_CHANGES = 20
 """Changes of an issue that are looked through for a new security level: those of the minute in which Claude writes."""
 
 
 async def answer_when_due(ctx: Context, event_id: str) -> None:
-    """As `answer`. Raises `Held` while drafting is paused."""
+    """As `answer`. Raises `OnHold` while drafting is paused."""
     halted = await paused(ctx)
     if halted:
         # Until somebody resumes, which lifts the hold.
         left = 3600.0 if halted is True else (halted - ctx.clock.now()).total_seconds() + 0.05
-        raise Held("drafting is paused", after=left)
+        raise OnHold("drafting is paused", after=left)
     await answer(ctx, event_id)
 
 
@@ -172,7 +173,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
     texts = [shown.description, *(c.text for c in shown.comments)]
     links = {p.url for p in requests}
     for text in texts:
-        links |= await aside(partial(addresses_in, text))
+        links |= await offload(partial(addresses_in, text))
     return Subject(event, issue, answered, material, seen_by, asked_for, tuple(sorted(links)), learned)
 
 
@@ -204,7 +205,9 @@ async def _ask(ctx: Context, subject: Subject) -> AskedClaude:
 async def _still_for_the_channel(ctx: Context, subject: Subject, started: datetime) -> None:
     """Raise `Silence` when the issue got a security level while Claude wrote: there was no draft yet that could end."""
     key = subject.issue.key
-    changes = await ctx.store.find("webhook_events", issue=key, kind="issue_changed", newest_first=True, limit=CHANGES)
+    changes = await ctx.store.find(
+        "webhook_events", issue=key, kind="issue_changed", newest_first=True, limit=MAX_CHANGES
+    )
     recent = [record["event"] for record in changes if record["at"] >= started.isoformat() and record["event"]]
     if any(sets_security_level(EVENT.validate_python(event)) for event in recent):
         _for_the_channel(ctx, key, await ctx.jira.fields(key))
@@ -216,7 +219,7 @@ def _for_the_channel(ctx: Context, key: str, issue: Issue) -> None:
 
 
 async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedClaude, started: datetime) -> None:
-    """The draft, its cycle, the event's end and the retirement of older drafts, in one write."""
+    """The draft, its cycle, the event's end and the superseded drafts, in one write."""
     now = ctx.clock.now()
     suffix = str(record["id"]).removeprefix("evt_")
     issue = subject.issue
@@ -262,10 +265,12 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
         stored_mode = await ctx.store.get("state", "mode")
         draft = draft.model_copy(update={"mode": stored_mode["mode"] if stored_mode else ctx.settings.pmagent_mode})
         others = [read_draft(r) for key in keys for r in await ctx.store.find("drafts", issue_key=key, open=True)]
-        older = [d for d in others if d.state in RETIRABLE]
-        retired = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
+        older = [d for d in others if d.state in SUPERSEDABLE]
+        superseded = [d.moved(DraftState.SUPERSEDED, superseded_by=draft.id, note="", due=None) for d in older]
         # One that the program works on just now may come back to be decided: it gives way when it is looked at again.
-        jobs = [Job("card", d.id) for d in (draft, *retired)] + [Job("draft", d.id) for d in others if d.state in BUSY]
+        jobs = [Job("card", d.id) for d in (draft, *superseded)] + [
+            Job("draft", d.id) for d in others if d.state in BUSY
+        ]
         jobs += [Job("draft", draft.id)] if draft.needs_search else []
         expect = [
             Expect("webhook_events", record["id"], {"state": "received"}),
@@ -281,7 +286,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
                 Put("drafts", draft_record(draft)),
                 Put("webhook_events", {**record, "state": "done", "reason": "draft"}),
                 Put("agent_cycles", told),
-                *(Put("drafts", draft_record(d)) for d in retired),
+                *(Put("drafts", draft_record(d)) for d in superseded),
                 *done(ANSWER, record["id"]),
                 expect=expect,
                 jobs=jobs,
@@ -296,7 +301,7 @@ async def _draft(ctx: Context, record: Record, subject: Subject, asked: AskedCla
                         seconds=(now - started).total_seconds(),
                         usd=told["cost_usd"],
                     ),
-                    *(audit(d, "draft.superseded", "system", by=draft.id) for d in retired),
+                    *(audit(d, "draft.superseded", "system", by=draft.id) for d in superseded),
                 ),
             )
         except Conflict as conflict:

@@ -13,7 +13,7 @@ from bot.domain.events import EVENT
 from bot.intake.silence import CONTEXT, Silence, sets_security_level, silence_records
 from bot.log import get_logger
 from bot.reactions import NOTE, done
-from bot.rules.policy import LEVEL
+from bot.rules.policy import SECURITY_LEVEL
 from bot.store import Conflict, Expect, Put
 from bot.workflow.development import learn
 from bot.workflow.withholding import withhold
@@ -32,7 +32,7 @@ async def note(ctx: Context, event_id: str) -> None:
         return
     event, started = EVENT.validate_python(record["event"]), ctx.clock.now()
     if sets_security_level(event):
-        await withhold(ctx, event.issues[0], LEVEL)
+        await withhold(ctx, event.issues[0], SECURITY_LEVEL)
     while True:
         learned = await learn(ctx, event)
         after, cycle, line = silence_records(record, Silence(CONTEXT), started=started, ended=ctx.clock.now())

@@ -15,13 +15,14 @@ from zoneinfo import ZoneInfo
 from bot.domain.drafts import Draft, DraftState
 from bot.domain.issues import NOISE, Comment, Frozen, Issue, PullRequest
 from bot.domain.mentions import spoken
-from bot.safety.quoting import in_marks
+from bot.rules.questions import asks_something
+from bot.safety.quoting import in_marks, shortened
 
 WAITING_DAYS = 14
 """An unanswered question or an open review older than this is no news for a standup."""
 DUE_DAYS = 7
 """How far ahead "what is due" looks."""
-QUOTE = 140
+MAX_QUOTE = 140
 """Characters of a quoted comment; the issue is one click away."""
 LONG = frozenset({"description", "environment", "summary", "comment"})
 """Fields whose values are texts: that they changed is the fact, not what they say."""
@@ -115,7 +116,7 @@ def moved(issue: Issue, since: datetime) -> Iterator[Fact]:
     for author, comments in _by_author(c for c in issue.comments if c.created >= since).items():
         count = "commented" if len(comments) == 1 else f"wrote {len(comments)} comments"
         quotable = [c for c in comments if c.for_everybody and c.text.strip()]
-        quote = f": “{_short(quotable[-1].text, QUOTE)}”" if quotable and quotable[-1] is comments[-1] else ""
+        quote = f": “{_short(quotable[-1].text, MAX_QUOTE)}”" if quotable and quotable[-1] is comments[-1] else ""
         _of(did, author).append(count + quote)
     for person, words_done in did.items():
         yield _about(issue, "moved", person, f"{_title(issue.summary)}: {'; '.join(words_done)}")
@@ -128,13 +129,13 @@ def waits(issue: Issue, now: datetime) -> Iterator[Fact]:
     title = _title(issue.summary)
     assignee = issue.assignee.name if issue.assignee else ""
     last = issue.comments[-1] if issue.comments else None
-    asked = last and not last.by_us and last.author.kind != "app" and _asks(last.text)
+    asked = last and not last.by_us and last.author.kind != "app" and asks_something(last.text)
     if last and asked and now - last.created <= timedelta(days=WAITING_DAYS):
         named = [name for account, name in issue.people().items() if f"[~accountid:{account}]" in last.text]
         others = [name for name in (*named, assignee) if name and name != last.author.name]
         whom = others[0] if others else "somebody (nobody is assigned)" if not assignee else "an answer"
         if last.for_everybody:
-            text = f"{title}: {last.author.name} asked {in_marks(_short(last.text, QUOTE))}"
+            text = f"{title}: {last.author.name} asked {in_marks(_short(last.text, MAX_QUOTE))}"
         else:
             text = f"{title}: {last.author.name} asked something in a comment that not everybody may see"
         yield _about(issue, "waits", whom, text)
@@ -223,18 +224,11 @@ def _title(text: str) -> str:
 
 def _short(text: str, limit: int) -> str:
     """`text` on one line, with names for mentions, at most `limit` characters."""
-    line = " ".join(spoken(text).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    return shortened(" ".join(spoken(text).split()), limit)
 
 
 def _names(people: Sequence[str]) -> str:
     return " and ".join(people) if len(people) < 3 else f"{', '.join(people[:-1])} and {people[-1]}"
-
-
-def _asks(text: str) -> bool:
-    from bot.rules.policy import asks_something
-
-    return asks_something(text)
 
 
 def _closed(status: str) -> bool:

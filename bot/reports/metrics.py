@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.clock import Clock
 from bot.reports.by_prompt import by_prompt, sentences, span
-from bot.store import Reading, Record
+from bot.store import Record, StoreReader
 from bot.store.rollup import EVER, median, spread
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def local_figures(ctx: Context, days: float | None) -> dict[str, Any]:
 
 
 async def figures(
-    store: Reading, clock: Clock, days: float | None, *, timezone: tzinfo = UTC, default_mode: str = "simulation"
+    store: StoreReader, clock: Clock, days: float | None, *, timezone: tzinfo = UTC, default_mode: str = "simulation"
 ) -> dict[str, Any]:
     """The figures by name, for the last `days` days (None: everything there is). Other programs read them: names stay.
 
@@ -72,22 +72,22 @@ async def figures(
     }
 
 
-async def counters(store: Reading) -> dict[str, Any]:
+async def counters(store: StoreReader) -> dict[str, Any]:
     """The figures of `/metrics`: those of `figures` over everything that only grow, and drafts by state."""
     return {**_counts(await _ever(store)), "drafts": await _states(store, None), **await _spent(store, None)}
 
 
-async def _ever(store: Reading) -> list[Record]:
+async def _ever(store: StoreReader) -> list[Record]:
     return await store.find("rollup", day=EVER)
 
 
-async def _states(store: Reading, since: datetime | None) -> dict[str, int]:
+async def _states(store: StoreReader, since: datetime | None) -> dict[str, int]:
     """Drafts by state, of those that were made since then."""
     found = {state: await store.count("drafts", state=state, since=since) for state in DRAFT_STATES}
     return {name: count for name, count in found.items() if count}
 
 
-async def _spent(store: Reading, first: date | None) -> dict[str, Any]:
+async def _spent(store: StoreReader, first: date | None) -> dict[str, Any]:
     """What Claude has cost since that local day."""
     spend = [
         record

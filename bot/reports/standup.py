@@ -25,7 +25,7 @@ from bot.reports.facts import Fact, StandupFacts
 from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
 from bot.rules.policy import Beyond, out_of_bounds
 from bot.schedule.rules import Run
-from bot.schedule.runs import Claim, claim, run_finished
+from bot.schedule.runs import ClaimedRun, claim, run_finished
 from bot.store import Audit, Conflict, Delete, Put
 from bot.workflow.asking import ask_for
 from bot.workflow.records import open_drafts
@@ -117,7 +117,7 @@ async def standup_due(ctx: Context, run: Run | None) -> None:
             log.warning("standup.overtaken", date=run.day.isoformat())
 
 
-async def _post(ctx: Context, run: Run, claimed: Claim) -> None:
+async def _post(ctx: Context, run: Run, claimed: ClaimedRun) -> None:
     """Raises `Conflict` when another process has taken the run over: then nothing more is done here."""
     channel, day = ctx.settings.standup_channel, run.day.isoformat()
     written = await ctx.store.get("state", WRITTEN)
@@ -158,7 +158,7 @@ async def _post(ctx: Context, run: Run, claimed: Claim) -> None:
     log.info("standup.posted", date=day, ts=ts)
 
 
-async def _written(ctx: Context, run: Run, claimed: Claim) -> dict[str, Any]:
+async def _written(ctx: Context, run: Run, claimed: ClaimedRun) -> dict[str, Any]:
     """Write the standup and keep it, so that neither a crash nor a refusing Slack asks Claude again."""
     report = await write(ctx, await gather(ctx, ctx.clock.now()))
     message = standup_message(report, day=run.day)
@@ -175,7 +175,7 @@ async def _written(ctx: Context, run: Run, claimed: Claim) -> dict[str, Any]:
     return record
 
 
-async def _skip(ctx: Context, run: Run, claimed: Claim, reason: str) -> None:
+async def _skip(ctx: Context, run: Run, claimed: ClaimedRun, reason: str) -> None:
     details = {"date": run.day.isoformat(), "planned": run.planned.isoformat(), "reason": reason}
     await ctx.store.commit(
         *run_finished(run, "skipped", ctx.clock.now()),

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from bot.cards.parts import MAX_MESSAGE, Block, Message, cut, link, listing, named, one_line, rich, section, size, text
+from bot.cards.parts import MAX_MESSAGE, Block, Message, link, listing, named, one_line, rich, section, size, text
 from bot.prompting import Sentence
 from bot.reports.facts import Fact, StandupFacts
+from bot.safety.quoting import shortened
 
 if TYPE_CHECKING:
     from bot.clients.claude import CallRecord
@@ -28,7 +29,7 @@ MOST_BLOCKS = 50
 """Slack's limit."""
 FOLDS = (12, 8, 5, 3, 2, 1)
 """How many lines a person, or a list, may have: the largest number with which everything fits is taken."""
-PEOPLE = (40, 20, 10, 5)
+MAX_PEOPLE = (40, 20, 10, 5)
 """How many people a project may have, likewise, once a line each is still too long."""
 
 
@@ -48,7 +49,7 @@ class Report:
 
 def standup_message(report: Report, *, day: date | None = None) -> Message:
     """The message. `day`: the date it is the standup of (None for one that somebody asked for)."""
-    tries = [(fold, PEOPLE[0]) for fold in FOLDS] + [(FOLDS[-1], people) for people in PEOPLE[1:]]
+    tries = [(fold, MAX_PEOPLE[0]) for fold in FOLDS] + [(FOLDS[-1], people) for people in MAX_PEOPLE[1:]]
     for fold, people in tries:
         blocks = _blocks(report, fold, people)
         if size(blocks) <= MAX_MESSAGE and len(blocks) <= MOST_BLOCKS:
@@ -92,12 +93,12 @@ def _summary(report: Report) -> list[Block]:
         block = rich(listing([_sentence(line, report.facts.refs) for line in report.lines[:shown]]))
         if size([block]) <= MAX_MESSAGE // 2:
             return [block]
-    return [rich(section(text(cut(report.why_plain, 500), italic=True)))] if report.why_plain else []
+    return [rich(section(text(shortened(report.why_plain, 500), italic=True)))] if report.why_plain else []
 
 
 def _foot(report: Report) -> list[Block]:
     count, head = report.head
-    blocks = [rich(section(text(cut(note, 500), italic=True))) for note in report.facts.notes]
+    blocks = [rich(section(text(shortened(note, 500), italic=True))) for note in report.facts.notes]
     if head:
         blocks.append(rich(section(text(f"Audit trail: {count} records, head {head}", italic=True))))
     return blocks

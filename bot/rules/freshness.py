@@ -17,11 +17,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from bot.domain.issues import Change, Comment, Issue
+from bot.safety.quoting import shortened
 
 MAX_SENTENCES = 8
 """Changes named on a card; the rest is counted."""
 HIDDEN = "a comment that not everybody may see"
-GONE = "The comment that this answers was deleted, or is hidden from PM Agent now."
+COMMENT_GONE = "The comment that this answers was deleted, or is hidden from PM Agent now."
 
 
 def freshness(shown: Issue, now: Issue, answered: str | None) -> tuple[str, ...]:
@@ -80,7 +81,7 @@ def _comments(shown: Issue, now: Issue, answered: str | None) -> list[str]:
     gone = answered is not None and answered not in new and (answered in old or _before_windows(shown))
     if gone:
         removed += 1
-        found.append(GONE)
+        found.append(COMMENT_GONE)
     for comment in shown.comments:
         if comment.id not in new and comment.id != answered and (new_start is None or comment.created > new_start):
             removed += 1
@@ -128,8 +129,7 @@ def _before_windows(issue: Issue) -> bool:
 
 
 def _excerpt(text: str, length: int = 140) -> str:
-    line = " ".join(text.split())
-    return f"“{line if len(line) <= length else line[: length - 1].rstrip() + '…'}”"
+    return f"“{shortened(' '.join(text.split()), length)}”"
 
 
 def _account(issue: Issue) -> str | None:

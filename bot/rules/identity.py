@@ -1,4 +1,4 @@
-"""Names that look alike and belong to other accounts: a known name is not yet the person who is known by it. Pure.
+"""Look-alike names: accounts in an issue whose names would be taken for somebody else's there. Pure.
 
 Anybody can call their account as somebody else is called, or nearly so. What looks the same counts as the same: case,
 spaces, accents, the order of the parts, and letters of other scripts that look like Latin ones. Which of two such
@@ -28,7 +28,7 @@ _GENERIC = frozenset({"former user", "somebody", "anonymous", "unknown", "delete
 _KINDS = {"atlassian": 0, "customer": 1}
 
 
-class Seen(NamedTuple):
+class Involved(NamedTuple):
     """Somebody and what they have to do with the issue, as it follows "who": "is assigned"."""
 
     person: Person
@@ -38,8 +38,8 @@ class Seen(NamedTuple):
 class LookAlike(NamedTuple):
     """An account whose name would be taken for somebody else's."""
 
-    who: Seen
-    known: Seen
+    who: Involved
+    known: Involved
 
     @property
     def sentence(self) -> str:
@@ -50,7 +50,7 @@ class LookAlike(NamedTuple):
 
 def look_alikes(issue: Issue, answered: Comment | None = None) -> tuple[LookAlike, ...]:
     """The accounts in an issue whose names look like another's that is nearer to it."""
-    known: dict[str, Seen] = {}
+    known: dict[str, Involved] = {}
     found: dict[Person, LookAlike] = {}
     for seen in sorted(_seen(issue, answered), key=lambda seen: _KINDS.get(seen.person.kind, 2)):
         name = seen.person.name
@@ -63,25 +63,25 @@ def look_alikes(issue: Issue, answered: Comment | None = None) -> tuple[LookAlik
     return tuple(found.values())
 
 
-def _seen(issue: Issue, answered: Comment | None) -> Iterator[Seen]:
+def _seen(issue: Issue, answered: Comment | None) -> Iterator[Involved]:
     """Everybody in an issue, the nearest first."""
     if issue.assignee:
-        yield Seen(issue.assignee, "is assigned")
+        yield Involved(issue.assignee, "is assigned")
     if issue.reporter:
-        yield Seen(issue.reporter, "reported this")
+        yield Involved(issue.reporter, "reported this")
     for comment in issue.comments:
         if not comment.by_us:
             mine = answered is not None and comment.id == answered.id
-            yield Seen(comment.author, "wrote what is answered" if mine else "commented")
+            yield Involved(comment.author, "wrote what is answered" if mine else "commented")
     named = {p.account_id for p in (issue.assignee, issue.reporter) if p} | {
         c.author.account_id for c in issue.comments
     }
     for account_id, name in issue.people().items():
         if account_id not in named:
-            yield Seen(Person(account_id=account_id, name=name), "is mentioned")
+            yield Involved(Person(account_id=account_id, name=name), "is mentioned")
     for other in (issue.parent, *issue.links, *issue.children):
         if other and other.assignee:
-            yield Seen(other.assignee, f"is assigned to {other.key}")
+            yield Involved(other.assignee, f"is assigned to {other.key}")
 
 
 def _looks(name: str) -> set[str]:

@@ -20,11 +20,11 @@ from bot.domain.drafts import Draft
 from bot.domain.mentions import without_names
 from bot.rules.policy import Audience
 
-MOST = 3
+MAX_CORRECTIONS = 3
 """Corrections in one request."""
-ROOM = 4_000
+MAX_TOTAL_SIZE = 4_000
 """Characters of all of them together. They are given whole or not at all: a torn one teaches what nobody wrote."""
-NEAR = 0.1
+MIN_SIMILARITY = 0.1
 """Similarity, from 0 to 1, under which two questions have nothing in common."""
 _WORD = re.compile(r"[^\W_]+")
 HALF_LIFE = 180.0
@@ -59,8 +59,8 @@ def may_learn(audience: Audience) -> bool:
     return not (audience.customer or audience.audience == "restricted" or audience.visibility is not None)
 
 
-def nearest(asked: str, known: Sequence[Correction], now: datetime) -> tuple[Correction, ...]:
-    """At most `MOST` of these that fit into `ROOM`, the nearest first."""
+def nearest_corrections(asked: str, known: Sequence[Correction], now: datetime) -> tuple[Correction, ...]:
+    """At most `MAX_CORRECTIONS` of these that fit into `MAX_TOTAL_SIZE`, the nearest first."""
     terms = [_terms(one.asked) for one in known]
     found_in = Counter(term for one in terms for term in one)
     weights = {term: log(1 + len(known) / count) for term, count in found_in.items()}
@@ -68,12 +68,12 @@ def nearest(asked: str, known: Sequence[Correction], now: datetime) -> tuple[Cor
     scored = []
     for one, its in zip(known, terms, strict=True):
         near = _similarity(wanted, its, weights, log(1 + len(known)))
-        if near >= NEAR:
+        if near >= MIN_SIMILARITY:
             days = max(0.0, (now - one.at).total_seconds() / 86_400)
             scored.append((near * 0.5 ** (days / HALF_LIFE), one))
     chosen: list[Correction] = []
     for _, one in sorted(scored, key=lambda pair: pair[0], reverse=True):
-        if len(chosen) < MOST and sum(other.size for other in (*chosen, one)) <= ROOM:
+        if len(chosen) < MAX_CORRECTIONS and sum(other.size for other in (*chosen, one)) <= MAX_TOTAL_SIZE:
             chosen.append(one)
     return tuple(chosen)
 
@@ -95,7 +95,7 @@ def _terms(text: str) -> set[str]:
     return found
 
 
-def words_changed(before: str, after: str) -> int:
+def count_changed_words(before: str, after: str) -> int:
     """How many words an edit changed: those that were replaced, added or taken away."""
     old, new = before.split(), after.split()
     steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

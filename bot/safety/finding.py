@@ -15,18 +15,18 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from bot.safety import labels
 from bot.safety.kept import KeptRule, kept_rules
-from bot.safety.keys import SIGNS, private_keys
+from bot.safety.keys import KEY_LITERALS, private_keys
 from bot.safety.numbers import numbers
-from bot.safety.reading import Reading, read
+from bot.safety.reading import VisibleText, read
 from bot.safety.secret_kinds import KINDS, SecretKind
 from bot.safety.unknown import unknown
 
 REDACTED = "[redacted secret]"
 
-Rule = SecretKind | KeptRule
+SecretRule = SecretKind | KeptRule
 
 
-class Found(NamedTuple):
+class FoundSecret(NamedTuple):
     """A secret in a text."""
 
     start: int
@@ -47,7 +47,7 @@ def hide_own(find: Callable[[str], Iterable[tuple[int, int]]] | None) -> None:
     _own = find
 
 
-def find(text: str, *, part: bool = False) -> list[Found]:
+def find(text: str, *, part: bool = False) -> list[FoundSecret]:
     """The secrets in a text, in order, none inside another. `part`: see `private_keys`."""
     reading = read(text)
     found = list(_own_in(text))
@@ -59,7 +59,7 @@ def find(text: str, *, part: bool = False) -> list[Found]:
             found += (_in_text(secret, way, text) for secret in read_so)
     if not found:
         return []
-    merged: list[Found] = []
+    merged: list[FoundSecret] = []
     for secret in sorted(found, key=lambda secret: secret.start):
         if merged and secret.start < merged[-1].end:
             merged[-1] = merged[-1]._replace(end=max(merged[-1].end, secret.end))
@@ -68,24 +68,24 @@ def find(text: str, *, part: bool = False) -> list[Found]:
     return [piece for secret in merged for piece in _not_yet_hidden(secret, text)]
 
 
-def _own_in(words: str) -> Iterator[Found]:
-    return (Found(*span, "secret of this program") for span in (_own(words) if _own else ()))
+def _own_in(words: str) -> Iterator[FoundSecret]:
+    return (FoundSecret(*span, "secret of this program") for span in (_own(words) if _own else ()))
 
 
-def _in_words(words: str, part: bool) -> Iterator[Found]:
+def _in_words(words: str, part: bool) -> Iterator[FoundSecret]:
     suspects = suspected(words)
     if suspects.keys:
-        yield from (Found(*span, "private key") for span in private_keys(words, suspects.keys, part=part))
+        yield from (FoundSecret(*span, "private key") for span in private_keys(words, suspects.keys, part=part))
     if suspects.numbers:
-        yield from (Found(*number) for number in numbers(words))
+        yield from (FoundSecret(*number) for number in numbers(words))
     yield from by_rules(words, suspects)
     if suspects.labels:
-        yield from (Found(*secret) for secret in labels.beside(words, suspects.labels))
-        yield from (Found(*secret) for secret in labels.below(words, suspects.labels))
-    yield from (Found(*token) for token in unknown(words))  # last: another rule has a better name for it
+        yield from (FoundSecret(*secret) for secret in labels.beside(words, suspects.labels))
+        yield from (FoundSecret(*secret) for secret in labels.below(words, suspects.labels))
+    yield from (FoundSecret(*token) for token in unknown(words))  # last: another rule has a better name for it
 
 
-def by_rules(words: str, suspects: Suspects) -> Iterator[Found]:
+def by_rules(words: str, suspects: Suspects) -> Iterator[FoundSecret]:
     """What the rules find: our own first, whose names people know, then the kept ones."""
     matches = [(rule, match) for rule in suspects.anywhere for match in rule.pattern.finditer(words)]
     done: dict[int, int] = {}  # where a rule's last match ended: none begins inside it, which keeps this linear
@@ -95,10 +95,10 @@ def by_rules(words: str, suspects: Suspects) -> Iterator[Found]:
             matches.append((rule, leading))
     for rule, match in sorted(matches, key=lambda match: isinstance(match[0], KeptRule)):
         if span := rule.span(match):
-            yield Found(*span, rule.name)
+            yield FoundSecret(*span, rule.name)
 
 
-def _in_text(secret: Found, reading: Reading, text: str) -> Found:
+def _in_text(secret: FoundSecret, reading: VisibleText, text: str) -> FoundSecret:
     """The same where it stands in the text; with half a pair of marks in it, also the other half beside it."""
     start, end = reading.place(secret.start, secret.end)
     for mark in ("**", "~~", "`", "*", "_"):
@@ -108,10 +108,10 @@ def _in_text(secret: Found, reading: Reading, text: str) -> Found:
             elif text.endswith(mark, 0, start):
                 start -= len(mark)
             break
-    return Found(start, end, secret.kind)
+    return FoundSecret(start, end, secret.kind)
 
 
-def _not_yet_hidden(secret: Found, text: str) -> Iterator[Found]:
+def _not_yet_hidden(secret: FoundSecret, text: str) -> Iterator[FoundSecret]:
     """The secret without what was replaced in it before."""
     at = secret.start
     while (hidden := text.find(REDACTED, max(0, at - len(REDACTED) + 1), secret.end + len(REDACTED) - 1)) >= 0:
@@ -128,8 +128,8 @@ def _not_yet_hidden(secret: Found, text: str) -> Iterator[Found]:
 class Suspects(NamedTuple):
     """What a text may hold, and where. What is not in here it does not hold for certain."""
 
-    anywhere: list[Rule]
-    here: list[tuple[Rule, int]]
+    anywhere: list[SecretRule]
+    here: list[tuple[SecretRule, int]]
     """Rules of which a match begins at this place, if there is one."""
     labels: list[int]
     keys: list[int]
@@ -139,8 +139,8 @@ class Suspects(NamedTuple):
 class _Hinted(NamedTuple):
     """What one literal hints at."""
 
-    anywhere: list[Rule]
-    leading: list[Rule]
+    anywhere: list[SecretRule]
+    leading: list[SecretRule]
 
 
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
@@ -151,18 +151,18 @@ _FEWEST_DIGITS = 10  # of an IBAN or a card number
 def _finder() -> tuple[BytesAhoCorasick, list[_Hinted], frozenset[int], frozenset[int]]:
     """The automaton, what each of its literals hints at, and which of them are labels and signs of a key."""
     hinted: dict[str, _Hinted] = defaultdict(lambda: _Hinted([], []))
-    rules: list[Rule] = [*KINDS, *kept_rules()]
+    rules: list[SecretRule] = [*KINDS, *kept_rules()]
     for rule in rules:
         for hint in rule.hints:
             (hinted[hint].leading if rule.leads else hinted[hint].anywhere).append(rule)
-    for word in (*labels.WORDS, *SIGNS):
+    for word in (*labels.LABEL_STARTS, *KEY_LITERALS):
         hinted[word]  # looking it up makes it
     numbered = list(hinted)
     return (
         BytesAhoCorasick([hint.encode() for hint in numbered]),
         list(hinted.values()),
-        frozenset(map(numbered.index, labels.WORDS)),
-        frozenset(map(numbered.index, SIGNS)),
+        frozenset(map(numbered.index, labels.LABEL_STARTS)),
+        frozenset(map(numbered.index, KEY_LITERALS)),
     )
 
 
@@ -171,8 +171,8 @@ def suspected(words: str) -> Suspects:
     automaton, hinted, are_labels, are_signs = _finder()
     # One byte for each character, so that the automaton's places are those of the words.
     letters = words.encode("ascii", "replace").lower()
-    anywhere: dict[int, Rule] = {}
-    here: list[tuple[Rule, int]] = []
+    anywhere: dict[int, SecretRule] = {}
+    here: list[tuple[SecretRule, int]] = []
     places: list[int] = []
     keys: list[int] = []
     for number, start, _ in automaton.find_matches_as_indexes(letters, overlapping=True):

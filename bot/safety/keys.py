@@ -20,7 +20,7 @@ _END = re.compile(
     re.VERBOSE,
 )
 
-SIGNS = ("private key", "putty-user", "private-mac", "private-hash", "$ansible_vault")
+KEY_LITERALS = ("private key", "putty-user", "private-mac", "private-hash", "$ansible_vault")
 """In lower case, what stands in every text that holds a key."""
 
 _BETWEEN = r"(?:\\[nrt]|[^A-Za-z0-9+/=\\\n]|\\(?![nrt]))"  # marks of quotations, lists, tables, strings
@@ -46,7 +46,7 @@ _REACH = 8_000  # characters before an END that may be its key's: a key of 16,38
 
 
 def private_keys(words: str, places: Sequence[int], *, part: bool = False) -> Iterator[tuple[int, int]]:
-    """Where private keys stand, whole or cut off at either end; `places` are those of `SIGNS`.
+    """Where private keys stand, whole or cut off at either end; `places` are those of `KEY_LITERALS`.
 
     `part`: the words go on elsewhere, so a key without its end is left for whoever has the whole.
     """

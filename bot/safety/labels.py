@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from bot.safety.plausible import given, lengthy, named, striking, token, worded
+from bot.safety.plausible import is_assigned, is_name, lengthy, striking, token, worded
 
 _LOGINS = (
     "password", "passwort", "passwd", "passphrase", "passcode", "pwd", "kennwort", "pw", "pass", "contrase", "senha",
@@ -25,7 +25,7 @@ _KEYS = (
     "license key", "licence key", "key",
 )  # fmt: skip
 _ACCOUNTS = ("login", "credential", "creds", "zugangsdaten")
-WORDS = (*_LOGINS, *_KEYS, *_ACCOUNTS)
+LABEL_STARTS = (*_LOGINS, *_KEYS, *_ACCOUNTS)
 """What labels begin with, in lower case, with `?` for what is not ASCII."""
 FOREIGN = re.compile("[Пп]ароль|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|[Şş]ifre|[Κκ]ωδικός|סיסמה|كلمة المرور")
 """Labels that begin with no ASCII."""
@@ -104,13 +104,13 @@ def beside(words: str, places: Sequence[int]) -> Iterator[tuple[int, int, str]]:
 
 
 def _beside(words: str, head: re.Match[str]) -> tuple[int, int, str] | None:
-    for pattern, login, keyed in ((_EQUALS, given, token), (_COLON, worded, token), (_WEAK, striking, striking)):
+    for pattern, login, keyed in ((_EQUALS, is_assigned, token), (_COLON, worded, token), (_WEAK, striking, striking)):
         found = pattern.match(words, head.end())
         if not found:
             continue
         group = next(name for name in ("double", "single", "value") if found[name] is not None)
         value, before = found[group], words[found.start(group) - 1]
-        if group == "value" and pattern is _EQUALS and before.isspace() and named(value):
+        if group == "value" and pattern is _EQUALS and before.isspace() and is_name(value):
             continue  # code: `password = user.password`
         if pattern is _COLON and before == ":" == words[head.start() - 1 : head.start()]:
             continue  # a name of parts: `arn:aws:…:secret:db`

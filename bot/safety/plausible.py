@@ -43,12 +43,12 @@ _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 _RESTLESS = re.compile(r"(?:[a-z][A-Z].*){2}")  # capitals in the middle, twice: no word, hardly a name
 
 
-def given(value: str) -> bool:
+def is_assigned(value: str) -> bool:
     """After `=`: anything but a stand-in and a call."""
     return not (_STAND_INS.match(value) or _CALL.match(value))
 
 
-def named(value: str) -> bool:
+def is_name(value: str) -> bool:
     """A name in code: what stands after ` = ` there is where the secret is, and not what it is."""
     return bool(_IDENTIFIER.match(value) or _CODE.match(value))
 
@@ -70,14 +70,14 @@ def _mixed(value: str) -> bool:
 
 def worded(value: str) -> bool:
     """After a colon people write sentences ("password: please reset it"): only what no sentence has counts."""
-    if not given(value) or len(value) < 5 or any(p.match(value) for p in (_CODE, _PATH, _RATIO)):
+    if not is_assigned(value) or len(value) < 5 or any(p.match(value) for p in (_CODE, _PATH, _RATIO)):
         return False
     return bool(_ODD.search(value) or (len(value) >= 8 and _RESTLESS.search(value)))
 
 
 def token(value: str) -> bool:
     """`max_tokens=4096` and `token: expired` are no secrets; `token=8f3a09bc12` is."""
-    if not given(value) or any(p.match(value) for p in (_CODE, _PATH, _AMOUNT)):
+    if not is_assigned(value) or any(p.match(value) for p in (_CODE, _PATH, _AMOUNT)):
         return False
     if len(value) < 16 and _WORD_WITH_NUMBER.match(value):
         return False
@@ -89,7 +89,7 @@ def token(value: str) -> bool:
 def striking(value: str) -> bool:
     """Where little says that a value follows ("the password is …", a cell, the next line): no word, and no name."""
     value = value.rstrip(".,;:!?)")
-    if len(value) < 7 or not given(value):
+    if len(value) < 7 or not is_assigned(value):
         return False
     if any(p.match(value) for p in (_ADDRESS, _PATH, _NUMBERISH, _WORD_WITH_NUMBER, _IDENTIFIER, _FILE, _CODE)):
         return False

@@ -13,6 +13,11 @@ _MARKS = str.maketrans(dict.fromkeys('“”„‟«»〝〞＂"', "'"))
 _NO_NAME = re.compile(f"[{SIGNS}{_ALIKE}|│┃▌]|(?<!\\w)[·—–-]+|[·—–-]+(?!\\w)")
 
 
+def shortened(value: str, length: int) -> str:
+    """At most `length` characters, ending in … where something was left out."""
+    return value if len(value) <= length else value[: length - 1].rstrip() + "…"
+
+
 def in_marks(words: str) -> str:
     """The words in quotation marks, which they cannot close: marks among them become apostrophes."""
     return f"“{words.translate(_MARKS)}”"

@@ -49,7 +49,7 @@ _LIKE = {
 """Characters that are read as another one, besides those that Unicode says are compatible."""
 
 
-class Reading(NamedTuple):
+class VisibleText(NamedTuple):
     """The words as they are read, and where each stands in the text."""
 
     words: str
@@ -83,7 +83,7 @@ class Reading(NamedTuple):
         return after if at <= end else after + at - end
 
 
-def read(text: str, *, underscores: bool = False) -> Reading | None:
+def read(text: str, *, underscores: bool = False) -> VisibleText | None:
     """How `text` is read; None where that is as it stands. `underscores`: read as they are, and not as marks."""
     parts: list[str] = []
     pieces: list[tuple[int, int, int, int]] = []
@@ -108,7 +108,9 @@ def read(text: str, *, underscores: bool = False) -> Reading | None:
         done = found.end()
     if not pieces:
         return None
-    return Reading("".join([*parts, text[done:]]), tuple(pieces), lossy, marked, tuple(piece[0] for piece in pieces))
+    return VisibleText(
+        "".join([*parts, text[done:]]), tuple(pieces), lossy, marked, tuple(piece[0] for piece in pieces)
+    )
 
 
 def _seen(found: re.Match[str]) -> str:

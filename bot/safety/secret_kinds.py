@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bot.safety.plausible import given, token, worded
+from bot.safety.plausible import is_assigned, token, worded
 
 
 class SecretKind(NamedTuple):
@@ -34,7 +34,7 @@ class SecretKind(NamedTuple):
 
 def _login(value: str) -> bool:
     """`-p2222` is a port, `user:password` an example."""
-    return given(value) and not value.isdigit()
+    return is_assigned(value) and not value.isdigit()
 
 
 def _any(value: str) -> bool:
@@ -150,7 +150,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, Callable[[str], bool]], ...] = (
         "password in a URL",
         ("://",),
         r"(?<=[A-Za-z0-9+.-])://[^\s/:@<>\"'()\[\]]{0,200}:(?P<value>[^\s/@<>\"']{1,200})@",
-        given,
+        is_assigned,
     ),
     ("token in a URL", ("://",), r"://(?P<value>[A-Za-z0-9_-]{20,200})@[\w.-]", token),
     ("one-time password seed", ("otpauth://",), r"otpauth://\S{1,400}?[?&]secret=(?P<value>[A-Za-z2-7]{10,})", _any),
@@ -185,7 +185,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, Callable[[str], bool]], ...] = (
         "netrc login",
         ("machine",),
         r"\bmachine\s{1,9}\S{1,200}\s{1,9}login\s{1,9}\S{1,200}\s{1,9}password\s{1,9}(?P<value>\S{3,200})",
-        given,
+        is_assigned,
     ),
     (
         "pgpass login",

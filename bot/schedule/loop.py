@@ -11,7 +11,7 @@ from bot.errors import RetryLater
 from bot.log import bound, get_logger
 from bot.schedule.rules import At, Every, due, next_at, occurrence
 from bot.schedule.runs import last_finished
-from bot.schedule.table import Entry, entries
+from bot.schedule.table import ScheduleEntry, entries
 from bot.schedule.turns import turn
 from bot.store import Conflict, Expect, Put, StoreUnavailable
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-LOOK = 30.0
+POLL_SECONDS = 30.0
 """Seconds after which the wall clock is read again at the latest: it can be set, and a laptop can sleep."""
-LONGEST_WAIT = 3600.0
+MAX_RETRY_AFTER = 3600.0
 """Seconds: a `Retry-After` is obeyed up to here."""
 
 
-async def tick(ctx: Context, entry: Entry) -> float:
+async def tick(ctx: Context, entry: ScheduleEntry) -> float:
     """Do what is due of this entry now. Returns the seconds until it has to be looked at again."""
     rule = entry.rule(ctx.settings)
     if rule is None:
@@ -45,7 +45,7 @@ async def tick(ctx: Context, entry: Entry) -> float:
         await entry.run(ctx, run)
     now = ctx.clock.now()
     following = next_at(now, rule)
-    return min(LOOK, max(0.05, (following - now).total_seconds())) if following else LOOK
+    return min(POLL_SECONDS, max(0.05, (following - now).total_seconds())) if following else POLL_SECONDS
 
 
 async def _begin(ctx: Context, name: str, rule: At) -> None:
@@ -64,7 +64,7 @@ async def _begin(ctx: Context, name: str, rule: At) -> None:
         await ctx.store.commit(Put("state", first), expect=(Expect("state", first["id"]),))
 
 
-async def _keep(ctx: Context, entry: Entry) -> None:
+async def _keep(ctx: Context, entry: ScheduleEntry) -> None:
     tries, said = 0, ""
     while True:
         reason = ""
@@ -76,17 +76,17 @@ async def _keep(ctx: Context, entry: Entry) -> None:
             reason = error.reason
             tries += 1
             wait = (
-                min(max(error.after, 1.0), LONGEST_WAIT)
+                min(max(error.after, 1.0), MAX_RETRY_AFTER)
                 if error.after is not None
-                else min(2.0 ** min(tries, 10), LOOK)
+                else min(2.0 ** min(tries, 10), POLL_SECONDS)
             )
         except StoreUnavailable:
             reason = "the store does not take writes"
-            wait = LOOK
+            wait = POLL_SECONDS
         except Exception:
             # One entry's bug must not stop the others, nor this one's next day.
             log.exception("schedule.failed", name=entry.name)
-            wait = LOOK
+            wait = POLL_SECONDS
         if reason and reason != said:  # once for each change, however often it is tried
             log.warning("schedule.waits", name=entry.name, reason=reason, next_try_in=round(wait, 1))
         said = reason
@@ -97,7 +97,7 @@ async def _sleep(ctx: Context, seconds: float) -> None:
     """Until so much time is over by the wall clock or by the other one, which stands still while a laptop sleeps."""
     ends, stops = ctx.clock.now() + timedelta(seconds=seconds), ctx.clock.monotonic() + seconds
     while (left := min((ends - ctx.clock.now()).total_seconds(), stops - ctx.clock.monotonic())) > 0:  # noqa: ASYNC110 - there is no event for a clock
-        await asyncio.sleep(min(left, LOOK))  # in steps: nobody tells when a clock was set
+        await asyncio.sleep(min(left, POLL_SECONDS))  # in steps: nobody tells when a clock was set
 
 
 async def run_schedule(ctx: Context) -> None:

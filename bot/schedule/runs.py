@@ -13,7 +13,7 @@ from bot.store import Conflict, Expect, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Deadline, Held
+    from bot.domain.leases import Deadline, HeldLease
 
 LEASE = 300.0
 """Seconds for one attempt at a run: Jira is read, Claude writes, Slack is told."""
@@ -28,10 +28,10 @@ def run_finished(run: Run, outcome: str, now: datetime) -> tuple[Put, Put]:
     )
 
 
-class Claim:
+class ClaimedRun:
     """A run that this attempt has. `started`: when it was first started, now or before a crash."""
 
-    def __init__(self, ctx: Context, run: Run, held: Held, record: Record) -> None:
+    def __init__(self, ctx: Context, run: Run, held: HeldLease, record: Record) -> None:
         self.started = datetime.fromisoformat(record["at"])
         self._ctx = ctx
         self._run = run
@@ -52,14 +52,14 @@ class Claim:
 
 
 @contextlib.asynccontextmanager
-async def claim(ctx: Context, run: Run) -> AsyncIterator[Claim | None]:
+async def claim(ctx: Context, run: Run) -> AsyncIterator[ClaimedRun | None]:
     """Take this run; None: it is settled, or somebody has it."""
     with ctx.leases.take(LEASE) as held:
         record = await _claimed(ctx, run, held)
-        yield Claim(ctx, run, held, record) if record else None
+        yield ClaimedRun(ctx, run, held, record) if record else None
 
 
-async def _claimed(ctx: Context, run: Run, held: Held) -> Record | None:
+async def _claimed(ctx: Context, run: Run, held: HeldLease) -> Record | None:
     now = ctx.clock.now()
     started = now.isoformat()
     found = await ctx.store.get("keys", run.key)

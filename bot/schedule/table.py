@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-LONGEST = 100_000.0
+MAX_DAYS = 100_000.0
 """Days: more than any retention, and few enough for a calendar."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class ScheduleEntry:
     """A line of the table. `rule` reads the settings (None: off).
 
     Timed entries are given their `Run`, and those that all processes do `in_turn` their `Turn`; the others, which each
@@ -48,13 +48,13 @@ async def delete_old_records(ctx: Context, _: object) -> None:
     now, last = ctx.clock.now(), await ctx.store.get("state", "retention")
     if days is None or (last and timedelta(0) <= now - datetime.fromisoformat(last["at"]) < timedelta(days=1)):
         return
-    deleted = await delete_old(ctx.store, now, now - timedelta(days=min(days, LONGEST)))
+    deleted = await delete_old(ctx.store, now, now - timedelta(days=min(days, MAX_DAYS)))
     if deleted:
         log.info("retention.deleted", **deleted)
     await ctx.store.commit(Put("state", {"id": "retention", "at": now.isoformat()}))
 
 
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[ScheduleEntry, ...]:
     """The table."""
 
     async def expire_drafts(ctx: Context, _: object) -> None:
@@ -68,15 +68,15 @@ def entries() -> tuple[Entry, ...]:
         await propose(ctx, taken.mine)
 
     return (
-        Entry("standup", _standup_rule, standup_due),
-        Entry("expiry", lambda _: Every(60.0), expire_drafts),
-        Entry("outage", lambda _: Every(30.0), look_at_outage),
-        Entry("others", lambda _: Every(5.0), Others().follow),
-        Entry("retention", lambda _: Every(600.0), delete_old_records, in_turn=True),
-        Entry("reconcile", lambda _: Every(3600.0), reconcile, in_turn=True),
-        Entry("pull_requests", lambda _: Every(3600.0), reconcile_development, in_turn=True),
-        Entry("learning", lambda _: Every(3600.0), propose_change, in_turn=True),
-        Entry("trail", lambda _: Every(86_400.0), verify_trail, in_turn=True),
+        ScheduleEntry("standup", _standup_rule, standup_due),
+        ScheduleEntry("expiry", lambda _: Every(60.0), expire_drafts),
+        ScheduleEntry("outage", lambda _: Every(30.0), look_at_outage),
+        ScheduleEntry("others", lambda _: Every(5.0), Others().follow),
+        ScheduleEntry("retention", lambda _: Every(600.0), delete_old_records, in_turn=True),
+        ScheduleEntry("reconcile", lambda _: Every(3600.0), reconcile, in_turn=True),
+        ScheduleEntry("pull_requests", lambda _: Every(3600.0), reconcile_development, in_turn=True),
+        ScheduleEntry("learning", lambda _: Every(3600.0), propose_change, in_turn=True),
+        ScheduleEntry("trail", lambda _: Every(86_400.0), verify_trail, in_turn=True),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 
-from bot.misplaced import SHORTEST_SECRET, plain
+from bot.safety.misplaced import SHORTEST_SECRET, is_plain
 from bot.settings.hints import WHERE
 from bot.settings.problems import Problem
 
@@ -43,7 +43,7 @@ def _name(name: str, written: Mapping[str, str], known: Collection[str], secrets
         return Problem(name, "is a setting of a later version", "this one does not use it")
     if base in known:
         return Problem(name, "is not read: only a secret may come from a file", f"set {base}")
-    if not plain(name):
+    if not is_plain(name):
         # Not even its name: in a `.env` with a broken line, it is a part of a value.
         what = "holds a name that is not a setting and may be a part of a secret, so it is not repeated"
         return Problem(".env", what, "see its lines that begin with PMAGENT_") if name.startswith(PREFIX) else None

@@ -49,7 +49,7 @@ def _plain(value: Any) -> Any:
 
 
 _LISTED = BeforeValidator(rules.listed)
-Words = Annotated[tuple[str, ...], _LISTED]
+WordList = Annotated[tuple[str, ...], _LISTED]
 ProjectKeys = Annotated[tuple[str, ...], AfterValidator(rules.project_keys), _LISTED]
 WebhookSecrets = Annotated[tuple[SecretStr, ...], _LISTED, _meets(rules.webhook_secrets)]
 Token = Annotated[SecretStr, _meets(rules.header)]
@@ -99,8 +99,8 @@ class Settings(BaseModel):
     slack_api_url: Address = "https://slack.com/api/"
     slack_channel_approvals: Channel
     slack_channel_standup: Channel | None = None
-    pmagent_approvers: Annotated[Words, _meets(partial(rules.people, word=True))]
-    pmagent_admins: Annotated[Words, _meets(partial(rules.people, word=False))] = ()
+    pmagent_approvers: Annotated[WordList, _meets(partial(rules.people, word=True))]
+    pmagent_admins: Annotated[WordList, _meets(partial(rules.people, word=False))] = ()
     pmagent_mode: Literal["simulation", "production"] = Field(
         default="simulation", description="a mode: simulation or production"
     )
@@ -115,7 +115,7 @@ class Settings(BaseModel):
         default=None, gt=0, le=LONGEST_DAYS, description="a number of days such as 7, without a unit"
     )
     pmagent_rate_limit: Annotated[str, _meets(rules.rate)] = "6000/minute"
-    pmagent_trusted_proxies: Annotated[Words, _meets(rules.proxies)] = ("127.0.0.1",)
+    pmagent_trusted_proxies: Annotated[WordList, _meets(rules.proxies)] = ("127.0.0.1",)
     pmagent_open_metrics: bool = Field(default=False, description="true or false")
     pmagent_log_format: Literal["text", "json"] | None = Field(default=None, description="a format: text or json")
 

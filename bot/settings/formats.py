@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from bot.misplaced import SHORTEST_SECRET, plain, shown
+from bot.safety.misplaced import SHORTEST_SECRET, is_plain, shown_or_hidden
 from bot.settings.problems import wrong
 from bot.settings.standup_time import parse_standup
 
@@ -74,7 +74,7 @@ def site(value: str) -> None:
     address(value)
     parts = urlsplit(value)
     if parts.path.strip("/") and not _this_machine(parts.hostname or ""):
-        whole = f"{parts.scheme}://{parts.netloc}" if plain(parts.netloc) else "what stands before it"
+        whole = f"{parts.scheme}://{parts.netloc}" if is_plain(parts.netloc) else "what stands before it"
         raise wrong(f"has a path after the host: {whole} is the whole address")
 
 
@@ -114,7 +114,7 @@ def _this_machine(host: str) -> bool:
 def email(value: str) -> None:
     """An e-mail address, as far as that matters."""
     if not re.fullmatch(r"[\x21-\x7e]+@[\x21-\x7e]+", value):
-        raise wrong(f"{shown(value)} is not an e-mail address")
+        raise wrong(f"{shown_or_hidden(value)} is not an e-mail address")
 
 
 def cloud_id(value: str) -> None:
@@ -127,14 +127,16 @@ def project_keys(keys: Iterable[str]) -> tuple[str, ...]:
     """Keys of Jira projects, in upper case."""
     for key in keys:
         if not re.fullmatch(r"[A-Z][A-Z0-9_]{1,63}", key.upper()):
-            raise wrong(f"{shown(key)} is not a project key such as ECD (several: ECD,SUP)")
+            raise wrong(f"{shown_or_hidden(key)} is not a project key such as ECD (several: ECD,SUP)")
     return tuple(key.upper() for key in keys)
 
 
 def channel(value: str) -> None:
     """The id of a Slack channel."""
     if not re.fullmatch(r"[CGD][A-Z0-9]{2,20}", value):
-        raise wrong(f"{shown(value)} is not a channel id such as C0123ABCD (a name does not do: names change)")
+        raise wrong(
+            f"{shown_or_hidden(value)} is not a channel id such as C0123ABCD (a name does not do: names change)"
+        )
 
 
 def people(values: Iterable[str], *, word: bool) -> None:
@@ -142,25 +144,27 @@ def people(values: Iterable[str], *, word: bool) -> None:
     for value in values:
         if not (word and value == "channel") and not re.fullmatch(r"[UWS][A-Z0-9]{2,20}", value):
             also = ", nor the word channel" if word else ""
-            raise wrong(f"{shown(value)} is neither a Slack user id (U…) nor a user group id (S…){also}")
+            raise wrong(f"{shown_or_hidden(value)} is neither a Slack user id (U…) nor a user group id (S…){also}")
 
 
 def model(value: str) -> None:
     """A model's id."""
     if not re.fullmatch(r"[\x21-\x7e]+", value):
-        raise wrong(f"{shown(value)} is not a model's id such as claude-sonnet-5-5")
+        raise wrong(f"{shown_or_hidden(value)} is not a model's id such as claude-sonnet-5-5")
 
 
 def folder(value: Path) -> None:
     """A path as it is: nobody but a shell knows whose home `~` is."""
     if str(value).startswith("~"):
-        raise wrong(f"{shown(value)} begins with ~, which only a shell understands: write the whole path")
+        raise wrong(f"{shown_or_hidden(value)} begins with ~, which only a shell understands: write the whole path")
 
 
 def host(value: str) -> None:
     """An address of this machine to listen on."""
     if not re.fullmatch(r"[A-Za-z0-9._:%-]+", value) or re.fullmatch(r"[^:]*:\d*", value):
-        raise wrong(f"{shown(value)} is not an address to listen on such as 127.0.0.1 (the port is PMAGENT_PORT)")
+        raise wrong(
+            f"{shown_or_hidden(value)} is not an address to listen on such as 127.0.0.1 (the port is PMAGENT_PORT)"
+        )
 
 
 def proxies(values: Iterable[str]) -> None:
@@ -169,7 +173,9 @@ def proxies(values: Iterable[str]) -> None:
         try:
             ip_network(value, strict=False)
         except ValueError:
-            raise wrong(f"{shown(value)} is not an IP address or network such as 127.0.0.1 or 10.0.0.0/8") from None
+            raise wrong(
+                f"{shown_or_hidden(value)} is not an IP address or network such as 127.0.0.1 or 10.0.0.0/8"
+            ) from None
 
 
 def timezone(value: str) -> None:
@@ -177,10 +183,10 @@ def timezone(value: str) -> None:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        known = {name.lower(): name for name in available_timezones()} if plain(value) else {}
+        known = {name.lower(): name for name in available_timezones()} if is_plain(value) else {}
         near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.8)
         hint = f": did you mean {known[near[0]]}?" if near else " such as Europe/Berlin"
-        raise wrong(f"{shown(value)} is not an IANA time zone{hint}") from None
+        raise wrong(f"{shown_or_hidden(value)} is not an IANA time zone{hint}") from None
 
 
 def standup(value: str) -> None:
@@ -200,6 +206,6 @@ def rate(value: str) -> None:
     try:
         rates = parse_many(value)
     except ValueError:
-        raise wrong(f"{shown(value)} is not a rate such as 6000/minute") from None
+        raise wrong(f"{shown_or_hidden(value)} is not a rate such as 6000/minute") from None
     if any(rate.amount == 0 for rate in rates):
         raise wrong("lets nothing through; leave it empty for no limit")

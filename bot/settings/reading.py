@@ -8,7 +8,7 @@ from functools import cache
 from pydantic import ValidationError
 
 from bot import environment as outside
-from bot.misplaced import looks_secret, shown
+from bot.safety.misplaced import looks_secret, shown_or_hidden
 from bot.settings.cautions import doubts
 from bot.settings.declaration import Settings
 from bot.settings.hints import REQUIRED, WHERE
@@ -32,8 +32,8 @@ _PLACEHOLDERS = {
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this environment (default: ours and `.env`). Raises `SettingsError` with all problems."""
     try:
-        written = outside.written() if environment is None else environment
-    except outside.Unreadable as error:
+        written = outside.all_variables() if environment is None else environment
+    except outside.UnreadableEnv as error:
         mend = "save it as UTF-8, readable by this user"
         raise SettingsError((Problem(".env", error.why, mend),)) from None
     texts, unread = outside.with_files(written, secret_names())
@@ -104,6 +104,8 @@ def _problems(error: ValidationError, values: Mapping[str, str]) -> list[Problem
         variable = str(item["loc"][0]).upper()
         # What pydantic itself finds is a text of another type: its sentences are for programmers.
         kind = Settings.model_fields[variable.lower()].description or "valid"
-        what = item["msg"] if item["type"] == "setting" else f"{shown(values.get(variable, ''))} is not {kind}"
+        what = (
+            item["msg"] if item["type"] == "setting" else f"{shown_or_hidden(values.get(variable, ''))} is not {kind}"
+        )
         found.append(Problem(variable, what, WHERE.get(variable, "")))
     return found

@@ -142,7 +142,7 @@ class StoreUnavailable(Exception):
     """
 
 
-class Reading(Protocol):
+class StoreReader(Protocol):
     """The reading half of a store. Every method raises `StoreUnavailable`."""
 
     async def get(self, table: Table, record_id: str) -> Record | None:
@@ -174,7 +174,7 @@ class Reading(Protocol):
         ...
 
 
-class Store(Reading, Protocol):
+class Store(StoreReader, Protocol):
     """See the module's docstring. Every method raises `StoreUnavailable`."""
 
     async def commit(

@@ -25,11 +25,11 @@ from bot.store.audit import ChainCheck
 FORMAT = 1
 KIND = "pm-agent backup"
 MANIFEST = "manifest.json"
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 """Told after each record: what is done with which table, how many of its records are done, how many there are."""
 
 
-class Stored(NamedTuple):
+class StoredRecord(NamedTuple):
     """A record as a store holds it: its number in the order of arrival, and its JSON."""
 
     seq: int

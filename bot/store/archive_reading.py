@@ -16,13 +16,13 @@ from typing import IO, cast
 from bot import __version__
 from bot.errors import UserError
 from bot.store import TABLES, Table
-from bot.store.archive import FORMAT, KIND, MANIFEST, Content, Manifest, Progress, Target, Trail, file_name
+from bot.store.archive import FORMAT, KIND, MANIFEST, Content, Manifest, ReportProgress, Target, Trail, file_name
 from bot.store.audit import ChainCheck, verify
 from bot.store.encoding import to_json
 
 MOST_MANIFEST = 1 << 20
 """Bytes that are read of a manifest: it has a few lines for each table."""
-ROWS = 64
+BATCH_SIZE = 64
 """Records that are handed to the target at once."""
 
 
@@ -42,7 +42,7 @@ class Archive:
         self._file = file
         self.manifest = self._read_manifest()
 
-    def load(self, target: Target, progress: Progress) -> ChainCheck:
+    def load(self, target: Target, progress: ReportProgress) -> ChainCheck:
         """Put every record into `target`, and check all of it: files, records, the audit chain. Raises `BadBackup`.
 
         What the chain says is compared with what it said when the backup was made: a trail that was broken then is
@@ -52,7 +52,7 @@ class Archive:
             batch: list[tuple[int | None, str, str]] = []
             for row in self._rows(table, content, progress):
                 batch.append(row)
-                if len(batch) == ROWS:
+                if len(batch) == BATCH_SIZE:
                     target.put(table, batch)
                     batch = []
             if batch:
@@ -63,7 +63,7 @@ class Archive:
             raise BadBackup(self._source, f"does not hold the audit trail that its manifest names: {verdict}")
         return verdict
 
-    def _rows(self, table: Table, content: Content, progress: Progress) -> Iterator[tuple[int, str, str]]:
+    def _rows(self, table: Table, content: Content, progress: ReportProgress) -> Iterator[tuple[int, str, str]]:
         digest = sha256()
         records = last = 0
         with _told_in_words(self._source):

@@ -13,20 +13,20 @@ from typing import IO
 from bot import __version__
 from bot.errors import UserError
 from bot.store import TABLES, Record, Table
-from bot.store.archive import MANIFEST, Content, Manifest, Progress, Stored, Trail, file_name
+from bot.store.archive import MANIFEST, Content, Manifest, ReportProgress, StoredRecord, Trail, file_name
 from bot.store.audit import verify
 from bot.store.encoding import to_json
 
-LEVEL = 1
+COMPRESSION_LEVEL = 1
 """Of compression: the quickest. A backup is made often, beside the running bot, and read seldom."""
 
 
 def write(
     file: IO[bytes],
     created: datetime,
-    read: Callable[[Table], Iterable[Stored]],
+    read: Callable[[Table], Iterable[StoredRecord]],
     count: Callable[[Table], int],
-    progress: Progress,
+    progress: ReportProgress,
 ) -> Manifest:
     """Write a backup of what `read` gives for each table, the same both times that it is asked.
 
@@ -45,7 +45,7 @@ def write(
         sizes[table] = checked.size
     manifest = Manifest(__version__, created.isoformat(), trail, contents)
     text = manifest.to_json().encode()
-    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=LEVEL) as archive:
+    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=COMPRESSION_LEVEL) as archive:
         archive.addfile(_member(MANIFEST, len(text), created), BytesIO(text))
         for table in TABLES:
             lines = _told(_lines(table, read(table)), f"Writing {table}", contents[table].records, progress)
@@ -53,7 +53,7 @@ def write(
     return manifest
 
 
-def _lines(table: Table, rows: Iterable[Stored]) -> Iterator[tuple[bytes, Record]]:
+def _lines(table: Table, rows: Iterable[StoredRecord]) -> Iterator[tuple[bytes, Record]]:
     """The lines of a table's file, each with its record."""
     for row in rows:
         try:
@@ -67,7 +67,7 @@ def _lines(table: Table, rows: Iterable[Stored]) -> Iterator[tuple[bytes, Record
 
 
 def _told(
-    lines: Iterable[tuple[bytes, Record]], what: str, total: int, progress: Progress
+    lines: Iterable[tuple[bytes, Record]], what: str, total: int, progress: ReportProgress
 ) -> Iterator[tuple[bytes, Record]]:
     for done, line in enumerate(lines, 1):
         progress(what, done, total)

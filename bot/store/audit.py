@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bot.store import Record
-from bot.store.sealing import ERASED, FIELDS, GENESIS, blank, check, digest, seal
+from bot.store.sealing import ERASED, FIELDS, GENESIS, blank, check_audit, digest, seal
 
 __all__ = [
-    "ERASED", "GENESIS", "Chain", "ChainCheck", "Erasure", "Published", "Unreadable", "blank", "check", "digest",
-    "seal", "spans", "verify",
+    "ERASED", "GENESIS", "Chain", "ChainCheck", "Erasure", "Published", "UnreadableRecord", "blank", "check_audit",
+    "digest", "seal", "spans", "verify",
 ]  # fmt: skip
 SHORT_HEAD = 16
 """A published head may be shortened to this many hex digits."""
@@ -27,7 +27,7 @@ Spans = list[list[int]]
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class UnreadableRecord:
     """Stands in the trail where something cannot be read at all. `what` is for a person."""
 
     what: str
@@ -87,9 +87,9 @@ class Chain:
         self._heads = {_plain(known.head) for known in self.wanted}
         self._lengths = {len(head) for head in self._heads if len(head) >= SHORT_HEAD}
 
-    def take(self, record: Record | Unreadable) -> bool:
+    def take(self, record: Record | UnreadableRecord) -> bool:
         """Take in the next record; False when it breaks the chain, and then nothing more is to be taken in."""
-        if isinstance(record, Unreadable):
+        if isinstance(record, UnreadableRecord):
             self._unreadable = self._unreadable or record.what
             return True
         seq = self.records + 1
@@ -142,7 +142,7 @@ class Chain:
                 yield self.records + 1, f"{named} is not in the chain: {why}"
 
 
-def verify(records: Iterable[Record | Unreadable], head: str | None = None) -> ChainCheck:
+def verify(records: Iterable[Record | UnreadableRecord], head: str | None = None) -> ChainCheck:
     """Recompute the chain, in the order in which it is stored, and name the first bad record.
 
     `head`: a hash that was published earlier; it must be in the chain, else the end was cut off or rewritten.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bot.errors import UserError
 from bot.failpoints import failpoint
-from bot.store.archive import Manifest, Progress
+from bot.store.archive import Manifest, ReportProgress
 from bot.store.archive_reading import reading
 from bot.store.archive_writing import write
 from bot.store.audit import ChainCheck
@@ -24,7 +24,7 @@ from bot.store.encoding import to_json
 from bot.store.files import appear
 
 
-def backup(data: Data, destination: str, progress: Progress) -> tuple[Path, Manifest]:
+def backup(data: Data, destination: str, progress: ReportProgress) -> tuple[Path, Manifest]:
     """Write a backup of these data; its path, and what it holds.
 
     `destination`: a file, or a folder (that is there, or ends in `/` and is made) for a dated file. The file appears
@@ -36,7 +36,7 @@ def backup(data: Data, destination: str, progress: Progress) -> tuple[Path, Mani
         return _written(snapshot, Path(destination), destination.endswith("/"), progress)
 
 
-def restore(source: Path, data: Data, progress: Progress, *, force: bool = False) -> ChainCheck:
+def restore(source: Path, data: Data, progress: ReportProgress, *, force: bool = False) -> ChainCheck:
     """Put a backup into the place of these data; what its audit trail is. What was there goes only with `force`.
 
     Raises `UserError` (also `DataFolderLocked`, `BadBackup`); then the data are as they were.
@@ -49,7 +49,7 @@ def restore(source: Path, data: Data, progress: Progress, *, force: bool = False
     return verdict
 
 
-def _written(snapshot: Snapshot, path: Path, make_folder: bool, progress: Progress) -> tuple[Path, Manifest]:
+def _written(snapshot: Snapshot, path: Path, make_folder: bool, progress: ReportProgress) -> tuple[Path, Manifest]:
     now = datetime.now(UTC)
     try:
         if make_folder:

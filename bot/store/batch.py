@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Record, Table
 from bot.store.audit import seal
-from bot.store.commits import Changed, Commit
+from bot.store.commits import Commit, RecordKey
 from bot.store.encoding import Row, to_json
 from bot.store.rollup import Rollup
 
@@ -37,7 +37,7 @@ class Position(NamedTuple):
     arrived: int = 0
 
 
-class Asked(NamedTuple):
+class SealingNeeds(NamedTuple):
     """What sealing has to know. `events`: ids of which the number of arrival is asked, where they have one. `drafts`:
     ids of which it is asked what the audit trail has of them. `figures`: ids of records of `rollup`."""
 
@@ -47,7 +47,7 @@ class Asked(NamedTuple):
 
 
 class Tail(NamedTuple):
-    """The answer to `Asked`. `actions`: pairs of a draft and an action that the audit trail has."""
+    """The answer to `SealingNeeds`. `actions`: pairs of a draft and an action that the audit trail has."""
 
     position: Position
     events: Mapping[str, int]
@@ -124,7 +124,7 @@ class Batch:
             return None if text is None else json.loads(text)
         return self._stored[table].get(record_id) if table in self._stored else None
 
-    def _change(self, changes: Mapping[Changed, str | None]) -> None:
+    def _change(self, changes: Mapping[RecordKey, str | None]) -> None:
         """Store these records (JSON), or delete them (None). What comes back after it was deleted arrives anew."""
         for (table, record_id), text in changes.items():
             pending = self._pending.setdefault(table, {})
@@ -147,14 +147,14 @@ class Batch:
         pending = self._pending.get(table, {})
         return [(None, record_id, text) for record_id, text in pending.items() if text is not None]
 
-    def asked(self) -> Asked:
+    def asked(self) -> SealingNeeds:
         """What `seal` has to know. An event that was deleted here, and came back, has no number any more."""
         gone = self.gone.get("webhook_events", ())
         events = [record_id for _, record_id, _ in self._rows("webhook_events") if record_id not in gone]
         if not self._lines:
-            return Asked(events, [], [])
+            return SealingNeeds(events, [], [])
         self._rollup = Rollup(self._lines, self._zone, self.now)
-        return Asked(events, self._rollup.drafts(), self._rollup.ids())
+        return SealingNeeds(events, self._rollup.drafts(), self._rollup.ids())
 
     def seal(self, tail: Tail) -> Sealed:
         """Give the events and the lines of the audit trail their numbers, and count what they tell."""

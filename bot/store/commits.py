@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bot.store import TABLES, Audit, Condition, Delete, Job, Put, Record, Table
-from bot.store.audit import check
+from bot.store.audit import check_audit
 from bot.store.encoding import to_json
 
-Changed = tuple[Table, str]
+RecordKey = tuple[Table, str]
 """A record that is written: its table and id."""
-Reading = Callable[[Table], Iterable[Record]]
+ReadTable = Callable[[Table], Iterable[Record]]
 """Reads a table, in order of arrival."""
 KEPT_BY_THE_STORE: frozenset[Table] = frozenset({"audit", "rollup"})
 
@@ -19,7 +19,7 @@ KEPT_BY_THE_STORE: frozenset[Table] = frozenset({"audit", "rollup"})
 class Commit(NamedTuple):
     """What is to be written together. `changes`: the JSON of each record, None where it is deleted."""
 
-    changes: Mapping[Changed, str | None]
+    changes: Mapping[RecordKey, str | None]
     expect: Sequence[Condition] = ()
     audit: Sequence[Audit] = ()
     jobs: Sequence[Job] = ()
@@ -32,7 +32,7 @@ def prepared(
 
     Raises ValueError, TypeError for what is no record.
     """
-    found: dict[Changed, str | None] = {}
+    found: dict[RecordKey, str | None] = {}
     for change in changes:
         table = change.table
         if table not in TABLES:
@@ -49,7 +49,7 @@ def prepared(
             raise ValueError(f"a record of {table} has no id")
         found[table, record_id] = record_json(change.record)
     for line in audit:
-        check(line)
+        check_audit(line)
     return Commit(found, expect, audit, jobs)
 
 

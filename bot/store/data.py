@@ -1,4 +1,4 @@
-"""Where the data are, as the commands see it: what they read, fill and change there, whichever backend keeps it.
+"""The data as the commands see them: what they read, fill and change, whichever backend keeps them.
 
 `bot.store.opening` chooses the backend. A running bot uses `bot.store.Store` instead.
 """
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from bot.errors import UserError
 from bot.store import Record, Table
-from bot.store.archive import Stored, Target
+from bot.store.archive import StoredRecord, Target
 from bot.store.erase import Erased
 
 
@@ -47,14 +47,14 @@ class Snapshot(Protocol):
         limit: int | None = None,
         **equals: Any,
     ) -> Iterator[Record]:
-        """As `bot.store.Reading.find`."""
+        """As `bot.store.StoreReader.find`."""
         ...
 
     def count(self, table: Table, *, since: datetime | None = None, **equals: Any) -> int:
         """How many records `find` would give."""
         ...
 
-    def rows(self, table: Table) -> Iterator[Stored]:
+    def rows(self, table: Table) -> Iterator[StoredRecord]:
         """Every record as it is stored, in order of arrival."""
         ...
 
@@ -92,7 +92,7 @@ class Data(Protocol):
 
 
 class Awaited:
-    """A snapshot as what reads a running store sees it (`bot.store.Reading`)."""
+    """A snapshot as what reads a running store sees it (`bot.store.StoreReader`)."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

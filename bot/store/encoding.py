@@ -19,6 +19,6 @@ def to_json(value: Any) -> str:
     return text
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """The one way to write a value that is hashed: compact, keys sorted, UTF-8. Raises as `to_json`."""
     return _sorted.encode(value).encode()

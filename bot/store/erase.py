@@ -21,7 +21,7 @@ from hashlib import sha256
 from bot.errors import UserError
 from bot.store import TABLES, Audit, Job, Record, Table
 from bot.store.audit import blank, spans
-from bot.store.commits import Changed, Commit, Reading, record_json
+from bot.store.commits import Commit, ReadTable, RecordKey, record_json
 from bot.store.person import SHORTEST, ErasedPerson
 from bot.store.scrub import scrub, unclear
 from bot.store.texts import text_sha256
@@ -87,7 +87,7 @@ def other_names(also: Sequence[str]) -> list[str]:
     return [*also]
 
 
-def planned(account: str, also: Sequence[str], read: Reading, now: datetime) -> tuple[Commit, Erased]:
+def planned(account: str, also: Sequence[str], read: ReadTable, now: datetime) -> tuple[Commit, Erased]:
     """What to write so that nothing of this person is left. Each table is read twice: first to learn who is meant.
 
     `also`: more names and addresses of theirs. Raises `UserError` for what is no account.
@@ -98,7 +98,7 @@ def planned(account: str, also: Sequence[str], read: Reading, now: datetime) -> 
     person = ErasedPerson.known_from(account, ((table, record) for table in kept for record in read(table)), also)
     erased.names = len(person.names)
     forgotten = _Forgotten()
-    changes: dict[Changed, str | None] = {}
+    changes: dict[RecordKey, str | None] = {}
     changed: Counter[str] = Counter()
     blanked: dict[str, list[int]] = {}
     lines: list[Audit] = []

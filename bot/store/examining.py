@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from bot.errors import UserError
-from bot.store import Reading, Record, Table
-from bot.store.audit import Chain, ChainCheck, Published, Unreadable
+from bot.store import Record, StoreReader, Table
+from bot.store.audit import Chain, ChainCheck, Published, UnreadableRecord
 from bot.store.data import Awaited, Snapshot
 from bot.store.texts import ACCEPTED, CREATED, EVENTS, wrong_draft, wrong_event
 
 NAMES: dict[Table, str] = {"drafts": "draft", "webhook_events": "event"}
 """The tables whose texts are looked at, and what one of their records is."""
-TRIES = 3
+MAX_ATTEMPTS = 3
 """A record and its lines are read again where they differ: between two reads the program may have changed both."""
 Wrong = tuple[int, str]
 
@@ -58,7 +58,7 @@ class Examination:
                 found.append((seq, text))
         return found
 
-    async def look(self, line: Record, store: Reading) -> None:
+    async def look(self, line: Record, store: StoreReader) -> None:
         """Compare what a line is about with what the store has."""
         try:
             await self._look(line, store)
@@ -66,7 +66,7 @@ class Examination:
             text = str(error) if isinstance(error, UserError) else "this is no line, or no text, of PM Agent's"
             self._note((line["seq"], text))
 
-    async def count(self, store: Reading) -> None:
+    async def count(self, store: StoreReader) -> None:
         """Once all lines were taken in, of data that do not change meanwhile: no text may be there without a line."""
         for table, what in NAMES.items():
             more = await store.count(table) - self._seen[table]
@@ -77,7 +77,7 @@ class Examination:
     def _note(self, wrong: Wrong) -> None:
         self.wrong = min(self.wrong, wrong) if self.wrong else wrong
 
-    async def _look(self, line: Record, store: Reading) -> None:
+    async def _look(self, line: Record, store: StoreReader) -> None:
         if line["action"] == "retention.deleted":
             self._deleted.update({table: int(line["details"].get(table, 0)) for table in NAMES})
         elif line["action"] == CREATED and line["draft_id"]:
@@ -85,9 +85,9 @@ class Examination:
         elif line["action"] in EVENTS and line["event_id"]:
             await self._compare("webhook_events", line["event_id"], line, store)
 
-    async def _compare(self, table: Table, record_id: str, line: Record, store: Reading) -> None:
+    async def _compare(self, table: Table, record_id: str, line: Record, store: StoreReader) -> None:
         wrong: Wrong | None = None
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             record = await store.get(table, record_id)
             if record is None:
                 self.gone[table] += 1  # whether the retention deleted it is known when all lines were read
@@ -112,13 +112,13 @@ def examined(snapshot: Snapshot, heads: Sequence[Published] = (), *, seconds: fl
     store = Awaited(snapshot)
     cut = False
 
-    async def lines() -> AsyncIterator[Record | Unreadable]:
+    async def lines() -> AsyncIterator[Record | UnreadableRecord]:
         nonlocal cut
         for line in snapshot.salvaged("audit"):
             if time.monotonic() > end:
                 cut = True
                 return
-            yield line if isinstance(line, dict) else Unreadable(line)
+            yield line if isinstance(line, dict) else UnreadableRecord(line)
 
     async def run() -> Examination:
         found = await examine(lines(), store, heads)
@@ -140,7 +140,7 @@ def _at_once(work: Coroutine[Any, Any, Examination]) -> Examination:
 
 
 async def examine(
-    lines: AsyncIterable[Record | Unreadable], store: Reading, heads: Sequence[Published] = ()
+    lines: AsyncIterable[Record | UnreadableRecord], store: StoreReader, heads: Sequence[Published] = ()
 ) -> Examination:
     """Take in all lines of the trail, oldest first. Raises what reading raises (`StoreUnavailable`, `UserError`)."""
     found = Examination(Chain(tuple(heads)))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.clock import Clock
-from bot.environment import DATA_DIR, with_files, written
+from bot.environment import DATA_DIR, all_variables, with_files
 from bot.errors import UserError
-from bot.misplaced import looks_secret
+from bot.safety.misplaced import looks_secret
 from bot.store.data import Data
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FOLDER, URL = "PMAGENT_DATA_DIR", "PMAGENT_DATABASE_URL"
 
 
-def data_of(folder: Path, url: str | None) -> Data:
+def data_at(folder: Path, url: str | None) -> Data:
     """The data in this database, or without one in this folder. Raises `UserError` for an address that is none."""
     if url:
         from bot.store.postgres.data import DatabaseData
@@ -39,13 +39,13 @@ def data(variables: Mapping[str, str] | None = None) -> Data:
 
     Raises `UserError`.
     """
-    found, wrong = with_files(written() if variables is None else variables, [URL])
+    found, wrong = with_files(all_variables() if variables is None else variables, [URL])
     if URL in wrong:
         raise UserError(f"{URL} {wrong[URL]}.")
     folder = found.get(FOLDER, "").strip() or DATA_DIR
     if looks_secret(folder):
         raise UserError(f"{FOLDER} holds what looks like a secret and no folder.")
-    return data_of(Path(folder), found.get(URL, "").strip() or None)
+    return data_at(Path(folder), found.get(URL, "").strip() or None)
 
 
 async def store_of(folder: Path, url: str | None, *, clock: Clock, zone: tzinfo) -> TinyStore | PostgresStore:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
-from bot.store import Reading, Record, Table
+from bot.store import Record, StoreReader, Table
 
-PAGE = 50
+PAGE_SIZE = 50
 """Records that are in memory together; so few are read quickly, and others have their turn in between."""
 
 
 async def each(
-    store: Reading, table: Table, *, by: str, until: datetime | None = None, page: int = PAGE, **equals: Any
+    store: StoreReader, table: Table, *, by: str, until: datetime | None = None, page: int = PAGE_SIZE, **equals: Any
 ) -> AsyncIterator[Record]:
     """The records that `store.find` would give, in the order of the time `by`; one that is changed meanwhile may be
     left out."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.store import Record, Table
-from bot.store.texts import GONE, GONE_ID
+from bot.store.sealing import ERASED
+from bot.store.texts import ERASED_TEXT
 from bot.store.wording import Names, Quotations, together
 
 _ID_FIELDS = ("account_id", "author_id", "by", "user", "user_id")
@@ -55,7 +56,7 @@ class ErasedPerson:
                 person.events.add(record["id"])
             if heard:
                 person.threads |= keys_of(record)
-        person.names -= {GONE, GONE_ID}
+        person.names -= {ERASED_TEXT, ERASED}
         person._names = Names(person.names)
         return person
 

@@ -1,4 +1,4 @@
-"""What "every text of and about a person" means, record by record. Pure: records in, records out.
+"""Scrubs records: removes every text of and about a person, record by record. Pure: records in, records out.
 
 First everything is read once, to learn who is meant (`bot.store.person`). Then, in each record:
 
@@ -22,7 +22,8 @@ from typing import Any
 
 from bot.store import Record, Table
 from bot.store.person import ErasedPerson, keys_of
-from bot.store.texts import GONE, GONE_ID
+from bot.store.sealing import ERASED
+from bot.store.texts import ERASED_TEXT
 from bot.store.wording import texts, together
 
 ISSUE_KEY = re.compile(r"(?<![^\W_])[A-Z][A-Z0-9_]+-[0-9]+(?![^\W_])")
@@ -60,7 +61,7 @@ def scrub(person: ErasedPerson, table: Table, record: Record) -> Record | None:
     else:
         return record
     if table == "agent_cycles" and theirs:
-        found["reasoning"] = GONE if found.get("reasoning") else found.get("reasoning")
+        found["reasoning"] = ERASED_TEXT if found.get("reasoning") else found.get("reasoning")
     if table == "drafts":
         found = _draft(person, record, found, theirs, here)
     if table == "webhook_events" and theirs and record["state"] == "received":
@@ -114,21 +115,21 @@ def _walk(person: ErasedPerson, value: Any, name: str, here: bool) -> Any:
     issue, so their words may be quoted."""
     if isinstance(value, str):
         if value in person.ids:
-            return GONE_ID
+            return ERASED
         if name in _STRUCTURE:
             return value
-        return GONE if person.hinted_in(value) else person.quotations.cut(value, GONE) if here else value
+        return ERASED_TEXT if person.hinted_in(value) else person.quotations.cut(value, ERASED_TEXT) if here else value
     if isinstance(value, list):
         return [_walk(person, item, name, here) for item in value]
     if not isinstance(value, dict):
         return value
     found = {key: _walk(person, item, key, here) for key, item in value.items() if not person.named_in(key)}
     if person.is_me(value.get("account_id")):
-        return {**found, "account_id": GONE_ID, "name": GONE}
+        return {**found, "account_id": ERASED, "name": ERASED_TEXT}
     if person.is_me(value.get("author_id")):
-        found["author"] = GONE
+        found["author"] = ERASED_TEXT
     if person.is_me(value.get("by")) and isinstance(value.get("name"), str):
-        found["name"] = GONE
+        found["name"] = ERASED_TEXT
     blank: set[str] = set()
     if person.caused(value):
         blank |= {"text", "body", "title", "commits", "asks"}
@@ -137,7 +138,9 @@ def _walk(person: ErasedPerson, value: Any, name: str, here: bool) -> Any:
     if str(value.get("field", "")).lower() in _WRITTEN_FIELDS:
         blank |= {"before", "after"}
     for key in blank & found.keys():
-        found[key] = [GONE] if isinstance(found[key], list) and found[key] else GONE if found[key] else found[key]
+        found[key] = (
+            [ERASED_TEXT] if isinstance(found[key], list) and found[key] else ERASED_TEXT if found[key] else found[key]
+        )
     return found
 
 
@@ -145,19 +148,19 @@ def _draft(person: ErasedPerson, before: Record, found: Record, theirs: bool, he
     """A draft: what answers them goes whole, as does a wording that quotes them. One without a wording is closed."""
     if here:
         found["revisions"] = [
-            {**after, "text": after["text"] if after["text"] == revision["text"] else GONE}
+            {**after, "text": after["text"] if after["text"] == revision["text"] else ERASED_TEXT}
             for after, revision in zip(found.get("revisions", ()), before.get("revisions", ()), strict=True)
         ]
     comments = {c["id"]: c for c in before.get("issue", {}).get("comments", ())}
     answered = comments.get(before.get("answered"))
     if theirs or (answered and person.is_me(answered["author"])):
-        found |= {name: GONE for name in _DRAFT_TEXTS if found.get(name)}
+        found |= {name: ERASED_TEXT for name in _DRAFT_TEXTS if found.get(name)}
         found |= {name: [] for name in _DRAFT_LISTS if name in found} | {"given": None}
-        found["revisions"] = [{**revision, "text": GONE} for revision in found.get("revisions", ())]
+        found["revisions"] = [{**revision, "text": ERASED_TEXT} for revision in found.get("revisions", ())]
     if found == before:
         return found
     revisions = found.get("revisions") or [{}]
-    if revisions[-1].get("text") == GONE and before["state"] in _STILL_OPEN:
+    if revisions[-1].get("text") == ERASED_TEXT and before["state"] in _STILL_OPEN:
         found |= {"state": "expired", "due": None, "note": "Its texts were erased at a person's request."}
     # Whoever has the draft in hand must not write the old texts back, and its card is to be drawn again.
     found["version"] = before.get("version", 0) + 1
@@ -166,8 +169,8 @@ def _draft(person: ErasedPerson, before: Record, found: Record, theirs: bool, he
 
 def _blank_message(record: Record) -> Record:
     """A Slack message of ours: it is one text to a reader, so it goes whole; what was posted is drawn again."""
-    section = {"type": "rich_text_section", "elements": [{"type": "text", "text": GONE}]}
-    found = {**record, "blocks": [{"type": "rich_text", "elements": [section]}], "text": GONE}
+    section = {"type": "rich_text_section", "elements": [{"type": "text", "text": ERASED_TEXT}]}
+    found = {**record, "blocks": [{"type": "rich_text", "elements": [section]}], "text": ERASED_TEXT}
     if "pending" in record:
         found |= {"version": record["version"] + 1, "pending": bool(record.get("ts") or record.get("sending_since"))}
     return found
@@ -176,7 +179,7 @@ def _blank_message(record: Record) -> Record:
 def _anywhere(person: ErasedPerson, value: Any) -> Any:
     """The last sieve: whatever still holds the id or the name, whatever field it is in."""
     if isinstance(value, str):
-        return (GONE_ID if value in person.ids else GONE) if person.named_in(value) else value
+        return (ERASED if value in person.ids else ERASED_TEXT) if person.named_in(value) else value
     if isinstance(value, list):
         return [_anywhere(person, item) for item in value]
     if isinstance(value, dict):

@@ -24,7 +24,7 @@ from hashlib import sha256
 from typing import Any
 
 from bot.store import Audit, Record
-from bot.store.encoding import canonical
+from bot.store.encoding import canonical_json
 
 GENESIS = "0" * 64
 SALT = 32
@@ -44,7 +44,7 @@ def _delivery_leaf(names: Iterable[str]) -> str:
 
 
 def _leaf(leaf_salt: str, value: Any) -> str:
-    return sha256(b"%s:%s" % (leaf_salt.encode(), canonical(value))).hexdigest()
+    return sha256(b"%s:%s" % (leaf_salt.encode(), canonical_json(value))).hexdigest()
 
 
 def _details_of_leaves(record: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -101,7 +101,7 @@ def _sealed(record: Mapping[str, Any]) -> dict[str, str]:
 def digest(record: Mapping[str, Any]) -> str:
     """The hash that a record should have. Raises KeyError, TypeError or ValueError for one that is no audit record."""
     covered = {name: record[name] for name in _HASHED}
-    return sha256(canonical({**covered, "sealed": _sealed(record)})).hexdigest()
+    return sha256(canonical_json({**covered, "sealed": _sealed(record)})).hexdigest()
 
 
 def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
@@ -116,9 +116,9 @@ def seal(entry: Audit, *, seq: int, at: str, prev: str) -> Record:
     return record
 
 
-def check(entry: Audit) -> None:
+def check_audit(entry: Audit) -> None:
     """Raises ValueError (NaN, a lone surrogate) or TypeError (not JSON) for what could not be sealed."""
-    canonical([entry.actor, entry.action, entry.event_id, entry.draft_id, entry.issue, dict(entry.details)])
+    canonical_json([entry.actor, entry.action, entry.event_id, entry.draft_id, entry.issue, dict(entry.details)])
 
 
 def blank(record: Mapping[str, Any], names: Collection[str]) -> Record:

@@ -1,4 +1,4 @@
-"""The texts that the audit trail holds hashes of, compared with them. Pure.
+"""Compares the texts that are there with the hashes of them that the audit trail holds. Pure.
 
 - An event: `event_sha256` of its line `event.accepted`, over all that was understood of the delivery.
 - A draft's wordings: `sha256` of every line of the draft, over the wording it had then.
@@ -15,13 +15,11 @@ from itertools import groupby
 from typing import Any
 
 from bot.store import Record
-from bot.store.encoding import canonical
+from bot.store.encoding import canonical_json
 from bot.store.sealing import ERASED
 
-GONE = "[erased]"
+ERASED_TEXT = "[erased]"
 """Stands where a text was."""
-GONE_ID = "erased"
-"""Stands where an id was."""
 CREATED = "draft.created"
 ACCEPTED = "event.accepted"
 EVENTS = frozenset({ACCEPTED, "event.ignored", "event.invalid"})
@@ -38,7 +36,7 @@ def text_sha256(text: str) -> str:
 
 def event_sha256(event: Mapping[str, Any]) -> str:
     """The hash of an event as it is stored."""
-    return sha256(canonical(event)).hexdigest()
+    return sha256(canonical_json(event)).hexdigest()
 
 
 def wrong_event(line: Record, record: Record) -> tuple[int, str] | None:
@@ -67,12 +65,12 @@ def _wrong_in_draft(lines: Sequence[Record], record: Record) -> Iterator[tuple[i
         (line for line in lines if "sha256" in line["details"]), key=lambda line: line["details"]["sha256"]
     )
     hashes = [(next(run)["seq"], known) for known, run in by_hash]
-    wordings = [GONE_ID if r["text"] == GONE else text_sha256(r["text"]) for r in record["revisions"]]
+    wordings = [ERASED if r["text"] == ERASED_TEXT else text_sha256(r["text"]) for r in record["revisions"]]
     wordings = [known for known, _ in groupby(wordings)]
     yield from _differ(hashes, wordings, first, f"a wording of {name} is not what its hash in this record is of")
     told = [(line["seq"], (line["details"].get("action"), line["actor"])) for line in lines if _is_decision(line)]
     decided = [
-        (made["action"], GONE_ID if made["by"] == GONE_ID else f"slack:{made['by']}") for made in record["decided"]
+        (made["action"], ERASED if made["by"] == ERASED else f"slack:{made['by']}") for made in record["decided"]
     ]
     yield from _differ(told, decided, first, f"{name} names another decision than this record, or another person")
     comments = [(line["seq"], line["details"].get("comment_id")) for line in lines if line["action"] == "draft.posted"]

@@ -2,7 +2,7 @@
 
 A name is looked for as people write it: in any case, with or without accents, with other spaces, a line break, markup
 or a full stop between its parts, last name first, run together, and as the first part of an e-mail address. Somebody's
-words are found in another text as a run of `QUOTE` words or more.
+words are found in another text as a run of `QUOTE_WORDS` words or more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.safety import clean
 
-QUOTE = 6
+QUOTE_WORDS = 6
 """Words in a row that are taken for a quotation; fewer stand in too many texts by themselves."""
 GAP = r"[\W_]{1,8}"
 NO_GAP = r"[\W_]{0,8}"
@@ -156,10 +156,10 @@ class Quotations:
                 continue
             if number > end + 1 or end < 0:
                 kept += [text[at : found[number].start()], mark]
-            end = number + QUOTE - 1
+            end = number + QUOTE_WORDS - 1
             at = found[end].end()
         return "".join(kept) + text[at:] if kept else mark
 
 
 def _runs(found: list[str]) -> Iterator[str]:
-    return (" ".join(found[at : at + QUOTE]) for at in range(len(found) - QUOTE + 1))
+    return (" ".join(found[at : at + QUOTE_WORDS]) for at in range(len(found) - QUOTE_WORDS + 1))

@@ -12,9 +12,9 @@ from datetime import date, datetime
 from itertools import permutations
 
 from bot.support.given import Given, days_meant, derived
-from bot.support.reading import Reading, canonical, read
+from bot.support.reading import Meaning, canonical_number, read
 
-MOST = 6
+MAX_MARKS = 6
 """Marks on one card."""
 MOST_NUMBERS = 16
 """Numbers of a text with which it may calculate."""
@@ -45,7 +45,7 @@ def unsupported(text: str, found: Given, named: Iterable[tuple[str, str]] = ()) 
         at = text.casefold().find(name.casefold())
         if name.strip() and at >= 0 and not looked.knows(kind, name):
             marks.append((at, text[at : at + len(name)]))
-    return tuple(dict.fromkeys(words for _, words in sorted(marks)))[:MOST]
+    return tuple(dict.fromkeys(words for _, words in sorted(marks)))[:MAX_MARKS]
 
 
 class _Looked:
@@ -61,7 +61,7 @@ class _Looked:
         self._pulls_stated: set[str] = set()
         self._days_stated: set[date] = set()
 
-    def up(self, reading: Reading) -> bool:
+    def up(self, reading: Meaning) -> bool:
         """Whether it stands in the data, or follows from the calendar."""
         there = self._stands(reading)
         if there and reading.kind in ("number", "span"):
@@ -72,7 +72,7 @@ class _Looked:
             self._days_stated |= set(days_meant(reading, self._today))
         return there
 
-    def worked_out(self, reading: Reading) -> bool:
+    def worked_out(self, reading: Meaning) -> bool:
         """Whether it follows from other numbers of the same text."""
         if reading.kind == "number":
             if self._results is None:
@@ -84,7 +84,7 @@ class _Looked:
             return any(day.weekday() == int(reading.value) for day in self._days_stated)
         return False
 
-    def _stands(self, reading: Reading) -> bool:
+    def _stands(self, reading: Meaning) -> bool:
         kind, value, found = reading.kind, reading.value, self._found
         match kind:
             case "date" if value.startswith("---"):
@@ -154,5 +154,5 @@ def _calculated(numbers: list[str]) -> set[str]:
     found = derived(numbers)
     for a, b in permutations({float(n) for n in numbers}, 2):
         ratios = [a / b, 100 * a / b] if b else []
-        found |= {canonical(f"{round(x, digits):.6f}") for x in (*ratios, a * b) for digits in (0, 1, 2)}
+        found |= {canonical_number(f"{round(x, digits):.6f}") for x in (*ratios, a * b) for digits in (0, 1, 2)}
     return found

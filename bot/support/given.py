@@ -15,7 +15,7 @@ from itertools import combinations, groupby
 from typing import Any
 
 from bot.domain.issues import Frozen
-from bot.support.reading import Found, Reading, canonical, read
+from bot.support.reading import Fact, Meaning, canonical_number, read
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d))?")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -90,7 +90,7 @@ class _Collected:
         elif isinstance(value, str):
             self._text(value, field, at)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            (self.pulls if field == "number" else self.numbers).add(canonical(str(value)))
+            (self.pulls if field == "number" else self.numbers).add(canonical_number(str(value)))
 
     def _counted(self, item: dict[str, Any]) -> None:
         """Who has approved and who has not."""
@@ -122,14 +122,14 @@ class _Collected:
         for _, sentence in groupby(read(text), key=lambda one: bisect(ends, one.at)):
             self._sentence(list(sentence), at)
 
-    def _sentence(self, found: list[Found], at: datetime) -> None:
+    def _sentence(self, found: list[Fact], at: datetime) -> None:
         numbers = [n for one in found for n in _first_number(one)]
         self.numbers |= derived(numbers) if len(numbers) <= _TOGETHER else set()
         for one in found:
             for kind, value in one.readings:
                 match kind:
                     case "date" | "weekday" | "day" | "span":
-                        self.days |= set(days_meant(Reading(kind, value), at.date()))
+                        self.days |= set(days_meant(Meaning(kind, value), at.date()))
                         if kind == "span":
                             self.spans.add(value[:-2])
                             self.numbers.add(value.split()[0])
@@ -158,7 +158,7 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _first_number(found: Found) -> Iterator[str]:
+def _first_number(found: Fact) -> Iterator[str]:
     for kind, value in found.readings:
         if kind in ("number", "span"):
             yield value.split()[0]
@@ -168,10 +168,10 @@ def _first_number(found: Found) -> Iterator[str]:
 def derived(numbers: list[str]) -> set[str]:
     """Sums and differences of two of these: 850 where 350 of 1200 are there."""
     pairs = combinations([float(n) for n in dict.fromkeys(numbers)], 2)
-    return {canonical(f"{n:.6f}") for a, b in pairs for n in (a + b, abs(a - b))}
+    return {canonical_number(f"{n:.6f}") for a, b in pairs for n in (a + b, abs(a - b))}
 
 
-def days_meant(reading: Reading, said: date) -> list[date]:
+def days_meant(reading: Meaning, said: date) -> list[date]:
     """The days that words can mean which were said on a day. A weekday is the one before or the one after."""
     if not 1000 < said.year < 9000:
         return []

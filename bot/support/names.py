@@ -15,7 +15,7 @@ LETTER = r"[^\W\d_]"
 DIGITS = r"(?<!\d)\d{1,9}(?:[.,]\d{1,9})?"
 
 
-class Words(NamedTuple):
+class Vocabulary(NamedTuple):
     """One language. `spans`: expressions with groups `n` and `unit`, each with its units by word, and its sign
     (1: ahead, -1: past, 0: either)."""
 
@@ -72,7 +72,7 @@ def calendar() -> Calendar:
 
 
 @cache
-def words(language: str) -> Words:
+def vocabulary(language: str) -> Vocabulary:
     """The words of one language; "" for a text of which it is not known: those of none."""
     found = _file().get(language, _NONE)
     numbers: dict[str, int] = found["numbers"]
@@ -93,7 +93,7 @@ def words(language: str) -> Words:
     number = re.compile(whole(alternatives(numbers)), re.IGNORECASE) if numbers else None
     relative: dict[str, int] = found["relative"]
     day = re.compile(whole(alternatives(relative)) if relative else r"(?!)", re.IGNORECASE)
-    return Words(frozenset(found["common"]), numbers, number, relative, day, tuple(spans))
+    return Vocabulary(frozenset(found["common"]), numbers, number, relative, day, tuple(spans))
 
 
 @cache

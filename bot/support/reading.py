@@ -12,12 +12,12 @@ from decimal import Decimal, InvalidOperation
 from functools import cache, partial
 from typing import Literal, NamedTuple
 
-from bot.support.names import calendar, language_of, words
+from bot.support.names import calendar, language_of, vocabulary
 
 Kind = Literal["date", "month", "weekday", "day", "span", "time", "hour", "key", "pull", "name", "number", "each"]
 
 
-class Reading(NamedTuple):
+class Meaning(NamedTuple):
     """One way to understand words. `value`, by `kind`:
 
     `date` 2026-09-29 or --09-29; `month` 9; `weekday` 0 for Monday; `day` days from today; `span` "2 day +" (`+` ahead,
@@ -29,12 +29,12 @@ class Reading(NamedTuple):
     value: str
 
 
-class Found(NamedTuple):
+class Fact(NamedTuple):
     """Words of a text, and what they can mean."""
 
     words: str
     at: int
-    readings: tuple[Reading, ...]
+    readings: tuple[Meaning, ...]
 
 
 _NOT_WORDS = re.compile(
@@ -65,11 +65,11 @@ _NUMBER = re.compile(r"(?<![A-Za-z0-9_])\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3}){1,
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|ère|e|º|ª|\.)(?![A-Za-z])", re.IGNORECASE)
 
 
-_KNOWN = Reading("each", "")
+_KNOWN = Meaning("each", "")
 """What needs nothing: a name that everybody knows."""
 
 
-def read(text: str, language: str | None = None) -> list[Found]:
+def read(text: str, language: str | None = None) -> list[Fact]:
     """What of `text` (Markdown) can be looked up, in its order. `language`: as `language_of` says, if not given."""
     plain = _NOT_WORDS.sub(lambda m: " " * len(m[0]), text)
     return _Reader(plain, language_of(plain) if language is None else language).all()
@@ -86,10 +86,10 @@ def numbers_in(raw: str) -> tuple[str, ...]:
         found.append(f"{mixed[1].replace(mixed[2], '')}.{mixed[3]}")
     if re.fullmatch(r"\d+(?:[.,]\d+)?", plain):
         found.append(plain.replace(",", "."))
-    return tuple(dict.fromkeys(n for n in map(canonical, found) if n))
+    return tuple(dict.fromkeys(n for n in map(canonical_number, found) if n))
 
 
-def canonical(number: str) -> str:
+def canonical_number(number: str) -> str:
     """The number without zeros that mean nothing; "" for what is none."""
     try:
         value = Decimal(number).normalize()
@@ -98,20 +98,20 @@ def canonical(number: str) -> str:
     return f"{value:f}"
 
 
-def _date(year: str | None, month: int, day: int) -> Reading | None:
+def _date(year: str | None, month: int, day: int) -> Meaning | None:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
     years = f"{int(year) + (2000 if int(year) < 100 else 0):04d}" if year else "-"
-    return Reading("date", f"{years}-{month:02d}-{day:02d}")
+    return Meaning("date", f"{years}-{month:02d}-{day:02d}")
 
 
 class _Reader:
     def __init__(self, text: str, language: str) -> None:
         self.text, self.language = text, language
-        self.found: list[Found] = []
+        self.found: list[Fact] = []
 
-    def all(self) -> list[Found]:
-        names, own = calendar(), words(self.language)
+    def all(self) -> list[Fact]:
+        names, own = calendar(), vocabulary(self.language)
         flags = re.IGNORECASE
         day = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|ª|\.)?"
         year = r"(?:,?\s{1,3}(?:de\s|del\s)?(?P<year>(?:19|20)\d\d))?"
@@ -124,35 +124,35 @@ class _Reader:
         for pattern in written:
             self._take(_compiled(pattern, flags), self._written)
         self._take(_DOTTED, _dotted)
-        self._take(_TIME, lambda m: [Reading("time", _clock(m[1], m[2], m[3]))])
-        self._take(_HOUR, lambda m: [Reading("hour", _clock(m[1], "00", m[2])[:2])])
-        self._take(_PULL, lambda m: [Reading("pull", m[1] or m[2])])
-        self._take(_KEY, lambda m: [_KNOWN if _NO_KEY.match(m[0]) else Reading("key", m[0])])
-        self._take(_VERSION, lambda m: [Reading("name", plain_name(m[0])), *(_numbers(m[0]))])
+        self._take(_TIME, lambda m: [Meaning("time", _clock(m[1], m[2], m[3]))])
+        self._take(_HOUR, lambda m: [Meaning("hour", _clock(m[1], "00", m[2])[:2])])
+        self._take(_PULL, lambda m: [Meaning("pull", m[1] or m[2])])
+        self._take(_KEY, lambda m: [_KNOWN if _NO_KEY.match(m[0]) else Meaning("key", m[0])])
+        self._take(_VERSION, lambda m: [Meaning("name", plain_name(m[0])), *(_numbers(m[0]))])
         self._take(_SLASHED, _slashed)
         self._take(_NAME, _name)
         for phrase, units, sign in own.spans:
             self._take(phrase, partial(self._span, units, sign))
-        self._take(own.day, lambda m: [Reading("day", str(own.relative[m[0].lower()]))])
-        self._take(names.weekday, lambda m: [Reading("weekday", str(names.weekdays[m[0].lower()]))])
+        self._take(own.day, lambda m: [Meaning("day", str(own.relative[m[0].lower()]))])
+        self._take(names.weekday, lambda m: [Meaning("weekday", str(names.weekdays[m[0].lower()]))])
         self._take(_NUMBER, self._number)
         if own.number:
-            self._take(own.number, lambda m: [Reading("number", str(own.numbers[m[0].lower()]))])
+            self._take(own.number, lambda m: [Meaning("number", str(own.numbers[m[0].lower()]))])
         self._take(_compiled(rf"(?<![A-Za-zÀ-ž])(?:{names.month})(?![A-Za-zÀ-ž])", flags), self._month)
         return sorted(self.found, key=lambda f: f.at)
 
-    def _take(self, pattern: re.Pattern[str], meaning: Callable[[re.Match[str]], list[Reading | None]]) -> None:
+    def _take(self, pattern: re.Pattern[str], meaning: Callable[[re.Match[str]], list[Meaning | None]]) -> None:
         """Every match that means something; its words are taken out of the text."""
         parts, end = [], 0
         for match in pattern.finditer(self.text):
             readings = tuple(r for r in meaning(match) if r)
             if readings:
-                self.found.append(Found(match[0].strip(" ,."), match.start(), readings))
+                self.found.append(Fact(match[0].strip(" ,."), match.start(), readings))
                 parts += [self.text[end : match.start()], " " * len(match[0])]
                 end = match.end()
         self.text = "".join([*parts, self.text[end:]]) if parts else self.text
 
-    def _written(self, match: re.Match[str]) -> list[Reading | None]:
+    def _written(self, match: re.Match[str]) -> list[Meaning | None]:
         names, name = calendar(), match["month"]
         short = name.lower() in names.short or name.lower() in ("may", "march")
         if short and not name[0].isupper() and not match[0].endswith("."):
@@ -160,24 +160,24 @@ class _Reader:
         month = names.months.get(name.lower()) or names.short[name.lower()]
         return [_date(match["year"], month, int(match["day"]))]
 
-    def _month(self, match: re.Match[str]) -> list[Reading | None]:
+    def _month(self, match: re.Match[str]) -> list[Meaning | None]:
         name = match[0].lower()
         if len(name) < 4 or (name == "march" and match[0][0].islower()):
             return []
-        return [Reading("month", str(calendar().months[name]))]
+        return [Meaning("month", str(calendar().months[name]))]
 
-    def _span(self, units: dict[str, str], sign: int, match: re.Match[str]) -> list[Reading | None]:
+    def _span(self, units: dict[str, str], sign: int, match: re.Match[str]) -> list[Meaning | None]:
         n, unit = match["n"], units[match["unit"].lower()]
-        values = numbers_in(n) or (str(words(self.language).numbers.get(n.lower(), "")),)
-        return [Reading("span", f"{value} {unit} {'-=+'[sign + 1]}") for value in values if value]
+        values = numbers_in(n) or (str(vocabulary(self.language).numbers.get(n.lower(), "")),)
+        return [Meaning("span", f"{value} {unit} {'-=+'[sign + 1]}") for value in values if value]
 
-    def _number(self, match: re.Match[str]) -> list[Reading | None]:
-        found: list[Reading | None] = [Reading("number", n) for n in numbers_in(match[0])]
+    def _number(self, match: re.Match[str]) -> list[Meaning | None]:
+        found: list[Meaning | None] = [Meaning("number", n) for n in numbers_in(match[0])]
         parts = re.split(r"[ \u00a0\u202f]", match[0])
         if len(parts) > 1:  # "node 7 504" is two numbers
-            found.append(Reading("each", " ".join(n for part in parts for n in numbers_in(part)[:1])))
+            found.append(Meaning("each", " ".join(n for part in parts for n in numbers_in(part)[:1])))
         if _ORDINAL.match(self.text, match.end()) and len(match[0]) < 3:
-            found.append(Reading("date", f"---{int(match[0]):02d}"))
+            found.append(Meaning("date", f"---{int(match[0]):02d}"))
         return found
 
 
@@ -186,27 +186,27 @@ def plain_name(word: str) -> str:
     return re.sub(r"[-_]", "", re.sub(r"^v(?=\d)", "", word.lower()))
 
 
-def _name(match: re.Match[str]) -> list[Reading | None]:
+def _name(match: re.Match[str]) -> list[Meaning | None]:
     word = match[0]
     digits = re.findall(r"\d+", word)
     if len("".join(digits)) < 2 and not re.fullmatch(r"[QqHh][1-4]", word):
         return []  # S3, IPv4, OAuth2: a name, and no figure
-    return [Reading("name", plain_name(word)), Reading("each", " ".join(map(canonical, digits)))]
+    return [Meaning("name", plain_name(word)), Meaning("each", " ".join(map(canonical_number, digits)))]
 
 
-def _numbers(raw: str) -> Iterator[Reading]:
-    yield from (Reading("number", n) for n in numbers_in(raw))
+def _numbers(raw: str) -> Iterator[Meaning]:
+    yield from (Meaning("number", n) for n in numbers_in(raw))
 
 
-def _dotted(match: re.Match[str]) -> list[Reading | None]:
+def _dotted(match: re.Match[str]) -> list[Meaning | None]:
     found = _date(match[3], int(match[2]), int(match[1]))
-    return [found, Reading("name", f"{match[1]}.{match[2]}")] if found else []  # "in 3.2." ends a sentence
+    return [found, Meaning("name", f"{match[1]}.{match[2]}")] if found else []  # "in 3.2." ends a sentence
 
 
-def _slashed(match: re.Match[str]) -> list[Reading | None]:
+def _slashed(match: re.Match[str]) -> list[Meaning | None]:
     first, second, year = int(match[1]), int(match[2]), match[3]
     found = [_date(year, second, first), _date(year, first, second)]
-    return [*found, Reading("each", f"{first} {second}")] if year is None else found
+    return [*found, Meaning("each", f"{first} {second}")] if year is None else found
 
 
 def _clock(hour: str, minute: str, half: str | None) -> str:

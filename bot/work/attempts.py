@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from bot.cards import budget_notice
 from bot.clients.claude import BudgetReached, ClaudeDown
 from bot.clients.claude_errors import ClaudeBusy
+from bot.domain.outages import OnHold
 from bot.errors import Down, RetryLater
 from bot.log import get_logger
-from bot.outages import Held
 from bot.queue import Attempt, Entry, Hold, Outcome
 from bot.spending.budget import BudgetHeld
 from bot.store import StoreUnavailable
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 Handler = Callable[["Context", str], Awaitable[float | None]]
 """What carries out a job of a kind, by its key: None when it is done, or seconds until it has to be looked at again."""
-LONGEST_WAIT = 60.0
+MAX_BACKOFF = 60.0
 LOOK_AT_BUDGET = 300.0
 """Seconds between two looks whether the day's budget was raised: one event finds out for all."""
 BEHIND = 0.05
@@ -79,7 +79,7 @@ class Attempts:
                 return self._rest(kind, entry, error, wait)
             case Down() if kind == "answer":
                 return self._rest(kind, entry, error, await self._ctx.outages.jira.down(error))
-            case Held() | ClaudeBusy() | BudgetHeld():
+            case OnHold() | ClaudeBusy() | BudgetHeld():
                 return self._hold(kind, entry, max(error.after or 0.0, 0.05), error.reason)
             case CardRefused():
                 return self._wait(kind, entry, _growing(entry.tries), error.reason)
@@ -103,7 +103,7 @@ class Attempts:
         """A service is away: the whole kind rests. Another event is tried next, if there is one: should it be away for
         this event alone after all, the others go on."""
         entry.reason = error.reason
-        self._ctx.queue.hold(kind, Hold(min(seconds, LONGEST_WAIT), error.reason))
+        self._ctx.queue.hold(kind, Hold(min(seconds, MAX_BACKOFF), error.reason))
         return seconds + BEHIND
 
     def _hold(self, kind: str, entry: Entry, seconds: float, reason: str) -> Hold:
@@ -136,7 +136,7 @@ class Attempts:
 
 def _backoff(tries: int) -> float:
     """1, 2, 4 … 60 seconds, each a little off, so that what failed together does not come back together."""
-    return float(min(2 ** min(tries - 1, 10), LONGEST_WAIT) * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+    return float(min(2 ** min(tries - 1, 10), MAX_BACKOFF) * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
 
 def _growing(tries: int) -> float:

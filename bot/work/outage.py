@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.cards import Message, outage_notice
+from bot.domain.outages import OnHold
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
-from bot.outages import Held
 from bot.store import Conflict, Expect, Put, Record, StoreUnavailable
 from bot.workflow.messages import announce, revise
 from bot.workflow.pausing import paused
@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 
 NOTICE_AFTER = timedelta(minutes=15)
-LONGEST_WAIT = 60.0
+MAX_BACKOFF = 60.0
 """Seconds between two attempts at most; the waits double up to here."""
 TOLD_BY_MODELS = frozenset({"unreachable", "timeout", "server", "key", "model"})
 """Kinds of Claude's outages whose end a look at the models tells. It is answered in the midst of the others (overload,
@@ -105,13 +105,13 @@ class ServiceOutage:
             self._seen_first = self._ctx.clock.monotonic()
 
     def hold(self) -> None:
-        """Raise `Held` while nobody is to call the service: before anything else is done for a call."""
+        """Raise `OnHold` while nobody is to call the service: before anything else is done for a call."""
         left = self._next_attempt - self._ctx.clock.monotonic()
         if self._known.since is not None and left > 0:
-            raise Held(f"{self._service} cannot be reached: {self._known.cause}", after=left + 0.05)
+            raise OnHold(f"{self._service} cannot be reached: {self._known.cause}", after=left + 0.05)
 
     def turn(self) -> None:
-        """Return when a call may be made now; raise `Held` when somebody else is finding out."""
+        """Return when a call may be made now; raise `OnHold` when somebody else is finding out."""
         self.hold()
         self._next_attempt = self._ctx.clock.monotonic() + self._wait  # in an outage, this caller finds out
 
@@ -221,7 +221,7 @@ class ServiceOutage:
         if self._known.since is None:
             return self._first_wait
         age = self._ctx.clock.monotonic() - self._seen_first
-        return min(max(self._first_wait, age), LONGEST_WAIT)
+        return min(max(self._first_wait, age), MAX_BACKOFF)
 
     def _notice(self, ended: datetime | None = None) -> Message:
         since, cause = self._known.since or self._ctx.clock.now(), self._known.cause

@@ -29,7 +29,7 @@ from bot.settings import Settings
 from bot.spending.budget import BudgetHeld, BudgetReached
 
 T = TypeVar("T")
-TRIES = 2
+MAX_ATTEMPTS = 2
 
 # Why an answer that did not end by itself is none, and what the second request says about it.
 _CUT_OFF = "Your previous answer was cut off. Answer again, much shorter."
@@ -106,7 +106,7 @@ async def ask_for(
     """
     calls = before
     reason, asking = "", request
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
         try:
             answer = await claude.ask(asking)
         except (ClaudeDown, ClaudeBusy, BudgetReached, BudgetHeld, Unanswerable) as error:
@@ -117,7 +117,7 @@ async def ask_for(
             return read(_text(answer)), calls
         except InvalidAnswer as error:
             reason, asking = error.reason, request.again(error.note)
-    raise Unanswerable(f"{reason} (asked {TRIES} times)", calls)
+    raise Unanswerable(f"{reason} (asked {MAX_ATTEMPTS} times)", calls)
 
 
 def _text(answer: Answer) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from bot.claims import Claim, Contradiction, Facts, Pull, Ticket, claims_of, examine
+from bot.claims import Claim, Contradiction, Facts, IssueRef, PullRequestRef, claims_of, examine
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.drafts import Draft
 from bot.domain.issues import Frozen, Issue, PullRequest
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_READ = 5
 """Pull requests, and issues, that are read for one reply."""
 NOT_OURS = "{key} is not among JIRA_PROJECTS"
-PATIENCE = 8.0
+TIMEOUT = 8.0
 """Seconds for all pull requests together: nobody waits longer for a state that webhooks mostly tell."""
 
 
@@ -91,7 +91,7 @@ async def _read(ctx: Context, draft: Draft, key: str) -> tuple[tuple[Claim, ...]
 
 def _keys(claims: tuple[Claim, ...], own: str) -> list[str]:
     """The other issues that the claims are about."""
-    named = [c.subject.key for c in claims if isinstance(c.subject, Ticket)]
+    named = [c.subject.key for c in claims if isinstance(c.subject, IssueRef)]
     named += [c.value for c in claims if c.kind == "blocked"]
     return [key for key in dict.fromkeys(named) if key not in ("", own)]
 
@@ -122,7 +122,7 @@ async def _pulls(
     ctx: Context, claims: tuple[Claim, ...], keys: list[str], unread: dict[str, str]
 ) -> tuple[PullRequest, ...]:
     """The pull requests that the claims can mean: as webhooks told of them, and given a token as Bitbucket has them."""
-    subjects = [c.subject for c in claims if isinstance(c.subject, Pull)]
+    subjects = [c.subject for c in claims if isinstance(c.subject, PullRequestRef)]
     if not subjects:
         return ()
     known = await known_pull_requests(ctx, keys)
@@ -138,12 +138,12 @@ async def _pulls(
 
     async def read(pull: PullRequest) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 known[pull.id] = await read_again(ctx, pull)
         except (RetryLater, Permanent) as error:
             unread[f"PR #{pull.number}"] = error.reason.rstrip(".")
         except TimeoutError:
-            unread[f"PR #{pull.number}"] = f"Bitbucket did not answer within {PATIENCE:g} seconds"
+            unread[f"PR #{pull.number}"] = f"Bitbucket did not answer within {TIMEOUT:g} seconds"
 
     unread |= {f"PR #{pull.number}": "too many pull requests are named" for pull in meant[MOST_READ:]}
     await asyncio.gather(*(read(pull) for pull in meant[:MOST_READ]))

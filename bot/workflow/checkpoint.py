@@ -1,4 +1,4 @@
-"""How far Jira is known, and what of its answers is not known yet. Pure; `reconciling` asks and records.
+"""The sync checkpoint: up to when Jira is known, and which of its answers are new. Pure; `reconciling` does the I/O.
 
 A comment is known again by its id and the time of its last change, a new issue by having been created, a description
 that asks something by its words. What a Jira
@@ -16,16 +16,17 @@ from pydantic import Field
 from bot.clients.jira_changes import ChangedIssue
 from bot.domain.events import FieldChange, IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Frozen
-from bot.rules.policy import asks_something, normalised
+from bot.rules.policy import normalised
+from bot.rules.questions import asks_something
 from bot.store import Record
 
 Missed = IssueCommented | IssueCreated | IssueChanged
 
 OVERLAP = timedelta(minutes=30)
 """How far before the last checkpoint is asked: for Jira's late index, its whole minutes, and clocks that differ."""
-CLOCKS_APART = timedelta(minutes=10)
+CLOCK_SKEW = timedelta(minutes=10)
 """Our clock and Jira's may differ by this much."""
-LISTED = 20
+MAX_LISTED = 20
 """Late ones that are listed by name, the newest; the rest is counted."""
 
 
@@ -81,7 +82,7 @@ class Checkpoint(Frozen):
 
     def with_late(self, event: Missed, event_id: str) -> Checkpoint:
         """With one more that is too late to be answered."""
-        newest = tuple(sorted((*self.late, (event.at, event_id)), reverse=True)[:LISTED])
+        newest = tuple(sorted((*self.late, (event.at, event_id)), reverse=True)[:MAX_LISTED])
         return self.model_copy(update={"late": newest}).counted(late=1)
 
     def ended(self) -> Checkpoint:
@@ -100,7 +101,7 @@ class Checkpoint(Frozen):
 
 def jql(checkpoint: Checkpoint, now: datetime, projects: Sequence[str]) -> str:
     """The search for what changed. Minutes before now: a time would be read in the zone of the account's profile."""
-    begin = checkpoint.reached - CLOCKS_APART if checkpoint.reached else checkpoint.since - OVERLAP
+    begin = checkpoint.reached - CLOCK_SKEW if checkpoint.reached else checkpoint.since - OVERLAP
     minutes = max(int((now - begin).total_seconds() // 60) + 1, int(OVERLAP.total_seconds() // 60))
     names = ", ".join(f'"{key}"' for key in projects)  # quoted: a key may be a word of JQL, such as IN
     scope = f"project in ({names}) AND " if names else ""
@@ -108,7 +109,7 @@ def jql(checkpoint: Checkpoint, now: datetime, projects: Sequence[str]) -> str:
     return f'{scope}updated >= "-{minutes}m" ORDER BY updated ASC'
 
 
-def said(
+def missed_events(
     issue: ChangedIssue, comments: Iterable[Comment], own: str | None, *, since: datetime, until: datetime
 ) -> list[Missed]:
     """What webhooks would have told, oldest first: other people's comments, and an issue that asks something since it
@@ -153,7 +154,7 @@ class KnownEvents:
             elif record["kind"] == "issue_changed" and event.get("asks"):
                 self._descriptions.add(normalised(event["asks"]))
             elif record["kind"] == "draft_requested" and record["source"] == "automation":
-                self._asked_for.append((event["comment_id"], datetime.fromisoformat(record["at"]) + CLOCKS_APART))
+                self._asked_for.append((event["comment_id"], datetime.fromisoformat(record["at"]) + CLOCK_SKEW))
 
     def __contains__(self, event: Missed) -> bool:
         if isinstance(event, IssueCreated):

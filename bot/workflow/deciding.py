@@ -13,7 +13,7 @@ from bot.domain.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, M
 from bot.domain.events import DraftRequested
 from bot.errors import UserError
 from bot.failpoints import failpoint
-from bot.rules.learning import words_changed
+from bot.rules.learning import count_changed_words
 from bot.rules.policy import rendered
 from bot.store import Audit, Conflict, Job
 from bot.workflow.actor import Actor
@@ -102,7 +102,7 @@ async def decide(
             first = None if draft.decided else (now - draft.created).total_seconds()
             # Approvals of a person's own wording are counted apart from those of Claude's.
             part = "edited" if action_name == "draft.approved" and after.edited else ""
-            words = words_changed(draft.text, after.text) if action_name == "draft.edited" else 0
+            words = count_changed_words(draft.text, after.text) if action_name == "draft.edited" else 0
             told = audit(after, action_name, by.account, action=action, seconds=first, part=part, words=words)
             await save_draft(ctx, draft, after, told, jobs=[Job("draft", draft_id)])
         except Conflict:

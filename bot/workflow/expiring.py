@@ -1,4 +1,4 @@
-"""Drafts that nobody decides end after some days."""
+"""Expiry: a draft on which nobody decides ends after some days."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this workspace's Slack takes the box around a reply (`bot.cards.frame`): tried, and remembered for a month.
+"""Which frame a card draws around its reply: whether this Slack takes containers, tried and remembered for a month.
 
 Slack rolls a new block out workspace by workspace, and says `invalid_blocks` until then. The card goes out with bars
 instead at once; the record spares every later card the refused call, in all processes and after a restart.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 log = get_logger(__name__)
-TRY_AGAIN = timedelta(days=30)
+TRY_AGAIN_AFTER = timedelta(days=30)
 REFUSALS = ("invalid_blocks", "invalid_arguments")
 """Slack's codes for a block that it does not know or does not take here."""
 
@@ -25,7 +25,7 @@ REFUSALS = ("invalid_blocks", "invalid_arguments")
 async def takes_boxes(ctx: Context) -> bool:
     """Whether a card may be tried with a box."""
     record = await ctx.store.get("state", _key(ctx))
-    return record is None or ctx.clock.now() >= datetime.fromisoformat(record["at"]) + TRY_AGAIN
+    return record is None or ctx.clock.now() >= datetime.fromisoformat(record["at"]) + TRY_AGAIN_AFTER
 
 
 def is_refusal(error: Permanent) -> bool:
@@ -35,7 +35,7 @@ def is_refusal(error: Permanent) -> bool:
 
 async def no_boxes(ctx: Context) -> None:
     """Remember that the same card was taken without a box, and not with one."""
-    log.info("card.no_boxes", team=ctx.slack.team_id, until=(ctx.clock.now() + TRY_AGAIN).isoformat())
+    log.info("card.no_boxes", team=ctx.slack.team_id, until=(ctx.clock.now() + TRY_AGAIN_AFTER).isoformat())
     await ctx.store.commit(Put("state", {"id": _key(ctx), "at": ctx.clock.now().isoformat()}))
 
 

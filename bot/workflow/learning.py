@@ -1,4 +1,4 @@
-"""What people changed, as the next request is given it: kept with the draft's end, looked up, and forgotten.
+"""Corrections: kept when an edited draft ends, looked up for the next request, and forgotten when told to.
 
 A correction is written by `bot.workflow.records.save_draft`, in the commit that posts or simulates the draft, and goes
 with Undo, an erasure, the retention, when its issue is not for the channel any more, or when an admin says so.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bot.domain.corrections import Correction, place
 from bot.errors import UserError
 from bot.log import get_logger
-from bot.rules.learning import may_learn, nearest
+from bot.rules.learning import may_learn, nearest_corrections
 from bot.rules.policy import Audience
 from bot.store import Audit, Conflict, Delete, Expect, Record
 
@@ -35,7 +35,7 @@ async def lessons(ctx: Context, project: str, seen_by: Audience, asked: str) -> 
         return ()
     where = place(project, seen_by.audience)
     found = await ctx.store.find("corrections", place=where, newest_first=True, limit=NEWEST)
-    return nearest(asked, [read_correction(record) for record in found], ctx.clock.now())
+    return nearest_corrections(asked, [read_correction(record) for record in found], ctx.clock.now())
 
 
 async def corrections(ctx: Context, project: str | None = None) -> list[Correction]:

@@ -20,12 +20,12 @@ from bot.store import Conflict, Expect, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Deadline, Held
+    from bot.domain.leases import Deadline, HeldLease
 
 EVENT_TYPE = "pmagent_message"
 LEASE = 30.0
 """Seconds for one message to Slack and the record of its answer."""
-LOOK_AFTER = 2.0
+LOOKUP_DELAY = 2.0
 """Seconds after a lost answer of Slack's until it is looked whether the message is there."""
 log = get_logger(__name__)
 
@@ -78,7 +78,7 @@ async def deliver(ctx: Context, key: str) -> float | None:
 class _Delivery:
     """One attempt at a message. `record`: as it is stored."""
 
-    def __init__(self, ctx: Context, key: str, held: Held) -> None:
+    def __init__(self, ctx: Context, key: str, held: HeldLease) -> None:
         self._ctx = ctx
         self._key = key
         self._held = held
@@ -109,7 +109,7 @@ class _Delivery:
         except Conflict:
             return 0.0  # it was changed meanwhile, or somebody else sends it
         except OutcomeUnknown:
-            return LOOK_AFTER
+            return LOOKUP_DELAY
         except Permanent as error:
             log.error("message.refused", message_id=key, reason=error.reason)
         await self._done()

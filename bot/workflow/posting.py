@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot import __version__
-from bot.domain.drafts import UNDO_FOR, Draft, DraftState, Posted
+from bot.domain.drafts import MARKER, UNDO_FOR, Draft, DraftState, Posted
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
@@ -27,14 +27,12 @@ from bot.workflow.records import lease_draft, load_draft, move
 if TYPE_CHECKING:
     from bot.clients.jira import Reply
     from bot.context import Context
-    from bot.domain.leases import Held
+    from bot.domain.leases import HeldLease
 
 S = DraftState
 log = get_logger(__name__)
 
-MARKER = "pm-agent"
-"""The comment property that every comment of ours carries from its first moment."""
-LOOK_AFTER = (0.5, 2.5, 2.5)
+LOOKUP_DELAYS = (0.5, 2.5, 2.5)
 """Seconds before each look for the marker: three looks over at least 5 s, counting only what Jira answered."""
 LOOKING_ENDS = timedelta(minutes=2)
 """When Jira cannot even be asked for so long, a person decides."""
@@ -44,7 +42,7 @@ REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
 
-async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: Held) -> None:
+async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: HeldLease) -> None:
     """Intent, POST, outcome. The draft is `approved`, fresh, and in production. `checked`: what came of its check.
 
     The POST leaves at once after the lease was renewed, or not at all: `bot.domain.leases` says what that promises.
@@ -91,7 +89,7 @@ async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: Held) 
     failpoint("publish.after_record")
 
 
-async def _may_be_sent(ctx: Context, sending: Draft, held: Held) -> Draft | None:
+async def _may_be_sent(ctx: Context, sending: Draft, held: HeldLease) -> Draft | None:
     """The draft under a lease that begins now, in the mode in which it was approved; None: it may not be sent."""
     while True:
         stored = await ctx.store.get("state", "mode")
@@ -180,8 +178,8 @@ async def find_outcome(ctx: Context, draft: Draft) -> None:
     started = ctx.clock.monotonic()
     looked = 0
     reason = ""
-    while looked < len(LOOK_AFTER):
-        await asyncio.sleep(LOOK_AFTER[looked])
+    while looked < len(LOOKUP_DELAYS):
+        await asyncio.sleep(LOOKUP_DELAYS[looked])
         try:
             found = await ctx.jira.find_marked(draft.issue.key, draft.id, since(draft))
         except Gone as error:
@@ -198,7 +196,7 @@ async def find_outcome(ctx: Context, draft: Draft) -> None:
         looked += 1
     note = (
         f"Jira could not be asked whether the comment is there: {reason}"
-        if looked < len(LOOK_AFTER)
+        if looked < len(LOOKUP_DELAYS)
         else "Jira's answer was lost, and the comment was not found in three looks. It may still appear."
     )
     await move(ctx, draft, S.UNKNOWN, "draft.unknown", note=note, looks=looked)

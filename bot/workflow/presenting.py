@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
 from bot.cards import draft_card
-from bot.domain.drafts import OPEN, Card, Draft, DraftState
+from bot.domain.drafts import LAPSED, OPEN, Card, Draft, DraftState
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
@@ -22,16 +22,15 @@ from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Deadline, Held
+    from bot.domain.leases import Deadline, HeldLease
 
 log = get_logger(__name__)
-LOOK_AFTER = 2.0
+LOOKUP_DELAY = 2.0
 """Seconds after a lost answer of Slack's until it is looked whether the card is there."""
 LEASE = 30.0
 """Seconds for one message to Slack and the record of its answer."""
 NEWER_FIRST = 10.0
-"""Seconds until a retired card is looked at again at the latest, while the newer one is not posted."""
-RETIRED = frozenset({DraftState.SUPERSEDED, DraftState.EXPIRED})
+"""Seconds until a superseded card is looked at again at the latest, while the newer one is not posted."""
 _SENT: dict[str, Any] = {"sending_since": None, "lease": None, "behind": False}
 
 
@@ -50,7 +49,7 @@ async def present(ctx: Context, draft_id: str, *, patient: bool = False) -> floa
             return await _present(ctx, draft_id, held, patient=patient)
 
 
-async def _present(ctx: Context, draft_id: str, held: Held, *, patient: bool) -> float | None:
+async def _present(ctx: Context, draft_id: str, held: HeldLease, *, patient: bool) -> float | None:
     while True:
         draft = await load_draft(ctx, draft_id)
         card = draft.card
@@ -58,7 +57,7 @@ async def _present(ctx: Context, draft_id: str, held: Held, *, patient: bool) ->
             return None
         if (left := held.left(card.lease)) > 0:
             return left  # somebody is sending it
-        retired, found = draft.state in RETIRED, card.ts
+        lapsed, found = draft.state in LAPSED, card.ts
         if found is None and card.sending_since:
             # Taken over before it is looked for: whoever was sending it cannot any more.
             taken = await _leased(ctx, draft, held)
@@ -66,12 +65,12 @@ async def _present(ctx: Context, draft_id: str, held: Held, *, patient: bool) ->
                 continue
             draft, card = taken, taken.card
             found = await ctx.slack.find(card.channel, draft.id, card.sending_since or draft.created)
-        if retired and not found:
+        if lapsed and not found:
             # Nobody has seen it, and nobody needs to any more.
             await _save_card(ctx, draft, card.model_copy(update=_SENT | {"shown": draft.version}))
             continue
         newer = await _newer(ctx, draft)
-        if newer and newer.card.ts is None and newer.state not in RETIRED:
+        if newer and newer.card.ts is None and newer.state not in LAPSED:
             return NEWER_FIRST  # and its post asks for this one, which links to it
         sending = _Sending(ctx, draft, held, found, patient=patient)
         try:
@@ -80,7 +79,7 @@ async def _present(ctx: Context, draft_id: str, held: Held, *, patient: bool) ->
             continue
         except OutcomeUnknown as error:
             log.warning("card.outcome_unknown", draft_id=draft.id, reason=error.reason)
-            return LOOK_AFTER
+            return LOOKUP_DELAY
         except Permanent as error:
             log.error("card.refused", draft_id=draft.id, reason=error.reason)
             gone = "message_not_found" in error.reason
@@ -93,7 +92,7 @@ async def _present(ctx: Context, draft_id: str, held: Held, *, patient: bool) ->
             ts = found or ""
         card = sending.draft.card
         shown = card.model_copy(update=_SENT | {"ts": ts, "shown": draft.version})
-        await _save_card(ctx, sending.draft, shown, [] if card.ts else await _retired(ctx, draft))
+        await _save_card(ctx, sending.draft, shown, [] if card.ts else await _link_superseded(ctx, draft))
 
 
 class _Changed(Exception):
@@ -106,7 +105,7 @@ class _Sending:
     `patient`: as in `present`.
     """
 
-    def __init__(self, ctx: Context, draft: Draft, held: Held, found: str | None, *, patient: bool) -> None:
+    def __init__(self, ctx: Context, draft: Draft, held: HeldLease, found: str | None, *, patient: bool) -> None:
         self.draft = draft
         self._patient = patient
         self._ctx = ctx
@@ -156,7 +155,7 @@ class _Sending:
         return self._held.by
 
 
-async def _leased(ctx: Context, draft: Draft, held: Held) -> Draft | None:
+async def _leased(ctx: Context, draft: Draft, held: HeldLease) -> Draft | None:
     """The draft with its card under a lease of this attempt from now on; None: it was changed meanwhile."""
     sending: dict[str, Any] = {"lease": held.renew()}
     if draft.card.ts is None:
@@ -211,7 +210,7 @@ def _address(ctx: Context, draft: Draft) -> str | None:
     return f"{ctx.slack.team_url.rstrip('/')}/archives/{draft.card.channel}/p{draft.card.ts.replace('.', '')}"
 
 
-async def _retired(ctx: Context, draft: Draft) -> list[Job]:
+async def _link_superseded(ctx: Context, draft: Draft) -> list[Job]:
     """The cards that this one replaced can link to it now."""
     event = await ctx.store.get("webhook_events", draft.event_id)
     keys = {draft.issue.key, event["issue"] if event else draft.issue.key}  # two where the issue was moved

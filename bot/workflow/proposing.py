@@ -1,4 +1,4 @@
-"""Once a week, what the prompts could learn: Claude proposes one change to the admins, who commit it or do not.
+"""The weekly proposal: Claude suggests one change of the prompts, and an admin accepts or declines it.
 
 The last one stands in `state/learning`: `number`, `at`, `state` (open, accepted, declined; dropped: it was none that
 can be carried out, none: Claude saw no reason for one), and the proposal. The message goes to the approvals channel:
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
-from bot.cards import Outcome, Rested, proposal_message
+from bot.cards import ProposalOutcome, Rested, proposal_message
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.corrections import Correction
 from bot.errors import UserError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bot.workflow.actor import Actor
 
 log = get_logger(__name__)
-STATE = "learning"
+STATE_ID = "learning"
 AGAIN_AFTER = timedelta(days=7)
 AT_LEAST = 10
 """Corrections since the last one."""
@@ -42,7 +42,7 @@ async def propose(ctx: Context, mine: tuple[Expect, ...] = ()) -> None:
 
     Raises `RetryLater` while Claude is not to be asked. `mine`: true while nobody else has this turn.
     """
-    last, now = await ctx.store.get("state", STATE), ctx.clock.now()
+    last, now = await ctx.store.get("state", STATE_ID), ctx.clock.now()
     since = datetime.fromisoformat(last["at"]) if last else None
     if await paused(ctx) or (since and timedelta(0) <= now - since < AGAIN_AFTER):
         return
@@ -59,7 +59,7 @@ async def propose(ctx: Context, mine: tuple[Expect, ...] = ()) -> None:
     number = last["number"] + 1 if last else 1
     state = "open" if proposal else "dropped" if reason else "none"
     record = {
-        "id": STATE, "at": now.isoformat(), "number": number, "state": state,
+        "id": STATE_ID, "at": now.isoformat(), "number": number, "state": state,
         "proposal": proposal.model_dump(mode="json") if proposal else None, **_quoted(proposal, found),
     }  # fmt: skip
     details: dict[str, Any] = {
@@ -72,7 +72,7 @@ async def propose(ctx: Context, mine: tuple[Expect, ...] = ()) -> None:
         await ctx.store.commit(
             Put("state", record),
             *([Put("messages", message)] if proposal else []),
-            expect=(Expect("state", STATE, last), *mine),
+            expect=(Expect("state", STATE_ID, last), *mine),
             audit=[Audit("system", action, details=details)],
             jobs=[Job("message", _key(number))] if proposal else [],
         )
@@ -86,7 +86,7 @@ async def settle(ctx: Context, number: int, by: Actor, *, accept: bool) -> str:
 
     Raises `UserError` for one that is settled, or that does not fit the prompts any more.
     """
-    before = await ctx.store.get("state", STATE)
+    before = await ctx.store.get("state", STATE_ID)
     if before is None or before["number"] != number or before["state"] != "open":
         raise UserError("This proposal is settled already, or a newer one took its place.")
     diff = diff_of(Proposal.model_validate(before["proposal"]), ctx.prompts) if accept else None
@@ -96,10 +96,10 @@ async def settle(ctx: Context, number: int, by: Actor, *, accept: bool) -> str:
     after = {**before, "state": state, "by": by.account}
     line = Audit(by.account, f"learning.{state}", details={"number": number})
     try:
-        await ctx.store.commit(Put("state", after), expect=(Expect("state", STATE, before),), audit=(line,))
+        await ctx.store.commit(Put("state", after), expect=(Expect("state", STATE_ID, before),), audit=(line,))
     except Conflict:
         raise UserError("Somebody else was faster. Please look at the message as it is now.") from None
-    await revise(ctx, _key(number), _message(ctx, after, Outcome(by.name, diff)))
+    await revise(ctx, _key(number), _message(ctx, after, ProposalOutcome(by.name, diff)))
     return "The diff stands in the message now; nothing was written." if accept else "Noted."
 
 
@@ -119,7 +119,7 @@ def _quoted(proposal: Proposal | None, found: tuple[Correction, ...]) -> dict[st
     return {"issues": [one.issue for one in used], "rests_on": rows}
 
 
-def _message(ctx: Context, record: Record, outcome: Outcome | None = None) -> Any:
+def _message(ctx: Context, record: Record, outcome: ProposalOutcome | None = None) -> Any:
     proposal = Proposal.model_validate(record["proposal"]) if record["proposal"] else None
     rows = [Rested(**row) for row in record["rests_on"]]
     return proposal_message(

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.cards.parts import audience_words
-from bot.domain.drafts import BUSY, RETIRABLE, Draft, DraftState
+from bot.domain.drafts import BUSY, SUPERSEDABLE, Draft, DraftState
 from bot.domain.issues import Issue
 from bot.errors import Down, Permanent, RetryLater
 from bot.log import get_logger
@@ -77,7 +77,7 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
     elif draft.state == S.HELD:
         await ask_again(ctx, draft)
     draft = await load_draft(ctx, draft_id)
-    if draft.state in RETIRABLE:
+    if draft.state in SUPERSEDABLE:
         await _catch_up(ctx, draft)
     elif draft.state == S.APPROVED:
         return seconds_left(ctx, draft)

@@ -31,7 +31,7 @@ from bot.intake.silence import Silence, by_its_words
 from bot.log import get_logger
 from bot.rules.policy import Beyond, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
-from bot.workflow.checkpoint import Checkpoint, KnownEvents, Missed, jql, said
+from bot.workflow.checkpoint import Checkpoint, KnownEvents, Missed, jql, missed_events
 from bot.workflow.messages import message_record
 from bot.workflow.withholding import withhold
 
@@ -157,7 +157,7 @@ async def _take_in(
                     raise
             log.warning("reconcile.unreadable", issue=issue.key, reason=error.reason)
             return checkpoint.counted(**{"gone" if isinstance(error, Gone) else "unreadable": 1})
-    events = said(issue, comments, ctx.jira.account_id, since=since, until=until)
+    events = missed_events(issue, comments, ctx.jira.account_id, since=since, until=until)
     if not events:
         return checkpoint
     known = KnownEvents(await ctx.store.find("webhook_events", issue=issue.key))

@@ -29,7 +29,7 @@ REPOSITORIES = 50
 """Repositories that are read in one run: those with the latest news."""
 SINGLY = 100
 """Pull requests of one repository that are read one by one because they are not among its open ones any more."""
-STATE = "reconcile:bitbucket"
+STATE_ID = "reconcile:bitbucket"
 NO_RUN: Record = {"done": None, "found": 0, "trouble": ""}
 _PEOPLE = ("reviewers", "approved_by", "changes_requested_by")
 _FACTS = ("title", "state", "draft", "branch", "target")
@@ -114,20 +114,20 @@ def _differs(known: PullRequest, found: PullRequest) -> bool:
 
 async def last_run(ctx: Context) -> Record:
     """`done`: when the last complete run ended; `found`: what it noticed; `trouble`: why a later one did not end."""
-    return await ctx.store.get("state", STATE) or NO_RUN
+    return await ctx.store.get("state", STATE_ID) or NO_RUN
 
 
 async def _note(ctx: Context, *, audit: dict[str, Any] | None = None, **changes: Any) -> None:
     lines = (Audit("system", "reconcile.done", details=audit),) if audit else ()
     while True:
-        stored = await ctx.store.get("state", STATE)
+        stored = await ctx.store.get("state", STATE_ID)
         before = stored or NO_RUN
         after = {**before, "trouble": "", **changes}
         if audit is None and after == before:
             return
-        record = {**after, "id": STATE, "at": ctx.clock.now().isoformat()}
+        record = {**after, "id": STATE_ID, "at": ctx.clock.now().isoformat()}
         try:
-            await ctx.store.commit(Put("state", record), expect=(Expect("state", STATE, stored),), audit=lines)
+            await ctx.store.commit(Put("state", record), expect=(Expect("state", STATE_ID, stored),), audit=lines)
         except Conflict:
             continue
         return

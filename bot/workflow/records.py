@@ -14,7 +14,7 @@ from bot.store import Audit, Conflict, Delete, Expect, Figures, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Held
+    from bot.domain.leases import HeldLease
 
 log = get_logger(__name__)
 CARD_DELAY = timedelta(seconds=0.3)
@@ -152,7 +152,7 @@ async def move(ctx: Context, draft: Draft, to: DraftState, action: str, **values
         return after
 
 
-async def lease_draft(ctx: Context, draft: Draft, held: Held, *expect: Expect) -> Draft | None:
+async def lease_draft(ctx: Context, draft: Draft, held: HeldLease, *expect: Expect) -> Draft | None:
     """The draft under a lease of this attempt from now on: to take it over, and right before something is sent.
 
     None when somebody else has it, or has changed it, or when something is not as expected: then nothing may be sent.

@@ -1,4 +1,4 @@
-"""Cards that are redrawn in great number: after a switch of the mode, and when many drafts expire at once.
+"""Redrawing many cards: after a switch of the mode, and when many drafts expire at once.
 
 There is one job for all of them. It looks in the store for the newest draft whose card is behind, brings that one up
 to date, and looks again, at Slack's pace. So a switch of the mode writes no draft, nothing is held in memory for them,
@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.domain.drafts import RETIRABLE, Draft, Mode
+from bot.domain.drafts import SUPERSEDABLE, Draft, Mode
 from bot.errors import RetryLater
 from bot.failpoints import failpoint
 from bot.store import Conflict, Job, Record
@@ -45,12 +45,12 @@ async def redraw(ctx: Context, _: str) -> float | None:
 async def count_under_other_mode(ctx: Context) -> int:
     """How many drafts still stand under the mode that is over."""
     other = OTHER[(await mode(ctx)).mode]
-    return sum([await ctx.store.count("drafts", state=str(state), mode=other) for state in RETIRABLE])
+    return sum([await ctx.store.count("drafts", state=str(state), mode=other) for state in SUPERSEDABLE])
 
 
 async def under_mode(ctx: Context, draft: Draft, current: Mode) -> None:
     """Have this card redrawn at once, under the mode in force where it can be decided on: somebody looks at it."""
-    if draft.state in RETIRABLE and draft.mode != current:
+    if draft.state in SUPERSEDABLE and draft.mode != current:
         await move(ctx, draft, draft.state, "draft.mode_changed", mode=current)
     else:
         await ctx.queue.defer(Job("card", draft.id))
@@ -59,7 +59,7 @@ async def under_mode(ctx: Context, draft: Draft, current: Mode) -> None:
 async def _newest_behind(ctx: Context, current: Mode) -> Draft | None:
     """The newest draft that stands under another mode than the one in force, or whose card waits for its turn."""
     newest: list[Record] = await ctx.store.find("drafts", behind="card", by="at", newest_first=True, limit=1)
-    for state in RETIRABLE:
+    for state in SUPERSEDABLE:
         newest += await ctx.store.find(
             "drafts", mode=OTHER[current], state=str(state), by="at", newest_first=True, limit=1
         )
@@ -69,7 +69,7 @@ async def _newest_behind(ctx: Context, current: Mode) -> Draft | None:
 async def _bring_up(ctx: Context, draft: Draft, current: Mode) -> None:
     """This draft under the mode in force, and its card as the draft is."""
     try:
-        if draft.state in RETIRABLE and draft.mode != current:
+        if draft.state in SUPERSEDABLE and draft.mode != current:
             card = draft.card.model_copy(update={"behind": True})
             after = draft.moved(draft.state, mode=current, card=card)
             await save_draft(ctx, draft, after, audit(after, "draft.mode_changed", "system"))

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from bot.workflow.actor import Actor
 
 
-PATIENCE = 4.0
+JIRA_TIMEOUT = 4.0
 """Seconds that `why` gives Jira."""
-LISTED = 20
+MAX_LISTED = 20
 """Drafts that wait for a decision, in a list for people."""
 LAST_EVENTS = 10
 """Events of an issue that `why` tells of."""
@@ -111,7 +111,7 @@ async def _waits(ctx: Context) -> str:
 async def _may_be_told_of(ctx: Context, key: str) -> bool:
     """Whether Jira says now that this issue is for the channel. Who asks does not wait long for it."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(JIRA_TIMEOUT):
             return out_of_bounds(await ctx.jira.fields(key), ctx.settings) is None
     except (PMAgentError, TimeoutError):
         return False
@@ -119,7 +119,7 @@ async def _may_be_told_of(ctx: Context, key: str) -> bool:
 
 @dataclass(frozen=True)
 class Pending:
-    """The drafts on which a person can decide: the oldest `LISTED`, and how many there are in all."""
+    """The drafts on which a person can decide: the oldest `MAX_LISTED`, and how many there are in all."""
 
     oldest: list[Draft]
     count: int
@@ -127,7 +127,7 @@ class Pending:
 
 async def pending(ctx: Context) -> Pending:
     """What waits for a decision."""
-    return Pending(*await open_drafts(ctx, LISTED))
+    return Pending(*await open_drafts(ctx, MAX_LISTED))
 
 
 async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:

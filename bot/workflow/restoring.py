@@ -1,4 +1,4 @@
-"""What a restored backup left open: the store is older than Jira and Slack then, and much may have been sent since.
+"""After a restore: what may have been sent since the backup is looked for in Jira and Slack before anything goes out.
 
 `restore` leaves a record in the store. At the first start after it, before anybody can click, every draft that is not
 at its end is marked (`Draft.restored`): `publishing` then looks for its marker in Jira, and until Jira has answered no

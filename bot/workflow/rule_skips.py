@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.domain.drafts import RETIRABLE, DraftState
+from bot.domain.drafts import SUPERSEDABLE, DraftState
 from bot.domain.events import EVENT, DraftRequested, Event, IssueCommented
 from bot.intake.silence import CONTEXT, Silence, by_its_words
 from bot.rules.policy import words_changed
@@ -98,7 +98,7 @@ async def _by_its_comment(ctx: Context, event: DraftRequested) -> Silence | None
         return None
     since = (event.at - SAME_MOMENT).isoformat()
     for draft in await ctx.store.find("drafts", answered=event.comment_id, newest_first=True, limit=VERSIONS):
-        if draft["at"] >= since and draft["state"] in RETIRABLE:
+        if draft["at"] >= since and draft["state"] in SUPERSEDABLE:
             return Silence("it has a draft", "the comment's own webhook led to it a moment ago")
     return None
 

@@ -1,4 +1,4 @@
-"""Why a draft was skipped, in the words of whoever did it: asked for privately, stored once, counted without a name."""
+"""Reasons for a skip: asked for privately, stored once, counted without a name."""
 
 from __future__ import annotations
 

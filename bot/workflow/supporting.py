@@ -1,4 +1,4 @@
-"""What a draft's wording is held against before anybody decides on it: the data that Claude was given. No I/O.
+"""The support check of a draft: its present wording held against the data that Claude was given. No I/O.
 
 The figures in it are looked up by rule, persons and statuses as the model names them, and what it states of pull
 requests and of the issue is compared with them as they were read. Each makes marks for the card, and holds nothing:

@@ -18,7 +18,7 @@ from bot.cards import erasure_notice, trail_notice
 from bot.domain.health import HealthLine
 from bot.log import get_logger
 from bot.store import Put, Record
-from bot.store.audit import Unreadable
+from bot.store.audit import UnreadableRecord
 from bot.store.examining import examine
 from bot.workflow.messages import announce
 
@@ -70,7 +70,7 @@ def _sentence(found: Record) -> str:
     return f"broken at seq {found['broken_at']}: {found['why']}" if found["broken_at"] is not None else ""
 
 
-async def _lines(ctx: Context) -> AsyncIterator[Record | Unreadable]:
+async def _lines(ctx: Context) -> AsyncIterator[Record | UnreadableRecord]:
     """The trail, oldest first, until there is no more of it."""
     seq, began = 0, time.monotonic()
     while seq < (await ctx.store.audit_head())[0]:
@@ -79,7 +79,7 @@ async def _lines(ctx: Context) -> AsyncIterator[Record | Unreadable]:
             line = await ctx.store.get("audit", str(seq))
         except ValueError:
             line = None
-        yield line if isinstance(line, dict) else Unreadable(f"record {seq} is not there, or cannot be read")
+        yield line if isinstance(line, dict) else UnreadableRecord(f"record {seq} is not there, or cannot be read")
         if seq % SLICE == 0:
             await asyncio.sleep(REST * (time.monotonic() - began))
             began = time.monotonic()

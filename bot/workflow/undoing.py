@@ -15,14 +15,14 @@ from bot.workflow.records import move, save_draft, seconds_left
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Held
+    from bot.domain.leases import HeldLease
 
 S = DraftState
 TRIED_FOR = timedelta(minutes=2)
 """How long deleting is tried again: the person may still wait for it."""
 
 
-async def undo(ctx: Context, draft: Draft, held: Held) -> None:
+async def undo(ctx: Context, draft: Draft, held: HeldLease) -> None:
     """Delete the comment of a draft that is being withdrawn. Raises `RetryLater` when it has to be tried again.
 
     `held`: the lease that the draft is under.

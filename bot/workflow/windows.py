@@ -15,7 +15,7 @@ from bot.store import Conflict, Expect, Put
 if TYPE_CHECKING:
     from bot.context import Context
 
-PATIENCE = 0.5
+TIMEOUT = 0.5
 """Seconds for the record of a window that was opened just now: Slack shows it before we are told its id."""
 
 
@@ -35,7 +35,7 @@ async def remember_window(ctx: Context, view_id: str, user: str, draft: Draft) -
 
 async def is_window(ctx: Context, view_id: str, user: str, draft_id: str, seen: str) -> bool:
     """Whether we opened this window for this person, and showed them this draft as `seen` in it."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    deadline = asyncio.get_running_loop().time() + TIMEOUT
     while (record := await ctx.store.get("keys", f"window:{view_id}")) is None:
         if asyncio.get_running_loop().time() >= deadline:
             return False

@@ -1,4 +1,4 @@
-"""An issue that got a security level, or was moved out of the watched projects: what waits on it ends.
+"""Withholding: ends what waits on an issue that got a security level or was moved out of the watched projects.
 
 Its cards are redrawn with the key and without a word of the issue, of the comment or of the reply; what lists drafts
 has nothing of it to show.

@@ -21,7 +21,7 @@ from bot.demo.wire import PATIENCE, Fault
 from bot.errors import RetryLater
 from bot.store import Put, Record, Table
 from bot.store.embedded.store import TinyStore
-from bot.store.opening import data_of
+from bot.store.opening import data_at
 from bot.workflow import health
 from bot.workflow.reconciling import last_checkpoint, reconcile
 from tests.acceptance.test_main_path import YES
@@ -34,7 +34,7 @@ Rows = list[Record]
 
 async def records(stage: Stage, table: Table) -> Rows:
     """What the store holds at this moment, whether the program runs or not."""
-    with data_of(stage.data, None).snapshot() as snapshot:
+    with data_at(stage.data, None).snapshot() as snapshot:
         return list(snapshot.find(table))
 
 

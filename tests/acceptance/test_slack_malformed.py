@@ -15,7 +15,7 @@ from urllib.parse import quote_plus, urlencode
 from bot.demo.slack_people import DANA
 from bot.demo.slack_socket import http_body, post_signed
 from bot.demo.stage import Stage
-from bot.repeats import DIFFERENT as LOGGED
+from bot.log.repeats import MAX_DIFFERENT_LINES as LOGGED
 from tests.acceptance.test_main_path import exported
 from tests.acceptance.test_slack_approval import waiting_card
 

@@ -24,8 +24,8 @@ from bot.demo.wire import Server
 from bot.errors import UserError
 from bot.evals.language import is_in
 from bot.evals.page import page
-from bot.evals.report import Run, Scored, table
-from bot.evals.running import Outcome, run
+from bot.evals.report import EvalRun, Scored, table
+from bot.evals.running import SituationOutcome, run
 from bot.evals.scoring import score
 from bot.evals.situation import CATEGORIES, NOW, Example, Situation, load_situations
 from bot.prompting.files import FOLDER
@@ -70,7 +70,7 @@ async def rehearsed() -> AsyncIterator[tuple[str, str]]:
         await server.stop()
 
 
-def shown(outcome: Outcome) -> str:
+def shown(outcome: SituationOutcome) -> str:
     """What Claude was shown, as the file has it. The prompts are files already; the clock goes on while they run."""
     parts = []
     for call in outcome.calls:
@@ -155,14 +155,14 @@ async def test_the_command_compares_two_folders_of_prompts_and_writes_a_page(tmp
 def test_a_report_tells_what_did_not_pass() -> None:
     situation = next(s for s in ALL if s.id == "direct-in-review")
     wrong = situation.examples[1].text
-    outcome = Outcome(situation, "draft", text=wrong, cost=0.004)
+    outcome = SituationOutcome(situation, "draft", text=wrong, cost=0.004)
     result = Scored(outcome, tuple(score(situation, "draft", wrong)))
-    told = table([Run("prompts", (result,))])
+    told = table([EvalRun("prompts", (result,))])
     assert "✗ direct-in-review: " in told
     assert "promise: says “will be ready”" in told
     assert re.search(r"direct +0 of 1\n", told)
     assert "What flipped" not in told
-    shown_page = page([Run("prompts", (result,))])
+    shown_page = page([EvalRun("prompts", (result,))])
     assert "<b>promise</b>: says “will be ready”" in shown_page
     assert "The customer demo is on Thursday." in shown_page
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.domain.drafts import BUSY
 from bot.store.examining import examined
-from bot.store.opening import data_of
+from bot.store.opening import data_at
 from tests.model.wires import Post
 from tests.model.world import APPROVERS, World, waits
 from tests.model.writer import shown_reply, tokens
@@ -184,7 +184,7 @@ def no_secrets(world: World) -> None:
 
 def whole(world: World) -> None:
     """The closed store opens, and its trail verifies, with the texts that are there."""
-    with data_of(world.stage.data, world.url or None).snapshot() as snapshot:
+    with data_at(world.stage.data, world.url or None).snapshot() as snapshot:
         verdict = examined(snapshot).verdict
     assert verdict.broken_at is None, str(verdict)
 

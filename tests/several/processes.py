@@ -21,7 +21,7 @@ from bot.domain.drafts import Draft
 from bot.domain.events import IssueCommented
 from bot.domain.issues import Comment, Person
 from bot.errors import RetryLater
-from bot.intake.accept import Accepted, Delivery, accept
+from bot.intake.accept import Delivery, Receipt, accept
 from bot.queue import Queue
 from bot.settings import load
 from bot.store import Audit, Condition, Delete, Job, Put, Record, Store
@@ -158,7 +158,7 @@ class Process:
                 if await self.do(job.kind, job.key) is not None:
                     later.add(job.id)
 
-    async def told(self, key: str = "ECD-1", delivery_id: str | None = None) -> Accepted:
+    async def told(self, key: str = "ECD-1", delivery_id: str | None = None) -> Receipt:
         """A webhook about Ben's question reaches this process."""
         jira = self.stage.jira
         if key not in jira.issues:

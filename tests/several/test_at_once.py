@@ -9,7 +9,7 @@ import pytest
 
 from bot.cards import Message, paragraph
 from bot.clients.claude_errors import ClaudeBusy
-from bot.clients.slack_pace import SPARED, Lane, SharedLane
+from bot.clients.slack_pace import RESERVED, SharedWritePace, WritePace
 from bot.demo.wire import Fault
 from bot.domain.drafts import DraftState
 from bot.errors import Down, RetryLater
@@ -176,9 +176,9 @@ async def test_the_pace_in_a_channel_is_one_of_both(pair: Pair) -> None:
     """Time stands still here: after the burst, nobody's turn comes."""
     one, _ = pair
     still = Still(one.clock.now())
-    lanes = [SharedLane(5, "pace:chat.postMessage:C1", process.ctx.store, still) for process in pair]
-    await asyncio.gather(*(lanes[n % 2].turn() for n in range(5)))
-    sixth, seventh = [asyncio.create_task(lane.turn()) for lane in lanes]
+    paces = [SharedWritePace(5, "pace:chat.postMessage:C1", process.ctx.store, still) for process in pair]
+    await asyncio.gather(*(paces[n % 2].turn() for n in range(5)))
+    sixth, seventh = [asyncio.create_task(pace.turn()) for pace in paces]
     await asyncio.wait({sixth, seventh}, timeout=1.5)
     assert not sixth.done()
     assert not seventh.done()
@@ -188,20 +188,20 @@ async def test_the_pace_in_a_channel_is_one_of_both(pair: Pair) -> None:
     assert [sixth.done(), seventh.done()].count(True) == 1
     still.at += timedelta(seconds=1)
     await asyncio.gather(sixth, seventh)
-    await lanes[0].wait(60.0)  # Slack asked one of them
+    await paces[0].wait(60.0)  # Slack asked one of them
     with pytest.raises(RetryLater) as asked:
-        await lanes[1].turn()
+        await paces[1].turn()
     assert 60.0 <= (asked.value.after or 0.0) <= 62.0
 
 
 async def test_a_clock_that_was_ahead_holds_nobody_up(pair: Pair) -> None:
     one, two = pair
     ahead, still = Still(one.clock.now() + timedelta(hours=1)), Still(one.clock.now())
-    await SharedLane(5, "pace:x", one.ctx.store, ahead).turn()
-    lane = SharedLane(5, "pace:x", two.ctx.store, still)
-    await asyncio.wait_for(lane.turn(), 20)
+    await SharedWritePace(5, "pace:x", one.ctx.store, ahead).turn()
+    pace = SharedWritePace(5, "pace:x", two.ctx.store, still)
+    await asyncio.wait_for(pace.turn(), 20)
     still.at += timedelta(seconds=1)
-    await asyncio.wait_for(lane.turn(), 20)
+    await asyncio.wait_for(pace.turn(), 20)
 
 
 async def test_what_is_asked_for_once_in_a_period_is_asked_for_by_one(pair: Pair) -> None:
@@ -249,13 +249,15 @@ class Still:
 
 async def test_who_is_patient_leaves_room_for_others(pair: Pair) -> None:
     """In one process, and in the other of two."""
-    lane = Lane(SPARED + 2)
-    shared = [SharedLane(SPARED + 2, "pace:chat.update:C1", process.ctx.store, process.clock) for process in pair]
-    for writes, patient in ((lane, lane), (shared[0], shared[1])):
+    pace = WritePace(RESERVED + 2)
+    shared = [
+        SharedWritePace(RESERVED + 2, "pace:chat.update:C1", process.ctx.store, process.clock) for process in pair
+    ]
+    for writes, patient in ((pace, pace), (shared[0], shared[1])):
         await writes.turn()
         await asyncio.wait_for(patient.room(), 5)
         await writes.turn()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(patient.room(), 0.1)
-        for _ in range(SPARED):
+        for _ in range(RESERVED):
             await asyncio.wait_for(writes.turn(), 5)  # these do not wait

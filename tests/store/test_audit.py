@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.store import Audit
-from bot.store.audit import GENESIS, Published, Unreadable, blank, check, digest, seal, spans, verify
+from bot.store.audit import GENESIS, Published, UnreadableRecord, blank, check_audit, digest, seal, spans, verify
 from bot.store.audit import Chain as Trail
 from bot.store.encoding import to_json
 
@@ -99,10 +99,10 @@ def test_a_changed_detail_an_added_detail_and_an_added_field_are_found() -> None
         (lambda r: r.insert(5, copy.deepcopy(r[4])), "broken at seq 6: record 5 stands in its place"),
         (lambda r: r.pop(0), "broken at seq 1: record 1 is missing (record 2 stands in its place)"),
         (
-            lambda r: r.insert(4, Unreadable("line 9 cannot be read")) or r.pop(5),
+            lambda r: r.insert(4, UnreadableRecord("line 9 cannot be read")) or r.pop(5),
             "broken at seq 5: line 9 cannot be read",
         ),
-        (lambda r: r.append(Unreadable("line 9 cannot be read")), "broken at seq 9: line 9 cannot be read"),
+        (lambda r: r.append(UnreadableRecord("line 9 cannot be read")), "broken at seq 9: line 9 cannot be read"),
     ],
 )
 def test_removed_reordered_repeated_unreadable(change: Callable[[list[Any]], object], verdict: str) -> None:
@@ -328,4 +328,4 @@ def test_what_is_no_json_is_refused_before_it_is_sealed(bad: Any, where: str) ->
     about = {where: bad} if where in ("actor", "issue") else {}
     entry = Audit(**{"actor": "system", "action": "x", **about}, details={bad: 1} if where == "name" else {"a": bad})
     with pytest.raises((ValueError, TypeError)):
-        check(entry)
+        check_audit(entry)

@@ -17,7 +17,7 @@ import pytest
 from bot.errors import UserError
 from bot.store import TABLES, Audit, Put, StoreUnavailable
 from bot.store.backup import backup, restore
-from bot.store.opening import data, data_of
+from bot.store.opening import data, data_at
 from bot.store.postgres.address import DatabaseAway, DatabaseRefused
 from bot.store.postgres.presence import InUse
 from bot.store.postgres.store import PostgresStore
@@ -210,7 +210,7 @@ def test_the_planner_keeps_no_samples_of_records(home: Home) -> None:
     ],
 )
 def test_an_address_that_leads_nowhere(url: str, kind: type[UserError], words: str, tmp_path: Path) -> None:
-    with pytest.raises(kind, match=words) as error, data_of(tmp_path, url.format(CANARY)).snapshot():
+    with pytest.raises(kind, match=words) as error, data_at(tmp_path, url.format(CANARY)).snapshot():
         pass
     assert CANARY not in str(error.value)
     done = bot(Home(tmp_path, url.format(CANARY)), "backup", tmp_path)
@@ -233,18 +233,18 @@ def test_a_refusal_names_the_setting_and_no_secret(tmp_path: Path) -> None:
         def as_user(user: str, database: str = "postgres") -> str:
             return urlsplit(uri)._replace(netloc=f"{user}@", path=f"/{database}").geturl()
 
-        with data_of(tmp_path, as_user(f"ana:{CANARY}")).snapshot() as snapshot:
+        with data_at(tmp_path, as_user(f"ana:{CANARY}")).snapshot() as snapshot:
             assert not snapshot.there
         for user, words in ((f"ana:wrong-{CANARY}", "password authentication failed"), ("ana", "no password supplied")):
             with pytest.raises(DatabaseRefused, match=f"{words}.*PMAGENT_DATABASE_URL") as refused:
-                data_of(tmp_path, as_user(user)).snapshot().__enter__()
+                data_at(tmp_path, as_user(user)).snapshot().__enter__()
             assert CANARY not in str(refused.value)
         with pytest.raises(DatabaseRefused, match='"nowhere" does not exist'):
-            data_of(tmp_path, as_user(f"ana:{CANARY}", "nowhere")).snapshot().__enter__()
+            data_at(tmp_path, as_user(f"ana:{CANARY}", "nowhere")).snapshot().__enter__()
         home = Home(tmp_path, as_user("postgres"))
         home.commit(Put("keys", {"id": "x"}))
         with pytest.raises(DatabaseRefused, match="permission denied for table"):
-            data_of(tmp_path, as_user("ben")).snapshot().__enter__()
+            data_at(tmp_path, as_user("ben")).snapshot().__enter__()
 
 
 def test_the_address_may_stand_in_a_file(home: Home, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from bot.store.audit import verify
 from bot.store.embedded.erasing import ask_running_bot, erase_now, serve_requests
 from bot.store.embedded.store import TinyStore, opened
 from bot.store.erase import Erased, account_id, other_names
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.erasing import erase_now as erase_database
 from bot.store.postgres.store import PostgresStore
 from bot.store.texts import text_sha256
@@ -379,10 +379,10 @@ def test_a_reader_is_waited_for(store: TinyStore) -> None:
     reading.connection.execute("BEGIN")
     assert len(list(reading.of("drafts").find())) == 3
     with pytest.raises(UserError, match="somebody has been reading"):
-        erase_now(store, ANA.account_id, patience=0.3)
+        erase_now(store, ANA.account_id, timeout=0.3)
     assert "SECRET-1" in home.files()
     threading.Timer(0.5, reading.close).start()
-    assert erase_now(store, ANA.account_id, patience=20).records == {}, "they were changed the first time"
+    assert erase_now(store, ANA.account_id, timeout=20).records == {}, "they were changed the first time"
     assert "SECRET-1" not in home.files()
 
 
@@ -390,7 +390,7 @@ def test_a_reader_is_waited_for(store: TinyStore) -> None:
 def test_whoever_reads_the_database_is_waited_for(theirs: str, tmp_path: Path) -> None:
     """As long as somebody may still see the old versions of rows, they are in the files."""
     home = filled(new_home("database", tmp_path))
-    address = Address(home.url)
+    address = DatabaseAddress(home.url)
     with ExitStack() as reading:
         if theirs == "an export":
             snapshot = reading.enter_context(home.data.snapshot())
@@ -400,10 +400,10 @@ def test_whoever_reads_the_database_is_waited_for(theirs: str, tmp_path: Path) -
             other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             other.execute("SELECT * FROM pg_class")
         with pytest.raises(UserError, match="somebody has been reading"):
-            erase_database(address, ANA.account_id, patience=0.3)
+            erase_database(address, ANA.account_id, timeout=0.3)
         assert "SECRET-1" in home.files()
         threading.Timer(0.5, reading.close).start()
-        again = erase_database(address, ANA.account_id, patience=20)
+        again = erase_database(address, ANA.account_id, timeout=20)
         assert again is not None
         assert again.records == {}, "they were changed the first time"
     assert "SECRET-1" not in home.files()
@@ -465,7 +465,7 @@ async def test_the_running_bot_does_it_and_draws_cards_and_messages_anew(store: 
     with contextlib.suppress(asyncio.CancelledError):
         await serving
     with pytest.raises(UserError, match="did not answer"):
-        await asyncio.to_thread(ask_running_bot, store.folder, "U0DANA", patience=0.2)
+        await asyncio.to_thread(ask_running_bot, store.folder, "U0DANA", timeout=0.2)
     assert json.dumps("U0DANA") not in "".join(p.read_text() for p in (store.folder / "requests").iterdir())
 
 

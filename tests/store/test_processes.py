@@ -11,7 +11,7 @@ import pytest
 
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Put, Unseen
 from bot.store.audit import verify
-from bot.store.postgres.locks import MOST
+from bot.store.postgres.locks import MAX_LOCKS
 from bot.store.postgres.store import PostgresStore
 from tests.postgres import fresh_database, store_database
 from tests.store.support import NOW, Clock
@@ -96,7 +96,7 @@ async def test_the_chain_has_one_order_and_no_gaps(two: Two) -> None:
 async def test_commits_of_many_records_and_of_few_do_not_wait_for_each_other_forever(two: Two) -> None:
     async def many(store: PostgresStore, order: int) -> None:
         for n in range(3):
-            names = [f"k{number}" for number in range(MOST + 50)][::order]
+            names = [f"k{number}" for number in range(MAX_LOCKS + 50)][::order]
             await store.commit(*(Put("keys", {"id": name, "n": n}) for name in names))
 
     async def few(store: PostgresStore, order: int) -> None:
@@ -105,7 +105,7 @@ async def test_commits_of_many_records_and_of_few_do_not_wait_for_each_other_for
             await store.commit(*(Put("keys", {"id": name, "n": n}) for name in names), expect=[Expect("keys", "none")])
 
     await asyncio.gather(many(two[0], 1), many(two[1], -1), few(two[0], -1), few(two[1], 1))
-    assert await two[0].count("keys") == MOST + 50
+    assert await two[0].count("keys") == MAX_LOCKS + 50
 
 
 async def test_a_record_that_comes_and_goes_is_seen_by_both(two: Two) -> None:

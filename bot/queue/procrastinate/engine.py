@@ -1,7 +1,7 @@
 """The queue of a process that shares its jobs with others, through PostgreSQL.
 
 What is asked of it without waiting (why a job waits, how many do) it answers from its last look, which is at most
-`LOOK` seconds old, and from what this process itself has just found out.
+`POLL_SECONDS` seconds old, and from what this process itself has just found out.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from bot.domain.health import HealthLine
 from bot.log import get_logger
 from bot.queue import Hold, Job, Kinds
 from bot.queue.engines import Told, finish, health_lines
-from bot.queue.procrastinate.lane import Lane
 from bot.queue.procrastinate.lifeline import BOUNDED, CONNECTION, PAUSES, Away, Lifeline
-from bot.store.postgres.jobs import LATER, come_due, forget
+from bot.queue.procrastinate.runner import Runner
+from bot.store.postgres.jobs import LATER, come_due, forget_workers
 
 log = get_logger(__name__)
 
@@ -35,13 +35,13 @@ ALONG_THE_INDEX = " ".join(
 )
 """The next job is found in the order of procrastinate's index, and not by sorting all that wait: for that the planner
 decides where it believes that few do, as it always may of a table that is empty at one time and full at another."""
-LOOK = 2.0
+POLL_SECONDS = 2.0
 """Seconds between two looks at what waits."""
 LONGEST_NAP = 5.0
 """Seconds after which it is looked for what is due, whatever the last look found."""
-TOGETHER = 0.05
+GATHER_SECONDS = 0.05
 """Seconds for which new jobs for later are gathered before the next time is looked up."""
-SHOWN = 1000
+MAX_REASONS = 1000
 """Jobs that wait for a reason, of which a look remembers the reason."""
 
 _WAITING = "SELECT task_name, count(*) FROM procrastinate_jobs WHERE status = 'todo' GROUP BY task_name"
@@ -69,8 +69,8 @@ class ProcrastinateQueue:
         self._connector = PsycopgConnector()
         manager = JobManager(self._connector)
         self._lifeline = Lifeline(url, manager, [*kinds, LATER], self._heard)
-        self._lanes = {
-            name: Lane(name, kind, self._lifeline, manager, self._pool, self._clock) for name, kind in kinds.items()
+        self._runners = {
+            name: Runner(name, kind, self._lifeline, manager, self._pool, self._clock) for name, kind in kinds.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
         self._later = asyncio.Event()
@@ -84,28 +84,28 @@ class ProcrastinateQueue:
             await self._store.commit(jobs=jobs)
 
     def hold(self, kind: str, hold: Hold) -> None:
-        self._lanes[kind].hold(hold)
+        self._runners[kind].hold(hold)
 
     def lift(self, kind: str) -> None:
         self._lifted.add(kind)
         self._later.set()
-        self._lanes[kind].find_out()
+        self._runners[kind].find_out()
 
     def idle(self, kind: str) -> bool:
-        return self._lanes[kind].idle
+        return self._runners[kind].idle
 
     async def start(self) -> None:
         await self._pool.open()
         await self._fetching.open()
         await self._connector.open_async(self._fetching)
         loops = [("lifeline", self._lifeline.run), ("due", self._queue_what_is_due), ("looks", self._look_again)]
-        loops += [(f"lane {name}", lane.run) for name, lane in self._lanes.items()]  # a kind may have any name
+        loops += [(f"runner {name}", runner.run) for name, runner in self._runners.items()]  # a kind may have any name
         for name, work in loops:
             self._tasks.append(asyncio.create_task(self._keep_up(name, work), name=f"queue:{name}"))
 
     async def drain(self, seconds: float) -> None:
         self._stopping = True
-        running = set[asyncio.Task[None]]().union(*(lane.stop() for lane in self._lanes.values()))
+        running = set[asyncio.Task[None]]().union(*(runner.stop() for runner in self._runners.values()))
         await finish(running, seconds)
         for task in self._tasks:
             task.cancel()
@@ -118,7 +118,7 @@ class ProcrastinateQueue:
         try:
             if self._lifeline.worker is not None:
                 async with asyncio.timeout(2.0), self._pool.connection() as connection:
-                    await forget(connection, [self._lifeline.worker])
+                    await forget_workers(connection, [self._lifeline.worker])
         except Away as error:
             log.warning("queue.not_left", reason=type(error).__name__)
         await self._fetching.close(timeout=1.0)
@@ -126,8 +126,8 @@ class ProcrastinateQueue:
 
     def park(self) -> None:
         self._stopping = True
-        for lane in self._lanes.values():
-            for task in lane.stop():
+        for runner in self._runners.values():
+            for task in runner.stop():
                 task.cancel()
 
     # How it is
@@ -138,15 +138,17 @@ class ProcrastinateQueue:
         return (self._lifeline.away or None) if self._tasks else "starting"
 
     def waits_for(self, key: str) -> str | None:
-        for lane in self._lanes.values():
-            if key in lane.reasons:
-                return lane.reasons[key] or lane.held
+        for runner in self._runners.values():
+            if key in runner.reasons:
+                return runner.reasons[key] or runner.held
         return None
 
     def health(self) -> list[HealthLine]:
         told = {
-            name: Told(len(lane.entries), lane.waiting, lane.held, [item for item in lane.reasons.items() if item[1]])
-            for name, lane in self._lanes.items()
+            name: Told(
+                len(runner.entries), runner.waiting, runner.held, [item for item in runner.reasons.items() if item[1]]
+            )
+            for name, runner in self._runners.items()
         }
         return health_lines(self.ready(), self._kinds, told)
 
@@ -156,11 +158,11 @@ class ProcrastinateQueue:
         """Something is new in a queue of procrastinate's; "": anything may be."""
         if queue in ("", LATER):
             self._later.set()
-        for name, lane in self._lanes.items():
+        for name, runner in self._runners.items():
             if queue in ("", name):
-                lane.heard()
+                runner.heard()
             elif queue == LATER:
-                lane.known = False
+                runner.known = False
 
     async def _keep_up(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do this work until it is cancelled, whatever fault of ours it meets."""
@@ -189,7 +191,7 @@ class ProcrastinateQueue:
             try:
                 async with asyncio.timeout(nap):
                     await self._later.wait()
-                await asyncio.sleep(min(nap, TOGETHER))
+                await asyncio.sleep(min(nap, GATHER_SECONDS))
             except TimeoutError:
                 continue
 
@@ -200,19 +202,19 @@ class ProcrastinateQueue:
                 await self._look()
             except Away as error:
                 log.warning("queue.not_looked", what="waiting", reason=type(error).__name__)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self) -> None:
         """See what waits, and why."""
-        for lane in self._lanes.values():
-            lane.known = True
-        held = [lane.name for lane in self._lanes.values() if lane.held]
+        for runner in self._runners.values():
+            runner.known = True
+        held = [runner.name for runner in self._runners.values() if runner.held]
         async with self._pool.connection() as connection:
             waiting: dict[str, int] = dict(await (await connection.execute(_WAITING)).fetchall())
-            reasons = await (await connection.execute(_REASONS, [held, SHOWN])).fetchall()
-        for name, lane in self._lanes.items():
-            lane.waiting = waiting.pop(name, 0)
-            lane.reasons = {key: reason or "" for kind, key, reason in reasons if kind == name}
+            reasons = await (await connection.execute(_REASONS, [held, MAX_REASONS])).fetchall()
+        for name, runner in self._runners.items():
+            runner.waiting = waiting.pop(name, 0)
+            runner.reasons = {key: reason or "" for kind, key, reason in reasons if kind == name}
         for kind in waiting.keys() - self._unknown:  # a newer version's: it stays stored for that
             self._unknown.add(kind)
             log.warning("queue.unknown_kind", kind=kind)

@@ -19,7 +19,7 @@ from procrastinate.manager import JobManager
 from psycopg import AsyncConnection, Error
 
 from bot.log import get_logger
-from bot.store.postgres.jobs import CHANNEL, forget
+from bot.store.postgres.jobs import CHANNEL, forget_workers
 
 log = get_logger(__name__)
 
@@ -130,6 +130,6 @@ class Lifeline:
         """Give back what dead workers run."""
         limits = {"hanging": HANGING, "silent": SILENT, "lenient": LENIENT, "lock": LOCK}
         dead = [row[0] for row in await (await connection.execute(_DEAD, limits)).fetchall()]
-        jobs = await forget(connection, dead)
+        jobs = await forget_workers(connection, dead)
         if dead or jobs:
             log.warning("queue.rescued", jobs=jobs, workers=dead)

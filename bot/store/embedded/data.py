@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from bot.errors import UserError
 from bot.store import Record, Table
-from bot.store.archive import Stored, Target
+from bot.store.archive import StoredRecord, Target
 from bot.store.embedded.erasing import ask_running_bot, erase_now
 from bot.store.embedded.loading import loading
 from bot.store.embedded.lock import DataFolderLocked
@@ -93,8 +93,8 @@ class FolderSnapshot:
         with self._in_words():
             return self._db.of(table).count(equal(table, equals), since=since)
 
-    def rows(self, table: Table) -> Iterator[Stored]:
-        return self._closed(self._read(Stored(*row) for row in self._db.of(table).rows()))
+    def rows(self, table: Table) -> Iterator[StoredRecord]:
+        return self._closed(self._read(StoredRecord(*row) for row in self._db.of(table).rows()))
 
     def salvaged(self, table: Table) -> Iterator[Record | str]:
         return self._closed(found for found in self._db.of(table).salvaged())

@@ -31,29 +31,29 @@ from bot.store.embedded.store import TinyStore
 from bot.store.erase import Erased, account_id, planned
 
 REQUESTS = "requests"
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that a command waits for the bot."""
 log = logging.getLogger("pmagent.store")
 
 
-def erase_now(store: TinyStore, account: str, also: Sequence[str] = (), *, patience: float = PATIENCE) -> Erased:
+def erase_now(store: TinyStore, account: str, also: Sequence[str] = (), *, timeout: float = TIMEOUT) -> Erased:
     """Erase this person. Blocks; the store must be open for writing. Raises `UserError`, `StoreUnavailable`.
 
-    `patience`: seconds that readers of the file are waited for, each time they hold it up.
+    `timeout`: seconds that readers of the file are waited for, each time they hold it up.
     """
     account = account_id(account)
     erased = store.change(partial(planned, account, also))
     failpoint("erase.before_vacuum")
-    _forget_the_log(store, patience)
+    _forget_the_log(store, timeout)
     store.alone(lambda connection: connection.execute("VACUUM").fetchall())
     failpoint("erase.after_vacuum")
-    _forget_the_log(store, patience)
+    _forget_the_log(store, timeout)
     return erased
 
 
-def _forget_the_log(store: TinyStore, patience: float) -> None:
-    """Cut the write-ahead log to nothing. A reader holds that up: it is tried again until `patience` is over."""
-    end = time.monotonic() + patience
+def _forget_the_log(store: TinyStore, timeout: float) -> None:
+    """Cut the write-ahead log to nothing. A reader holds that up: it is tried again until `timeout` is over."""
+    end = time.monotonic() + timeout
     while not store.alone(_log_is_gone):
         if time.monotonic() > end:
             raise UserError(
@@ -74,7 +74,7 @@ def _log_is_gone(connection: sqlite3.Connection) -> bool:
 # From a command to the bot that holds the folder
 
 
-def ask_running_bot(folder: Path, account: str, also: Sequence[str] = (), *, patience: float = PATIENCE) -> Erased:
+def ask_running_bot(folder: Path, account: str, also: Sequence[str] = (), *, timeout: float = TIMEOUT) -> Erased:
     """Leave a request in the data folder and wait for its answer. Raises `UserError`."""
     requests = folder / REQUESTS
     requests.mkdir(mode=0o700, exist_ok=True)
@@ -82,7 +82,7 @@ def ask_running_bot(folder: Path, account: str, also: Sequence[str] = (), *, pat
     request, answer = requests / f"{name}.json", requests / f"{name}.answer"
     _write(request, {"erase": account_id(account), "also": list(also)})
     try:
-        while time.time() < _sign_of_life(request) + patience:
+        while time.time() < _sign_of_life(request) + timeout:
             if answer.exists():
                 found = json.loads(answer.read_text())
                 if "error" in found:
@@ -93,7 +93,7 @@ def ask_running_bot(folder: Path, account: str, also: Sequence[str] = (), *, pat
         request.unlink(missing_ok=True)
         answer.unlink(missing_ok=True)
     raise UserError(
-        f"The bot that holds the data folder did not answer within {patience:.0f} s. Stop it and run this again: "
+        f"The bot that holds the data folder did not answer within {timeout:.0f} s. Stop it and run this again: "
         "erasing is safe to repeat."
     )
 
@@ -108,8 +108,8 @@ async def serve_requests(store: TinyStore, folder: Path, *, pause: float = 0.5) 
 
 
 async def _told_to_wait(path: Path, work: asyncio.Task[None]) -> None:
-    """Touch the request while it is worked on: a large store takes longer than a command's patience."""
-    while not (await asyncio.wait({work}, timeout=PATIENCE / 6))[0]:
+    """Touch the request while it is worked on: a large store takes longer than a command's `TIMEOUT`."""
+    while not (await asyncio.wait({work}, timeout=TIMEOUT / 6))[0]:
         with contextlib.suppress(OSError):
             os.utime(path)
     await work
@@ -150,7 +150,7 @@ def _waiting(requests: Path) -> list[Path]:
         return []
     with contextlib.suppress(OSError):
         for answer in requests.glob("*.answer"):
-            if time.time() - answer.stat().st_mtime > 2 * PATIENCE:
+            if time.time() - answer.stat().st_mtime > 2 * TIMEOUT:
                 answer.unlink(missing_ok=True)
     return sorted(requests.glob("*.json"))
 

@@ -24,7 +24,7 @@ from typing import Any, Self, TypeVar, cast
 from bot.clock import Clock, SystemClock
 from bot.errors import UserError
 from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailable, Table
-from bot.store.commits import Commit, Reading, prepared
+from bot.store.commits import Commit, ReadTable, prepared
 from bot.store.embedded.lock import FolderLock
 from bot.store.embedded.queries import equals as equal
 from bot.store.embedded.schema import NAME
@@ -136,7 +136,7 @@ class TinyStore:
 
     # For threads and commands, which have no event loop
 
-    def change(self, work: Callable[[Reading, datetime], tuple[Commit, T]]) -> T:
+    def change(self, work: Callable[[ReadTable, datetime], tuple[Commit, T]]) -> T:
         """Look at all there is, and write the commit that comes of it, while nothing else is written. `work` is given
         what reads a table, and the time. Blocks. Raises `StoreUnavailable`."""
         return cast(T, self._writing().do(work))

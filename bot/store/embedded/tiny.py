@@ -33,7 +33,7 @@ from bot.store.embedded.schema import field
 from bot.store.embedded.sqlite import reader
 from bot.store.encoding import Row
 
-ROWS = 64
+BATCH_SIZE = 64
 """Rows that one statement writes at most."""
 
 
@@ -89,7 +89,7 @@ class SqliteTable(TinyTable):
 
     def _of_any(self, column: str, values: Sequence[str]) -> list[Document]:
         found: list[Document] = []
-        for part in _parts(values, ROWS * 4):
+        for part in _parts(values, BATCH_SIZE * 4):
             sql = f"SELECT id, doc FROM {self._sql_name} WHERE {column} IN ({_marks(len(part))})"  # noqa: S608 - names of our own
             found += [document(*row) for row in self._connection.execute(sql, part)]
         return found
@@ -97,7 +97,7 @@ class SqliteTable(TinyTable):
     def places(self, ids: Sequence[str]) -> dict[str, int]:
         """The `seq` of each of these documents that is there."""
         found: dict[str, int] = {}
-        for part in _parts(ids, ROWS * 4):
+        for part in _parts(ids, BATCH_SIZE * 4):
             sql = f"SELECT id, seq FROM {self._sql_name} WHERE id IN ({_marks(len(part))})"  # noqa: S608 - a name of our own
             found.update(self._connection.execute(sql, part).fetchall())
         return found
@@ -184,14 +184,14 @@ class SqliteTable(TinyTable):
 
     def put(self, rows: Sequence[Row]) -> None:
         """Store whole documents, given as JSON, in place of those that have their ids."""
-        for part in _parts(rows, ROWS):
+        for part in _parts(rows, BATCH_SIZE):
             marks = ",".join(["(?,?,?)"] * len(part))
             sql = f"INSERT INTO {self._sql_name}(seq,id,doc) VALUES {marks} ON CONFLICT(id) DO UPDATE SET doc=excluded.doc"  # noqa: S608, E501 - a name of our own
             self._connection.execute(sql, [value for row in part for value in row])
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove the documents that have these ids; absent is fine."""
-        for part in _parts(ids, ROWS * 4):
+        for part in _parts(ids, BATCH_SIZE * 4):
             self._connection.execute(f"DELETE FROM {self._sql_name} WHERE id IN ({_marks(len(part))})", part)  # noqa: S608 - as above
 
     def _get_next_id(self) -> str:

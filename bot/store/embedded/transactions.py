@@ -15,14 +15,14 @@ from bot.store.embedded.tiny import Database
 from bot.store.encoding import to_json
 
 
-class Stored(NamedTuple):
+class StoredJob(NamedTuple):
     """A job as it was asked for, and the token of its record."""
 
     job: Job
     token: str
 
     @classmethod
-    def of(cls, record: Record) -> Stored:
+    def of(cls, record: Record) -> StoredJob:
         at = record["at"] and datetime.fromisoformat(record["at"])
         return cls(Job(record["kind"], record["key"], record["lock"], at), record["token"])
 
@@ -35,7 +35,7 @@ class JobBatch(Batch):
 
     def __init__(self, now: datetime, zone: tzinfo) -> None:
         super().__init__(now, zone)
-        self.told: list[tuple[str, Stored | None]] = []
+        self.told: list[tuple[str, StoredJob | None]] = []
 
     def wanted(self, commits: Iterable[Commit]) -> dict[Table, dict[str, None]]:
         commits = list(commits)
@@ -51,7 +51,7 @@ class JobBatch(Batch):
             self.told += [*gone, *map(self._stored_job, commit.jobs)]
         return conflict
 
-    def _stored_job(self, job: Job) -> tuple[str, Stored]:
+    def _stored_job(self, job: Job) -> tuple[str, StoredJob]:
         waiting, at = self._record("jobs", job.id), job.at and job.at.isoformat()
         if waiting is not None:
             at = at and waiting["at"] and min(at, waiting["at"], key=datetime.fromisoformat)
@@ -59,7 +59,7 @@ class JobBatch(Batch):
         token = secrets.token_hex(6)
         record = {"id": job.id, "kind": job.kind, "key": job.key, "lock": job.lock, "at": at, "token": token}
         self._change({("jobs", job.id): to_json(record)})
-        return job.id, Stored(job, token)
+        return job.id, StoredJob(job, token)
 
 
 def position(db: Database) -> Position:

@@ -25,20 +25,20 @@ from bot.clock import Clock
 from bot.failpoints import failpoint
 from bot.store import Conflict, StoreUnavailable
 from bot.store.batch import Pruning
-from bot.store.commits import Commit, Reading
+from bot.store.commits import Commit, ReadTable
 from bot.store.embedded.sqlite import Damaged, note, noted, writer
 from bot.store.embedded.tiny import Database, transaction
-from bot.store.embedded.transactions import JobBatch, Stored, carry_out, position
+from bot.store.embedded.transactions import JobBatch, StoredJob, carry_out, position
 
-GROUP = 500
+GROUP_SIZE = 500
 """Commits in one transaction, at most."""
-Listener = Callable[[Sequence[tuple[str, Stored | None]]], None]
+Listener = Callable[[Sequence[tuple[str, StoredJob | None]]], None]
 """Told of the jobs that are durable from now on, by their ids; None: it was deleted."""
 log = logging.getLogger("pmagent.store")
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingCommit:
     """A commit, and its caller."""
 
     commit: Commit
@@ -50,7 +50,7 @@ class Task:
     """Something else to do on the writer's thread, with nothing else going on: `run` makes a commit of what it reads,
     `alone` has the connection outside of any transaction."""
 
-    run: Callable[[Reading, datetime], tuple[Commit, Any]] | None = None
+    run: Callable[[ReadTable, datetime], tuple[Commit, Any]] | None = None
     alone: Callable[[sqlite3.Connection], Any] | None = None
     future: Future[Any] = field(default_factory=Future)
 
@@ -72,7 +72,7 @@ class Writer:
             note(self._db.connection, "ended", "no")
         self._position = position(self._db)
         self._pruning = Pruning()
-        self._queue: SimpleQueue[Waiting | Task | None] = SimpleQueue()
+        self._queue: SimpleQueue[PendingCommit | Task | None] = SimpleQueue()
         self._listener: tuple[asyncio.AbstractEventLoop, Listener] | None = None
         self._closed = False
         self._closing = threading.Lock()
@@ -90,18 +90,18 @@ class Writer:
 
     async def commit(self, commit: Commit) -> None:
         """Write this; returns when it is durable. Raises `Conflict`, `StoreUnavailable`."""
-        waiting = Waiting(commit, asyncio.get_running_loop().create_future())
+        waiting = PendingCommit(commit, asyncio.get_running_loop().create_future())
         self._submit(waiting)
         await waiting.future
 
-    def _submit(self, work: Waiting | Task) -> None:
+    def _submit(self, work: PendingCommit | Task) -> None:
         """Raises `StoreUnavailable` after `close`."""
         with self._closing:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
             self._queue.put(work)
 
-    def do(self, work: Callable[[Reading, datetime], tuple[Commit, Any]]) -> Any:
+    def do(self, work: Callable[[ReadTable, datetime], tuple[Commit, Any]]) -> Any:
         """Write the commit that this makes of what it reads, between two groups; the other thing it returns. Blocks."""
         return self._done(Task(run=work))
 
@@ -124,7 +124,7 @@ class Writer:
     # On the thread
 
     def _work(self) -> None:
-        group: list[Waiting] = []
+        group: list[PendingCommit] = []
         while True:
             try:
                 work = self._queue.get(block=not group)
@@ -132,9 +132,9 @@ class Writer:
                 self._commit(group)
                 group = []
                 continue
-            if isinstance(work, Waiting):
+            if isinstance(work, PendingCommit):
                 group.append(work)
-            if group and (len(group) == GROUP or not isinstance(work, Waiting)):
+            if group and (len(group) == GROUP_SIZE or not isinstance(work, PendingCommit)):
                 self._commit(group)
                 group = []
             if isinstance(work, Task):
@@ -146,7 +146,7 @@ class Writer:
                 note(self._db.connection, "ended", "well")
             self._db.close()
 
-    def _commit(self, group: list[Waiting]) -> None:
+    def _commit(self, group: list[PendingCommit]) -> None:
         """Write a group and answer it."""
         commits = [waiting.commit for waiting in group]
         outcomes: Sequence[Exception | None]
@@ -165,7 +165,7 @@ class Writer:
         try:
             if (run := task.run) is not None:
 
-                def made(read: Reading, now: datetime) -> tuple[list[Commit], Any]:
+                def made(read: ReadTable, now: datetime) -> tuple[list[Commit], Any]:
                     commit, done = run(read, now)
                     return [commit], done
 
@@ -178,7 +178,7 @@ class Writer:
             task.future.set_exception(error)
 
     def _write(
-        self, work: Callable[[Reading, datetime], tuple[list[Commit], Any]]
+        self, work: Callable[[ReadTable, datetime], tuple[list[Commit], Any]]
     ) -> tuple[Any, Sequence[Conflict | None]]:
         """One transaction: what `work` tells besides its commits, and how each of these went.
 

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from bot.errors import UserError
 from bot.store.data import DataAway
 
-CONNECT_SECONDS = 10
+CONNECT_TIMEOUT = 10
 """For a connection to be made, for each of the hosts."""
 _KEPT_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 # The server refuses before there is a connection, so there is no code for it, only its words.
@@ -35,7 +35,7 @@ class DatabaseRefused(UserError):
     """PostgreSQL answers and says no, and will until a person changes something."""
 
 
-class Address:
+class DatabaseAddress:
     """A database's address. `shown`: what of it may be said."""
 
     def __init__(self, url: str) -> None:
@@ -66,7 +66,7 @@ class Address:
     def options(self, what: str) -> dict[str, Any]:
         """How every connection is made. `what`: its name in PostgreSQL's list of sessions."""
         given = conninfo_to_dict(self._url)
-        ours: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": f"pm-agent {what}"}
+        ours: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": f"pm-agent {what}"}
         return {name: value for name, value in (ours | _KEPT_ALIVE).items() if name not in given}
 
     def connect(self, what: str) -> psycopg.Connection:

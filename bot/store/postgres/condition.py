@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from bot.store import TABLES
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.presence import PRESENT
 from bot.store.postgres.queue_schema import migrations as queue_migrations
 from bot.store.postgres.schema import migrations
@@ -31,7 +31,7 @@ _QUEUE = b"SELECT obj_description(to_regclass('procrastinate_jobs')::oid, 'pg_cl
 _OURS = (*(table for table in TABLES if table != "jobs"), "head", "about", "commits", "procrastinate_jobs")
 
 
-class Condition(NamedTuple):
+class DatabaseCondition(NamedTuple):
     """See the module's docstring.
 
     `number`: the server's version as PostgreSQL counts (180004). `read_only`: a replica, or set so. `safe`: what is
@@ -53,7 +53,7 @@ class Condition(NamedTuple):
     bots: int
 
 
-def condition(address: Address) -> Condition:
+def condition(address: DatabaseAddress) -> DatabaseCondition:
     """Raises `UserError`."""
     with address.in_words(), closing(address.connect("check")) as connection:
         connection.execute("SET statement_timeout = '10s'")
@@ -67,7 +67,7 @@ def condition(address: Address) -> Condition:
         bots = len(connection.execute(PRESENT).fetchall())
         known, known_queue = max(number for number, _ in migrations()), queue_migrations()[-1]
         number = connection.info.server_version
-        return Condition(
+        return DatabaseCondition(
             number, version, encoding, read_only, safe, may_create, schema, known, queue, known_queue, forbidden, bots
         )  # fmt: skip
 

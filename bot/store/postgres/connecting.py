@@ -21,7 +21,7 @@ OLDEST = 17
 """The oldest version of PostgreSQL that is taken: the first one with a `transaction_timeout`."""
 STATEMENT = 6.0
 """Seconds that a statement may take, waiting for others' locks included."""
-READ = 30.0
+READ_TIMEOUT = 30.0
 """Seconds that a read may take, whatever it reads: it holds up no writer."""
 IDLE = 4.0
 """Seconds that a process may leave a transaction open without a word: then it hangs, and others wait for its locks."""
@@ -67,7 +67,7 @@ async def _configure(connection: Connection) -> None:
 
 async def _configure_reader(connection: Connection) -> None:
     await _configure(connection)
-    await connection.execute(f"SET statement_timeout = '{READ:.0f}s'; SET transaction_timeout = 0".encode())
+    await connection.execute(f"SET statement_timeout = '{READ_TIMEOUT:.0f}s'; SET transaction_timeout = 0".encode())
 
 
 def make_pool(url: str, name: str) -> Pool:

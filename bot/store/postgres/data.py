@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from bot.store.archive import Target
 from bot.store.data import Snapshot
 from bot.store.erase import Erased
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.erasing import erase_now
 from bot.store.postgres.loading import loading
 from bot.store.postgres.snapshot import snapshot
@@ -24,7 +24,7 @@ class DatabaseData:
 
     def __init__(self, url: str) -> None:
         """Raises `UserError` for an address that is none."""
-        self._address = Address(url)
+        self._address = DatabaseAddress(url)
         self.place = f"the {self._address.shown}"
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:

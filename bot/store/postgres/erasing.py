@@ -21,17 +21,17 @@ from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import TABLES, Record, Table
 from bot.store.erase import Erased, planned
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.connecting import connect
 from bot.store.postgres.locks import EVERYTHING
 from bot.store.postgres.snapshot import snapshot
 from bot.store.postgres.transactions import Transaction
 
-PATIENCE = 30.0
+LOCK_TIMEOUT = 30.0
 """Seconds that others are waited for, each time they hold it up."""
 _UNHURRIED = f"""
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET transaction_timeout = 0;
-SET lock_timeout = '{PATIENCE:.0f}s'
+SET lock_timeout = '{LOCK_TIMEOUT:.0f}s'
 """.encode()
 _OLD_SNAPSHOTS = b"""
 SELECT count(*) FROM pg_stat_activity
@@ -44,10 +44,12 @@ _STILL_READ = (
 )
 
 
-def erase_now(address: Address, account: str, also: Sequence[str] = (), *, patience: float = PATIENCE) -> Erased | None:
+def erase_now(
+    address: DatabaseAddress, account: str, also: Sequence[str] = (), *, timeout: float = LOCK_TIMEOUT
+) -> Erased | None:
     """Erase this person; None where there are no data. Blocks. Raises `UserError`.
 
-    `patience`: seconds that readers are waited for, each time they hold it up.
+    `timeout`: seconds that readers are waited for, each time they hold it up.
     """
     with address.in_words():
         done = asyncio.run(_erased(address, account, also))
@@ -56,12 +58,12 @@ def erase_now(address: Address, account: str, also: Sequence[str] = (), *, patie
         erased, transaction = done
         failpoint("erase.before_vacuum")
         # Also where nothing was found: the one before may have been cut short here.
-        _clean(address, transaction, patience)
+        _clean(address, transaction, timeout)
         failpoint("erase.after_vacuum")
         return erased
 
 
-async def _erased(address: Address, account: str, also: Sequence[str]) -> tuple[Erased, str] | None:
+async def _erased(address: DatabaseAddress, account: str, also: Sequence[str]) -> tuple[Erased, str] | None:
     """What was erased, and the id of a transaction that came after it."""
     connection = await connect(address.url, "pm-agent erase")
     try:
@@ -94,15 +96,15 @@ async def _erased(address: Address, account: str, also: Sequence[str]) -> tuple[
         await connection.close()
 
 
-def _clean(address: Address, transaction: str, patience: float) -> None:
+def _clean(address: DatabaseAddress, transaction: str, timeout: float) -> None:
     """Write the tables anew, without the versions of rows that were replaced before this transaction."""
     with closing(address.connect("erase")) as connection:
-        end = time.monotonic() + patience
+        end = time.monotonic() + timeout
         while (row := connection.execute(_OLD_SNAPSHOTS, [transaction]).fetchone()) and row[0]:
             if time.monotonic() > end:
                 raise UserError(_STILL_READ)
             time.sleep(0.1)
-        connection.execute(f"SET lock_timeout = '{patience * 1000:.0f}ms'".encode())
+        connection.execute(f"SET lock_timeout = '{timeout * 1000:.0f}ms'".encode())
         for table in TABLES:
             if table != "jobs":
                 try:

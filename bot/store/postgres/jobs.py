@@ -36,7 +36,7 @@ LATER = "later"
 """The queue of what is not due yet."""
 CHANNEL = "procrastinate_queue_v1#"
 """Procrastinate's own triggers notify on this channel and the queue's name."""
-TOGETHER = 1000
+BATCH_SIZE = 1000
 """Jobs that come due in one statement."""
 
 _LOCK: LiteralString = """coalesce(
@@ -73,7 +73,7 @@ _COME_DUE: LiteralString = f"""
 WITH due AS (
     SELECT id FROM procrastinate_jobs
     WHERE status = 'todo' AND queue_name = '{LATER}' AND (scheduled_at <= %(now)s OR task_name = ANY(%(kinds)s))
-    ORDER BY scheduled_at, id LIMIT {TOGETHER} FOR UPDATE SKIP LOCKED
+    ORDER BY scheduled_at, id LIMIT {BATCH_SIZE} FOR UPDATE SKIP LOCKED
 ), queued AS (
     UPDATE procrastinate_jobs AS job SET queue_name = task_name, scheduled_at = NULL, lock = {_LOCK}
     FROM due WHERE job.id = due.id RETURNING queue_name
@@ -139,7 +139,7 @@ async def come_due(connection: Connection, now: datetime, kinds: Sequence[str] =
     """Queue what is due by `now`, and all of these kinds. Returns when the next one is due; None: nothing waits."""
     while True:
         found = await connection.execute(_COME_DUE, {"now": now, "kinds": [*kinds]})
-        if sum(row[1] for row in await found.fetchall()) < TOGETHER:
+        if sum(row[1] for row in await found.fetchall()) < BATCH_SIZE:
             break
     found = await connection.execute(_NEXT)
     row = await found.fetchone()
@@ -185,7 +185,7 @@ async def give_back(
     return given
 
 
-async def forget(connection: Connection, workers: Sequence[int]) -> int:
+async def forget_workers(connection: Connection, workers: Sequence[int]) -> int:
     """Remove these workers, and queue what runs for no worker. Returns how many jobs those were."""
     if workers:
         await connection.execute("DELETE FROM procrastinate_workers WHERE id = ANY(%s)", [[*workers]])

@@ -13,20 +13,20 @@ from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import TABLES, Job, Record, Table
 from bot.store.encoding import Row
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.connecting import Connection, connect
 from bot.store.postgres.encoding import read, stored, text
 from bot.store.postgres.jobs import defer
 from bot.store.postgres.presence import enter_alone, renew
 from bot.store.postgres.schema import migrate
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 """Records that come in one answer."""
-PATIENCE = 30
+LOCK_TIMEOUT = 30
 """Seconds that somebody who reads (a backup, an export) is waited for."""
 _UNHURRIED = f"""
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET transaction_timeout = 0;
-SET lock_timeout = '{PATIENCE}s'
+SET lock_timeout = '{LOCK_TIMEOUT}s'
 """.encode()
 _KEPT = tuple(table for table in TABLES if table != "jobs")
 _EMPTY = f"""
@@ -56,7 +56,7 @@ class _Filling:
     def trail(self) -> Iterator[Record]:
         last = 0  # asked for in parts, and not by a cursor: whoever checks a chain stops at its first fault
         sql = b"SELECT seq, doc::text FROM audit WHERE seq > %s ORDER BY seq LIMIT %s"
-        while rows := self._runner.run(self._rows(sql, [last, AT_ONCE])):
+        while rows := self._runner.run(self._rows(sql, [last, BATCH_SIZE])):
             yield from (read(doc) for _, doc in rows)
             last = rows[-1][0]
 
@@ -84,7 +84,7 @@ def _job(record: Record) -> Job:
 
 
 @contextmanager
-def loading(address: Address, *, force: bool) -> Iterator[_Filling]:
+def loading(address: DatabaseAddress, *, force: bool) -> Iterator[_Filling]:
     """An empty store to be filled; it replaces what is there when the block ends without an error.
 
     Raises `InUse` while a bot runs, `UserError` when there are data and `force` is not given, or it cannot be written.
@@ -99,7 +99,7 @@ def loading(address: Address, *, force: bool) -> Iterator[_Filling]:
             runner.run(connection.close())  # what was not committed is as if it had never been
 
 
-async def _connected(address: Address) -> Connection:
+async def _connected(address: DatabaseAddress) -> Connection:
     connection = await connect(address.url, "pm-agent restore")
     try:
         await connection.execute(_UNHURRIED)
@@ -111,7 +111,7 @@ async def _connected(address: Address) -> Connection:
     return connection
 
 
-async def _begun(connection: Connection, address: Address, force: bool) -> None:
+async def _begun(connection: Connection, address: DatabaseAddress, force: bool) -> None:
     await connection.execute("BEGIN")
     if not force:
         for table in TABLES:

@@ -1,8 +1,8 @@
 """Advisory locks: what keeps processes from deciding about the same records at the same time, also about absent ones.
 
 A transaction takes `EVERYTHING` shared, and one of `STRIPES` for each record that its conditions ask about or that it
-changes, in ascending order; so no two wait for each other. One that touches more than `MOST` takes `EVERYTHING` alone:
-PostgreSQL's table of locks is of limited size. All of them end with the transaction.
+changes, in ascending order; so no two wait for each other. One that touches more than `MAX_LOCKS` takes `EVERYTHING`
+alone: PostgreSQL's table of locks is of limited size. All of them end with the transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EVERYTHING = 0x504D4147_0002
 _OURS = 0x504D4147
 """`PMAG`: the first half of the stripes' numbers."""
 STRIPES = 1 << 16
-MOST = 256
+MAX_LOCKS = 256
 
 
 def stripes(commit: Commit) -> set[int]:
@@ -38,7 +38,7 @@ def _touched(commit: Commit) -> Iterable[tuple[str, str]]:
 
 async def lock(connection: Connection, wanted: Collection[int]) -> None:
     """Take the locks of a transaction's records."""
-    if len(wanted) > MOST:
+    if len(wanted) > MAX_LOCKS:
         await lock_everything(connection)
         return
     await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [EVERYTHING])

@@ -16,32 +16,32 @@ import psycopg
 
 from bot.errors import UserError
 from bot.store import TABLES, Record, Table
-from bot.store.archive import Stored
+from bot.store.archive import StoredRecord
 from bot.store.encoding import to_json
-from bot.store.postgres.address import Address
+from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.encoding import read
 from bot.store.postgres.queries import Query
 from bot.store.postgres.schema import migrations
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 """Records that come in one answer."""
-PATIENCE = 30
+LOCK_TIMEOUT = 30
 """Seconds that a restore or an erasure is waited for."""
 
 
 @contextmanager
-def snapshot(address: Address) -> Iterator[DatabaseSnapshot]:
+def snapshot(address: DatabaseAddress) -> Iterator[DatabaseSnapshot]:
     """Raises `UserError`."""
     with address.in_words(), closing(address.connect("reads")) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        connection.execute(f"SET lock_timeout = '{PATIENCE}s'".encode())
+        connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'".encode())
         with connection.transaction():
             there = _version(connection, address) > 0
             yield DatabaseSnapshot(connection, there=there)
 
 
-def _version(connection: psycopg.Connection, address: Address) -> int:
+def _version(connection: psycopg.Connection, address: DatabaseAddress) -> int:
     """The schema's number, 0 without one; and its tables are ours to read until the transaction ends."""
     # Nothing is selected before the locks are there: the first thing that is fixes the moment.
     try:
@@ -99,9 +99,9 @@ class DatabaseSnapshot:
         row = self._connection.execute(query.sql("count(*)", table), query.values).fetchone()
         return int(row[0]) if row else 0
 
-    def rows(self, table: Table) -> Iterator[Stored]:
+    def rows(self, table: Table) -> Iterator[StoredRecord]:
         sql = Query().sql("seq, doc::text", table)
-        return (Stored(seq, to_json(read(doc))) for seq, doc in self._rows(sql, []))
+        return (StoredRecord(seq, to_json(read(doc))) for seq, doc in self._rows(sql, []))
 
     def salvaged(self, table: Table) -> Iterator[Record | str]:
         try:
@@ -113,5 +113,5 @@ class DatabaseSnapshot:
         if not self.there:
             return
         with self._connection.cursor(f"c{next(self._numbers)}") as cursor:
-            cursor.itersize = AT_ONCE
+            cursor.itersize = BATCH_SIZE
             yield from cursor.execute(sql, values)

@@ -19,14 +19,14 @@ from bot.clock import Clock, SystemClock
 from bot.errors import UserError
 from bot.store import Audit, Condition, Delete, Job, Put, Record, StoreUnavailable, Table
 from bot.store.commits import prepared
-from bot.store.postgres.connecting import READ, Connection, Pool, connect, in_words, make_pool
+from bot.store.postgres.connecting import READ_TIMEOUT, Connection, Pool, connect, in_words, make_pool
 from bot.store.postgres.encoding import read, text
 from bot.store.postgres.presence import enter, entering, generation, others
 from bot.store.postgres.queries import Query
 from bot.store.postgres.schema import migrate
 from bot.store.postgres.writer import Writer
 
-TOGETHER = 100
+BATCH_SIZE = 100
 """Records that are taken in before others have their turn: it bounds the memory beside the list itself, too."""
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ class PostgresStore:
 
         async def reading(connection: Connection) -> list[Record]:
             async with connection.cursor() as cursor:
-                docs = cursor.stream(sql, query.values, size=TOGETHER)
+                docs = cursor.stream(sql, query.values, size=BATCH_SIZE)
                 found = [record async for (doc,) in docs if query.matches(record := read(doc))]
             return found[:limit]
 
@@ -149,5 +149,5 @@ class PostgresStore:
             raise StoreUnavailable(f"the data cannot be read: {in_words(error)}") from error
 
     async def _once(self, reading: Callable[[Connection], Awaitable[T]]) -> T:
-        async with asyncio.timeout(READ), self._pool.connection() as connection:
+        async with asyncio.timeout(READ_TIMEOUT), self._pool.connection() as connection:
             return await reading(connection)

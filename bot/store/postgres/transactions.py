@@ -20,7 +20,7 @@ import psycopg
 
 from bot.failpoints import failpoint
 from bot.store import Conflict, Table
-from bot.store.batch import LOOKS, Asked, Batch, Position, Tail, forgotten
+from bot.store.batch import LOOKS, Batch, Position, SealingNeeds, Tail, forgotten
 from bot.store.commits import Commit
 from bot.store.encoding import Row
 from bot.store.postgres.connecting import Connection
@@ -50,7 +50,7 @@ DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE id = ANY(%
 FOR UPDATE SKIP LOCKED)
 """
 
-ROWS = 2000
+BATCH_SIZE = 2000
 """Records that one statement writes at most: what an erasure changes may be more than JSONB can hold in one value."""
 
 
@@ -108,13 +108,13 @@ class Transaction:
         if batch.jobs:
             await defer(self._connection, batch.jobs, batch.now)
         asked = batch.asked()
-        if asked != Asked([], [], []):
+        if asked != SealingNeeds([], [], []):
             sealed = batch.seal(await self._tail(asked))
             for table, found in sealed.rows.items():
                 await put(self._connection, table, found)
             await execute(_MOVE_HEAD, sealed.position)
 
-    async def _tail(self, asked: Asked) -> Tail:
+    async def _tail(self, asked: SealingNeeds) -> Tail:
         execute = self._connection.execute
         events = await execute(_ARRIVED, [[*map(text, asked.events)]]) if asked.events else None
         head = await execute(_HEAD)
@@ -140,8 +140,8 @@ async def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None
         f"INSERT INTO {table} {columns} WITH ORDINALITY AS e(r, n) ORDER BY n "
         "ON CONFLICT (id) DO UPDATE SET doc = excluded.doc"
     )
-    for start in range(0, len(rows), ROWS):
-        docs = [stored(doc) for _, _, doc in rows[start : start + ROWS]]
+    for start in range(0, len(rows), BATCH_SIZE):
+        docs = [stored(doc) for _, _, doc in rows[start : start + BATCH_SIZE]]
         await connection.execute(sql.encode(), [f"[{','.join(docs)}]"])
 
 

@@ -3,7 +3,7 @@
 A group that fails before COMMIT was sent has written nothing: it is tried once more on a new connection, and then its
 callers are answered `StoreUnavailable`. Where the records of one commit are what PostgreSQL does not take, the group is
 divided, so that it fails alone. When the connection is lost during COMMIT, the writer finds out how that went before it
-writes anything else; callers wait for that, but not longer than `PATIENCE`.
+writes anything else; callers wait for that, but not longer than `COMMIT_TIMEOUT`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from bot.store import Conflict, StoreUnavailable
 from bot.store.batch import Pruning
 from bot.store.commits import Commit
 from bot.store.postgres.connecting import Connection, in_words
-from bot.store.postgres.locks import MOST, stripes
+from bot.store.postgres.locks import MAX_LOCKS, stripes
 from bot.store.postgres.transactions import Transaction, prune
 
-GROUP = 500
+GROUP_SIZE = 500
 """Commits in one transaction, at most."""
-LONGEST = 8.0
+TRANSACTION_TIMEOUT = 8.0
 """Seconds that a transaction may take."""
-PATIENCE = 10.0
+COMMIT_TIMEOUT = 10.0
 """Seconds that a caller waits for its commit to be durable."""
-PAUSE = (0.05, 1.0)
+RETRY_PAUSES = (0.05, 1.0)
 """Seconds between two tries to find out how a COMMIT went: first, and at most."""
 _REFUSED = ("22", "23", "54")
 """What PostgreSQL says of a record (classes of SQLSTATE): data that it cannot hold, an index's limit."""
@@ -43,7 +43,7 @@ log = logging.getLogger("pmagent.store")
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingCommit:
     """A commit, the locks of its records, and its caller. `begun`: it is in a transaction."""
 
     commit: Commit
@@ -69,7 +69,7 @@ class Writer:
         self._before: UUID | None = None
         self._pruning = Pruning()
         self._prune = False
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[PendingCommit] = deque()
         self._wake = asyncio.Event()
         self._closed = False
         self._task = asyncio.create_task(self._work(), name="store")
@@ -78,11 +78,11 @@ class Writer:
         """Write this; returns when it is durable. Raises `Conflict`, `StoreUnavailable`."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        waiting = Waiting(commit, stripes(commit), asyncio.get_running_loop().create_future())
+        waiting = PendingCommit(commit, stripes(commit), asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._wake.set()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(COMMIT_TIMEOUT):
                 await waiting.future
         except TimeoutError:
             if waiting.begun:
@@ -93,7 +93,7 @@ class Writer:
         """Write what is queued, and let go of the database."""
         self._closed = True
         self._wake.set()
-        await asyncio.wait({self._task}, timeout=PATIENCE)
+        await asyncio.wait({self._task}, timeout=COMMIT_TIMEOUT)
         self._task.cancel()
         await asyncio.wait({self._task})
         await self._let_go()
@@ -111,22 +111,22 @@ class Writer:
             if not self._queue:
                 await self._wake.wait()
 
-    def _next(self) -> list[Waiting]:
+    def _next(self) -> list[PendingCommit]:
         """The commits that wait, as many as one transaction takes; those whose callers have gone are left out."""
-        group: list[Waiting] = []
+        group: list[PendingCommit] = []
         locks: set[int] = set()
-        while self._queue and len(group) < GROUP:
+        while self._queue and len(group) < GROUP_SIZE:
             waiting = self._queue[0]
             if waiting.future.done():
                 self._queue.popleft()
                 continue
-            if group and len(locks | waiting.locks) > MOST:
+            if group and len(locks | waiting.locks) > MAX_LOCKS:
                 break
             locks |= waiting.locks
             group.append(self._queue.popleft())
         return group
 
-    async def _write(self, group: Sequence[Waiting]) -> None:
+    async def _write(self, group: Sequence[PendingCommit]) -> None:
         """Write a group and answer it."""
         for waiting in group:
             waiting.begun = True
@@ -152,7 +152,7 @@ class Writer:
             else:
                 waiting.future.set_exception(outcome)
 
-    async def _written(self, group: Sequence[Waiting]) -> list[Conflict | None]:
+    async def _written(self, group: Sequence[PendingCommit]) -> list[Conflict | None]:
         """How each commit went. Raises what kept all of them from being written."""
         try:
             return await self._tried(await self._connected(), group)
@@ -167,10 +167,10 @@ class Writer:
             self._connection = await self._connect()
         return self._connection
 
-    async def _tried(self, connection: Connection, group: Sequence[Waiting]) -> list[Conflict | None]:
+    async def _tried(self, connection: Connection, group: Sequence[PendingCommit]) -> list[Conflict | None]:
         transaction = Transaction(connection, self._clock.now(), self._zone, self._before)
         try:
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(TRANSACTION_TIMEOUT):
                 await transaction.run([waiting.commit for waiting in group], set().union(*(w.locks for w in group)))
         except BaseException as error:
             await self._let_go()
@@ -189,10 +189,10 @@ class Writer:
         A row with its id is put where none is. That waits for the transaction, should the database still be at it, and
         lets it fail, should it not have come to that yet.
         """
-        pause, said = PAUSE[0], ""
+        pause, said = RETRY_PAUSES[0], ""
         while True:
             try:
-                async with asyncio.timeout(LONGEST):
+                async with asyncio.timeout(TRANSACTION_TIMEOUT):
                     connection = await self._connected()
                     await connection.execute(_FENCE, [transaction])
                     row = await (await connection.execute(_LOST, [transaction])).fetchone()
@@ -202,7 +202,7 @@ class Writer:
                     log.error("store: the connection was lost during COMMIT; it is looked how that went: %s", said)
                 await self._let_go()
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE[1])
+                pause = min(2 * pause, RETRY_PAUSES[1])
             else:
                 durable = row is not None and not row[0]
                 log.warning("store: the connection was lost during COMMIT, which was %s", "done" if durable else "not")
@@ -212,7 +212,7 @@ class Writer:
         if self._prune and self._connection is not None:
             self._prune = False
             try:
-                async with asyncio.timeout(LONGEST):
+                async with asyncio.timeout(TRANSACTION_TIMEOUT):
                     await prune(self._connection, self._clock.now())
             except (psycopg.Error, OSError) as error:  # there is a next time
                 log.warning("store: old keys of deliveries were not deleted: %s", in_words(error))

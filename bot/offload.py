@@ -16,22 +16,22 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
-class Aside(Protocol):
-    """A way of carrying out a call: `aside` or `at_once`."""
+class Offload(Protocol):
+    """A way of carrying out a call: `offload` or `inline`."""
 
     async def __call__(self, call: Callable[[], T]) -> T: ...
 
 
 @cache
 def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "aside")
+    return ThreadPoolExecutor(1, "offload")
 
 
-async def aside(call: Callable[[], T]) -> T:
+async def offload(call: Callable[[], T]) -> T:
     """What `call` returns or raises. It must be pure: it runs on another thread, and to its end."""
     return await asyncio.get_running_loop().run_in_executor(_thread(), call)
 
 
-async def at_once(call: Callable[[], T]) -> T:
+async def inline(call: Callable[[], T]) -> T:
     """The same for a call that takes no time: no thread has to be woken for it."""
     return call()

@@ -7,7 +7,7 @@ from typing import Protocol
 from bot.errors import RetryLater
 
 
-class Held(RetryLater):
+class OnHold(RetryLater):
     """Nobody's turn: what holds this event holds all that wait for an answer."""
 
 
@@ -15,11 +15,11 @@ class Outage(Protocol):
     """One service, which is away or not."""
 
     def hold(self) -> None:
-        """Raise `Held` while nobody is to call the service: before anything else is done for a call."""
+        """Raise `OnHold` while nobody is to call the service: before anything else is done for a call."""
         ...
 
     def turn(self) -> None:
-        """Return when a call may be made now; raise `Held` when somebody else is finding out."""
+        """Return when a call may be made now; raise `OnHold` when somebody else is finding out."""
         ...
 
     def failed_in_a_row(self) -> bool:

@@ -3,7 +3,7 @@
 So neither a fault that goes on nor a sender who provokes it can fill the disk, whichever library complains. What is the
 same is decided by the place: who says it, and which error was raised where. What is said may differ (an event's id, a
 reason), so the first few different lines of one place pass, and all further ones are counted with it. Memory is
-bounded: of more than `MOST_PLACES` in one minute, the others are counted together.
+bounded: of more than `MAX_PLACES` in one minute, the others are counted together.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 MINUTE = 60.0
-DIFFERENT = 10
+MAX_DIFFERENT_LINES = 10
 """Lines of one place that say different things and pass before the place is only counted."""
-MOST_PLACES = 500
+MAX_PLACES = 500
 
 
 @dataclass
-class Place:
+class LogSource:
     """Where something is said. `what` is said first; `again`: how often since the last count was told."""
 
     logger: str
@@ -34,10 +34,10 @@ class Place:
 class Repeats:
     """Knows what was said in this minute. `tell` is called, on a thread, with a place and its count."""
 
-    def __init__(self, tell: Callable[[Place, int], None], *, seconds: float = MINUTE) -> None:
+    def __init__(self, tell: Callable[[LogSource, int], None], *, seconds: float = MINUTE) -> None:
         self._tell = tell
         self._seconds = seconds
-        self._places: dict[Hashable, Place] = {}
+        self._places: dict[Hashable, LogSource] = {}
         self._lock = threading.RLock()  # a finalizer may log, in the middle of this, on the same thread
         self._timer: threading.Timer | None = None
 
@@ -49,7 +49,7 @@ class Repeats:
         with self._lock:
             place = self._place(logger, level, where, what)
             known = hash(words)
-            if known not in place.words and len(place.words) < DIFFERENT:
+            if known not in place.words and len(place.words) < MAX_DIFFERENT_LINES:
                 place.words.add(known)
                 return False
             place.again += 1
@@ -69,9 +69,9 @@ class Repeats:
         for place, count in told:
             self._tell(place, count)
 
-    def _place(self, logger: str, level: int, where: Hashable, what: str) -> Place:
+    def _place(self, logger: str, level: int, where: Hashable, what: str) -> LogSource:
         now, key = time.monotonic(), (logger, level, where)
-        if key not in self._places and len(self._places) >= MOST_PLACES:
+        if key not in self._places and len(self._places) >= MAX_PLACES:
             over = [old for old, place in self._places.items() if place.ends <= now and not place.again]
             for old in over:
                 del self._places[old]
@@ -79,5 +79,5 @@ class Repeats:
                 logger, what, key = __name__, "others", ("", level, None)
         place = self._places.get(key)
         if place is None or (place.ends <= now and not place.again):
-            place = self._places[key] = Place(logger, level, what[:200], now + self._seconds)
+            place = self._places[key] = LogSource(logger, level, what[:200], now + self._seconds)
         return place

@@ -31,17 +31,17 @@ from bot.store.postgres.jobs import defer, end, give_back, running, tell
 
 log = get_logger(__name__)
 
-LOOK = 5.0
-"""Seconds after which a lane looks for jobs without having heard of any."""
-AGAIN = 5.0
+POLL_SECONDS = 5.0
+"""Seconds after which a runner looks for jobs without having heard of any."""
+RETRY_SECONDS = 5.0
 """Seconds until a job is carried out once more whose attempt raised, which attempts do not."""
-KEPT: dict[str, Any] = {"tries": 0, "unexpected": 0, "reason": ""}
+ENTRY_DEFAULTS: dict[str, Any] = {"tries": 0, "unexpected": 0, "reason": ""}
 """What an entry remembers of its attempts, and what a new one has instead."""
-PAUSE = 0.5
+STORE_RETRY_SECONDS = 0.5
 """Seconds between attempts to store the end of a job."""
 
 
-class Lane:
+class Runner:
     """See the module's docstring.
 
     `held`: why the kind rests, in words. `waiting`, `reasons`: how many jobs wait, and why those do that wait for a
@@ -116,7 +116,7 @@ class Lane:
             self._wake.clear()
             if not (self._free() and (self._news or self._turns)):
                 try:
-                    async with asyncio.timeout(LOOK):
+                    async with asyncio.timeout(POLL_SECONDS):
                         await self._wake.wait()
                 except TimeoutError:
                     self._news = True
@@ -130,7 +130,7 @@ class Lane:
             except Away as error:
                 self._news = True
                 log.warning("queue.not_fetched", kind=self.name, reason=type(error.__cause__ or error).__name__)
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(STORE_RETRY_SECONDS)
             else:
                 if found:
                     self._news, self._turns = self._news or news, self._turns + turns - (not news)
@@ -168,9 +168,9 @@ class Lane:
 
     async def _look_for_lost(self, worker: int) -> None:
         """Give back what was fetched here while the connection was lost, so that the answer never came. Nothing is
-        being fetched in this lane meanwhile, so what it does not run is that."""
+        being fetched by this runner meanwhile, so what it does not run is that."""
         now = asyncio.get_running_loop().time()
-        if now < self._looked + LOOK:
+        if now < self._looked + POLL_SECONDS:
             return
         self._looked = now
         known = {*self._entries}  # before it is asked: what ends meanwhile is not lost
@@ -192,8 +192,8 @@ class Lane:
         try:
             outcome = await self._kind.attempt(entry)
         except Exception:
-            log.exception("queue.attempt_raised", kind=self.name, key=entry.key, next_try_in=AGAIN)
-            outcome = AGAIN
+            log.exception("queue.attempt_raised", kind=self.name, key=entry.key, next_try_in=RETRY_SECONDS)
+            outcome = RETRY_SECONDS
         entry.running = False
         if outcome is None or not entry.reason:
             self.reasons.pop(entry.key, None)
@@ -211,7 +211,7 @@ class Lane:
                 if not told:
                     told = True
                     log.warning("queue.not_removed", job=Job(self.name, entry.key).id, reason=type(error).__name__)
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(STORE_RETRY_SECONDS)
                 await self._lifeline.up.wait()
             else:
                 return
@@ -240,7 +240,7 @@ class Lane:
 def entry_of(args: dict[str, Any]) -> Entry:
     """The entry of a job that was fetched, by its arguments."""
     entry = Entry(args["key"], args["lock"] or args["key"])
-    entry.tries, entry.unexpected, entry.reason = (args.get(name, default) for name, default in KEPT.items())
+    entry.tries, entry.unexpected, entry.reason = (args.get(name, default) for name, default in ENTRY_DEFAULTS.items())
     entry.running = True
     return entry
 

@@ -4,7 +4,7 @@ Everything that any library says passes through one handler on the root logger, 
 events, slack_sdk, atlassian, httpx2, uvicorn, asyncio, uncaught exceptions of any thread, and warnings. It happens
 twice on purpose: each value is cleaned before it is rendered (a pattern such as an API key is found in plain text only
 there), and every configured secret is searched once more in the finished line, tracebacks included. Warnings and errors
-that repeat are counted (`bot.repeats`): before anything is rendered, so that they cost next to nothing.
+that repeat are counted (`bot.log.repeats`): before anything is rendered, so that they cost next to nothing.
 
 Use::
 
@@ -17,29 +17,22 @@ Log ids, numbers and our own words. The text of a ticket, a comment or a draft d
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
-import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import quote, quote_plus
 
 import structlog
 
-from bot.repeats import Place, Repeats
-from bot.safety import hide_own, seen, tidy
+from bot.log.redaction import MIN_IN_TEXTS, Redactor, redactor_of, safe_repr
+from bot.log.repeats import LogSource, Repeats
+from bot.safety import hide_own
 
 if TYPE_CHECKING:
     from bot.settings import Settings
 
-REDACTED = "[redacted secret]"
-DISTINCT = 10
-"""Characters from which on a secret is hidden in tickets and replies too: shorter ones may be ordinary words."""
-_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]+")  # what neither JSON nor a repr nor a URL writes in another way
 REPEATED = "log.repeated"
 """The event that tells how often a warning or an error was said again in the last minute."""
 QUIET = (
@@ -60,97 +53,6 @@ def bound(**ids: str | None) -> Iterator[None]:
     """Put these ids on every line logged inside, by whatever library. `None` is left out."""
     with structlog.contextvars.bound_contextvars(**{k: v for k, v in ids.items() if v is not None}):
         yield
-
-
-class Redactor:
-    """Replaces secrets in texts: the given ones in every form that we know they travel in, and what looks like one."""
-
-    def __init__(self, secrets: Iterable[str] = (), *, users: Iterable[str] = ()) -> None:
-        """`secrets`: texts to hide. `users`: names that go before a secret in HTTP Basic credentials."""
-        forms: set[str] = set()
-        words: set[str] = set()
-        cores: set[str] = set()
-        for secret in filter(None, secrets):
-            cores.add(_core(secret) if len(secret) >= 4 else secret)
-            forms |= _forms(secret) if len(secret) >= 4 else set()
-            # Three characters occur everywhere: hidden where they stand alone, or no line would be readable.
-            words |= {secret} if len(secret) < 4 else set()
-            for user in filter(None, users):
-                basic = base64.b64encode(f"{user}:{secret}".encode("utf-8", "surrogatepass")).decode()
-                forms.add(re.escape(basic))
-                # Base64 turns three bytes into four letters: the user's part is the same for every secret.
-                cores.add(basic[: len(f"{user}:".encode("utf-8", "surrogatepass")) // 3 * 4])
-        # Longest first: a secret that begins with another one must not leave its end behind.
-        parts = sorted(forms, key=len, reverse=True)
-        parts += [rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(words)]
-        self._known = re.compile("|".join(parts)) if parts else None
-        self.cores = tuple(sorted(cores))
-        """One of these stands in every text that holds one of the secrets."""
-
-    def known(self, text: str) -> str:
-        """`text` without the given secrets."""
-        return self._known.sub(REDACTED, text) if self._known and self._suspected(text) else text
-
-    def places(self, text: str) -> Iterable[tuple[int, int]]:
-        """Where the given secrets stand in `text`."""
-        return (found.span() for found in self._known.finditer(text)) if self._known and self._suspected(text) else ()
-
-    def _suspected(self, text: str) -> bool:
-        # Every text from outside passes here, and next to none holds a secret: a look for the cores says so at a
-        # fifth of the pattern's price.
-        return any(core in text for core in self.cores)
-
-    def text(self, text: str) -> str:
-        """`text` without the given secrets, without anything that looks like one, and without control characters."""
-        clean: str = tidy(self.known(text))
-        return clean
-
-    def value(self, value: object, depth: int = 0) -> Any:
-        """A loggable copy of any value: numbers as they are, containers in depth, everything else as clean text."""
-        if value is None or isinstance(value, bool | int | float):
-            return value
-        if isinstance(value, str):
-            return self.text(value)
-        if depth < 6:  # deeper is no log line any more; its repr is enough
-            if isinstance(value, Mapping):
-                return {self.text(str(k)): self.value(v, depth + 1) for k, v in value.items()}
-            if isinstance(value, list | tuple | set | frozenset):
-                return [self.value(v, depth + 1) for v in value]
-        return self.text(_safe_repr(value))
-
-
-def _forms(secret: str) -> set[str]:
-    """Patterns of the secret as it may stand in a line: plain, in JSON or a repr (also twice over), in a URL."""
-    raw = secret.encode("utf-8", "surrogatepass")  # a setting that is not UTF-8 arrives with lone surrogates
-    urls = (quote(raw, safe=""), quote(raw), quote_plus(raw))
-    return {"".join(map(_written, secret)), *map(re.escape, urls)}
-
-
-def _core(secret: str) -> str:
-    """The longest part of a secret that is written the same in all of `_forms`; "" (in every text) if it is short."""
-    longest = max(_UNRESERVED.findall(secret), key=len, default="")
-    return longest if len(longest) >= 4 else ""
-
-
-def _written(character: str) -> str:
-    """A pattern of one character: as it is, or as JSON, a repr of a text or a repr of bytes writes it."""
-    if character in "\"'":
-        return rf"\\*{character}"
-    if character == "\\":
-        return r"\\+"
-    if " " <= character <= "~":
-        return re.escape(character)
-    escaped = {json.dumps(character)[1:-1], repr(character)[1:-1], ascii(character)[1:-1]}
-    escaped.add(repr(character.encode("utf-8", "surrogatepass"))[2:-1])
-    ways = [re.escape(way).replace(r"\\", r"\\+") for way in sorted(escaped, key=len, reverse=True)]
-    return f"(?:{'|'.join([*ways, re.escape(character)])})"
-
-
-def _safe_repr(value: object) -> str:
-    try:
-        return str(value) if isinstance(value, BaseException) else repr(value)
-    except Exception:
-        return f"<{type(value).__name__}>"
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
@@ -202,7 +104,7 @@ class _Once:
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         level, what = logging.getLevelNamesMapping()[event["level"].upper()], str(event["event"])
         if level >= logging.WARNING and what != REPEATED:
-            words = tuple(_safe_repr(v) for k, v in event.items() if isinstance(v, str | tuple) and k != "exc_info")
+            words = tuple(safe_repr(v) for k, v in event.items() if isinstance(v, str | tuple) and k != "exc_info")
             if self._repeats.again(event["logger"], level, (what, _raised(event.get("exc_info"))), words, what):
                 raise structlog.DropEvent
         return event
@@ -219,7 +121,7 @@ def _raised(error: Any) -> tuple[str, ...]:
     return (type(found).__qualname__, f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "")
 
 
-def _tell(place: Place, count: int) -> None:
+def _tell(place: LogSource, count: int) -> None:
     get_logger(place.logger).log(place.level, REPEATED, what=place.what, times=count)
 
 
@@ -240,7 +142,7 @@ def configure(
     out = stream or sys.stderr
     chosen = form or (settings.pmagent_log_format if settings else None) or ("text" if out.isatty() else "json")
     redactor = redactor_of(settings)
-    own = redactor_of(settings, least=DISTINCT)
+    own = redactor_of(settings, least=MIN_IN_TEXTS)
     hide_own(own.places)
 
     def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -288,15 +190,6 @@ def configure(
     logging.captureWarnings(True)
     _catch_the_rest()
     return redactor
-
-
-def redactor_of(settings: Settings | None, *, least: int = 1) -> Redactor:
-    """The redactor for these settings' secrets, those of at least so many characters."""
-    if settings is None:
-        return Redactor()
-    users = (settings.atlassian_service_account_email, settings.bitbucket_email or "", "x-token-auth")
-    secrets = [s for s in settings.secrets() if len(s) >= least]
-    return Redactor([*secrets, *map(seen, secrets)], users=users)
 
 
 def _catch_the_rest() -> None:

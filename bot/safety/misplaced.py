@@ -28,12 +28,12 @@ def looks_secret(text: str) -> bool:
     return bool(_BEGINS.search(text) or secrets_in(text) or ("/" not in text and _RANDOM.search(text)))
 
 
-def plain(text: str) -> bool:
+def is_plain(text: str) -> bool:
     """Whether a text is a few words or a number, and so no secret, as far as anybody can tell."""
     return text.isprintable() and bool(_WORDS.fullmatch(text) or _NUMBER.fullmatch(text)) and not looks_secret(text)
 
 
-def shown(value: object) -> str:
+def shown_or_hidden(value: object) -> str:
     """A wrong value, quoted, or words for one that may be a secret in the wrong place."""
     text = str(value)
-    return f'"{text}"' if len(text) < SHORTEST_SECRET and plain(text) else INSTEAD
+    return f'"{text}"' if len(text) < SHORTEST_SECRET and is_plain(text) else INSTEAD
