@@ -125,7 +125,9 @@ def test_what_deserves_a_second_look_stands_above_the_buttons_in_lines_of_its_ow
         "⚠ Look twice: “Chen's ' note is old”\n⚠ The draft says “x”; y.\n⚠ “128” is not in the issue\n⚠ “4.3”" in words
     )
     assert (
-        words.index("⚠ “4.3” is not in the issue") < words.index("Why: a direct status question") < words.index("Skip")
+        words.index("⚠ “4.3” is not in the issue")
+        < words.index("Why: “a direct status question”")
+        < words.index("Skip")
     )
     assert "Rests on facts" not in words
     assert "⚠ Look twice: it names no fact that it rests on" in read(shown(draft(sources=())))

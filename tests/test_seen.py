@@ -108,6 +108,7 @@ MARKDOWN = st.one_of(STRUCTURED, SOUP, REPEATED).map(lambda text: text[:3000])
 # --- layouts ----------------------------------------------------------------------------------------------------------
 
 LONG = 'Somebody "said" <this> & that\n' * 30
+WRONG = tuple(f"{n} {LONG}" for n in range(6))
 STATES = sorted(set(DraftState) - {DraftState.SUPERSEDED, DraftState.EXPIRED})
 
 
@@ -132,6 +133,8 @@ def draft(text: str, state: DraftState, *, crowded: bool) -> Draft:
         visibility=Visibility(type="role", value=long) if crowded else None,
         changes=tuple(f"Change {n} {long}" for n in range(9 if crowded else 1)),
         unchecked=tuple(f"Claim {n} {long}" for n in range(5 if crowded else 0)),
+        look_alikes=(f"A name {long}",) * 3 if crowded else (), look_twice=long, unsupported=WRONG if crowded else (),
+        doubts=tuple(f"Doubt {n} {long}" for n in range(6 if crowded else 0)),
     )  # fmt: skip
 
 
