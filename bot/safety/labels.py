@@ -34,8 +34,8 @@ FOREIGN = re.compile(
 """Labels that begin with no ASCII."""
 
 _LOGIN = (
-    r"(?:passwords?|passwort|passwd|passphrase|passcode|pwd|kennwort|contrase(?:[ñn]|ny)a|senha|mot\ de\ passe|wachtwoord"
-    r"|has[łl]o|heslo|parol[aăà]|salasana"
+    r"(?:passwords?|passwort|passwd|passphrase|passcode|pwd|kennwort|contrase(?:[ñn]|ny)a|senha|mot\ de\ passe"
+    r"|wachtwoord|has[łl]o|heslo|parol[aăà]|salasana"
     r"|l[öo]senord|adgangskode|passord|jelsz[óo]|kata\ sandi|mật\ khẩu|lozinka|geslo"
     r"|(?<![^\W_])(?:pw|pass|mdp)(?![^\W_])"
     f"|{FOREIGN.pattern})"
