@@ -47,7 +47,10 @@ WORDS = st.sampled_from([
     "@Grace Obi", ":tada:", "x\\|y", "<!here>", "日本語", "😀", "&amp;", "1) ", "# ", "—", "\u202eevil", '"', "\\",
     "<br>", "*.ts", "dist/*", "2*3", "__init__.py",
 ])  # fmt: skip
-MENTIONS = st.sampled_from([*PEOPLE, STRANGER]).map(lambda account: f"[~accountid:{account}]")
+NAMED = st.sampled_from(
+    ["", "(@Grace Obi)", "(@ben okafor)", "(@somebody)", "(@Ana [x](y))", "(https://evil.example/)", "(@)"]
+)
+MENTIONS = st.tuples(st.sampled_from([*PEOPLE, STRANGER]), NAMED).map(lambda m: f"[~accountid:{m[0]}]{m[1]}")
 
 
 def _marked(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
