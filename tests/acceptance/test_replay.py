@@ -10,6 +10,7 @@ from bot.demo.stage import Stage
 from bot.prompting.files import FOLDER
 from tests.acceptance.test_main_path import exported
 from tests.hostile.support import until_so
+from tests.stores import both
 
 NO = {"should_respond": False, "reasoning": "Nothing is asked.", "response_text": "", "confidence": 0.9}
 
@@ -80,6 +81,7 @@ async def test_decided_events_under_other_prompts(stage: Stage, tmp_path: Path) 
     assert "The bot is running" not in out
 
 
+@both
 async def test_what_is_not_for_the_channel_any_more_is_not_asked_about_again(stage: Stage) -> None:
     """Whether it ended in silence or in a comment: what Claude was shown of it is gone."""
     await stage.start_bot()
