@@ -6,6 +6,7 @@ has nothing of it to show. What Claude was shown of it is not kept either: `repl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bot.domain.drafts import OPEN, Draft, DraftState
@@ -13,7 +14,7 @@ from bot.domain.issues import Issue
 from bot.intake.silence import CONTEXT
 from bot.log import get_logger
 from bot.rules.policy import Beyond
-from bot.store import Conflict, Expect, Put
+from bot.store import Conflict, Expect, Put, Record
 from bot.workflow.learning import forget_issue
 from bot.workflow.records import audit, load_draft, read_draft, save_draft
 
@@ -47,8 +48,22 @@ async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
     What the program itself is working on finds out when it reads the issue again. What was learned on it is forgotten,
     as is what Claude was shown for its events, however they ended.
     """
+    keys = [key]
+    for known_as in keys:
+        events = await ctx.store.find("webhook_events", issue=known_as)
+        await _end(ctx, known_as, beyond, events)
+        keys += _former_keys(events) - set(keys)
+
+
+def _former_keys(events: Sequence[Record]) -> set[str]:
+    """The keys that the issue had before it was moved: what is stored from then stands under them."""
+    changes = [change for event in events for change in (event["event"] or {}).get("changes") or ()]
+    return {str(change["before"]) for change in changes if change["field"].casefold() == "key" and change["before"]}
+
+
+async def _end(ctx: Context, key: str, beyond: Beyond, events: Sequence[Record]) -> None:
     await forget_issue(ctx, key, beyond.reason)
-    await _forget_requests(ctx, key)
+    await _forget_requests(ctx, events)
     for record in await ctx.store.find("drafts", issue_key=key, open=True):
         draft = read_draft(record)
         while draft.state in OPEN and not draft.withheld:
@@ -64,9 +79,9 @@ async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
             break
 
 
-async def _forget_requests(ctx: Context, key: str) -> None:
-    """Empty what was sent to Claude for this issue's events; that it was sent, and what it cost, stays."""
-    for event in await ctx.store.find("webhook_events", issue=key):
+async def _forget_requests(ctx: Context, events: Sequence[Record]) -> None:
+    """Empty what was sent to Claude for these events; that it was sent, and what it cost, stays."""
+    for event in events:
         if event["reason"] == CONTEXT:  # no call was made for it, and these are nearly all
             continue
         for cycle in await ctx.store.find("agent_cycles", event_id=event["id"]):
