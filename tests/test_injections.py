@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.domain.corrections import Lesson
 from bot.domain.issues import Person, Sprint, Version
 from bot.markup import Known, check_adf, render
 from bot.prompting import (
@@ -63,6 +64,7 @@ def everywhere(text: str) -> Material:
         ),
         pull_requests=(pull,),
         other_pull_requests=(pull,),
+        learned=(Lesson(asked=text, wrote=text, made=text),) * 3,
     )
 
 

@@ -285,6 +285,18 @@ def test_the_count_comes_when_nothing_more_is_said_and_once_a_minute() -> None:
     assert not repeats.again("a", 40, "here", "same", "x"), "after a quiet minute it is said again"
 
 
+def test_who_floods_a_place_hides_what_else_is_said_there_for_a_minute_and_no_longer() -> None:
+    told: list[int] = []
+    repeats = Repeats(lambda place, count: told.append(count), seconds=0.2)
+    said = sum(not repeats.again("a", 40, "here", n, "x") for n in range(100))
+    waits_for(lambda: told == [90])
+    assert said == MAX_DIFFERENT_LINES
+    assert not repeats.again("a", 40, "here", "another reason", "x")
+    assert repeats.again("a", 40, "here", "another reason", "x")
+    said = sum(not repeats.again("a", 40, "here", n, "x") for n in range(100, 1_000))
+    assert said == MAX_DIFFERENT_LINES - 1
+
+
 def test_places_without_number_are_counted_together() -> None:
     told: dict[str, int] = {}
     repeats = Repeats(lambda place, count: told.update({place.what: count}))

@@ -424,6 +424,14 @@ def test_several_links_and_mentions_make_one_sentence_each() -> None:
     assert "@9 @eve" in slack_text(made.slack())
 
 
+def test_one_address_behind_two_sets_of_words_is_told_with_both() -> None:
+    made = render("[`/browse/ECD-1`](https://b.example/) [here](https://b.example/)", KNOWN)
+    assert made.warnings == (
+        "2 links are not from the issue, and will be posted as plain text: "
+        "“/browse/ECD-1” leads to b.example, “here” leads to b.example",
+    )
+
+
 def test_a_secret_is_named_and_not_repeated() -> None:
     key = "ghp_" + "a1B2" * 9
     (warning,) = render(f"use {key}", KNOWN).warnings

@@ -582,3 +582,12 @@ def test_a_reply_that_is_whole_in_one_code_fence_is_taken_out_of_it(given_text: 
 def test_an_empty_fence_is_an_empty_reply(nothing: str) -> None:
     with pytest.raises(InvalidAnswer):
         read_decision(answer(response_text=nothing))
+
+
+def test_no_name_beside_a_mention_is_the_models() -> None:
+    """The window behind Edit shows the Markdown: who is notified is not to stand there under another's name."""
+    answer = {
+        "should_respond": True, "reasoning": "", "confidence": 1.0,
+        "response_text": "[~accountid:557058:ana](@Ben Okafor), please look.",
+    }  # fmt: skip
+    assert read_decision(json.dumps(answer)).response_text == "[~accountid:557058:ana], please look."

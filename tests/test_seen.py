@@ -47,7 +47,10 @@ WORDS = st.sampled_from([
     "@Grace Obi", ":tada:", "x\\|y", "<!here>", "日本語", "😀", "&amp;", "1) ", "# ", "—", "\u202eevil", '"', "\\",
     "<br>", "*.ts", "dist/*", "2*3", "__init__.py",
 ])  # fmt: skip
-MENTIONS = st.sampled_from([*PEOPLE, STRANGER]).map(lambda account: f"[~accountid:{account}]")
+NAMED = st.sampled_from(
+    ["", "(@Grace Obi)", "(@ben okafor)", "(@somebody)", "(@Ana [x](y))", "(https://evil.example/)", "(@)"]
+)
+MENTIONS = st.tuples(st.sampled_from([*PEOPLE, STRANGER]), NAMED).map(lambda m: f"[~accountid:{m[0]}]{m[1]}")
 
 
 def _marked(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -108,6 +111,7 @@ MARKDOWN = st.one_of(STRUCTURED, SOUP, REPEATED).map(lambda text: text[:3000])
 # --- layouts ----------------------------------------------------------------------------------------------------------
 
 LONG = 'Somebody "said" <this> & that\n' * 30
+WRONG = tuple(f"{n} {LONG}" for n in range(6))
 STATES = sorted(set(DraftState) - {DraftState.SUPERSEDED, DraftState.EXPIRED})
 
 
@@ -132,6 +136,8 @@ def draft(text: str, state: DraftState, *, crowded: bool) -> Draft:
         visibility=Visibility(type="role", value=long) if crowded else None,
         changes=tuple(f"Change {n} {long}" for n in range(9 if crowded else 1)),
         unchecked=tuple(f"Claim {n} {long}" for n in range(5 if crowded else 0)),
+        look_alikes=(f"A name {long}",) * 3 if crowded else (), look_twice=long, unsupported=WRONG if crowded else (),
+        doubts=tuple(f"Doubt {n} {long}" for n in range(6 if crowded else 0)),
     )  # fmt: skip
 
 

@@ -60,6 +60,7 @@ def test_what_does_not_stand_there_is_quoted(text: str, block: str, found: tuple
         ("1. Ana\n2. Chen\n3. Dana", "export"),
         ("Due Thursday (26.11.), i.e. 26/11, 11/26, Nov 26th.", "export"),
         ("Der Parser sei zu 60% fertig; das steht hier.", "zertifikat"),
+        ("Fällig ist MED-7 am Dienstag; PR #31 kam am 22.9., die 22 am 18.9.", "zertifikat"),
         ("", "export"),
     ],
 )

@@ -8,6 +8,7 @@ shown whole (only what an older version drafted) is shown as it was written; nob
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,6 +54,7 @@ MAX_QUOTE_SOURCE = 4 * MAX_QUOTE
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
 APPROVALS = frozenset({APPROVE, RETRY, POST_ANYWAY, POST_AGAIN})
 WARNINGS = "warnings"
+MORE = "⚠ and {} more to look at, for which there is no room: make the reply simpler"
 """The id of the block that says what a person should look at in the reply."""
 WHOLE = FRAME_BLOCK_IDS | {WARNINGS}
 """The blocks that are not shortened."""
@@ -80,6 +82,8 @@ def draft_card(
         for length in (250, 120, 60, 30):
             if size(blocks) > MAX_MESSAGE:
                 blocks = [b if b.get("block_id") in WHOLE else _squeezed(b, length) for b in blocks]
+        while size(blocks) > MAX_MESSAGE and (fewer := _without_a_warning(blocks)):
+            blocks = fewer
     metadata: dict[str, Any] = {
         "event_type": EVENT_TYPE,
         "event_payload": {"draft_id": draft.id, "issue": key_of(draft.issue.key), "state": str(draft.state)},
@@ -106,7 +110,7 @@ def _open_card(
         warnings = (f"this is the reply's Markdown; it cannot be approved, because it {reply.problem}",)
         end = [kept for block in end if (kept := _without_approval(block))]
     if draft.state in UNDECIDED:
-        blocks += _notified(reply) + _warnings((*draft.look_alikes[:LOOK_ALIKES], *warnings, *_look_twice(draft)))
+        blocks += _notified(reply) + _warnings((*warnings, *draft.look_alikes[:LOOK_ALIKES], *_look_twice(draft)))
     blocks.append(_why(draft))
     return [*blocks, *end]
 
@@ -186,6 +190,18 @@ def _warnings(warnings: tuple[str, ...]) -> list[Block]:
         return []
     lines = [f"⚠ {one_line(warning, 450)}" for warning in warnings]
     return [rich(*(section(line) for line in lines), block_id=WARNINGS)]
+
+
+def _without_a_warning(blocks: list[Block]) -> list[Block] | None:
+    """The card without its last warning, and with how many are left out in its place; None where one is left."""
+    [found] = [b for b in blocks if b.get("block_id") == WARNINGS] or [rich()]
+    lines = found["elements"]
+    more = re.fullmatch(MORE.format(r"(\d+)"), lines[-1]["elements"][0]["text"]) if lines else None
+    kept, left_out = (lines[:-2], int(more[1]) + 1) if more else (lines[:-1], 1)
+    if not kept:
+        return None
+    fewer = rich(*kept, section(MORE.format(left_out)), block_id=WARNINGS)
+    return [fewer if b is found else b for b in blocks]
 
 
 def _look_twice(draft: Draft) -> tuple[str, ...]:

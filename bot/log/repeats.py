@@ -2,8 +2,9 @@
 
 So neither a fault that goes on nor a sender who provokes it can fill the disk, whichever library complains. What is the
 same is decided by the place: who says it, and which error was raised where. What is said may differ (an event's id, a
-reason), so the first few different lines of one place pass, and all further ones are counted with it. Memory is
-bounded: of more than `MAX_PLACES` in one minute, the others are counted together.
+reason), so the first few different lines of one place pass in each minute, and all further ones are counted with it:
+whoever floods a place does not hide for good what else is said there. Memory is bounded: of more than `MAX_PLACES` in
+one minute, the others are counted together.
 """
 
 from __future__ import annotations
@@ -15,19 +16,22 @@ from dataclasses import dataclass, field
 
 MINUTE = 60.0
 MAX_DIFFERENT_LINES = 10
-"""Lines of one place that say different things and pass before the place is only counted."""
+"""Lines of one place that say different things and pass in a minute before the place is only counted."""
+MAX_KNOWN_LINES = 1000
+"""Lines of one place that are known again later."""
 MAX_PLACES = 500
 
 
 @dataclass
 class LogSource:
-    """Where something is said. `what` is said first; `again`: how often since the last count was told."""
+    """Where something is said. `what` is said first; `passed`, `again`: what since the last count was told."""
 
     logger: str
     level: int
     what: str
     ends: float
     words: set[int] = field(default_factory=set)
+    passed: int = 0
     again: int = 0
 
 
@@ -49,8 +53,11 @@ class Repeats:
         with self._lock:
             place = self._place(logger, level, where, what)
             known = hash(words)
-            if known not in place.words and len(place.words) < MAX_DIFFERENT_LINES:
+            if known not in place.words and place.passed < MAX_DIFFERENT_LINES:
+                if len(place.words) >= MAX_KNOWN_LINES:
+                    place.words.clear()
                 place.words.add(known)
+                place.passed += 1
                 return False
             place.again += 1
             if self._timer is None:
@@ -65,7 +72,7 @@ class Repeats:
             self._timer = None
             told = [(place, place.again) for place in self._places.values() if place.again]
             for place, _ in told:
-                place.again, place.ends = 0, time.monotonic() + self._seconds
+                place.again, place.passed, place.ends = 0, 0, time.monotonic() + self._seconds
         for place, count in told:
             self._tell(place, count)
 

@@ -18,7 +18,7 @@ from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, T
 from bot.safety import clean, secrets_in
 from bot.safety.quoting import in_marks, shortened, sign_in
 
-MAX_CARD_JSON = 9_000
+MAX_CARD_JSON = 8_500
 """Characters of JSON that a rendered draft may take on the card. A message has about 13,200; the card needs some."""
 _NAME = 60
 """Characters of a host, a person or a label that is named in a warning."""
@@ -122,14 +122,14 @@ def addresses_in(markdown: str) -> frozenset[str]:
 
 def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
     """What stands in the frame and is to be looked at, quoted: nothing in the frame itself is marked."""
-    foreign: dict[str, str] = {}
+    foreign: dict[tuple[str, str], str] = {}  # the address with the words before it, of which there may be several
     strangers: dict[str, None] = {}
     misleading: dict[str, None] = {}
     for node in walk(made):
         if isinstance(node, Foreign):
             raw = address.of(node.address)
             words = "".join(t.text for t in node.label)
-            foreign[raw] = _leading(words, raw) if words else _quoted_address(raw)
+            foreign[raw, words] = _leading(words, raw) if words else _quoted_address(raw)
         elif isinstance(node, Stranger):
             strangers[in_marks(_short(node.text))] = None
         elif isinstance(node, Link):
@@ -139,10 +139,12 @@ def _warnings(made: Tree, markdown: str, rules: Rules) -> Iterable[str]:
             for start, end in address.bare(node.text):
                 raw = address.of(node.text[start:end])
                 if rules.href(raw) is None:
-                    foreign[raw] = _quoted_address(raw)
-    if foreign:
-        count = "one link is" if len(foreign) == 1 else f"{len(foreign)} links are"
-        yield f"{count} not from the issue, and will be posted as plain text: {_some(foreign.values())}"
+                    foreign[raw, ""] = _quoted_address(raw)
+    worded = {raw for raw, words in foreign if words}
+    told = [said for (raw, words), said in foreign.items() if words or raw not in worded]
+    if told:
+        count = "one link is" if len(told) == 1 else f"{len(told)} links are"
+        yield f"{count} not from the issue, and will be posted as plain text: {_some(told)}"
     if misleading:
         many = len(misleading) > 1
         count = (

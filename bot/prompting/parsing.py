@@ -11,6 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from bot.claims import StatedClaim, well_formed
 from bot.domain.drafts import MAX_TEXT
 from bot.domain.issues import Frozen
+from bot.domain.mentions import without_names
 from bot.errors import PMAgentError
 from bot.markup.compact import without_gaps
 from bot.prompting.fence import unfenced
@@ -137,7 +138,8 @@ def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | N
     except ValidationError as error:
         raise InvalidAnswer(_first_problem(error)) from None
     wanted = drafting and answer.should_respond
-    words = without_gaps(unfenced(tidy(answer.response_text))).strip() if wanted else ""
+    # In the window behind Edit a name stands beside the id that Jira notifies, and the model may give another's.
+    words = without_names(without_gaps(unfenced(tidy(answer.response_text)))).strip() if wanted else ""
     if wanted and not words:
         raise InvalidAnswer("should_respond is true, but response_text is empty")
     if len(words) > MAX_TEXT:

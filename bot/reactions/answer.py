@@ -74,9 +74,9 @@ async def answer(ctx: Context, event_id: str) -> None:
         subject = await _read(ctx, event)
         asked = await _ask(ctx, subject)
         calls += asked.calls
+        await _still_for_the_channel(ctx, subject, started, calls)
         if not asked.decision.should_respond:
             raise Silence("no answer is due", asked.decision.reasoning)
-        await _still_for_the_channel(ctx, subject, started)
         failpoint("answer.before_draft")
         await _draft(ctx, record, subject, asked, started)
     except Silence as silence:
@@ -202,15 +202,21 @@ async def _ask(ctx: Context, subject: Subject) -> AskedClaude:
     return asked
 
 
-async def _still_for_the_channel(ctx: Context, subject: Subject, started: datetime) -> None:
-    """Raise `Silence` when the issue got a security level while Claude wrote: there was no draft yet that could end."""
+async def _still_for_the_channel(ctx: Context, subject: Subject, started: datetime, calls: list[CallRecord]) -> None:
+    """Raise `Silence` when the issue got a security level while Claude wrote: there was no draft yet that could end.
+
+    What Claude was shown in these calls is not kept then.
+    """
     key = subject.issue.key
     changes = await ctx.store.find(
         "webhook_events", issue=key, kind="issue_changed", newest_first=True, limit=MAX_CHANGES
     )
     recent = [record["event"] for record in changes if record["at"] >= started.isoformat() and record["event"]]
     if any(sets_security_level(EVENT.validate_python(event)) for event in recent):
-        _for_the_channel(ctx, key, await ctx.jira.fields(key))
+        issue = await ctx.jira.fields(key)
+        if out_of_bounds(issue, ctx.settings):
+            calls[:] = [call.model_copy(update={"shown": ""}) for call in calls]
+        _for_the_channel(ctx, key, issue)
 
 
 def _for_the_channel(ctx: Context, key: str, issue: Issue) -> None:

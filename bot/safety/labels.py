@@ -14,7 +14,8 @@ from bot.safety.plausible import is_assigned, is_name, lengthy, striking, token,
 
 _LOGINS = (
     "password", "passwort", "passwd", "passphrase", "passcode", "pwd", "kennwort", "pw", "pass", "contrase", "senha",
-    "mot de passe", "mdp", "wachtwoord", "haslo", "has?o", "heslo", "parola", "salasana", "pin",
+    "mot de passe", "mdp", "wachtwoord", "haslo", "has?o", "heslo", "parol", "salasana", "pin",
+    "l?senord", "losenord", "adgangskode", "passord", "jelsz", "kata sandi", "m?t kh?u", "lozinka", "geslo",
 )  # fmt: skip
 _KEYS = (
     "secret", "token", "apikey", "api_key", "api-key", "api key", "accesskey", "access_key", "access-key", "access key",
@@ -27,12 +28,16 @@ _KEYS = (
 _ACCOUNTS = ("login", "credential", "creds", "zugangsdaten")
 LABEL_STARTS = (*_LOGINS, *_KEYS, *_ACCOUNTS)
 """What labels begin with, in lower case, with `?` for what is not ASCII."""
-FOREIGN = re.compile("[Пп]ароль|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|[Şş]ifre|[Κκ]ωδικός|סיסמה|كلمة المرور")
+FOREIGN = re.compile(
+    "[Пп]ароль|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|[Şş]ifre|[Κκ]ωδικός|סיסמה|كلمة[ ]المرور|كلمة[ ]السر"
+)
 """Labels that begin with no ASCII."""
 
 _LOGIN = (
-    r"(?:passwords?|passwort|passwd|passphrase|passcode|pwd|kennwort|contrase[ñn]a|senha|mot\ de\ passe|wachtwoord"
-    r"|has[łl]o|heslo|parola|salasana|(?<![^\W_])(?:pw|pass|mdp)(?![^\W_])"
+    r"(?:passwords?|passwort|passwd|passphrase|passcode|pwd|kennwort|contrase(?:[ñn]|ny)a|senha|mot\ de\ passe"
+    r"|wachtwoord|has[łl]o|heslo|parol[aăà]|salasana"
+    r"|l[öo]senord|adgangskode|passord|jelsz[óo]|kata\ sandi|mật\ khẩu|lozinka|geslo"
+    r"|(?<![^\W_])(?:pw|pass|mdp)(?![^\W_])"
     f"|{FOREIGN.pattern})"
 )
 _PIN = r"(?:(?<!\w)pin(?:[ -]?code)?(?!\w))"
@@ -66,7 +71,8 @@ _COLON = re.compile(rf"{_ASIDE}{_SPACE}(?::|->){_SPACE}{_value(4)}", _FLAGS)
 _WEAK = re.compile(
     rf"""{_ASIDE}
         (?: [^\S\n]{{1,12}}-{{1,2}}{_SPACE} | {_SPACE}(?:\||[=!]==?){_SPACE} | \ ?[(]
-          | \ (?:is|was|now|lautet|ist|es|est|é|jest|это){_SPACE}(?:(?:now|jetzt|ahora)\ ?)?:?{_SPACE}
+          | \ ?(?:は|是|为){_SPACE}
+          | \ (?:is|was|now|to|lautet|ist|auf|es|est|é|è|jest|это){_SPACE}(?:(?:now|jetzt|ahora)\ ?)?:?{_SPACE}
           | [^\S\n]{{1,12}} | :{_SPACE}(?:[(][!?/*xiy+-][)]|:\w{{1,30}}:)[^\S\n]{{1,3}} )
         {_value(6)}""",
     _FLAGS,

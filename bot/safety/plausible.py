@@ -36,6 +36,7 @@ _WORD_WITH_NUMBER = re.compile(
     r"(?:[a-z]{2,}[-_.])*(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)[-_]?v?\d{1,4}(?:[a-z]{2,6})?\W*$|v?\d{1,3}[A-Za-z]{1,8}\W*$"
 )
 _IDENTIFIER = re.compile(r"[a-z]+(?:[_-][a-z0-9]*)+$|[A-Z]+(?:_[A-Z0-9]*)+$|[a-z]+(?:[A-Z][a-z]+)+\d?$")
+_PASSPHRASE = re.compile(r"[a-z]{3,12}(?:[-_.][a-z]{3,12}){3,7}$")
 _FILE = re.compile(
     r"[\w./-]*\.(?:py|js|ts|tsx|go|java|rs|json|ya?ml|txt|md|csv|pdf|png|jpe?g|log|sh|sql|html?|xml|zip|env|pem|toml|conf|ini)\b"
 )
@@ -72,7 +73,7 @@ def worded(value: str) -> bool:
     """After a colon people write sentences ("password: please reset it"): only what no sentence has counts."""
     if not is_assigned(value) or len(value) < 5 or any(p.match(value) for p in (_CODE, _PATH, _RATIO)):
         return False
-    return bool(_ODD.search(value) or (len(value) >= 8 and _RESTLESS.search(value)))
+    return bool(_ODD.search(value) or (len(value) >= 8 and _RESTLESS.search(value)) or _PASSPHRASE.match(value))
 
 
 def token(value: str) -> bool:

@@ -182,6 +182,29 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, Callable[[str], bool]], ...] = (
         worded,
     ),
     (
+        "password on a command line",
+        ("sqlcmd", "osql", "redis-cli", "ldap"),
+        r"(?i:(?:sqlcmd|osql)\b[^\n]{0,200}?[ ](?-i:-P)|redis-cli\b[^\n]{0,200}?[ ](?-i:-a)"
+        r"|ldap[a-z]{3,12}\b[^\n]{0,200}?[ ](?-i:-w))"
+        r"[ ]?[\"']?(?P<value>[^\s\"'-][^\s\"']{3,100})",
+        _login,
+    ),
+    (
+        "password on a command line",
+        ("htpasswd", "rabbitmqctl", "net use"),
+        r"(?i:htpasswd[ ]-[a-z]{0,6}b[a-z]{0,6}[ ]\S{1,200}|rabbitmqctl[^\n]{0,60}?[ ](?:add_user|change_password)"
+        r"|net[ ]use\b[^\n]{0,200}?(?=/user:))[ ]?\S{1,100}[ ][\"']?(?P<value>[^\s\"'/-][^\s\"']{3,100})",
+        _login,
+    ),
+    (
+        "password in a script",
+        ("convertto-securestring", "identified "),
+        r"(?i:convertto-securestring[^\n|;]{0,60}?|identified[ ](?:with[ ]\w{1,40}[ ])?(?:by|as))[ ]"
+        r"[\"'](?P<value>[^\"'\s]{4,200})[\"']",
+        worded,
+    ),
+    ("Wi-Fi password", ("wifi:",), r"(?i:wifi):[^\n]{0,200}?(?<=[:;])P:(?P<value>[^;\n]{4,100});", _any),
+    (
         "netrc login",
         ("machine",),
         r"\bmachine\s{1,9}\S{1,200}\s{1,9}login\s{1,9}\S{1,200}\s{1,9}password\s{1,9}(?P<value>\S{3,200})",
@@ -191,6 +214,12 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, Callable[[str], bool]], ...] = (
         "pgpass login",
         (":5432:", ":5433:", ":6432:", ":*:"),
         r":(?:5432|5433|6432|\*):[A-Za-z*][\w*-]{0,60}:[A-Za-z*][\w*-]{0,60}:(?P<value>\S{4,200})",
+        worded,
+    ),
+    (
+        "password in an environment",
+        _NAMES,
+        rf"{_NAMED}\w{{0,20}}[\"']?,?\s{{1,40}}[\"']?(?i:value)[\"']?\s{{0,3}}:\s{{0,3}}[\"']?(?P<value>[^\s\"',}}]{{4,300}})",
         worded,
     ),
     ("password in XML", _NAMES, rf"{_NAMED}\w{{0,10}}>(?P<value>[^<\s]{{4,300}})</", worded),

@@ -9,7 +9,7 @@ from typing import Any
 from bot.store import Record, Table
 from bot.store.sealing import ERASED
 from bot.store.texts import ERASED_TEXT
-from bot.store.wording import Names, Quotations, together
+from bot.store.wording import Names, Quotations, as_written, together
 
 _ID_FIELDS = ("account_id", "author_id", "by", "user", "user_id")
 _NAME_FIELDS = ("name", "display_name", "author")
@@ -92,7 +92,7 @@ class ErasedPerson:
 
     def named_in(self, text: str) -> bool:
         """Whether the id or a whole name occurs in the text."""
-        return self._id_in(text) or self._names.stand_in(text)
+        return any(self._id_in(way) or self._names.stand_in(way) for way in as_written(text))
 
     def concerns(self, record: Mapping[str, Any]) -> bool:
         """Whether they take part in the record."""
@@ -100,7 +100,7 @@ class ErasedPerson:
 
     def hinted_in(self, text: str) -> bool:
         """Whether the text would be taken to mean them in a record in which they take part."""
-        return self.named_in(text) or self._names.hinted_in(text)
+        return self.named_in(text) or any(self._names.hinted_in(way) for way in as_written(text))
 
     def _id_in(self, text: str) -> bool:
         return self.account in text and bool(self._id.search(text))

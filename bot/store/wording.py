@@ -27,6 +27,7 @@ _LETTERS = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŧ": "t"}
 )
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa"})
+_ESCAPED = re.compile(r'\\[nrt"]')
 _QUOTED_LINE = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _APART = " 0apart0 "
 
@@ -41,6 +42,13 @@ def spelled(text: str) -> str:
 
 def words(text: str) -> list[str]:
     return _WORD.findall(spelled(text))
+
+
+def as_written(text: str) -> Iterator[str]:
+    """The text, and how it was before it became JSON, in which a line break is a sign with a letter."""
+    yield text
+    if "\\" in text:
+        yield _ESCAPED.sub(" ", text)
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -142,7 +150,7 @@ class Quotations:
         self._runs |= set(_runs(words(_QUOTED_LINE.sub(_APART, text)))) - others
 
     def stand_in(self, text: str) -> bool:
-        return bool(self._runs) and any(run in self._runs for run in _runs(words(text)))
+        return bool(self._runs) and any(run in self._runs for way in as_written(text) for run in _runs(words(way)))
 
     def cut(self, text: str, mark: str) -> str:
         """The text with `mark` in the place of each quotation."""

@@ -49,6 +49,7 @@ _DOTTED = re.compile(rf"{_B}(?<!\d\.)(\d{{1,2}})\.\s?(\d{{1,2}})\.(?:\s?(\d{{4}}
 _SLASHED = re.compile(rf"{_B}(\d{{1,2}})[/](\d{{1,2}})(?:/(\d{{4}}|\d\d))?(?![\d/])")
 _TIME = re.compile(rf"{_B}([01]?\d|2[0-4])\s?(?:[:h]\s?)([0-5]\d)(?:\s?([ap])\.?m\b)?(?![\d:])", re.IGNORECASE)
 _HOUR = re.compile(rf"{_B}([01]?\d|2[0-4])\s?(?:([ap])\.?m\b\.?|Uhr\b|uur\b(?= )|時(?!間))", re.IGNORECASE)
+_GERMAN_AM = re.compile(r"(?<=\d)\sam(?=\s)")
 _KEY = re.compile(rf"{_B}[A-Z][A-Z0-9_]+-\d+{_E}(?!\.\d)")
 _NO_KEY = re.compile(r"(?:UTF|ISO|IEC|EN|DIN|SHA|RFC|AES|RSA|MD|HTTP|TLS|COVID|PR|MR|CVE|UTC|GMT)-")
 _PULL = re.compile(
@@ -107,7 +108,9 @@ def _date(year: str | None, month: int, day: int) -> Meaning | None:
 
 class _Reader:
     def __init__(self, text: str, language: str) -> None:
-        self.text, self.language = text, language
+        # In German "MED-7 am Dienstag" is no morning.
+        self.text = _GERMAN_AM.sub("   ", text) if language == "de" else text
+        self.language = language
         self.found: list[Fact] = []
 
     def all(self) -> list[Fact]:

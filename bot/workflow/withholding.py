@@ -1,18 +1,20 @@
 """Withholding: ends what waits on an issue that got a security level or was moved out of the watched projects.
 
 Its cards are redrawn with the key and without a word of the issue, of the comment or of the reply; what lists drafts
-has nothing of it to show.
+has nothing of it to show. What Claude was shown of it is not kept either: `replay` would send it again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bot.domain.drafts import OPEN, Draft, DraftState
 from bot.domain.issues import Issue
+from bot.intake.silence import CONTEXT
 from bot.log import get_logger
 from bot.rules.policy import Beyond
-from bot.store import Conflict
+from bot.store import Conflict, Expect, Put, Record
 from bot.workflow.learning import forget_issue
 from bot.workflow.records import audit, load_draft, read_draft, save_draft
 
@@ -43,9 +45,25 @@ def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
 async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
     """End the drafts that wait on this issue. One whose answer was lost stays, to be looked for, without its content.
 
-    What the program itself is working on finds out when it reads the issue again. What was learned on it is forgotten.
+    What the program itself is working on finds out when it reads the issue again. What was learned on it is forgotten,
+    as is what Claude was shown for its events, however they ended.
     """
+    keys = [key]
+    for known_as in keys:
+        events = await ctx.store.find("webhook_events", issue=known_as)
+        await _end(ctx, known_as, beyond, events)
+        keys += _former_keys(events) - set(keys)
+
+
+def _former_keys(events: Sequence[Record]) -> set[str]:
+    """The keys that the issue had before it was moved: what is stored from then stands under them."""
+    changes = [change for event in events for change in (event["event"] or {}).get("changes") or ()]
+    return {str(change["before"]) for change in changes if change["field"].casefold() == "key" and change["before"]}
+
+
+async def _end(ctx: Context, key: str, beyond: Beyond, events: Sequence[Record]) -> None:
     await forget_issue(ctx, key, beyond.reason)
+    await _forget_requests(ctx, events)
     for record in await ctx.store.find("drafts", issue_key=key, open=True):
         draft = read_draft(record)
         while draft.state in OPEN and not draft.withheld:
@@ -59,3 +77,16 @@ async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
                 continue
             log.info("draft.withheld", draft_id=draft.id, issue=key, reason=beyond.reason)
             break
+
+
+async def _forget_requests(ctx: Context, events: Sequence[Record]) -> None:
+    """Empty what was sent to Claude for these events; that it was sent, and what it cost, stays."""
+    for event in events:
+        if event["reason"] == CONTEXT:  # no call was made for it, and these are nearly all
+            continue
+        for cycle in await ctx.store.find("agent_cycles", event_id=event["id"]):
+            if any(call.get("shown") for call in cycle["calls"]):
+                await ctx.store.commit(
+                    Put("agent_cycles", {**cycle, "calls": [{**call, "shown": ""} for call in cycle["calls"]]}),
+                    expect=(Expect("agent_cycles", cycle["id"], cycle),),
+                )

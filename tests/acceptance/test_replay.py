@@ -8,6 +8,9 @@ from typing import Any
 from bot.demo.slack_people import DANA
 from bot.demo.stage import Stage
 from bot.prompting.files import FOLDER
+from tests.acceptance.test_main_path import exported
+from tests.hostile.support import until_so
+from tests.stores import both
 
 NO = {"should_respond": False, "reasoning": "Nothing is asked.", "response_text": "", "confidence": 0.9}
 
@@ -76,6 +79,31 @@ async def test_decided_events_under_other_prompts(stage: Stage, tmp_path: Path) 
     code, out = await stage.run(*arguments)
     assert code == 0
     assert "The bot is running" not in out
+
+
+@both
+async def test_what_is_not_for_the_channel_any_more_is_not_asked_about_again(stage: Stage) -> None:
+    """Whether it ended in silence or in a comment: what Claude was shown of it is gone."""
+    await stage.start_bot()
+    for key in ("ECD-1", "ECD-2", "ECD-3"):
+        stage.claude.script(yes("Ana has it.") if key == "ECD-1" else NO)
+        await ask(stage, key, f"Who has {key}? zqwords")
+        if key == "ECD-1":
+            await stage.slack.click(DANA, await stage.slack.card("ECD-1"), "Approve")
+            await stage.slack.card("ECD-1", button="Undo")
+    for key in ("ECD-1", "ECD-2"):
+        await stage.jira.change(key, "security", "Board")
+
+    async def only_the_third_is_left() -> bool:
+        return {c["issue"] for c in await exported(stage, "agent_cycles") if "zqwords" in str(c)} == {"ECD-3"}
+
+    await until_so(only_the_third_is_left, 6)
+    asked = len(stage.claude.requests)
+    code, out = await stage.run("replay")
+    assert code == 0, out
+    assert "events                  1" in out
+    assert "zqwords" in str(stage.claude.requests[asked:])
+    assert not any(key in str(stage.claude.requests[asked:]) for key in ("ECD-1", "ECD-2"))
 
 
 async def test_the_days_budget_holds_and_somebody_agrees_to_what_is_dear(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from bot.demo.slack_people import DANA, FOREIGN_TEAM, GENERAL, OLGA, SAM, STANDU
 from bot.demo.slack_socket import Ack, Kind
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
+from tests.acceptance.test_learning import fill, pair
 from tests.acceptance.test_main_path import YES, ask, exported
 from tests.acceptance.test_slack_approval import waiting_card
 
@@ -329,3 +330,43 @@ async def test_before_slack_has_said_who_we_are_nothing_counts(stage: Stage) -> 
         await stage.slack.click(DANA, card, "Approve")
         await asyncio.sleep(0.5)
     await stage.slack.changes(card, "Posted")
+
+
+async def test_64_a_proposed_change_and_forget(stage: Stage) -> None:
+    """Accept counts on the one message of the proposal, Forget and a reason for Skip in what only its reader sees; also
+    after a restart, and by an admin alone."""
+    await fill(stage, *(pair(number) for number in range(10)))
+    await stage.start_bot(PMAGENT_ADMINS=OLGA)
+    slack = stage.slack
+    proposal = await slack.notice("Claude proposes a change of its prompts", 20)
+    await stage.stop_bot()
+    await stage.start_bot(PMAGENT_ADMINS=OLGA)
+    await slack.command(OLGA, text="learned")
+    page = await slack.whispered(OLGA, "10 corrections are in use")
+    before, tried = proposal.snapshot(), 0
+    forged_private = {
+        **ORIGINS, "not private": to("container", "is_ephemeral", value=False),
+        "on a message": lambda payload: payload.update(message={"ts": proposal.ts}),
+    }  # fmt: skip
+    for shown, button, changes in (
+        (proposal, "Accept", {**ORIGINS, **PLACES}), (page, "Forget", forged_private),
+    ):  # fmt: skip
+        for name, change in changes.items():
+            seen = len(slack.whispers(OLGA))
+            await send(stage, slack.pressed(OLGA, shown, button), change)
+            told = await slack.whispered(OLGA, "", after=seen)
+            assert "Nothing was done" in told.words, (button, name, told.words)
+            tried += 1
+    assert len(await refusals(stage)) == tried
+    assert proposal.payload == before.payload
+    old = slack.pressed(OLGA, page, "Forget")
+    await slack.click(OLGA, page, "Forget")
+    await slack.until(lambda: "9 corrections are in use" in page.words)
+    await slack.send("interactive", old)
+    await slack.whispered(OLGA, "forgotten already")
+    again = slack.pressed(OLGA, proposal, "Not now")
+    await slack.click(OLGA, proposal, "Accept")
+    await slack.changes(proposal, "accepted it")
+    await slack.send("interactive", again)
+    await slack.whispered(OLGA, "settled already")
+    assert "declined" not in proposal.words

@@ -115,6 +115,20 @@ async def test_63_while_a_held_draft_waits(stage: Stage) -> None:
     clean(stage.log)
 
 
+async def test_63_moved_among_the_watched_projects_and_then_under_a_security_level(stage: Stage) -> None:
+    """What stands under its old key ends too: the draft that waits, and what Claude was shown."""
+    await stage.start_bot()
+    [card] = await cards(stage, "ECD-1")
+    stage.jira.change_project("ECD-1", "OPS-77").key = "ECD-1"
+    await stage.jira.change("OPS-77", "key", "OPS-77")
+    await stage.jira.change("OPS-77", "security", "Board")
+    await stage.slack.changes(card, "has a security level")
+    assert "Is anybody looking at this?" not in card.words
+    [shown] = [c["calls"] for c in await exported(stage, "agent_cycles") if c["calls"]]
+    assert [call["shown"] for call in shown] == [""] * len(shown)  # type: ignore[attr-defined, arg-type]
+    clean(stage.log)
+
+
 async def test_a_claim_about_an_issue_that_was_moved_is_not_checked(stage: Stage) -> None:
     stage.jira.issue("ECD-2", status="Done")
     stage.jira.change_project("ECD-2", "SUP-77")

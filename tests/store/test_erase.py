@@ -20,6 +20,7 @@ from bot.domain.events import EVENT, IssueChanged, IssueCommented, IssueCreated,
 from bot.domain.events import FieldChange as Changed
 from bot.domain.issues import Change, Comment, Issue, Person, PullRequest
 from bot.errors import UserError
+from bot.prompting.untrusted import block
 from bot.store import Audit, Expect, Put
 from bot.store.audit import verify
 from bot.store.embedded.erasing import ask_running_bot, erase_now, serve_requests
@@ -28,6 +29,7 @@ from bot.store.erase import Erased, account_id, other_names
 from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.erasing import erase_now as erase_database
 from bot.store.postgres.store import PostgresStore
+from bot.store.scrub import ErasedPerson, scrub
 from bot.store.texts import text_sha256
 from bot.store.wording import Names
 from tests.homes import KINDS, Home, new_home
@@ -492,3 +494,27 @@ def test_nothing_is_learned_from_an_erased_person(kind: Any, tmp_path: Path, acc
     assert {record["id"] for record in home.records("corrections")} == set("abcdefgh") - gone
     assert result.records["corrections"] == len(gone)
     assert verify(home.records("audit")).broken_at is None
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("ECD-2", "It is late.\nNora Ek has it."),
+        ("ECD-2", "Ask Nora\nEk."),
+        ("ECD-1", "She said:\nthe third node is never\nrestarted on Sundays"),
+    ],
+)
+def test_what_claude_was_shown_is_searched_as_it_was_written(key: str, text: str) -> None:
+    """It is kept as JSON, in which a line break is a sign with a letter, and no end of a word to a search."""
+    nora = {"account_id": "5c:nora", "name": "Nora Ek"}
+    wrote = {
+        "id": "evt_1", "issue": "ECD-1",
+        "event": {"comment": {"author": nora, "text": "I say that the third node is never restarted on Sundays."}},
+    }  # fmt: skip
+    shown = f"Task: reply\n\n{block({'comments': [{'author': 'Ben', 'text': text}]})}"
+    cycle = {"id": "cyc_2", "event_id": "evt_2", "issue": key, "calls": [{"purpose": "reply", "shown": shown}]}
+    person = ErasedPerson.known_from("5c:nora", [("webhook_events", wrote), ("agent_cycles", cycle)])
+    after = scrub(person, "agent_cycles", cycle)
+    assert after is not None
+    left = after["calls"][0]["shown"]
+    assert not any(words in left for words in ("Nora", "Ek.", "third node", "Sundays")), left
