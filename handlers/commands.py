@@ -67,7 +67,7 @@ class CommandCall:
     by: Actor
 
 
-Handler = Callable[[CommandCall], Awaitable[Message | str]]
+WordHandler = Callable[[CommandCall], Awaitable[Message | str]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Word:
     usage: str
     does: str
     who: Who
-    run: Handler
+    run: WordHandler
     max_words: int = 0
     who_with_words: Who | None = None
 
