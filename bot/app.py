@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bot.queue import Kinds, Queue
     from bot.store.embedded.store import TinyStore
     from bot.store.postgres.store import PostgresStore
-    from handlers.slack_socket import Door, Socket
+    from handlers.slack_socket import HttpMode, Socket
 
 log = get_logger(__name__)
 
@@ -110,7 +110,7 @@ async def serve(settings: Settings, clock: Clock | None = None, prompts: Path | 
     if url and not cast("PostgresStore", store).others:
         ctx.first_since = clock.now()
     background: list[asyncio.Task[None]] = []
-    slack_handle: Socket | Door | None = None
+    slack_handle: Socket | HttpMode | None = None
     server = serving = None
     code = 0
     # First of all, in a thread: loading Anthropic's SDK takes a second that the first question should not wait for.

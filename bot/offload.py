@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Offload(Protocol):
-    """A way of carrying out a call: `offload` or `inline`."""
+    """A way of carrying out a call: `offload` or `in_place`."""
 
     async def __call__(self, call: Callable[[], T]) -> T: ...
 
@@ -32,6 +32,6 @@ async def offload(call: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_thread(), call)
 
 
-async def inline(call: Callable[[], T]) -> T:
+async def in_place(call: Callable[[], T]) -> T:
     """The same for a call that takes no time: no thread has to be woken for it."""
     return call()

@@ -10,7 +10,7 @@ Slack                   Socket Mode, or               `slack` (every listener; `
                         POST /webhooks/slack
   buttons, the modal                                  `approvals`
   why skipped, proposals                              `learning` (what people say about what Claude learns)
-  /pmagent …                                          `commands` (`pages`: what they say)
+  /pmagent …                                          `commands` (`command_arguments`; `pages`: the answers)
   the home tab                                        `home`
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs

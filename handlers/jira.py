@@ -24,7 +24,6 @@ from handlers.decoding import (
 )
 from handlers.jira_payloads import Announced, CommentDelivery, CreatedDelivery, JiraDelivery, JiraUser, UpdatedDelivery
 
-MAX_CHANGES = 50
 COMMENT_DELETED = "issue_comment_deleted"
 SOMEBODY = Person(account_id="", name="somebody")
 

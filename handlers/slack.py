@@ -25,7 +25,7 @@ from handlers import approvals, commands, home, learning
 from handlers.interactions import Ack, Interaction, MalformedInteraction, SlackEvent, Submission, parse
 from handlers.private_answers import record, refuse, tell
 from handlers.slack_http import route
-from handlers.slack_socket import Admit, Door, Socket, open_socket
+from handlers.slack_socket import Admit, HttpMode, Socket, open_socket
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
@@ -197,14 +197,14 @@ def http_route(ctx: Context, bolt: AsyncApp) -> Route:
     return route(admission(ctx, bolt), secret.get_secret_value() if secret else "")
 
 
-async def connect(ctx: Context, bolt: AsyncApp) -> Socket | Door:
+async def connect(ctx: Context, bolt: AsyncApp) -> Socket | HttpMode:
     """Socket Mode: start connecting in the background and return at once; it never gives up, so look at `connected`.
 
     Must run in the loop that serves. HTTP mode: nothing to connect.
     """
     token, running = ctx.settings.slack_app_token, _RUNNING[bolt]
     if token is None:
-        return Door(running.drain, lambda: ctx.slack.home is not None)
+        return HttpMode(running.drain, lambda: ctx.slack.home is not None)
     return open_socket(
         admission(ctx, bolt), ctx.slack.know_app, token.get_secret_value(), ctx.slack.client, running.drain
     )

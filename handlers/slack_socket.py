@@ -87,7 +87,7 @@ class Client(SocketModeClient):
             log.warning("slack.not_acknowledged", reason=type(error).__name__)
 
 
-class Trouble(logging.Filter):
+class FailureFilter(logging.Filter):
     """Keeps the SDK's reports of a connection that failed out of the log: it tells each attempt, with a traceback.
 
     `reason`: the last one, in words, for the one line that `Socket` writes when the connection is lost.
@@ -110,7 +110,7 @@ class Trouble(logging.Filter):
 class Socket:
     """The running Socket Mode connection. It comes back by itself, whatever happens to it."""
 
-    def __init__(self, client: Client, drain: Drain, trouble: Trouble) -> None:
+    def __init__(self, client: Client, drain: Drain, trouble: FailureFilter) -> None:
         self._client = client
         self._drain = drain
         self._trouble = trouble
@@ -160,7 +160,7 @@ class Socket:
                 log.info("slack.connected")
 
 
-class Door:
+class HttpMode:
     """HTTP mode: nothing to hold open. Slack comes to us as long as the sidecar serves."""
 
     def __init__(self, drain: Drain, known: Callable[[], bool]) -> None:
@@ -184,7 +184,7 @@ def open_socket(
 
     `know_app` is told the app's id at each connection.
     """
-    logger, trouble = logging.getLogger("slack_sdk.socket"), Trouble()
+    logger, trouble = logging.getLogger("slack_sdk.socket"), FailureFilter()
     logger.filters[:] = [trouble]
     client = Client(admit, know_app, app_token=app_token, web_client=web, ping_interval=PING_SECONDS, logger=logger)
     client.proxy = web.proxy  # the SDK would take it from the environment, without NO_PROXY

@@ -34,7 +34,7 @@ from bot.domain.issue_keys import find_keys
 from bot.http.limits import Limits, RequestRefused
 from bot.intake.accept import Delivery, Receipt, Source, accept
 from bot.log import get_logger
-from bot.offload import Offload, inline, offload
+from bot.offload import Offload, in_place, offload
 from bot.store import DELIVERY_KEYS_KEPT, StoreUnavailable
 from handlers import bitbucket, jira, jira_automation
 from handlers import openapi_document as document
@@ -127,7 +127,7 @@ class Endpoint:
             raise RequestRefused(400, str(error)) from None
         delivery = Delivery(source, self.delivery_id(source, headers, payload), sha256(body).hexdigest(), now)
         try:
-            event = await self.parse(source, headers, payload, now, offload if len(body) > LARGE else inline)
+            event = await self.parse(source, headers, payload, now, offload if len(body) > LARGE else in_place)
         except Malformed as error:
             unread = Ignored(reason="", kind=self.kind(source, headers, payload), issues=self.issues(payload))
             return await accept(self.ctx, delivery, unread, str(error))

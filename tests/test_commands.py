@@ -19,7 +19,8 @@ from bot.domain.issues import Issue
 from bot.errors import UserError
 from bot.workflow import HealthLine, ModeSetting, WhyLine
 from handlers import pages as answers
-from handlers.commands import COMMANDS, Who, nearest_word, read_days, read_duration, read_key
+from handlers.command_arguments import read_days, read_duration, read_key
+from handlers.commands import COMMANDS, Who, nearest_word
 
 NOW = datetime(2026, 11, 20, 9, 42, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.cards import ProposalOutcome, Rested, learned_page, proposal_message
+from bot.cards import CorrectionRow, ProposalOutcome, learned_page, proposal_message
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message
 from bot.domain.corrections import SKIP_REASONS, Correction, Lesson
@@ -221,7 +221,7 @@ def test_the_messages_fit_whatever_is_in_them() -> None:
     nasty = "<!channel> *x* <https://evil.example|y> " * 80
     where = {"site": "https://x.example", "now": NOW, "timezone": settings().timezone}
     many = [known(n, nasty, wrote=nasty, made=nasty) for n in range(60)]
-    rows = [Rested("ECD-1", nasty, nasty)] * 30
+    rows = [CorrectionRow("ECD-1", nasty, nasty)] * 30
     diff = "--- a\n" + "-x\n" * 9_000
     for message in (
         learned_page(many, "ECD", admin=True, **where), learned_page([], None, admin=False, **where),

@@ -32,7 +32,7 @@ from bot.cards.actions import (
 )
 from bot.cards.card import draft_card
 from bot.cards.home import home_view
-from bot.cards.learning import ProposalOutcome, Rested, learned_page, proposal_message, skip_question
+from bot.cards.learning import CorrectionRow, ProposalOutcome, learned_page, proposal_message, skip_question
 from bot.cards.modal import edit_modal
 from bot.cards.notices import (
     budget_notice,
@@ -64,9 +64,9 @@ __all__ = [
     "TEXT_ACTION",
     "TEXT_BLOCK",
     "UNDO",
+    "CorrectionRow",
     "Message",
     "ProposalOutcome",
-    "Rested",
     "budget_notice",
     "bullets",
     "context",

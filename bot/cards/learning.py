@@ -98,7 +98,7 @@ def _row(
     return row
 
 
-class Rested(NamedTuple):
+class CorrectionRow(NamedTuple):
     """A correction that a proposal rests on, cut for the message."""
 
     issue: str
@@ -114,7 +114,13 @@ class ProposalOutcome(NamedTuple):
 
 
 def proposal_message(
-    number: int, file: str, why: str, rests_on: Sequence[Rested], *, site: str, outcome: ProposalOutcome | None = None
+    number: int,
+    file: str,
+    why: str,
+    rests_on: Sequence[CorrectionRow],
+    *,
+    site: str,
+    outcome: ProposalOutcome | None = None,
 ) -> Message:
     """A change of a prompt file that Claude proposes; with its diff where it was accepted. Nothing writes by itself."""
     head = section(text("Claude proposes a change of its prompts", bold=True), ", in ", text(file, code=True))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bot.domain.issues import Frozen, Issue, PullRequest
 
-Kind = Literal[
+ClaimKind = Literal[
     "state", "approvals", "approved_by", "build",  # of a pull request
     "status", "blocked", "assignee", "due",  # of an issue
     "person",  # somebody who is named
@@ -47,7 +47,7 @@ class Claim(Frozen):
     not so.
     """
 
-    kind: Kind
+    kind: ClaimKind
     subject: PullRequestRef | IssueRef
     value: str
     negated: bool = False

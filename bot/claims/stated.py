@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bot.claims.claim import Claim, IssueRef, Kind, PullRequestRef
+from bot.claims.claim import Claim, ClaimKind, IssueRef, PullRequestRef
 
 MAX_CLAIMS = 40
 """Entries that are read of one answer."""
@@ -23,7 +23,7 @@ Says = Literal[
     "merged", "open", "declined", "closed", "draft", "approvals", "approved_by", "build_passed", "build_failed",
     "build_running", "status", "assigned_to", "blocked_by", "due", "person",
 ]  # fmt: skip
-_MEANT: dict[str, tuple[Kind, str]] = {
+_MEANT: dict[str, tuple[ClaimKind, str]] = {
     "merged": ("state", "MERGED"), "open": ("state", "OPEN"), "declined": ("state", "DECLINED"),
     "closed": ("state", "CLOSED"), "draft": ("state", "DRAFT"),
     "build_passed": ("build", "green"), "build_failed": ("build", "failed"), "build_running": ("build", "running"),

@@ -21,10 +21,12 @@ from typing import Literal
 from bot.clients.call_record import CallRecord
 from bot.errors import Down, Permanent, RetryLater
 
-Kind = Literal["overloaded", "unreachable", "timeout", "key", "account", "billing", "spend_limit", "model", "server"]
+ErrorKind = Literal[
+    "overloaded", "unreachable", "timeout", "key", "account", "billing", "spend_limit", "model", "server"
+]
 
 # Seconds until it makes sense to look again, where the other side did not say. None: the queue's own backoff.
-_LOOK_AGAIN: dict[Kind, float | None] = {
+_LOOK_AGAIN: dict[ErrorKind, float | None] = {
     "overloaded": None,
     "unreachable": None,
     "timeout": None,
@@ -40,7 +42,7 @@ _LOOK_AGAIN: dict[Kind, float | None] = {
 class ClaudeDown(Down):
     """Claude cannot be used at the moment. `cause`: a sentence with what to do; `kind`: the same for the program."""
 
-    def __init__(self, kind: Kind, cause: str, *, after: float | None = None, nothing_sent: bool = True) -> None:
+    def __init__(self, kind: ErrorKind, cause: str, *, after: float | None = None, nothing_sent: bool = True) -> None:
         wait = _LOOK_AGAIN[kind] if after is None else after
         super().__init__("Claude", cause, after=wait, nothing_sent=nothing_sent)
         self.kind = kind

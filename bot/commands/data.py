@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 MAX_LISTED = 20
 """Records that `erase` names at most."""
 
-Handler = Callable[[argparse.Namespace], int]
+CommandRun = Callable[[argparse.Namespace], int]
 
 
 def add_parsers(commands: Any) -> None:
     """Register the commands on `ArgumentParser.add_subparsers()`; each sets `run`."""
 
-    def add(to: Any, name: str, run: Handler, text: str, more: str = "") -> Any:
+    def add(to: Any, name: str, run: CommandRun, text: str, more: str = "") -> Any:
         parser = to.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".strip())
         parser.set_defaults(run=run)
         return parser
@@ -118,7 +118,7 @@ def since(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def for_people(run: Handler) -> Handler:
+def for_people(run: CommandRun) -> CommandRun:
     """Turn the errors that carry a sentence into that sentence and exit code 1."""
 
     @wraps(run)
@@ -145,7 +145,7 @@ def run_stats(args: argparse.Namespace) -> int:
     from bot.clock import SystemClock
     from bot.environment import read_variables
     from bot.reports.metrics import as_text, figures
-    from bot.store.data import Awaited
+    from bot.store.data import AsyncSnapshot
     from bot.store.opening import data
 
     values = read_variables(("PMAGENT_TIMEZONE", "PMAGENT_MODE"))
@@ -156,7 +156,7 @@ def run_stats(args: argparse.Namespace) -> int:
         timezone = ZoneInfo("UTC")
     mode = "production" if values.get("PMAGENT_MODE", "").strip() == "production" else "simulation"
     with data().snapshot() as snapshot:
-        store = Awaited(snapshot)
+        store = AsyncSnapshot(snapshot)
         found = asyncio.run(figures(store, SystemClock(), args.days, timezone=timezone, default_mode=mode))
     print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found))
     return 0

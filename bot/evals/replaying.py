@@ -13,7 +13,7 @@ from bot.markup import Known
 from bot.prompting import Prompts, ReplyDecision, as_reply, stored_request
 from bot.settings import Settings
 from bot.spending.budget import BudgetHeld, BudgetReached
-from bot.workflow.asking import AskedClaude, Asks, decide_with
+from bot.workflow.asking import AskedClaude, AsksClaude, decide_with
 
 CONCURRENCY = 4
 BUSY_TRIES, BUSY_WAIT = 5, 20.0
@@ -42,7 +42,7 @@ class Replayed:
 
 
 async def replay(
-    claude: Asks, settings: Settings, prompts: Prompts, events: Sequence[Decided], told: Callable[[], None]
+    claude: AsksClaude, settings: Settings, prompts: Prompts, events: Sequence[Decided], told: Callable[[], None]
 ) -> list[Replayed]:
     """What becomes of each event, in order. `told` is called as each is done.
 
@@ -64,7 +64,7 @@ async def replay(
     return [found for found in await asyncio.gather(*map(one, events)) if found is not None]
 
 
-async def _one(claude: Asks, settings: Settings, prompts: Prompts, event: Decided) -> Replayed:
+async def _one(claude: AsksClaude, settings: Settings, prompts: Prompts, event: Decided) -> Replayed:
     cost = 0.0
     try:
         for message in _messages(event):
@@ -88,7 +88,7 @@ def _messages(event: Decided) -> list[str]:
     return [triage, reply or as_reply(triage)]
 
 
-async def _asked(claude: Asks, settings: Settings, prompts: Prompts, message: str) -> AskedClaude:
+async def _asked(claude: AsksClaude, settings: Settings, prompts: Prompts, message: str) -> AskedClaude:
     request = stored_request(prompts, settings, message)
     known = Known(urlsplit(settings.site).netloc, frozenset())
     for _ in range(BUSY_TRIES - 1):

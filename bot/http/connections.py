@@ -50,7 +50,7 @@ class GivesWay(Protocol):
     def end(self) -> None: ...
 
 
-class Room:
+class ConnectionLimit:
     """The connections of one server, by what they are doing; each kind in the order in which it began to."""
 
     def __init__(self, most: int) -> None:

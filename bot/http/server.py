@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bot.errors import UserError
-from bot.http.connections import BACKLOG, MAX_CONNECTIONS, Room
+from bot.http.connections import BACKLOG, MAX_CONNECTIONS, ConnectionLimit
 from bot.http.limits import RequestRefused
 from bot.log import get_logger
 
@@ -54,7 +54,7 @@ class Protocol(HttpToolsProtocol):
     """One connection, with a deadline for each request to arrive in."""
 
     seconds = SECONDS
-    room = Room(MAX_CONNECTIONS)
+    room = ConnectionLimit(MAX_CONNECTIONS)
     _deadline: TimerHandle | None = None
     _aborting: TimerHandle | None = None
     _parting = False
@@ -265,7 +265,7 @@ def make_server(app: ASGIApp, *, seconds: float = SECONDS, drain_seconds: int, m
 
     `seconds`: for a request to arrive; `drain_seconds`: for open requests when it stops; `most`: connections.
     """
-    protocol = type("Protocol", (Protocol,), {"seconds": seconds, "room": Room(most)})
+    protocol = type("Protocol", (Protocol,), {"seconds": seconds, "room": ConnectionLimit(most)})
     config = uvicorn.Config(
         app,
         http=protocol,

@@ -16,7 +16,7 @@ from bot.domain.health import HealthLine
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.queue import Job, Kind, Kinds
-from bot.queue.engines import Told, finish, health_lines
+from bot.queue.engines import KindStatus, finish, health_lines
 from bot.queue.keyed import Attempt, Entry, Hold, KeyedQueue, Outcome
 from bot.store import Conflict, Delete, Expect, StoreUnavailable
 from bot.store.embedded.store import TinyStore
@@ -88,7 +88,9 @@ class EmbeddedQueue:
 
     def health(self) -> list[HealthLine]:
         told = {
-            name: Told(queue.running, queue.waiting, queue.held, [(e.key, e.reason) for e in queue.entries if e.reason])
+            name: KindStatus(
+                queue.running, queue.waiting, queue.held, [(e.key, e.reason) for e in queue.entries if e.reason]
+            )
             for name, queue in self._queues.items()
         }
         return health_lines(self.ready(), self._kinds, told)

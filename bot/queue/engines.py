@@ -13,7 +13,7 @@ from bot.queue import Kinds
 log = get_logger("bot.queue")
 
 
-class Told(NamedTuple):
+class KindStatus(NamedTuple):
     """What an engine knows of one kind. `held`: why it rests. `stuck`: the jobs that wait for a reason, with it."""
 
     running: int
@@ -34,7 +34,7 @@ async def finish(running: set[asyncio.Task[None]], seconds: float) -> None:
         log.info("queue.parked", jobs=len(late))
 
 
-def health_lines(unready: str | None, kinds: Kinds, told: Mapping[str, Told]) -> list[HealthLine]:
+def health_lines(unready: str | None, kinds: Kinds, told: Mapping[str, KindStatus]) -> list[HealthLine]:
     """For `/pmagent health`. `unready`: why no jobs are carried out."""
     running, later = sum(kind.running for kind in told.values()), sum(kind.waiting for kind in told.values())
     why = "".join(f"; {name}s wait: {kind.held}" for name, kind in told.items() if kind.held)

@@ -27,14 +27,14 @@ MAX_QUOTE = 140
 LONG = frozenset({"description", "environment", "summary", "comment"})
 """Fields whose values are texts: that they changed is the fact, not what they say."""
 
-Kind = Literal["moved", "waits", "due", "draft"]
-KINDS: tuple[Kind, ...] = ("moved", "waits", "due", "draft")
+FactKind = Literal["moved", "waits", "due", "draft"]
+KINDS: tuple[FactKind, ...] = ("moved", "waits", "due", "draft")
 
 
 class Fact(Frozen):
     """One line. `ref`: `ECD-142` or `acme/export#12`; `person`: who moved it, or for whom it waits, or whose it is."""
 
-    kind: Kind
+    kind: FactKind
     ref: str
     url: str
     project: str
@@ -52,7 +52,7 @@ class StandupFacts(Frozen):
     facts: tuple[Fact, ...]
     notes: tuple[str, ...] = ()
 
-    def of(self, kind: Kind, project: str | None = None) -> tuple[Fact, ...]:
+    def of(self, kind: FactKind, project: str | None = None) -> tuple[Fact, ...]:
         return tuple(f for f in self.facts if f.kind == kind and project in (None, f.project))
 
     @property
@@ -165,7 +165,7 @@ def pull_request(pr: PullRequest, project: str, since: datetime, now: datetime) 
     """What happened to this pull request, and for whom it waits."""
     title = _title(pr.title)
 
-    def fact(kind: Kind, person: str, text: str) -> Fact:
+    def fact(kind: FactKind, person: str, text: str) -> Fact:
         return Fact(kind=kind, ref=pr.id, url=pr.url, project=project, person=person, text=text)
 
     wanted = len(pr.reviewers)
@@ -203,7 +203,7 @@ def draft(draft: Draft, zone: ZoneInfo) -> Fact:
     return _about(draft.issue, "draft", "the approvers", text)
 
 
-def _about(issue: Issue, kind: Kind, person: str, text: str) -> Fact:
+def _about(issue: Issue, kind: FactKind, person: str, text: str) -> Fact:
     return Fact(kind=kind, ref=issue.key, url=issue.url, project=issue.project, person=person, text=text)
 
 

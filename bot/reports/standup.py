@@ -23,7 +23,7 @@ from bot.prompting import read_standup, standup_request
 from bot.reports import facts as rules
 from bot.reports.facts import Fact, StandupFacts
 from bot.reports.standup_message import EVENT_TYPE, Report, standup_message
-from bot.rules.policy import Beyond, out_of_bounds
+from bot.rules.policy import OutOfBounds, out_of_bounds
 from bot.schedule.rules import Run
 from bot.schedule.runs import ClaimedRun, claim, run_finished
 from bot.store import Audit, Conflict, Delete, Put
@@ -200,7 +200,9 @@ def _details(report: Report, ts: str | None = None, kind: str | None = None) -> 
     return {k: v for k, v in found.items() if v is not None}
 
 
-async def _from_jira(ctx: Context) -> tuple[tuple[Issue, ...], tuple[Issue, ...], tuple[str, ...], dict[str, Beyond]]:
+async def _from_jira(
+    ctx: Context,
+) -> tuple[tuple[Issue, ...], tuple[Issue, ...], tuple[str, ...], dict[str, OutOfBounds]]:
     """The issues changed lately, those due soon, what could not be read, and why which others are not shown."""
     keys = ctx.settings.jira_projects
     names = ", ".join(f'"{key}"' for key in keys)  # quoted: a key may be a word of JQL, such as IN
@@ -224,7 +226,7 @@ async def _from_jira(ctx: Context) -> tuple[tuple[Issue, ...], tuple[Issue, ...]
     return issues, upcoming, notes, hidden
 
 
-async def _hidden(ctx: Context, keys: set[str]) -> dict[str, Beyond]:
+async def _hidden(ctx: Context, keys: set[str]) -> dict[str, OutOfBounds]:
     """Those of these issues that are not for the channel, each with the reason.
 
     Read one by one, the first so many: a key in a branch's name need not be an issue's, and Jira refuses a search for
@@ -232,7 +234,7 @@ async def _hidden(ctx: Context, keys: set[str]) -> dict[str, Beyond]:
     """
     gate = asyncio.Semaphore(4)
 
-    async def beyond(key: str) -> Beyond | None:
+    async def beyond(key: str) -> OutOfBounds | None:
         async with gate:
             try:
                 return out_of_bounds(await ctx.jira.fields(key), ctx.settings)

@@ -62,14 +62,14 @@ def may_decide(user: SlackUser, home_team: str, members: frozenset[str]) -> str 
 # What is for the channel
 
 
-class Beyond(NamedTuple):
+class OutOfBounds(NamedTuple):
     """Why an issue is not for the channel. `reason`: the silence's. `says`: follows its key in a sentence."""
 
     reason: str
     says: str
 
 
-class Read(Protocol):
+class IssueFacts(Protocol):
     """What of an issue that was read says whom it is for."""
 
     @property
@@ -80,11 +80,13 @@ class Read(Protocol):
     def has_security_level(self) -> bool: ...
 
 
-SECURITY_LEVEL = Beyond("the issue has a security level", "has a security level, so nothing of it is shown here")
-MOVED = Beyond("moved to another project", "was moved to a project that this bot does not look after (JIRA_PROJECTS)")
+SECURITY_LEVEL = OutOfBounds("the issue has a security level", "has a security level, so nothing of it is shown here")
+MOVED = OutOfBounds(
+    "moved to another project", "was moved to a project that this bot does not look after (JIRA_PROJECTS)"
+)
 
 
-def out_of_bounds(issue: Read, settings: Settings) -> Beyond | None:
+def out_of_bounds(issue: IssueFacts, settings: Settings) -> OutOfBounds | None:
     """Why nothing of this issue may be drafted, posted, reported or shown; None when it may be.
 
     Asked after every read: an issue that was moved is still served under its old key, and who may see one changes.

@@ -1,7 +1,7 @@
 """The kept rules: some 380 kinds of tokens as Betterleaks (which gitleaks became) knows them. Pure.
 
-`kept_rules.json` is made by `tests/kept_rules.py` from a released package and never by hand. A pattern is compiled when
-a text first holds one of its literals: most never are.
+`kept_rules.json` is made by `tests/secret_lists/make_kept_rules.py` from a released package and never by hand. A
+pattern is compiled when a text first holds one of its literals: most never are.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from bot.schedule.turns import Turn
 from bot.settings import Settings
 from bot.store import Put
 from bot.store.retention import delete_old
-from bot.work.others import Others
+from bot.work.others import OtherProcesses
 from bot.workflow import expire, propose
 from bot.workflow.reconciling import reconcile
 from bot.workflow.reconciling_development import reconcile_development
@@ -71,7 +71,7 @@ def entries() -> tuple[ScheduleEntry, ...]:
         ScheduleEntry("standup", _standup_rule, standup_due),
         ScheduleEntry("expiry", lambda _: Every(60.0), expire_drafts),
         ScheduleEntry("outage", lambda _: Every(30.0), look_at_outage),
-        ScheduleEntry("others", lambda _: Every(5.0), Others().follow),
+        ScheduleEntry("others", lambda _: Every(5.0), OtherProcesses().follow),
         ScheduleEntry("retention", lambda _: Every(600.0), delete_old_records, in_turn=True),
         ScheduleEntry("reconcile", lambda _: Every(3600.0), reconcile, in_turn=True),
         ScheduleEntry("pull_requests", lambda _: Every(3600.0), reconcile_development, in_turn=True),

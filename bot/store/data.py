@@ -91,7 +91,7 @@ class Data(Protocol):
         ...
 
 
-class Awaited:
+class AsyncSnapshot:
     """A snapshot as what reads a running store sees it (`bot.store.StoreReader`)."""
 
     def __init__(self, snapshot: Snapshot) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from bot.errors import UserError
 from bot.store import Record, StoreReader, Table
 from bot.store.audit import Chain, ChainCheck, Published, UnreadableRecord
-from bot.store.data import Awaited, Snapshot
+from bot.store.data import AsyncSnapshot, Snapshot
 from bot.store.texts import ACCEPTED, CREATED, EVENTS, wrong_draft, wrong_event
 
 NAMES: dict[Table, str] = {"drafts": "draft", "webhook_events": "event"}
@@ -109,7 +109,7 @@ class Examination:
 def examined(snapshot: Snapshot, heads: Sequence[Published] = (), *, seconds: float = float("inf")) -> Examination:
     """The same for all data as they were at one moment; no longer than so many seconds. Raises `UserError`."""
     end = time.monotonic() + seconds
-    store = Awaited(snapshot)
+    store = AsyncSnapshot(snapshot)
     cut = False
 
     async def lines() -> AsyncIterator[Record | UnreadableRecord]:

@@ -15,7 +15,7 @@ from itertools import combinations, groupby
 from typing import Any
 
 from bot.domain.issues import Frozen
-from bot.support.reading import Fact, Meaning, canonical_number, read
+from bot.support.reading import Checkable, Meaning, canonical_number, read
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d))?")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -122,7 +122,7 @@ class _Collected:
         for _, sentence in groupby(read(text), key=lambda one: bisect(ends, one.at)):
             self._sentence(list(sentence), at)
 
-    def _sentence(self, found: list[Fact], at: datetime) -> None:
+    def _sentence(self, found: list[Checkable], at: datetime) -> None:
         numbers = [n for one in found for n in _first_number(one)]
         self.numbers |= derived(numbers) if len(numbers) <= _TOGETHER else set()
         for one in found:
@@ -158,7 +158,7 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _first_number(found: Fact) -> Iterator[str]:
+def _first_number(found: Checkable) -> Iterator[str]:
     for kind, value in found.readings:
         if kind in ("number", "span"):
             yield value.split()[0]

@@ -14,7 +14,9 @@ from typing import Literal, NamedTuple
 
 from bot.support.names import calendar, language_of, vocabulary
 
-Kind = Literal["date", "month", "weekday", "day", "span", "time", "hour", "key", "pull", "name", "number", "each"]
+MeaningKind = Literal[
+    "date", "month", "weekday", "day", "span", "time", "hour", "key", "pull", "name", "number", "each"
+]
 
 
 class Meaning(NamedTuple):
@@ -25,11 +27,11 @@ class Meaning(NamedTuple):
     case; `number` in plain digits; `each` several numbers, of which every one has to be there.
     """
 
-    kind: Kind
+    kind: MeaningKind
     value: str
 
 
-class Fact(NamedTuple):
+class Checkable(NamedTuple):
     """Words of a text, and what they can mean."""
 
     words: str
@@ -70,7 +72,7 @@ _KNOWN = Meaning("each", "")
 """What needs nothing: a name that everybody knows."""
 
 
-def read(text: str, language: str | None = None) -> list[Fact]:
+def read(text: str, language: str | None = None) -> list[Checkable]:
     """What of `text` (Markdown) can be looked up, in its order. `language`: as `language_of` says, if not given."""
     plain = _NOT_WORDS.sub(lambda m: " " * len(m[0]), text)
     return _Reader(plain, language_of(plain) if language is None else language).all()
@@ -111,9 +113,9 @@ class _Reader:
         # In German "MED-7 am Dienstag" is no morning.
         self.text = _GERMAN_AM.sub("   ", text) if language == "de" else text
         self.language = language
-        self.found: list[Fact] = []
+        self.found: list[Checkable] = []
 
-    def all(self) -> list[Fact]:
+    def all(self) -> list[Checkable]:
         names, own = calendar(), vocabulary(self.language)
         flags = re.IGNORECASE
         day = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|ª|\.)?"
@@ -150,7 +152,7 @@ class _Reader:
         for match in pattern.finditer(self.text):
             readings = tuple(r for r in meaning(match) if r)
             if readings:
-                self.found.append(Fact(match[0].strip(" ,."), match.start(), readings))
+                self.found.append(Checkable(match[0].strip(" ,."), match.start(), readings))
                 parts += [self.text[end : match.start()], " " * len(match[0])]
                 end = match.end()
         self.text = "".join([*parts, self.text[end:]]) if parts else self.text

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 
-class Others:
+class OtherProcesses:
     """What was seen of the others last. Made once for each process."""
 
     def __init__(self) -> None:

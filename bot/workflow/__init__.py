@@ -24,7 +24,7 @@ webhook brought, found by asking: `checkpoint` has its rules, `reconciling_devel
 
 from bot.domain.health import HealthLine
 from bot.workflow.actor import Actor
-from bot.workflow.deciding import Lost, decide, not_as_shown, refused, who_was_first
+from bot.workflow.deciding import LostRace, decide, not_as_shown, refused, who_was_first
 from bot.workflow.expiring import expire
 from bot.workflow.learning import corrections, forget
 from bot.workflow.modes import ModeSetting, adopt_mode, mode, switch_mode
@@ -51,7 +51,7 @@ __all__ = [
     "LAST_EVENTS",
     "Actor",
     "HealthLine",
-    "Lost",
+    "LostRace",
     "ModeSetting",
     "WhyLine",
     "adopt_mode",

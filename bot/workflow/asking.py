@@ -45,7 +45,7 @@ _REFUSED = (
 )
 
 
-class Asks(Protocol):
+class AsksClaude(Protocol):
     """What is needed of `bot.clients.claude.Claude`."""
 
     async def ask(self, request: Request) -> Answer: ...
@@ -65,7 +65,7 @@ class AskedClaude:
 
 
 async def ask_claude(
-    claude: Asks, settings: Settings, prompts: Prompts, material: Material, known: Known
+    claude: AsksClaude, settings: Settings, prompts: Prompts, material: Material, known: Known
 ) -> AskedClaude:
     """The whole question: is an answer due, and if so which.
 
@@ -82,7 +82,7 @@ async def ask_claude(
 
 
 async def decide_with(
-    claude: Asks, request: Request, known: Known, *, before: tuple[CallRecord, ...] = ()
+    claude: AsksClaude, request: Request, known: Known, *, before: tuple[CallRecord, ...] = ()
 ) -> AskedClaude:
     """The decision on one request. `before`: earlier calls of the same cycle; they come first in `calls`."""
 
@@ -97,7 +97,7 @@ async def decide_with(
 
 
 async def ask_for(
-    claude: Asks, request: Request, read: Callable[[str], T], *, before: tuple[CallRecord, ...] = ()
+    claude: AsksClaude, request: Request, read: Callable[[str], T], *, before: tuple[CallRecord, ...] = ()
 ) -> tuple[T, tuple[CallRecord, ...]]:
     """Ask, read, and ask once more if there was nothing to read. `read` raises `InvalidAnswer`.
 

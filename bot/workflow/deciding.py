@@ -57,7 +57,7 @@ ANEW_WITHIN = timedelta(hours=72)
 _APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
 
 
-class Lost(UserError):
+class LostRace(UserError):
     """Somebody or something was first; the sentence says who, when and with what."""
 
 
@@ -67,8 +67,8 @@ async def decide(
     """Carry out a click on a draft's card.
 
     `seen`: the fingerprint of the card that was clicked. `text`: the edited draft (action `edit`). Whoever calls has
-    made sure that `by` may decide. Returns the draft in its new state; raises `Lost` or `UserError` with the sentence
-    for the person, and then nothing has changed.
+    made sure that `by` may decide. Returns the draft in its new state; raises `LostRace` or `UserError` with the
+    sentence for the person, and then nothing has changed.
     """
     states, target, name = ARROWS[action]
     while True:
@@ -76,16 +76,16 @@ async def decide(
         now = ctx.clock.now()
         if draft.needs_search:
             await ctx.queue.defer(Job("draft", draft_id))
-            raise Lost(RESTORED)
+            raise LostRace(RESTORED)
         if draft.state not in states:
-            raise Lost(who_was_first(ctx, draft, by.id))
+            raise LostRace(who_was_first(ctx, draft, by.id))
         if draft.state in (S.WAITING, S.HELD) and draft.expires <= now:
             await expire_one(ctx, draft)  # the schedule comes once a minute; a click does not get in between
             continue
         if refusal := await not_as_shown(ctx, draft, seen, any_mode=action == "look_again"):  # looking writes nothing
-            raise Lost(refusal)
+            raise LostRace(refusal)
         if action == "undo" and (not draft.posted or now > draft.posted.at + UNDO_FOR):
-            raise Lost("The ten minutes to withdraw this comment are over. You can still delete it in Jira.")
+            raise LostRace("The ten minutes to withdraw this comment are over. You can still delete it in Jira.")
         decision = Decision(action=action, by=by.id, name=by.name, at=now)
         changes: dict[str, Any] = {"decision": decision, "decided": (*draft.decided, decision), "note": "", "due": None}
         action_name = name

@@ -23,14 +23,14 @@ is a token and as far as they are open."""
 
 
 @dataclass(frozen=True)
-class Learned:
+class DevelopmentChange:
     """What an event changes in `development`, and what must still be there for it: parts of one commit."""
 
     puts: tuple[Put, ...] = ()
     expect: tuple[Expect, ...] = ()
 
 
-async def learn(ctx: Context, event: Event) -> Learned:
+async def learn(ctx: Context, event: Event) -> DevelopmentChange:
     """What a Bitbucket event changes; on a `Conflict` it has to be asked again."""
     if isinstance(event, PullRequestChanged):
         return await _learn_pull_request(ctx, event)
@@ -42,8 +42,8 @@ async def learn(ctx: Context, event: Event) -> Learned:
             "keys": list(event.issues), "repository": event.repository, "branch": event.branch,
             "commits": list(event.commits), "by": event.by.name if event.by else "",
         }  # fmt: skip
-        return Learned((Put("development", record),))
-    return Learned()
+        return DevelopmentChange((Put("development", record),))
+    return DevelopmentChange()
 
 
 async def pull_requests(ctx: Context, *keys: str) -> tuple[PullRequest, ...]:
@@ -110,23 +110,23 @@ def _read(record: Record) -> PullRequest:
     return PullRequest.model_validate({k: v for k, v in record.items() if k not in ("at", "type")})
 
 
-async def _learn_pull_request(ctx: Context, event: PullRequestChanged) -> Learned:
+async def _learn_pull_request(ctx: Context, event: PullRequestChanged) -> DevelopmentChange:
     wanted = event.pull_request
     old = await ctx.store.get("development", wanted.id)
     if old is not None:
         before = _read(old)
         if before.updated > wanted.updated:
-            return Learned()  # events come in no promised order: an older one does not undo a newer
+            return DevelopmentChange()  # events come in no promised order: an older one does not undo a newer
         keys = tuple(dict.fromkeys((*wanted.keys, *before.keys)))
         closed = wanted.closed or (before.closed if wanted.state == before.state else None)
         kept: dict[str, Any] = {"builds": {**before.builds, **wanted.builds}, "built": {**before.built, **wanted.built}}
         if wanted.state == before.state:
             kept["closed_by"] = wanted.closed_by or before.closed_by
         wanted = wanted.model_copy(update={**kept, "keys": keys, "closed": closed})
-    return Learned((Put("development", _record(wanted)),), (Expect("development", wanted.id, old),))
+    return DevelopmentChange((Put("development", _record(wanted)),), (Expect("development", wanted.id, old),))
 
 
-async def _learn_build(ctx: Context, event: BuildReported) -> Learned:
+async def _learn_build(ctx: Context, event: BuildReported) -> DevelopmentChange:
     """A build's state belongs to the open pull requests of its branch."""
     found = {
         record["id"]: record
@@ -141,4 +141,4 @@ async def _learn_build(ctx: Context, event: BuildReported) -> Learned:
             continue  # events come in no promised order
         builds, built = {**known.builds, event.name: event.state}, {**known.built, event.name: event.at}
         puts.append(Put("development", _record(known.model_copy(update={"builds": builds, "built": built}))))
-    return Learned(tuple(puts), tuple(Expect("development", r["id"], r) for r in found.values()))
+    return DevelopmentChange(tuple(puts), tuple(Expect("development", r["id"], r) for r in found.values()))

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
-from bot.cards import ProposalOutcome, Rested, proposal_message
+from bot.cards import CorrectionRow, ProposalOutcome, proposal_message
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.corrections import Correction
 from bot.errors import UserError
@@ -115,13 +115,13 @@ def _key(number: int) -> str:
 def _quoted(proposal: Proposal | None, found: tuple[Correction, ...]) -> dict[str, Any]:
     """The corrections that it rests on, for its message; `issues` by the name under which an erasure looks for them."""
     used = [one for one in found if proposal and one.id in proposal.pairs]
-    rows = [Rested(one.issue, one.wrote[:QUOTED], one.made[:QUOTED])._asdict() for one in used]
+    rows = [CorrectionRow(one.issue, one.wrote[:QUOTED], one.made[:QUOTED])._asdict() for one in used]
     return {"issues": [one.issue for one in used], "rests_on": rows}
 
 
 def _message(ctx: Context, record: Record, outcome: ProposalOutcome | None = None) -> Any:
     proposal = Proposal.model_validate(record["proposal"]) if record["proposal"] else None
-    rows = [Rested(**row) for row in record["rests_on"]]
+    rows = [CorrectionRow(**row) for row in record["rests_on"]]
     return proposal_message(
         record["number"], proposal.path if proposal else "", proposal.why if proposal else "", rows,
         site=ctx.settings.site, outcome=outcome,

@@ -11,11 +11,11 @@ from bot.workflow.reconciling_development import last_run
 if TYPE_CHECKING:
     from bot.context import Context
 
-Sentence = tuple[str, bool, str]
+HealthSentence = tuple[str, bool, str]
 """Name of the part, whether it is well, what there is to say."""
 
 
-async def reconciled(ctx: Context) -> list[Sentence]:
+async def reconciled(ctx: Context) -> list[HealthSentence]:
     """When Jira, and with a token Bitbucket, were last asked for what no webhook told; or why they were not."""
     lines = []
     checkpoint = await last_checkpoint(ctx)
@@ -33,7 +33,7 @@ async def reconciled(ctx: Context) -> list[Sentence]:
     return lines
 
 
-def _line(ctx: Context, name: str, whom: str, done: datetime | None, missed: int, trouble: str) -> Sentence:
+def _line(ctx: Context, name: str, whom: str, done: datetime | None, missed: int, trouble: str) -> HealthSentence:
     text = f"{whom} was not asked yet for what was missed"
     if done is not None:
         local = done.astimezone(ctx.settings.timezone)

@@ -29,7 +29,7 @@ from bot.failpoints import failpoint
 from bot.intake.accept import Delivery, Ended, accept
 from bot.intake.silence import Silence, by_its_words
 from bot.log import get_logger
-from bot.rules.policy import Beyond, out_of_bounds
+from bot.rules.policy import OutOfBounds, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
 from bot.workflow.checkpoint import Checkpoint, KnownEvents, Missed, jql, missed_events
 from bot.workflow.messages import message_record
@@ -179,7 +179,7 @@ async def _marked(ctx: Context, events: Sequence[Missed]) -> frozenset[str]:
         return frozenset()  # gone since; it is looked at again before anything is answered
 
 
-async def _notice(ctx: Context, checkpoint: Checkpoint, event: Missed, beyond: Beyond | None) -> Checkpoint:
+async def _notice(ctx: Context, checkpoint: Checkpoint, event: Missed, beyond: OutOfBounds | None) -> Checkpoint:
     """Take in one missed event; one that is too old ends here, together with its place in the list.
 
     `beyond`: why its issue is not for the channel, where it is not.

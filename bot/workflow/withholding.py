@@ -13,7 +13,7 @@ from bot.domain.drafts import OPEN, Draft, DraftState
 from bot.domain.issues import Issue
 from bot.intake.silence import CONTEXT
 from bot.log import get_logger
-from bot.rules.policy import Beyond
+from bot.rules.policy import OutOfBounds
 from bot.store import Conflict, Expect, Put, Record
 from bot.workflow.learning import forget_issue
 from bot.workflow.records import audit, load_draft, read_draft, save_draft
@@ -29,7 +29,7 @@ BARE = (
 """All that is left of an issue: where it is, and what the freshness check counts with."""
 
 
-def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
+def without_content(draft: Draft, beyond: OutOfBounds) -> dict[str, Any]:
     """The changes that leave nothing of the issue on a draft's card. `beyond`: why.
 
     The reply's own wording stays in the record, because its hash is in the audit trail; the card does not show it.
@@ -42,7 +42,7 @@ def without_content(draft: Draft, beyond: Beyond) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def withhold(ctx: Context, key: str, beyond: Beyond) -> None:
+async def withhold(ctx: Context, key: str, beyond: OutOfBounds) -> None:
     """End the drafts that wait on this issue. One whose answer was lost stays, to be looked for, without its content.
 
     What the program itself is working on finds out when it reads the issue again. What was learned on it is forgotten,
@@ -61,7 +61,7 @@ def _former_keys(events: Sequence[Record]) -> set[str]:
     return {str(change["before"]) for change in changes if change["field"].casefold() == "key" and change["before"]}
 
 
-async def _end(ctx: Context, key: str, beyond: Beyond, events: Sequence[Record]) -> None:
+async def _end(ctx: Context, key: str, beyond: OutOfBounds, events: Sequence[Record]) -> None:
     await forget_issue(ctx, key, beyond.reason)
     await _forget_requests(ctx, events)
     for record in await ctx.store.find("drafts", issue_key=key, open=True):

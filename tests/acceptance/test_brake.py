@@ -10,7 +10,7 @@ from bot.demo.slack_people import DANA, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from bot.domain.drafts import DraftState
-from bot.workflow import Lost, decide, expire, load_draft, switch_mode
+from bot.workflow import LostRace, decide, expire, load_draft, switch_mode
 from tests.acceptance.test_main_path import YES
 from tests.acceptance.test_workflow_faults import D, Program, S
 from tests.stores import both
@@ -68,7 +68,7 @@ async def test_a_draft_whose_card_cannot_be_redrawn_decides_nothing_under_the_ot
     for action in ("approve", "edit", "skip", "approve"):
         try:
             await decide(program.ctx, draft.id, action, by=D, seen=shown, text="Other words.")
-        except Lost as error:
+        except LostRace as error:
             said = str(error)
         else:
             raise AssertionError(f"{action} was carried out")

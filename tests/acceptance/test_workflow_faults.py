@@ -33,7 +33,7 @@ from bot.store.embedded.store import TinyStore
 from bot.store.postgres.store import PostgresStore
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
-from bot.workflow import Actor, Lost, decide, load_draft, pause, retry_event, switch_mode, why
+from bot.workflow import Actor, LostRace, decide, load_draft, pause, retry_event, switch_mode, why
 from bot.workflow.development import pull_requests
 from bot.workflow.messages import announce, deliver
 from bot.workflow.presenting import present
@@ -298,7 +298,7 @@ async def test_two_people_ask_for_a_new_draft_and_get_one(program: Program) -> N
     program.stage.claude.script({**YES, "response_text": "Anew."})
     clicks = [decide(program.ctx, draft.id, "draft_anew", by=by, seen=held.fingerprint) for by in (D, S)]
     ended = await asyncio.gather(*clicks, return_exceptions=True)
-    [lost] = [e for e in ended if isinstance(e, Lost)]
+    [lost] = [e for e in ended if isinstance(e, LostRace)]
     assert "asked for a new draft" in str(lost)
     await program.stage.slack.card("ECD-1", shows="Anew.")
     await program.state(draft, DraftState.SUPERSEDED)
@@ -386,7 +386,7 @@ async def test_the_loser_hears_what_the_winner_did(program: Program) -> None:
     program.stage.jira.fail("DELETE ", Fault("answer", status=403))
     await program.click(posted, "undo", S)
     await program.until(lambda: noted(program, draft, "could not be withdrawn"))
-    with pytest.raises(Lost, match="Dana Petrova already approved this, and it was posted"):
+    with pytest.raises(LostRace, match="Dana Petrova already approved this, and it was posted"):
         await decide(program.ctx, draft.id, "approve", by=S, seen="")
 
 

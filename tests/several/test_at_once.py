@@ -21,8 +21,8 @@ from bot.schedule.table import entries
 from bot.schedule.turns import turn
 from bot.spending.budget import BudgetHeld, BudgetReached
 from bot.store import Conflict, Put
-from bot.work.others import Others
-from bot.workflow import Lost, decide, is_window, pause, remember_window, resume, switch_mode, why
+from bot.work.others import OtherProcesses
+from bot.workflow import LostRace, decide, is_window, pause, remember_window, resume, switch_mode, why
 from bot.workflow.messages import announce
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Process, passes
@@ -51,7 +51,7 @@ async def test_58_one_event_one_draft_one_card_one_comment(pair: Pair) -> None:
     draft = await one.draft()
     assert draft.card.ts == card.ts
     clicks = await asyncio.gather(one.approve(draft), two.approve(draft), return_exceptions=True)
-    [lost] = [click for click in clicks if isinstance(click, Lost)]
+    [lost] = [click for click in clicks if isinstance(click, LostRace)]
     assert "You already approved this" in str(lost)
     await asyncio.gather(*(process.do("draft", draft.id) for process in pair))
     assert (await one.draft()).state == DraftState.POSTED
@@ -95,13 +95,13 @@ async def test_a_mode_that_one_switched_is_in_force_for_the_other(pair: Pair) ->
     draft = await one.waiting()
     seen = await two.seen(draft)
     await switch_mode(one.ctx, "simulation", D)
-    with pytest.raises(Lost, match="The mode is simulation now, and this card was made for production"):
+    with pytest.raises(LostRace, match="The mode is simulation now, and this card was made for production"):
         await decide(two.ctx, draft.id, "approve", by=D, seen=seen)
 
 
 async def test_a_pause_that_one_ended_holds_the_other_up_no_longer(pair: Pair) -> None:
     one, two = pair
-    others = Others()
+    others = OtherProcesses()
     await pause(one.ctx, None, D)
     await others.follow(two.ctx, None)
     event = (await two.told()).event_id

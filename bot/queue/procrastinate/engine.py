@@ -18,7 +18,7 @@ from bot.clock import Clock
 from bot.domain.health import HealthLine
 from bot.log import get_logger
 from bot.queue import Hold, Job, Kinds
-from bot.queue.engines import Told, finish, health_lines
+from bot.queue.engines import KindStatus, finish, health_lines
 from bot.queue.procrastinate.lifeline import BOUNDED, CONNECTION, PAUSES, Away, Lifeline
 from bot.queue.procrastinate.runner import Runner
 from bot.store.postgres.jobs import LATER, come_due, forget_workers
@@ -145,7 +145,7 @@ class ProcrastinateQueue:
 
     def health(self) -> list[HealthLine]:
         told = {
-            name: Told(
+            name: KindStatus(
                 len(runner.entries), runner.waiting, runner.held, [item for item in runner.reasons.items() if item[1]]
             )
             for name, runner in self._runners.items()

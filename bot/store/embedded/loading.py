@@ -21,7 +21,7 @@ from bot.failpoints import failpoint
 from bot.store import Record, Table
 from bot.store.embedded.lock import FolderLock
 from bot.store.embedded.schema import NAME
-from bot.store.embedded.sqlite import RESTORED, RESTORING, create
+from bot.store.embedded.sqlite import RESTORED_SUFFIX, RESTORING, create
 from bot.store.embedded.tiny import Database, transaction
 from bot.store.encoding import Row
 from bot.store.files import sync
@@ -50,7 +50,7 @@ def loading(folder: Path, *, force: bool) -> Iterator[_Filling]:
     """
     with FolderLock(folder):
         path, log = folder / NAME, folder / f"{NAME}-wal"
-        new, whole = folder / f"{NAME}{RESTORING}", folder / f"{NAME}{RESTORED}"
+        new, whole = folder / f"{NAME}{RESTORING}", folder / f"{NAME}{RESTORED_SUFFIX}"
         if not force and any(each.exists() for each in (path, log, whole)):
             raise UserError(
                 f"The data folder {folder} is not empty. To replace what is in it for good, run this again with "

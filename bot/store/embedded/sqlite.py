@@ -22,7 +22,7 @@ WAL_KEPT = 64 * 1024 * 1024
 """Bytes of the write-ahead log that stay on disk after a checkpoint."""
 RESTORING = ".restoring"
 """Added to the name of the database that a restore is filling."""
-RESTORED = ".restored"
+RESTORED_SUFFIX = ".restored"
 """Added to the name of the database that a restore has made and is about to put in its place."""
 _HEADER = 100
 _MAGIC = b"SQLite format 3\0"
@@ -131,7 +131,7 @@ def exists(path: Path) -> bool:
 
     It also does while a restore is putting another one in its place (`loading`), or was cut short in that.
     """
-    if path.with_name(f"{path.name}{RESTORED}").exists():
+    if path.with_name(f"{path.name}{RESTORED_SUFFIX}").exists():
         raise Damaged(path, "was being replaced by a restore, which was cut short")
     if path.exists():
         return True

@@ -1,6 +1,6 @@
 """Makes `bot/safety/kept_rules.json` from the rules of Betterleaks, which kingfisher-secret-scanner holds.
 
-    python -m tests.kept_rules
+    python -m tests.secret_lists.make_kept_rules
 
 To be run when the package's version in requirements-dev.txt moves. The program does not import the package: its scanner
 takes 50 MB of memory and seconds to compile, and looks for secrets in files of code. What is taken of a rule is its
@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).parent.parent / "bot" / "safety" / "kept_rules.json"
+FILE = Path(__file__).parents[2] / "bot" / "safety" / "kept_rules.json"
 _PACKAGE = "kingfisher-secret-scanner"
 _FEW = 64  # spellings of one literal that are kept apart
 _END = re.compile(r"""\(\?:\\\\?\?\['"\\x60\]\|\[\\s;\]\|\\\\\[nr\]\|\$\)""")
