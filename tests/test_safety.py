@@ -19,7 +19,7 @@ from bot.safety.finding import by_rules, suspected
 from bot.safety.kept import kept_rules
 from bot.safety.reading import read
 from bot.safety.secret_kinds import KINDS
-from tests import kept_rules as kept_rules_made
+from tests.secret_lists import make_kept_rules as kept_rules_made
 
 ROOT = Path(__file__).parents[1]
 
