@@ -19,7 +19,7 @@ from bot.safety.finding import by_rules, suspected
 from bot.safety.kept import kept_rules
 from bot.safety.reading import read
 from bot.safety.secret_kinds import KINDS
-from tests import kept_rules as kept_rules_made
+from tests.secret_lists import make_kept_rules as kept_rules_made
 
 ROOT = Path(__file__).parents[1]
 
@@ -243,7 +243,7 @@ def test_the_kept_rules_say_what_they_are_made_of() -> None:
     file = json.loads(kept_rules_made.FILE.read_text("utf-8"))
     pinned = (ROOT / "requirements-dev.txt").read_text("utf-8")
     package, release = re.search(r"as (\S+) (\S+) holds", file["source"]).groups()  # type: ignore[union-attr]
-    assert f"{package}=={release}" in pinned, "run python -m tests.kept_rules"
+    assert f"{package}=={release}" in pinned, "run python -m tests.secret_lists.make_kept_rules"
     assert len(file["rules"]) > 350
     assert "MIT License" in kept_rules_made.FILE.with_suffix(".LICENSE").read_text("utf-8")
 

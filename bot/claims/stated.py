@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from bot.claims.claim import Claim, ClaimKind, IssueRef, PullRequestRef
+from bot.domain.issue_keys import ISSUE_KEY
 
 MAX_CLAIMS = 40
 """Entries that are read of one answer."""
@@ -32,7 +33,6 @@ _MEANT: dict[str, tuple[ClaimKind, str]] = {
 }  # fmt: skip
 _PULL_KINDS = ("state", "approvals", "approved_by", "build")
 _PULL = re.compile(r"(?:(?P<repo>[\w.-]+/[\w.-]+)?#|\b(?:PR|pull request) )(?P<number>\d{1,7})\b", re.IGNORECASE)
-_KEY = re.compile(r"\b[A-Z][A-Z0-9_]+-\d+\b")
 _VALUES = {
     "approvals": r"\d{1,3}", "blocked": r"[A-Z][A-Z0-9_]+-\d+", "due": r"\d{4}-\d\d-\d\d|none",
     "status": r"(?s).{1,80}", "approved_by": r"(?s).{1,80}", "person": r"(?s).{2,80}",
@@ -80,7 +80,7 @@ def _claim(stated: StatedClaim, own: str) -> Claim | None:
         return None
     if kind == "approved_by" and value.casefold() in ("nobody", "none"):
         kind, value = "approvals", "0"
-    pull, key = _PULL.search(stated.about), _KEY.search(stated.about)
+    pull, key = _PULL.search(stated.about), ISSUE_KEY.search(stated.about)
     other = key[0] if key and key[0] != own else ""
     if kind == "state" and key and not pull and value in ("OPEN", "CLOSED"):
         kind, value = "status", value.lower()  # an issue can be open too

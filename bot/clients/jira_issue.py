@@ -5,13 +5,13 @@ As lenient as `jira_read`: an issue needs only its key.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
 from bot.clients import jira_read as read
+from bot.domain.issue_keys import ISSUE_KEY
 from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Sprint, Version
 from bot.markup import from_body
 from bot.rules.policy import about_links
@@ -19,7 +19,6 @@ from bot.rules.policy import about_links
 Related = Literal["all", "some", "unread"]
 CHILDREN = 20
 """Children of an issue that are told of one by one; the others are counted."""
-_KEY = re.compile(r"\b[A-Z][A-Z0-9_]+-\d+\b")
 
 
 def issue(
@@ -79,7 +78,7 @@ def issue(
 
 def _may_be_told(change: Change, told: Mapping[str, Any]) -> bool:
     """Whether a change names no other issue than those that may be told of."""
-    keys = _KEY.findall(f"{change.before} {change.after}")
+    keys = [found[0] for found in ISSUE_KEY.finditer(f"{change.before} {change.after}")]
     return not about_links(change) or (bool(keys) and all(key in told for key in keys))
 
 

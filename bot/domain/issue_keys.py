@@ -12,6 +12,8 @@ from functools import lru_cache
 MAX_KEYS = 20
 MAX_TEXT = 32_767
 """Characters of one text that are searched."""
+ISSUE_KEY = re.compile(r"\b([A-Z][A-Z0-9_]+)-\d+\b")
+"""A key in a short text, of whichever project; the group is its project."""
 # A project's key has at most ten characters, and somewhere else a few more. Without a bound, A_A_A_… takes as long as
 # its length squared.
 _KEY = re.compile(r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]{1,63})-([1-9]\d{0,9})(?![0-9A-Za-z])")

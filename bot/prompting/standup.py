@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from bot.domain.issue_keys import ISSUE_KEY
 from bot.domain.issues import Frozen
 from bot.prompting.files import Prompts, version_of
 from bot.prompting.parsing import InvalidAnswer
@@ -22,7 +22,6 @@ SENTENCE_LIMIT = 400
 # One text and one list of the facts; more than this in a morning's report is folded anyway.
 _TEXT_LIMIT = 300
 _LIST_LIMIT = 60
-_KEY = re.compile(r"\b([A-Z][A-Z0-9_]+)-\d+\b")
 
 
 class Sentence(Frozen):
@@ -80,8 +79,8 @@ def read_standup(text: str, known_refs: Collection[str]) -> tuple[Sentence, ...]
 
 def _strangers(words: str, known: frozenset[str]) -> bool:
     """Whether the words name an issue that was not given, in a project that was (`UTF-8` is no issue)."""
-    projects = {match[1] for ref in known if (match := _KEY.fullmatch(ref))}
-    return any(m[1] in projects and m[0] not in known for m in _KEY.finditer(words))
+    projects = {match[1] for ref in known if (match := ISSUE_KEY.fullmatch(ref))}
+    return any(m[1] in projects and m[0] not in known for m in ISSUE_KEY.finditer(words))
 
 
 def _bounded(value: Any) -> Any:

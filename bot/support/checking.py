@@ -41,9 +41,9 @@ def unsupported(text: str, found: Given, named: Iterable[tuple[str, str]] = ()) 
     for one in waiting:
         if not any(looked.worked_out(reading) for reading in one.readings):
             marks.append((one.at, one.words))
-    for kind, name in named:
+    for _, name in named:
         at = text.casefold().find(name.casefold())
-        if name.strip() and at >= 0 and not looked.knows(kind, name):
+        if name.strip() and at >= 0 and not looked.knows(name):
             marks.append((at, text[at : at + len(name)]))
     return tuple(dict.fromkeys(words for _, words in sorted(marks)))[:MAX_MARKS]
 
@@ -132,7 +132,7 @@ class _Looked:
             return any(abs(days) == n if sign == "=" else days == n for days in far)
         return any(abs((abs(days) if sign == "=" else days) / _DAYS[unit] - n) < 0.6 for days in far)
 
-    def knows(self, kind: str, name: str) -> bool:
+    def knows(self, name: str) -> bool:
         """Whether a person or a status of this name stands in the data."""
         wanted = name.casefold().strip()
         if wanted in self._names:
