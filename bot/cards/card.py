@@ -54,8 +54,8 @@ MAX_QUOTE_SOURCE = 4 * MAX_QUOTE
 UNDECIDED = frozenset({S.WAITING, S.HELD, S.FAILED, S.UNKNOWN})
 APPROVALS = frozenset({APPROVE, RETRY, POST_ANYWAY, POST_AGAIN})
 WARNINGS = "warnings"
-MORE = "⚠ and {} more to look at, for which there is no room: make the reply simpler"
 """The id of the block that says what a person should look at in the reply."""
+MORE = "⚠ and {} more to look at, for which there is no room: make the reply simpler"
 WHOLE = FRAME_BLOCK_IDS | {WARNINGS}
 """The blocks that are not shortened."""
 

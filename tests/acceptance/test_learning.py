@@ -60,7 +60,7 @@ async def test_the_next_request_in_the_project_is_given_what_was_changed_as_data
         assert "4711" not in "".join(messages(stage, other)), other
     assert "4711" not in str([c for c in await exported(stage, "agent_cycles") if c["issue"] == "ECD-2"])
     trail = await exported(stage, "audit")
-    created = {r["issue"]: r["details"].get("learned") for r in trail if r["action"] == "draft.created"}  # type: ignore[attr-defined]
+    created = {r["issue"]: r["details"].get("learned") for r in trail if r["action"] == "draft.created"}  # type: ignore[attr-defined]  # JSON
     assert [bool(created[key]) for key in ("ECD-1", "ECD-2", "OPS-1", "SUP-1")] == [False, True, False, False]
 
     # Who sees it, and who may have it forgotten.
@@ -132,7 +132,7 @@ async def test_skip_asks_why_once_and_only_whoever_skipped(stage: Stage) -> None
     told = await slack.whispered(DANA, "By project and prompt version")
     assert "2 drafts: 0 approved as drafted, 1 edited (4 words each), 1 skipped (1 too late)" in told.words
     trail = [r for r in await exported(stage, "audit") if r["action"] == "draft.skip_reason"]
-    assert [(r["actor"], r["details"]["reason"]) for r in trail] == [(f"slack:{DANA}", "too_late")]  # type: ignore[index]
+    assert [(r["actor"], r["details"]["reason"]) for r in trail] == [(f"slack:{DANA}", "too_late")]  # type: ignore[index]  # JSON
 
 
 def pair(number: int, **more: Any) -> Put:

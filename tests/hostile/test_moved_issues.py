@@ -125,7 +125,7 @@ async def test_63_moved_among_the_watched_projects_and_then_under_a_security_lev
     await stage.slack.changes(card, "has a security level")
     assert "Is anybody looking at this?" not in card.words
     [shown] = [c["calls"] for c in await exported(stage, "agent_cycles") if c["calls"]]
-    assert [call["shown"] for call in shown] == [""] * len(shown)  # type: ignore[attr-defined, arg-type]
+    assert [call["shown"] for call in shown] == [""] * len(shown)  # type: ignore[attr-defined, arg-type]  # JSON
     clean(stage.log)
 
 
