@@ -28,6 +28,7 @@ from bot.store.audit import verify
 from bot.store.backup import backup, restore
 from bot.store.embedded.data import FolderData
 from bot.store.texts import text_sha256
+from tests import warm
 from tests.homes import KINDS, Home, Kind, new_home
 
 ROOT = Path(__file__).parents[1]
@@ -39,10 +40,7 @@ def bot(where: Path | Home, *arguments: str | Path, timeout: float = 60) -> subp
     """`python -m bot …` with nothing set but where the data are."""
     variables = {"PMAGENT_DATA_DIR": str(where)} if isinstance(where, Path) else where.variables
     environment = {"PATH": os.environ["PATH"], **variables}
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *map(str, arguments)],
-        capture_output=True, text=True, encoding="utf-8", timeout=timeout, cwd=ROOT, env=environment,
-    )  # fmt: skip
+    return warm.run("bot", *map(str, arguments), folder=ROOT, environment=environment, timeout=timeout)
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import io
 import itertools
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from bot.__main__ import main
 from bot.safety.misplaced import is_plain, looks_secret
 from bot.settings import Settings, SettingsError, load
 from bot.settings.reading import secret_names
+from tests import warm
 from tests.test_settings import GOOD
 
 ROOT = Path(__file__).parents[1]
@@ -121,10 +120,7 @@ def test_a_start_and_a_check_by_the_real_program(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **values, SLIP: PART}
     environment["SLACK_APP_TOKEN_FILE"] = TOKENS["Slack app"]
     for command, code in (("run", 2), ("check", 1), ("check --json", 1), ("--help", 0)):
-        done = subprocess.run(
-            [sys.executable, "-m", "bot", *command.split()],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = warm.run("bot", *command.split(), folder=tmp_path, environment=environment)
         said = done.stdout + done.stderr
         assert done.returncode == code, said
         assert [token for token in TOKENS.values() if held(said, token)] == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from bot.store.encoding import to_json
 from bot.store.examining import examined
 from bot.store.texts import event_sha256
 from bot.workflow.records import audit, draft_record
+from tests import warm
 from tests.homes import KINDS, Home, new_home
 
 ROOT = Path(__file__).parents[1]
@@ -238,7 +238,5 @@ def test_lines_that_nobody_of_ours_wrote_get_a_verdict(home: Home) -> None:
 
 def verify(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m bot audit verify` with nothing set but where the data are."""
-    return subprocess.run(
-        [sys.executable, "-m", "bot", "audit", "verify", *arguments], capture_output=True, text=True, timeout=60,
-        cwd=ROOT, env={"PATH": os.environ["PATH"], **home.variables},
-    )  # fmt: skip
+    environment = {"PATH": os.environ["PATH"], **home.variables}
+    return warm.run("bot", "audit", "verify", *arguments, folder=ROOT, environment=environment)

@@ -92,6 +92,8 @@ def keep(connection: socket.socket) -> NoReturn:
 def become(arguments: list[str], folder: str, environment: dict[str, str], outputs: list[int]) -> NoReturn:
     """Be `python -m MODULE …` from here on."""
     os.setsid()
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
     os.dup2(outputs[0], 1)
     os.dup2(outputs[-1], 2)
     os.closerange(3, 64)
@@ -162,6 +164,24 @@ async def start(*arguments: str, folder: Path, environment: dict[str, str], apar
     keeper, to = await asyncio.open_unix_connection(sock=connection)
     outputs = [await _reader(reading) for reading, _ in pipes]
     return Program(int(await keeper.readline()), keeper, to, outputs)
+
+
+def run(
+    *arguments: str, folder: Path, environment: dict[str, str], timeout: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """As `subprocess.run` with its output captured, for a caller without a loop."""
+
+    async def ran() -> subprocess.CompletedProcess[str]:
+        program = await start(*arguments, folder=folder, environment=environment, apart=True)
+        assert program.stderr
+        try:
+            out, err = await asyncio.wait_for(asyncio.gather(program.stdout.read(), program.stderr.read()), timeout)
+        except TimeoutError:
+            program.kill()
+            raise
+        return subprocess.CompletedProcess(arguments, await program.wait(), out.decode(), err.decode())
+
+    return asyncio.run(ran())
 
 
 async def _reader(descriptor: int) -> asyncio.StreamReader:

@@ -150,17 +150,17 @@ class Tab:
 class Browser:
     """Headless Chromium with an empty profile."""
 
-    def __init__(self, folder: Path, *, width: int = 1440, height: int = 900) -> None:
-        self._folder, self._size = folder, (width, height)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._session = aiohttp.ClientSession()
-        self._tabs: list[Tab] = []
+        self._tabs: dict[str, Tab] = {}
 
     async def __aenter__(self) -> Self:
         assert CHROMIUM is not None
         profile = self._folder / "profile"
         self._process = await asyncio.create_subprocess_exec(
-            CHROMIUM, *FLAGS, f"--user-data-dir={profile}", f"--window-size={self._size[0]},{self._size[1]}",
-            "about:blank", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+            CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank",
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         port = profile / "DevToolsActivePort"
         for _ in range(400):
@@ -170,14 +170,14 @@ class Browser:
         self._base = f"http://127.0.0.1:{port.read_text().splitlines()[0]}"
         return self
 
-    async def open(self, address: str) -> Tab:
+    async def open(self, address: str, *, width: int = 1440, height: int = 900) -> Tab:
+        """A tab whose page is that many pixels wide and high."""
         async with self._session.put(f"{self._base}/json/new?about:blank") as answer:
             target = await answer.json(content_type=None)
         tab = Tab(await self._session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0))
-        self._tabs.append(tab)
+        self._tabs[target["id"]] = tab
         for domain in ("Runtime", "Log", "Page"):
             await tab.ask(f"{domain}.enable")
-        width, height = self._size
         await tab.ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
@@ -185,9 +185,15 @@ class Browser:
         await tab.until("document.querySelector('#pulse.on')")
         return tab
 
-    async def __aexit__(self, *_: object) -> None:
-        for tab in self._tabs:
+    async def close_tabs(self) -> None:
+        for target, tab in self._tabs.items():
             await tab.close()
+            async with self._session.get(f"{self._base}/json/close/{target}"):
+                pass
+        self._tabs.clear()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close_tabs()
         await self._session.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -226,10 +232,17 @@ async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
     assert not _left_behind(tmp_path), "the data folder was left behind"
 
 
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    async with Browser(tmp_path) as opened:
+@pytest.fixture(scope="module")
+async def chromium(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    async with Browser(tmp_path_factory.mktemp("chromium")) as opened:
         yield opened
+
+
+@pytest.fixture
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The one browser, for each test anew: every demo has a port, and so an origin, of its own."""
+    yield chromium
+    await chromium.close_tabs()
 
 
 def _save(path: Path, content: bytes) -> None:
@@ -432,24 +445,21 @@ async def test_what_people_write_stays_text(demo: Demo, browser: Browser) -> Non
 
 
 @needs_chromium
-async def test_both_common_screens_show_everything_without_scrolling_the_page(demo: Demo, tmp_path: Path) -> None:
+async def test_both_common_screens_show_everything_without_scrolling_the_page(demo: Demo, browser: Browser) -> None:
     for width, height in ((1440, 900), (1280, 720)):
-        folder = tmp_path / f"{width}"
-        folder.mkdir()
-        async with Browser(folder, width=width, height=height) as browser:
-            tab = await browser.open(demo.page)
-            await tab.press("#situations button", "A question")
-            await tab.until(f"{MESSAGE}.innerText.includes('Approve')")
-            page = "document.documentElement"
-            assert await tab.js(f"{page}.scrollWidth <= {width} && {page}.scrollHeight <= {height}")
-            for control in ("#send", "#line", "#player", "#exchanges"):
-                box = await tab.js(
-                    f"(() => {{ const r = document.querySelector('{control}').getBoundingClientRect();"
-                    "return [r.left, r.top, r.right, r.bottom] })()"
-                )
-                assert min(box) >= 0, (control, box)
-                assert box[2] <= width, (control, box)
-                assert box[3] <= height, (control, box)
+        tab = await browser.open(demo.page, width=width, height=height)
+        await tab.press("#situations button", "A question")
+        await tab.until(f"{MESSAGE}.innerText.includes('Approve')")
+        page = "document.documentElement"
+        assert await tab.js(f"{page}.scrollWidth <= {width} && {page}.scrollHeight <= {height}")
+        for control in ("#send", "#line", "#player", "#exchanges"):
+            box = await tab.js(
+                f"(() => {{ const r = document.querySelector('{control}').getBoundingClientRect();"
+                "return [r.left, r.top, r.right, r.bottom] })()"
+            )
+            assert min(box) >= 0, (control, box)
+            assert box[2] <= width, (control, box)
+            assert box[3] <= height, (control, box)
 
 
 async def test_the_page_talks_to_itself_alone(demo: Demo) -> None:
@@ -495,8 +505,8 @@ async def _take_picture(target: Path, scene: str = "story", size: tuple[int, int
         folder = Path(name)
         demo = await Demo.start(folder)
         try:
-            async with Browser(folder, width=size[0], height=size[1]) as browser:
-                tab = await browser.open(demo.page)
+            async with Browser(folder) as browser:
+                tab = await browser.open(demo.page, width=size[0], height=size[1])
                 if scene == "empty":
                     await asyncio.sleep(0.3)
                 else:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from bot.store.opening import data, data_at
 from bot.store.postgres.address import DatabaseAway, DatabaseRefused
 from bot.store.postgres.presence import InUse
 from bot.store.postgres.store import PostgresStore
+from tests import warm
 from tests.homes import Home, new_home
 from tests.postgres import private_server
 
@@ -51,8 +51,7 @@ def made(home: Home, tmp_path: Path) -> Path:
 
 def bot(home: Home, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], **home.variables, **more}
-    command = [sys.executable, "-m", "bot", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment)
+    return warm.run("bot", *map(str, arguments), folder=ROOT, environment=environment)
 
 
 def keys(home: Home) -> list[str]:
