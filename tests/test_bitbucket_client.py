@@ -59,7 +59,7 @@ async def standin() -> AsyncIterator[BitbucketStandIn]:
 
 @pytest.fixture
 async def bitbucket(standin: BitbucketStandIn) -> AsyncIterator[Bitbucket]:
-    client = Bitbucket(settings_for(standin), deadline=1.0)
+    client = Bitbucket(settings_for(standin), deadline=2.0)
     yield client
     await client.close()
 

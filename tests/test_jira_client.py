@@ -68,7 +68,7 @@ async def standin() -> AsyncIterator[JiraStandIn]:
 
 @pytest.fixture
 async def jira(standin: JiraStandIn) -> AsyncIterator[Jira]:
-    client = Jira(settings_for(standin.base, standin), deadline=2.0)
+    client = Jira(settings_for(standin.base, standin), deadline=6.0)
     yield client
     await client.close()
 
@@ -88,7 +88,7 @@ async def other_jira(routes: dict[str, Callable[[web.Request], Any]]) -> AsyncIt
     app.router.add_route("*", "/{rest:.*}", handle)
     server.root = app
     await server.start()
-    client = Jira(settings_for(server.url, JiraStandIn()), deadline=2.0)
+    client = Jira(settings_for(server.url, JiraStandIn()), deadline=6.0)
     yield client
     await client.close()
     await server.stop()

@@ -156,7 +156,7 @@ class TestMemory:
 
 class TestSlowSenders:
     async def test_15_an_honest_request_among_slow_ones(self, tmp_path: Path) -> None:
-        async with running(tmp_path, seconds=8.0) as sidecar:
+        async with running(tmp_path, seconds=5.5) as sidecar:
             starts = [b"", b"POST /webhooks/", b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nX-A: "]
             starts += [b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{"]
             starts += [b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"]
