@@ -302,20 +302,30 @@ async def play(world: World, name: str) -> None:
     waiting = await story(world)
     await world.until_dead(30.0)
     assert world.alive is False, f"{name} was not reached"
-    await check(world, state, waiting)
+
+    def standups() -> list[str]:
+        return [m.text for m in world.stage.slack.messages(world.stage.slack.approvals_channel) if "tandup" in m.text]
+
+    await check(world, state, waiting, arrived=standups if story is standup else lambda: True)
     if story is standup:
-        said = [m for m in world.stage.slack.messages(world.stage.slack.approvals_channel) if "tandup" in m.text]
-        assert len(said) == 1, [m.text for m in said]
+        assert len(standups()) == 1, standups()
 
 
-async def check(world: World, state: str, waiting: asyncio.Task[tuple[int, str]] | None = None) -> None:
+async def check(
+    world: World,
+    state: str,
+    waiting: asyncio.Task[tuple[int, str]] | None = None,
+    arrived: Callable[[], object] = lambda: True,
+) -> None:
     """Started again, with a person who does what is left to do: the end, and what it left behind.
 
-    `waiting`: a command that asked the program for something before it died; it is done now.
+    `waiting`: a command that asked the program for something before it died; it is done now. `arrived`: what the
+    program has to do by itself, beside its drafts.
     """
     if world.url:  # others may be at work there, so that what it held is taken over when its leases have ended
         world.reins.shift(world.reins.ahead + LEASES)
     await settle(world)
+    assert await world.until(arrived, 60.0)
     assert world.crashes == 1
     if waiting is not None:
         code, out = await waiting
