@@ -10,7 +10,7 @@ import re
 
 import regex
 
-_NEWLINES = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_NEWLINES = re.compile("[\r\x0b\x0c\x85\u2028\u2029]")
 _SEEN = bytes([*b"\t\n", *range(0x20, 0x7F)])
 
 _UNSEEN = regex.compile(
@@ -57,7 +57,7 @@ def clean(text: str) -> str:
     """
     if text.isascii() and not text.encode().translate(None, _SEEN):
         return text  # what most texts are: nothing but what can be seen
-    text = _BLANK.sub(" ", _NEWLINES.sub("\n", text))
+    text = _BLANK.sub(" ", _NEWLINES.sub("\n", text.replace("\r\n", "\n")))
     alphabet = "".join(set(text))  # most texts are made of few characters: to look at each once is quick
     if _UNSEEN.search(alphabet):
         text = _UNSEEN.sub(_meant, text)

@@ -36,13 +36,18 @@ def unknown(words: str) -> Iterator[tuple[int, int, str]]:
         token = words[start:end].rstrip(".")
         if "/" in token or "+" in token:  # an address, a path, a checksum in base64
             continue
-        line = words[max(0, start - _NEAR, words.rfind("\n", 0, start) + 1) : start]
         prefixed = _PREFIXED.fullmatch(token)
         if prefixed:
             plain = _IDS.match(prefixed["prefix"]) is None and random(prefixed["rest"])
         else:
-            address = "://" in words[max(0, start - _LONGEST) : start + 1].split()[-1]
-            said = _SAID.search(line) and not address
-            plain = bool(_DISCORD.fullmatch(token)) or bool(said and random(token) and not token.islower())
+            plain = bool(_DISCORD.fullmatch(token)) or (
+                random(token) and not token.islower() and _is_said(words, start)
+            )
         if plain:
             yield start, start + len(token), "token"
+
+
+def _is_said(words: str, start: int) -> bool:
+    """Whether the line says what it is just before it, and it is no part of an address."""
+    line = words[max(0, start - _NEAR, words.rfind("\n", 0, start) + 1) : start]
+    return bool(_SAID.search(line)) and "://" not in words[max(0, start - _LONGEST) : start + 1].split()[-1]
