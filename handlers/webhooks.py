@@ -16,14 +16,15 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
@@ -250,6 +251,17 @@ class BitbucketEndpoint(Endpoint):
         return await run(lambda: bitbucket.parse(event_key, payload, watches=watches, projects=projects, received=now))
 
 
+class RawRoute(APIRoute):
+    """A route whose endpoint is given the request and returns the response, with nothing of FastAPI's between them.
+
+    The endpoints verify raw bytes before anything is parsed, so FastAPI has no parameters to resolve and no result to
+    serialize for them: looking for both took as long as all the rest that it does for a request.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return cast("Callable[[Request], Coroutine[Any, Any, Response]]", self.endpoint)
+
+
 def add_routes(app: FastAPI, ctx: Context | None) -> None:
     """Add the endpoints of this configuration. Without BITBUCKET_WEBHOOK_SECRET Bitbucket has none (404).
 
@@ -258,9 +270,10 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
     """
 
     def add(name: str, receive: Callable[[Request], Awaitable[Response]], summary: str, extra: dict[str, Any]) -> None:
-        app.add_api_route(
+        app.router.add_api_route(
             f"/webhooks/{name}", receive, methods=["POST"], status_code=202, response_model=None, summary=summary,
             operation_id=f"receive_{name}", openapi_extra=extra, tags=["webhooks"], responses=document.ANSWERS,
+            route_class_override=RawRoute,
         )  # fmt: skip
 
     async def described(request: Request) -> Response:

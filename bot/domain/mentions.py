@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import regex
+
 _ID = r"(?P<id>[^\]\[\s|]{1,128})"
 _NAME = r"(?:\(@(?P<name>(?:[^()\n]|\([^()\n]*\)){1,200}+)\))?"
 
 MENTION = re.compile(rf"\[~(?:accountid:)?{_ID}\]{_NAME}")
 """A mention where nothing before it can make words of it."""
 
-# In a whole text a backslash before it does. In code it cannot stand, see `bot.markup.escape`.
-_MENTIONED = re.compile(rf"(?<!\\)(?P<before>(?:\\\\)*)(?P<whole>\[~accountid:{_ID}\]{_NAME})")
+# In a whole text a backslash before it does. In code it cannot stand, see `bot.markup.escape`. `regex` searches for the
+# sign and looks back from there, over any number of backslashes; `re` would try every place of the text.
+_MENTIONED = regex.compile(rf"(?<=(?<!\\)(?:\\\\)*)\[~accountid:{_ID}\]{_NAME}")
 _SIGN = "[~accountid:"
 _UNFIT = re.compile(r"[\[\]|`\\\x00-\x1f]")
 
@@ -45,16 +48,14 @@ def renamed(text: str, names: Mapping[str, str]) -> str:
     """The text with everybody mentioned in it under their name in `names`; others as they stand."""
     if _SIGN not in text:
         return text
-    return _MENTIONED.sub(
-        lambda m: m["before"] + (mention(m["id"], names[m["id"]]) if names.get(m["id"]) else m["whole"]), text
-    )
+    return _MENTIONED.sub(lambda m: mention(m["id"], names[m["id"]]) if names.get(m["id"]) else m[0], text)
 
 
 def spoken(text: str) -> str:
     """The text with `@Name` for each mention: for a line that is read as it stands, without Markdown."""
-    return _MENTIONED.sub(lambda m: f"{m['before']}@{m['name'] or '…'}", text) if _SIGN in text else text
+    return _MENTIONED.sub(lambda m: f"@{m['name'] or '…'}", text) if _SIGN in text else text
 
 
 def without_names(text: str) -> str:
     """The text with ids alone, as Jira's webhooks have it: two texts may differ in the names and be the same."""
-    return _MENTIONED.sub(lambda m: f"{m['before']}[~accountid:{m['id']}]", text) if _SIGN in text else text
+    return _MENTIONED.sub(lambda m: f"[~accountid:{m['id']}]", text) if _SIGN in text else text

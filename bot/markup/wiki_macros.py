@@ -21,7 +21,7 @@ _VERBATIM = re.compile(r"\{(code|noformat|adf)(?::([^}\n]{0,1000}))?\}")
 _QUOTE = re.compile(r"\{quote\}")
 _FRAME = re.compile(r"\{(panel|info|note|tip|warning|expand)(?::([^}\n]{0,1000}))?\}")
 _DRAWS = re.compile(r"\{(?:color|anchor|toc|section|column|align|div|span|center)(?::[^}\n]{0,300})?\}")
-_MARKS = re.compile("[\x02-\x04]")
+_MARKS = "\x02\x03\x04"
 _BESIDE_BAR = re.compile(r"(?<=\|)\x04(?!\{quote\}\x04?[ \t]*(?:\n|\Z))|\n?\x04(?=[ \t]*\|)")
 """A macro's line end beside a bar: what is in a cell stays in it."""
 _MARKUP = re.compile(r"[*_\-+^~?{}\[\]!|#]")
@@ -82,7 +82,9 @@ class Extracted:
 
 def take_out(text: str, held: Extracted) -> str:
     """The text without its macros, each on the lines that it becomes."""
-    text = "".join(_held(_MARKS.sub("", text), held))
+    for mark in _MARKS:
+        text = text.replace(mark, "")
+    text = "".join(_held(text, held))
     if "{" not in text:
         return text
     text = _QUOTE.sub("\x04{quote}\x04", text)

@@ -10,7 +10,7 @@ import re
 
 import regex
 
-_NEWLINES = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_NEWLINES = re.compile("[\r\x0b\x0c\x85\u2028\u2029]")
 _SEEN = bytes([*b"\t\n", *range(0x20, 0x7F)])
 
 _UNSEEN = regex.compile(
@@ -57,8 +57,11 @@ def clean(text: str) -> str:
     """
     if text.isascii() and not text.encode().translate(None, _SEEN):
         return text  # what most texts are: nothing but what can be seen
-    text = _BLANK.sub(" ", _NEWLINES.sub("\n", text))
     alphabet = "".join(set(text))  # most texts are made of few characters: to look at each once is quick
+    if _NEWLINES.search(alphabet):
+        text = _NEWLINES.sub("\n", text.replace("\r\n", "\n"))
+    if _BLANK.search(alphabet):
+        text = _BLANK.sub(" ", text)
     if _UNSEEN.search(alphabet):
         text = _UNSEEN.sub(_meant, text)
     return _PILE.sub("", text) if _MARK.search(alphabet) else text

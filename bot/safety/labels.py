@@ -29,9 +29,10 @@ _ACCOUNTS = ("login", "credential", "creds", "zugangsdaten")
 LABEL_STARTS = (*_LOGINS, *_KEYS, *_ACCOUNTS)
 """What labels begin with, in lower case, with `?` for what is not ASCII."""
 FOREIGN = re.compile(
-    "[Пп]ароль|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|[Şş]ifre|[Κκ]ωδικός|סיסמה|كلمة[ ]المرور|كلمة[ ]السر"
+    "Пароль|пароль|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|Şifre|şifre|Κωδικός|κωδικός|סיסמה"
+    "|كلمة[ ]المرور|كلمة[ ]السر"
 )
-"""Labels that begin with no ASCII."""
+"""Labels that begin with no ASCII. Each begins with one letter: `re` looks for these, and tries no other place."""
 
 _LOGIN = (
     r"(?:passwords?|passwort|passwd|passphrase|passcode|pwd|kennwort|contrase(?:[ñn]|ny)a|senha|mot\ de\ passe"
@@ -114,7 +115,7 @@ def _beside(words: str, head: re.Match[str]) -> tuple[int, int, str] | None:
         found = pattern.match(words, head.end())
         if not found:
             continue
-        group = next(name for name in ("double", "single", "value") if found[name] is not None)
+        group = str(found.lastgroup)  # of the three ways to write a value, there is one
         value, before = found[group], words[found.start(group) - 1]
         if group == "value" and pattern is _EQUALS and before.isspace() and is_name(value):
             continue  # code: `password = user.password`
@@ -140,14 +141,18 @@ def below(words: str, places: Sequence[int]) -> Iterator[tuple[int, int, str]]:
     waiting: tuple[re.Match[str], int] | None = None  # the label, and how many lines may be empty yet
     header: list[re.Match[str] | None] = []
     at = 0
-    for line in words.split("\n"):
-        start, at = at, at + len(line) + 1
+    while at <= len(words):
+        if not (waiting or header):  # on to the next line with a label
+            if ahead == len(places):
+                return
+            at = words.rfind("\n", at, places[ahead]) + 1 or at
+        start = at
+        line = words[start : end if (end := words.find("\n", start)) >= 0 else None]
+        at += len(line) + 1
         first_place = ahead
         while ahead < len(places) and places[ahead] < at:
             ahead += 1
         here = places[first_place:ahead]
-        if not (here or waiting or header):
-            continue
         bare = line.strip(_FURNITURE)
         if "****" in line:  # the value is there, and hidden
             waiting = None

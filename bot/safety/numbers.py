@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 
 _CARD = re.compile(
-    r"[2-6]\d{3}(?:[ ]\d{4}[ ]\d{4}[ ]\d{4}|-\d{4}-\d{4}-\d{4}|\d{10,12}|[ ]\d{6}[ ]\d{4,5}|-\d{6}-\d{4,5})"
+    r"[2-6]\d\d\d(?:[ ]\d{4}[ ]\d{4}[ ]\d{4}|-\d{4}-\d{4}-\d{4}|\d{10,12}|[ ]\d{6}[ ]\d{4,5}|-\d{6}-\d{4,5})"
     r"(?![\w-]|[.,]\d)"
 )
 _ISSUED = re.compile(r"(?:4|5[1-5]|2[2-7]|35|6011|65|64[4-9]|62)[\d -]{14,}|3[47][\d -]{13,15}$|3[0689][\d -]{12,14}$")
 """How the numbers of the large issuers begin, and how long they are."""
-_IBAN = re.compile(r"[A-Z]{2}\d{2}(?:[ ]?[A-Za-z0-9]{4}){2,7}(?:[ ]?[A-Za-z0-9]{1,3})?(?!\w)")
+_IBAN = re.compile(r"[A-Z][A-Z]\d\d(?:[ ]?[A-Za-z0-9]{4}){2,7}(?:[ ]?[A-Za-z0-9]{1,3})?(?!\w)")
 _INSIDE = re.compile(r"[\w.+/#=-]")  # what stands before a number that is a part of something else
 _LENGTHS = {
     15: "NO", 16: "BE", 18: "DK FI FO GL NL SD", 19: "MK SI", 20: "AT BA EE KZ LT LU MN XK", 21: "CH HR LI LV",

@@ -41,6 +41,7 @@ _FILE = re.compile(
     r"[\w./-]*\.(?:py|js|ts|tsx|go|java|rs|json|ya?ml|txt|md|csv|pdf|png|jpe?g|log|sh|sql|html?|xml|zip|env|pem|toml|conf|ini)\b"
 )
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
+_SIGN_INSIDE = re.compile(r"\w[^\w\s.,:;!?()'\"/-]+\w")
 _RESTLESS = re.compile(r"(?:[a-z][A-Z].*){2}")  # capitals in the middle, twice: no word, hardly a name
 
 
@@ -71,29 +72,25 @@ def _mixed(value: str) -> bool:
 
 def worded(value: str) -> bool:
     """After a colon people write sentences ("password: please reset it"): only what no sentence has counts."""
-    if not is_assigned(value) or len(value) < 5 or any(p.match(value) for p in (_CODE, _PATH, _RATIO)):
+    odd = _ODD.search(value) or (len(value) >= 8 and _RESTLESS.search(value)) or _PASSPHRASE.match(value)
+    if not odd or len(value) < 5:  # most words end here
         return False
-    return bool(_ODD.search(value) or (len(value) >= 8 and _RESTLESS.search(value)) or _PASSPHRASE.match(value))
+    return is_assigned(value) and not any(p.match(value) for p in (_CODE, _PATH, _RATIO))
 
 
 def token(value: str) -> bool:
     """`max_tokens=4096` and `token: expired` are no secrets; `token=8f3a09bc12` is."""
-    if not is_assigned(value) or any(p.match(value) for p in (_CODE, _PATH, _AMOUNT)):
+    odd = _mixed(value) or (len(value) >= 20 and "." not in value) or (len(value) >= 12 and _RESTLESS.search(value))
+    if not odd or (len(value) < 16 and _WORD_WITH_NUMBER.match(value)):
         return False
-    if len(value) < 16 and _WORD_WITH_NUMBER.match(value):
-        return False
-    return (
-        _mixed(value) or (len(value) >= 20 and "." not in value) or (len(value) >= 12 and bool(_RESTLESS.search(value)))
-    )
+    return is_assigned(value) and not any(p.match(value) for p in (_CODE, _PATH, _AMOUNT))
 
 
 def striking(value: str) -> bool:
     """Where little says that a value follows ("the password is …", a cell, the next line): no word, and no name."""
     value = value.rstrip(".,;:!?)")
-    if len(value) < 7 or not is_assigned(value):
+    odd = _mixed(value) or (len(value) >= 8 and (_RESTLESS.search(value) or _SIGN_INSIDE.search(value)))
+    if not odd or len(value) < 7 or not is_assigned(value):
         return False
-    if any(p.match(value) for p in (_ADDRESS, _PATH, _NUMBERISH, _WORD_WITH_NUMBER, _IDENTIFIER, _FILE, _CODE)):
-        return False
-    return _mixed(value) or bool(
-        len(value) >= 8 and (_RESTLESS.search(value) or re.search(r"\w[^\w\s.,:;!?()'\"/-]+\w", value))
-    )
+    kinds = (_ADDRESS, _PATH, _NUMBERISH, _WORD_WITH_NUMBER, _IDENTIFIER, _FILE, _CODE)
+    return not any(p.match(value) for p in kinds)

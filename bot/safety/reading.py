@@ -39,8 +39,8 @@ _MARK = re.compile(
     """,
     re.VERBOSE | re.MULTILINE,
 )
-_PERHAPS = re.compile(r"[\\*_~`<&{}\[\]\x80-\U0010ffff]")
-"""What every mark begins with: found in a tenth of the time."""
+_PERHAPS = bytes(chr(byte) in "\\*_~`<&{}[]?" for byte in range(256))
+"""What every mark begins with, as a table of bytes: found in a tenth of the time. `?` stands for what is not ASCII."""
 _EMOJI = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f\u200d]")
 _LIKE = {
     **dict.fromkeys("“”„‟«»‹›", '"'), **dict.fromkeys("‘’‚‛", "'"),
@@ -89,8 +89,10 @@ def read(text: str, *, underscores: bool = False) -> VisibleText | None:
     pieces: list[tuple[int, int, int, int]] = []
     lossy = opened = marked = False
     done = behind = length = 0
-    for perhaps in _PERHAPS.finditer(text):
-        if perhaps.start() < behind or not (found := _MARK.match(text, perhaps.start())):
+    begins = text.encode("ascii", "replace").translate(_PERHAPS)
+    at = -1
+    while (at := begins.find(1, max(at + 1, behind))) >= 0:
+        if not (found := _MARK.match(text, at)):
             continue
         if found[0][0] == "_":
             if underscores or (found.lastgroup == "closing" and not opened):

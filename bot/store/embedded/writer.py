@@ -1,9 +1,10 @@
 """The one writer: a thread that turns commits into transactions, as many of them in one as came in the meantime.
 
-A commit is made ready by its caller (turned into JSON there, so that a record that is no JSON fails there) and queued.
-The thread takes all that arrived during the last write as one group, looks up what their conditions ask about, decides
-each in order, writes and syncs all of it as one SQLite transaction, and only then answers. When the write fails, the
-whole group is answered `StoreUnavailable`, and nobody has seen it.
+A commit is made ready by its caller (turned into JSON there, so that a record that is no JSON fails there) and queued,
+together with all others of the same turn of the event loop: a burst is written and synced once, and the thread is woken
+once for it. The thread takes all that arrived during the last write as one group, looks up what their conditions ask
+about, decides each in order, writes and syncs all of it as one SQLite transaction, and only then answers. When the
+write fails, the whole group is answered `StoreUnavailable`, and nobody has seen it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from bot.store.embedded.tiny import Database, transaction
 from bot.store.embedded.transactions import JobBatch, StoredJob, carry_out, position
 
 GROUP_SIZE = 500
-"""Commits in one transaction, at most."""
+"""Commits from which on a transaction takes no more in."""
 Listener = Callable[[Sequence[tuple[str, StoredJob | None]]], None]
 """Told of the jobs that are durable from now on, by their ids; None: it was deleted."""
 log = logging.getLogger("pmagent.store")
@@ -72,7 +73,8 @@ class Writer:
             note(self._db.connection, "ended", "no")
         self._position = position(self._db)
         self._pruning = Pruning()
-        self._queue: SimpleQueue[PendingCommit | Task | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[PendingCommit] | Task | None] = SimpleQueue()
+        self._turn: list[PendingCommit] = []
         self._listener: tuple[asyncio.AbstractEventLoop, Listener] | None = None
         self._closed = False
         self._closing = threading.Lock()
@@ -90,16 +92,27 @@ class Writer:
 
     async def commit(self, commit: Commit) -> None:
         """Write this; returns when it is durable. Raises `Conflict`, `StoreUnavailable`."""
-        waiting = PendingCommit(commit, asyncio.get_running_loop().create_future())
-        self._submit(waiting)
+        loop = asyncio.get_running_loop()
+        waiting = PendingCommit(commit, loop.create_future())
+        with self._closing:
+            self._refuse_closed()
+            self._turn.append(waiting)
+        loop.call_soon(self._hand_over)  # when the loop has gone through what else is to be done in this turn
         await waiting.future
 
-    def _submit(self, work: PendingCommit | Task) -> None:
-        """Raises `StoreUnavailable` after `close`."""
+    def _hand_over(self) -> None:
+        """Queue what was committed in this turn of the event loop: the first one's call does it for all."""
         with self._closing:
-            if self._closed:
-                raise StoreUnavailable("the store is closed")
-            self._queue.put(work)
+            self._queue_turn()
+
+    def _queue_turn(self) -> None:
+        if self._turn:
+            self._queue.put(self._turn)
+            self._turn = []
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
 
     def do(self, work: Callable[[ReadTable, datetime], tuple[Commit, Any]]) -> Any:
         """Write the commit that this makes of what it reads, between two groups; the other thing it returns. Blocks."""
@@ -110,7 +123,9 @@ class Writer:
         return self._done(Task(alone=work))
 
     def _done(self, task: Task) -> Any:
-        self._submit(task)
+        with self._closing:
+            self._refuse_closed()
+            self._queue.put(task)
         return task.future.result()
 
     def close(self) -> None:
@@ -118,6 +133,7 @@ class Writer:
         with self._closing:
             if not self._closed:
                 self._closed = True
+                self._queue_turn()
                 self._queue.put(None)
         self._thread.join()
 
@@ -132,9 +148,9 @@ class Writer:
                 self._commit(group)
                 group = []
                 continue
-            if isinstance(work, PendingCommit):
-                group.append(work)
-            if group and (len(group) == GROUP_SIZE or not isinstance(work, PendingCommit)):
+            if isinstance(work, list):
+                group += work
+            if group and (len(group) >= GROUP_SIZE or not isinstance(work, list)):
                 self._commit(group)
                 group = []
             if isinstance(work, Task):
