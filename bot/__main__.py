@@ -18,8 +18,9 @@ LEFT_SECONDS = 1.5
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = _parser()
-    args = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # The bot itself, which stays, does not load the other commands.
+    args = _parser().parse_args(given) if given else argparse.Namespace(run=_run)
     try:
         code: int = args.run(args)
     except BrokenPipeError:  # `… export drafts | head`

@@ -20,9 +20,9 @@ a command               `erase` while we run          `bot.store.embedded.erasin
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:
 `decoding` (strict JSON, and models of somebody else's), `jira_payloads` and `bitbucket_payloads` (those models),
-`openapi_document` (the webhooks in it), `interactions` (what Slack sends, in our own types), `private_answers` (what
-one person is told and nobody else). Each is thin: verify, decode into our own types (`bot.domain.events`), call one
-function of the workflow, answer.
+`openapi_document` (the answers, and the webhooks in it), `interactions` (what Slack sends, in our own types),
+`private_answers` (what one person is told and nobody else). Each is thin: verify, decode into our own types
+(`bot.domain.events`), call one function of the workflow, answer.
 
 A delivery's way to its 202, for who reads along; one `await` follows the other:
 

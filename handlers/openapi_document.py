@@ -1,7 +1,12 @@
-"""The webhooks in the OpenAPI document: their answers, and what FastAPI cannot see, because they read raw bytes."""
+"""The sidecar in the OpenAPI document: its answers, and the webhooks' requests, which FastAPI does not see.
+
+The answers are described here and not given to FastAPI as models: it would load `pydantic.v1` to ask whether they are
+made with that, 1.5 MiB that nothing else needs.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -52,27 +57,61 @@ class RefusedAnswer(BaseModel):
     reason: str
 
 
+class Home(BaseModel):
+    """Who answers here, and where to look next."""
+
+    service: str
+    version: str
+    mode: str
+    links: dict[str, str]
+
+
+class Health(BaseModel):
+    """The process can serve."""
+
+    status: Literal["healthy"]
+    timestamp: datetime
+    version: str
+    mode: str
+
+
+class Ready(BaseModel):
+    """`parts`: each part's name and `ok`, or what is wrong with it.
+
+    `away`: `jira` and `claude`, where it is away: since when and why. Deliveries and clicks are taken all the same, and
+    events wait; so it is no reason to keep traffic from the sidecar. Nor is `audit_trail`: where it is broken, and why.
+    """
+
+    status: Literal["ready", "not ready"]
+    parts: dict[str, str]
+    away: dict[str, str] | None = None
+    audit_trail: str | None = None
+
+
+_ANSWERS = (Accepted, Seen, Invalid, RefusedAnswer, Home, Health, Ready)
+
+
+def answer(model: type[BaseModel], description: str = "Successful Response", **more: Any) -> dict[str, Any]:
+    """An answer of this form, for a route's `responses`."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    return {"description": description, "content": {"application/json": {"schema": schema}}, **more}
+
+
 _LATER = {
     "Retry-After": {"description": "seconds", "required": True, "schema": {"type": "integer", "minimum": 1}},
 }
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    202: {"model": Accepted, "description": "A new event, on stable storage."},
-    200: {"model": Seen, "description": "Seen before within 72 hours, or recorded and left alone."},
-    400: {"model": RefusedAnswer, "description": "Not JSON, too deep, NaN, lone surrogates, or not an object."},
-    401: {
-        "model": RefusedAnswer,
-        "description": "The signature (or token) is absent or wrong. Nothing was parsed or stored.",
-    },
-    413: {"model": RefusedAnswer, "description": "The body is larger than 5 MiB."},
-    415: {"model": RefusedAnswer, "description": "Not application/json in UTF-8, or with a content encoding."},
-    422: {"model": Invalid, "description": "A needed field is missing or of the wrong type. Recorded."},
-    429: {
-        "model": RefusedAnswer,
-        "description": "More deliveries from one address than PMAGENT_RATE_LIMIT.",
-        "headers": _LATER,
-    },
-    503: {"model": RefusedAnswer, "description": "The event cannot be stored at the moment.", "headers": _LATER},
+    202: answer(Accepted, "A new event, on stable storage."),
+    200: answer(Seen, "Seen before within 72 hours, or recorded and left alone."),
+    400: answer(RefusedAnswer, "Not JSON, too deep, NaN, lone surrogates, or not an object."),
+    401: answer(RefusedAnswer, "The signature (or token) is absent or wrong. Nothing was parsed or stored."),
+    413: answer(RefusedAnswer, "The body is larger than 5 MiB."),
+    415: answer(RefusedAnswer, "Not application/json in UTF-8, or with a content encoding."),
+    422: answer(Invalid, "A needed field is missing or of the wrong type. Recorded."),
+    429: answer(RefusedAnswer, "More deliveries from one address than PMAGENT_RATE_LIMIT.", headers=_LATER),
+    503: answer(RefusedAnswer, "The event cannot be stored at the moment.", headers=_LATER),
 }
+"""A webhook's."""
 
 
 def _operation(
@@ -121,9 +160,13 @@ SECURITY_SCHEMES: dict[str, Any] = {
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """`document`, FastAPI's own, with the payloads' models and the security schemes added."""
+    """`document`, FastAPI's own, with the models and the security schemes added."""
     components = document.setdefault("components", {})
-    _, definitions = models_json_schema([(model, "validation") for model in (*_JIRA, *_BITBUCKET)], ref_template=_REF)
+    models: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
+        *((model, "validation") for model in (*_JIRA, *_BITBUCKET)),
+        *((model, "serialization") for model in _ANSWERS),
+    ]
+    _, definitions = models_json_schema(models, ref_template=_REF)
     components.setdefault("schemas", {}).update(definitions["$defs"])
     components["securitySchemes"] = SECURITY_SCHEMES
     return document

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from bot import __version__
 from bot.http.limits import is_local
 from bot.store import StoreUnavailable
+from handlers.openapi_document import Health, Home, Ready, answer
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -23,37 +24,6 @@ TIMEOUT = 2.0
 """Seconds that a part may take to say that it is ready."""
 
 
-class Home(BaseModel):
-    """Who answers here, and where to look next."""
-
-    service: str
-    version: str
-    mode: str
-    links: dict[str, str]
-
-
-class Health(BaseModel):
-    """The process can serve."""
-
-    status: Literal["healthy"]
-    timestamp: datetime
-    version: str
-    mode: str
-
-
-class Ready(BaseModel):
-    """`parts`: each part's name and `ok`, or what is wrong with it.
-
-    `away`: `jira` and `claude`, where it is away: since when and why. Deliveries and clicks are taken all the same, and
-    events wait; so it is no reason to keep traffic from the sidecar. Nor is `audit_trail`: where it is broken, and why.
-    """
-
-    status: Literal["ready", "not ready"]
-    parts: dict[str, str]
-    away: dict[str, str] | None = None
-    audit_trail: str | None = None
-
-
 def add_routes(app: FastAPI, ctx: Context | None) -> None:
     """Add the four endpoints. `ctx` None: they can be described (OpenAPI) and not called."""
 
@@ -62,35 +32,41 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
             raise RuntimeError("this sidecar was made for its description only")
         return ctx
 
-    @app.get("/", tags=TAGS, summary="Who answers here")
-    async def home() -> Home:
+    @app.get("/", tags=TAGS, summary="Who answers here", response_model=None, responses={200: answer(Home)})
+    async def home() -> Response:
         links = {name: f"/{name}" for name in ("health", "ready", "metrics", "docs")}
-        return Home(service=SERVICE, version=__version__, mode=await _mode(given()), links=links)
+        return _json(Home(service=SERVICE, version=__version__, mode=await _mode(given()), links=links))
 
-    @app.get("/health", tags=TAGS, summary="Whether the process can serve")
-    async def health() -> Health:
+    @app.get(
+        "/health",
+        tags=TAGS,
+        summary="Whether the process can serve",
+        response_model=None,
+        responses={200: answer(Health)},
+    )
+    async def health() -> Response:
         ctx = given()
         now = ctx.clock.now().astimezone(UTC)
-        return Health(status="healthy", timestamp=now, version=__version__, mode=await _mode(ctx))
+        return _json(Health(status="healthy", timestamp=now, version=__version__, mode=await _mode(ctx)))
 
     @app.get(
         "/ready",
         tags=TAGS,
         summary="Whether work is taken, and which service it waits for",
-        responses={503: {"model": Ready}},
-        response_model_exclude_none=True,
+        response_model=None,
+        responses={200: answer(Ready), 503: answer(Ready, "Service Unavailable")},
     )
-    async def ready(response: Response) -> Ready:
+    async def ready() -> Response:
         ctx = given()
         parts = await readiness(ctx)
         wrong = any(text != "ok" for text in parts.values())
-        response.status_code = 503 if wrong else 200
-        return Ready(
+        said = Ready(
             status="not ready" if wrong else "ready",
             parts=parts,
             away=ctx.outages.away or None,
             audit_trail=await _broken_trail(ctx) or None,
         )
+        return _json(said, 503 if wrong else 200)
 
     @app.get(
         "/metrics",
@@ -113,6 +89,10 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
         figures = {**await counters(ctx.store), "mode": await _mode(ctx)}
         text = exposition(figures, await readiness(ctx), broken=bool(await _broken_trail(ctx)))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _json(said: BaseModel, status: int = 200) -> Response:
+    return Response(said.model_dump_json(exclude_none=True), status, media_type="application/json")
 
 
 async def readiness(ctx: Context) -> dict[str, str]:

@@ -30,7 +30,6 @@ from bot.store import Put, Store, StoreUnavailable
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic
-    from anthropic.types import Message
 
 __all__ = [
     "Answer", "BudgetHeld", "BudgetReached", "CallRecord", "Claude", "ClaudeBusy", "ClaudeDown", "ModelState",
@@ -189,15 +188,19 @@ class Claude:
             "output_config": output,
         }
 
-    async def _send(self, client: AsyncAnthropic, model: str, arguments: dict[str, Any]) -> tuple[Message, str]:
-        from anthropic.types import Message
+    async def _send(self, client: AsyncAnthropic, model: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """The answer as Claude sent it, and the request's id.
+
+        The SDK's `Message` is not made of it: it is not validated either, and pydantic would build and keep schemas of
+        every kind of block that there is (0.9 MiB) for the one that we read.
+        """
 
         async def call() -> tuple[Any, str]:
             raw = await client.messages.with_raw_response.create(**arguments)
-            return await raw.parse(), raw.headers.get("request-id", "")
+            return await raw.json(), raw.headers.get("request-id", "")
 
         message, request_id = await self._guarded(call(), model, self._deadline)
-        if not isinstance(message, Message) or not isinstance(message.content, list):
+        if not isinstance(message, dict) or not isinstance(message.get("content"), list):
             raise ClaudeDown("server", "what answered at ANTHROPIC_BASE_URL is not Claude", nothing_sent=False)
         return message, request_id
 
@@ -277,14 +280,12 @@ def _never_connected(error: BaseException) -> bool:
     return False
 
 
-def _answer(request: Request, message: Message, request_id: str, ms: int) -> Answer:
-    # Thinking blocks come first: only blocks that say they are text are the answer.
-    # (The SDK does not validate: a block may lack anything.)
-    blocks = [getattr(block, "text", None) for block in message.content if getattr(block, "type", "") == "text"]
+def _answer(request: Request, message: dict[str, Any], request_id: str, ms: int) -> Answer:
+    # Thinking blocks come first: only blocks that say they are text are the answer. (Any of them may lack anything.)
+    blocks = [_at(block, "text") for block in message["content"] if _at(block, "type") == "text"]
     text = "".join(part for part in blocks if isinstance(part, str))
-    usage = _usage(message)
-    stop_reason = str(message.stop_reason or "")
-    details = getattr(message, "stop_details", None)
+    usage = _usage(_at(message, "usage"))
+    stop_reason = str(_at(message, "stop_reason") or "")
     record = CallRecord(
         purpose=request.purpose,
         model=request.model,
@@ -299,19 +300,23 @@ def _answer(request: Request, message: Message, request_id: str, ms: int) -> Ans
         request_id=request_id,
         shown=request.message,
     )
-    return Answer(text, stop_reason, str(getattr(details, "category", None) or ""), record)
+    return Answer(text, stop_reason, str(_at(_at(message, "stop_details"), "category") or ""), record)
 
 
-def _usage(message: Message) -> Usage:
+def _usage(usage: Any) -> Usage:
     def count(source: Any, name: str) -> int:
-        value = getattr(source, name, None)
+        value = _at(source, name)
         return value if isinstance(value, int) and value > 0 else 0
 
-    usage = getattr(message, "usage", None)
     return Usage(
         input_tokens=count(usage, "input_tokens"),
         output_tokens=count(usage, "output_tokens"),
         cache_read_tokens=count(usage, "cache_read_input_tokens"),
         cache_write_tokens=count(usage, "cache_creation_input_tokens"),
-        cache_write_1h_tokens=count(getattr(usage, "cache_creation", None), "ephemeral_1h_input_tokens"),
+        cache_write_1h_tokens=count(_at(usage, "cache_creation"), "ephemeral_1h_input_tokens"),
     )
+
+
+def _at(value: Any, name: str) -> Any:
+    """A field of what Claude sent; None where it has none."""
+    return value.get(name) if isinstance(value, dict) else None

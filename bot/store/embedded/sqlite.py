@@ -71,7 +71,8 @@ def writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
-        connection.execute("PRAGMA cache_size = -4096")
+        # 2 MiB of pages, as SQLite has it where nobody built it otherwise. Twice as much made deliveries no cheaper.
+        connection.execute("PRAGMA cache_size = -2048")
         # The log of a process that was killed is taken in before the file's size is looked at. A disk that is full
         # lets nothing be taken in: the program starts all the same, and its first write says so.
         with suppress(sqlite3.OperationalError):
