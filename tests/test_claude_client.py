@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from bot.clients.claude import BudgetHeld, BudgetReached, Claude, ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude import Claude
+from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.clock import SystemClock
 from bot.demo.claude import Special
 from bot.demo.wire import Fault
 from bot.errors import RetryLater
 from bot.markup import Known
 from bot.prompting import Request, load_prompts, reply_request, triage_request
+from bot.spending.budget import BudgetHeld, BudgetReached
 from bot.store.embedded.store import TinyStore
 from bot.workflow.asking import ask_claude, decide_with
 from tests.asking_material import Line, line, material, settings

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bot.clients.claude import CallRecord
+from bot.clients.call_record import CallRecord
 from bot.clients.claude_errors import Unanswerable
 from bot.domain.corrections import Correction
 from bot.domain.drafts import BUSY, SUPERSEDABLE, Card, Draft, DraftState, Revision

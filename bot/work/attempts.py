@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from bot.cards import budget_notice
-from bot.clients.claude import BudgetReached, ClaudeDown
-from bot.clients.claude_errors import ClaudeBusy
+from bot.clients.claude_errors import ClaudeBusy, ClaudeDown
 from bot.domain.outages import OnHold
 from bot.errors import Down, RetryLater
 from bot.log import get_logger
 from bot.queue import Attempt, Entry, Hold, Outcome
-from bot.spending.budget import BudgetHeld
+from bot.spending.budget import BudgetHeld, BudgetReached
 from bot.store import StoreUnavailable
 from bot.work.outage import TOLD_BY_MODELS
 from bot.workflow.ending import fail_event

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from bot.clients.claude import Answer, CallRecord
+from bot.clients.call_record import CallRecord
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude_read import Answer
 from bot.markup import Known, render
 from bot.prompting import (
     InvalidAnswer,
