@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from bot.access.people import TRY_AGAIN, Permission
 from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal, skip_question
-from bot.domain.drafts import MAX_TEXT, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import MAX_TEXT
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
 from bot.store import StoreUnavailable

@@ -25,7 +25,8 @@ from bot.cards.parts import (
     text,
     whisper,
 )
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Draft
 from bot.reports.by_prompt import sentences
 from bot.safety.quoting import shortened
 
