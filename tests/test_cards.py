@@ -15,7 +15,8 @@ from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message, check_view, walk
 from bot.demo.slack_people import words
-from bot.domain.drafts import Card, Decision, Draft, DraftState, Posted, Revision
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Card, Decision, Draft, Posted, Revision
 from bot.domain.issues import Issue, Person, Visibility
 
 NOW = datetime(2026, 11, 20, 9, 42, tzinfo=UTC)

@@ -11,7 +11,7 @@ from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import REPORTED, check_message, walk
 from bot.demo.slack_people import words
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.domain.events import IssueCommented
 from bot.domain.issues import Comment, Person
 from bot.markup import Known, render

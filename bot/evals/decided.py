@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Draft
 from bot.store import Record
 from bot.store.data import Snapshot
 

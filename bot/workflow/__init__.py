@@ -5,8 +5,10 @@
     accept      bot.intake.accept        a delivery is stored, once, with the jobs of its reactions
     triage      bot.reactions.look       what an edited comment's versions settle ends here
                 rule_skips               rules that need no model: is an answer out of the question?
-                bot.reactions.answer     the issue read from Jira, then the cheap model: is an answer due?
-    draft       bot.reactions.answer     the strong model writes it; it is stored, older drafts are superseded
+                bot.reactions.subject    the issue as it is in Jira now; may it be answered in the channel?
+                bot.reactions.answer     the cheap model: is an answer due?
+    draft       bot.reactions.answer     the strong model writes it
+                bot.reactions.drafting   it is stored, older drafts are superseded
     present     presenting               the card in Slack follows the stored draft, whatever is restarted
     decide      deciding                 a click changes the state, by compare and set; the loser hears who won
     publish     publishing               still fresh, still true, and in production? `undoing` takes it back

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.domain.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, Mode, Revision
 from bot.domain.events import DraftRequested
 from bot.errors import UserError
 from bot.failpoints import failpoint

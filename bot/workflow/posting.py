@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot import __version__
-from bot.domain.drafts import MARKER, UNDO_FOR, Draft, DraftState, Posted
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import MARKER, UNDO_FOR, Draft, Posted
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
 from bot.cards import draft_card
-from bot.domain.drafts import LAPSED, OPEN, Card, Draft, DraftState
+from bot.domain.draft_states import LAPSED, OPEN, DraftState
+from bot.domain.drafts import Card, Draft
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger

@@ -20,7 +20,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.cards.parts import audience_words
-from bot.domain.drafts import BUSY, SUPERSEDABLE, Draft, DraftState
+from bot.domain.draft_states import BUSY, SUPERSEDABLE, DraftState
+from bot.domain.drafts import Draft
 from bot.domain.issues import Issue
 from bot.errors import Down, Permanent, RetryLater
 from bot.log import get_logger

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.domain.drafts import BUSY, OPEN, Draft, DraftState
+from bot.domain.draft_states import BUSY, OPEN, DraftState
+from bot.domain.drafts import Draft
 from bot.errors import UserError
 from bot.log import get_logger
 from bot.rules.learning import correction

@@ -6,7 +6,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.domain.drafts import UNDO_FOR, Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import UNDO_FOR, Draft
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.store import Conflict

@@ -16,14 +16,14 @@ from typing import Any, cast
 
 import pytest
 
-from bot.app import build
 from bot.cards import Message as Said
 from bot.clients.claude_errors import ClaudeDown
 from bot.context import Context
 from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Draft
 from bot.domain.events import BuildReported, DraftRequested, IssueCommented, PullRequestChanged
 from bot.domain.issues import Comment, Person, PullRequest
 from bot.intake.accept import Delivery, accept
@@ -31,6 +31,7 @@ from bot.settings import load
 from bot.store import Audit, Delete, Expect, Job, Put, StoreUnavailable
 from bot.store.embedded.store import TinyStore
 from bot.store.postgres.store import PostgresStore
+from bot.wiring import build
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, LostRace, decide, load_draft, pause, retry_event, switch_mode, why

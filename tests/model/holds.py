@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from bot.domain.drafts import BUSY
+from bot.domain.draft_states import BUSY
 from bot.store.examining import examined
 from bot.store.opening import data_at
 from tests.model.wires import Post

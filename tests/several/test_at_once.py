@@ -11,7 +11,7 @@ from bot.cards import Message, paragraph
 from bot.clients.claude_errors import ClaudeBusy
 from bot.clients.slack_pace import RESERVED, SharedWritePace, WritePace
 from bot.demo.wire import Fault
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.errors import Down, RetryLater
 from bot.reactions.answer import answer
 from bot.reports.standup import standup_due

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 import pytest
 
 from bot.cards import Message, paragraph
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.reports.standup import standup_due
 from bot.schedule.rules import Run
 from bot.store import Record
