@@ -199,7 +199,7 @@ async def _keep_open(ctx: Context, ack: Ack, sent: Submission, reason: str) -> N
     except (UserError, StoreUnavailable, TimeoutError):
         await ack(response_action="errors", errors={TEXT_BLOCK: reason[:1000]})
         return
-    await ack(response_action="update", view=edit_modal(draft, text=sent.text, notice=reason))
+    await ack(response_action="update", view=edit_modal(draft, text=sent.text, problem=reason))
 
 
 def _actor(place: ReplyTo, verdict: Permission) -> Actor:

@@ -363,7 +363,7 @@ def test_the_modal_holds_the_whole_draft() -> None:
 
 
 def test_the_modal_keeps_what_was_typed_and_says_why() -> None:
-    view = cards.edit_modal(draft(), text="my words", notice="Sam skipped this at 10:02.")
+    view = cards.edit_modal(draft(), text="my words", problem="Sam skipped this at 10:02.")
     assert check_view(view) == []
     assert "⚠ Sam skipped this at 10:02." in words(view["blocks"])
     assert next(b for b in view["blocks"] if b["type"] == "input")["element"]["initial_value"] == "my words"
@@ -371,21 +371,21 @@ def test_the_modal_keeps_what_was_typed_and_says_why() -> None:
 
 def test_notices() -> None:
     for message, says in (
-        (cards.mode_notice("production", PINGS), "The mode is production now"),
-        (cards.mode_notice("simulation", "Dana"), "Cards that wait are redrawn, the newest first."),
+        (cards.mode_message("production", PINGS), "The mode is production now"),
+        (cards.mode_message("simulation", "Dana"), "Cards that wait are redrawn, the newest first."),
         (
-            cards.outage_notice(NOW, "it is overloaded"),
+            cards.outage_message(NOW, "it is overloaded"),
             "Claude cannot be asked since 20 Nov 09:42 UTC: it is overloaded",
         ),
-        (cards.outage_notice(NOW, "x", NOW), "Claude answers again."),
-        (cards.budget_notice(10.004, 10, NOW), "10.00 of 10.00 USD"),
-        (cards.failed_event("evt_1", "ECD-1", SITE, "Claude refused twice."), "Claude refused twice."),
-        (cards.failed_event("evt_1", "<!here>", SITE, "r", retried="Dana"), "Dana asked for another try."),
+        (cards.outage_message(NOW, "x", NOW), "Claude answers again."),
+        (cards.budget_message(10.004, 10, NOW), "10.00 of 10.00 USD"),
+        (cards.failure_message("evt_1", "ECD-1", SITE, "Claude refused twice."), "Claude refused twice."),
+        (cards.failure_message("evt_1", "<!here>", SITE, "r", retried="Dana"), "Dana asked for another try."),
     ):
         check(message)
         assert says in read(message)
         assert "<" not in message.text
-    assert labels(cards.failed_event("evt_1", "ECD-1", SITE, "r")) == ["Retry"]
+    assert labels(cards.failure_message("evt_1", "ECD-1", SITE, "r")) == ["Retry"]
 
 
 def test_the_home_tab() -> None:

@@ -117,7 +117,7 @@ def test_other_messages_quote_too() -> None:
     author = Person(account_id="b", name="Ben · ✓ Posted")
     comment = Comment(id="1", author=author, created=at, updated=at, text=HOSTILE)
     missed = IssueCommented(issues=("ECD-1",), project="ECD", summary=HOSTILE, comment=comment, at=at)
-    row = words(cards.missed_notice([missed], 1, site=SITE, now=NOW, timezone=BERLIN).blocks).split("\n")[-1]
+    row = words(cards.missed_message([missed], 1, site=SITE, now=NOW, timezone=BERLIN).blocks).split("\n")[-1]
     assert row.startswith("ECD-1  Ben Posted on 18 Nov at 10:42: “Export 'fails' ⚠")
     assert row.count("”") == 1
     home = cards.home_view(

@@ -12,14 +12,14 @@ from bot.domain.drafts import MAX_TEXT, Draft
 from bot.safety.quoting import shortened
 
 
-def edit_modal(draft: Draft, *, text: str | None = None, notice: str | None = None) -> dict[str, Any]:
+def edit_modal(draft: Draft, *, text: str | None = None, problem: str | None = None) -> dict[str, Any]:
     """The view for `views.open`, or for an `update` that keeps what the person typed (`text`) and says why.
 
     Its `private_metadata` is `{"draft", "seen", "channel"}`: a submission counts only for the draft as shown here.
     """
     blocks: list[Block] = []
-    if notice:
-        blocks.append(paragraph(parts.text("⚠ " + shortened(notice, 1000), bold=True)))
+    if problem:
+        blocks.append(paragraph(parts.text("⚠ " + shortened(problem, 1000), bold=True)))
         blocks.append(context("Your text is kept below."))
     blocks.append(
         {

@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from bot.cards import budget_notice
+from bot.cards import budget_message
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown
 from bot.domain.outages import OnHold
 from bot.errors import Down, RetryLater
@@ -15,8 +15,8 @@ from bot.queue import Attempt, Entry, Hold, Outcome
 from bot.spending.budget import BudgetHeld, BudgetReached
 from bot.store import StoreUnavailable
 from bot.work.outage import TOLD_BY_MODELS
+from bot.workflow.announcing import announce
 from bot.workflow.ending import fail_event
-from bot.workflow.messages import announce
 from bot.workflow.presenting import CardRefused
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ class Attempts:
         settings = self._ctx.settings
         day = self._ctx.clock.now().astimezone(settings.timezone).date()
         limit = settings.pmagent_daily_budget_usd
-        notice = budget_notice(error.spent, limit, error.until, timezone=settings.timezone)
-        await announce(self._ctx, f"budget:{day}", notice)
+        message = budget_message(error.spent, limit, error.until, timezone=settings.timezone)
+        await announce(self._ctx, f"budget:{day}", message)
 
     async def _give_up(self, entry: Entry, error: Exception) -> bool:
         """End an event that fails in ways nobody foresaw. False: the key is none of an event's."""

@@ -15,10 +15,10 @@
                 posting                  the intent, one POST with its marker, and what became of it
 
 Beside it: `modes`, `redrawing` (cards in great number), `pausing`, `expiring`, `requests` (why, pending, another try),
-`messages` (notices that appear once), `development` (pull requests known for an issue), `windows` (which edit windows
-were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any more), `skipping`
-(why a draft was skipped), `learning` (what people changed), `proposing` (what the prompts could learn of it),
-`restoring` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
+`announcing` (messages that appear once), `development` (pull requests known for an issue), `windows` (which edit
+windows were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any more),
+`skipping` (why a draft was skipped), `learning` (what people changed), `proposing` (what the prompts could learn of
+it), `restoring` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
 webhook brought, found by asking: `checkpoint` has its rules, `reconciling_development` the pull requests,
 `reconcile_health` how it went), `trail` (is the audit trail what it was?). `bot.work` carries out the jobs,
 `bot.schedule` what happens by the clock.

@@ -35,8 +35,8 @@ from bot.wiring import build
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, LostRace, decide, load_draft, pause, retry_event, switch_mode, why
+from bot.workflow.announcing import announce, deliver
 from bot.workflow.development import pull_requests
-from bot.workflow.messages import announce, deliver
 from bot.workflow.presenting import present
 from bot.workflow.publishing import advance
 from bot.workflow.records import draft_record, read_draft

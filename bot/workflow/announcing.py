@@ -1,4 +1,4 @@
-"""Messages that must appear in Slack once, whatever is restarted: notices, failures, announcements.
+"""Messages that must appear in Slack once, whatever is restarted: an outage, a switched mode, an event that failed.
 
 A message is a record first (`messages`, with a key of its own), then a post. A crash between posting and recording is
 settled by the message's metadata, as for the cards.
