@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bot.access.people import TRY_AGAIN, Permission
 from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal, skip_question
 from bot.domain.draft_states import DraftState
-from bot.domain.drafts import MAX_TEXT
+from bot.domain.drafts import MAX_DRAFT_LENGTH
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
 from bot.store import StoreUnavailable
@@ -130,8 +130,8 @@ async def edited(ctx: Context, ack: Ack, sent: Submission) -> None:
             response_action="errors", errors={TEXT_BLOCK: "The reply is empty. Write something, or press Cancel."}
         )
         return
-    if len(words) > MAX_TEXT:
-        sentence = f"This has {len(words):,} characters; at most {MAX_TEXT:,} fit. Please shorten it."
+    if len(words) > MAX_DRAFT_LENGTH:
+        sentence = f"This has {len(words):,} characters; at most {MAX_DRAFT_LENGTH:,} fit. Please shorten it."
         await ack(response_action="errors", errors={TEXT_BLOCK: sentence})
         return
     task = asyncio.create_task(_approve_edit(ctx, sent))

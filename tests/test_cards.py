@@ -234,8 +234,12 @@ def test_no_markup_of_others_means_anything() -> None:
             ["Look again", "Post again"],
         ),
         (draft(state=S.LOOKING, decision=decision("look_again")), "Looking for the comment in Jira.", []),
-        (posted(state=S.UNDOING, decision=decision("undo")), "Withdrawing the comment. Asked by Dana Petrova", []),
-        (posted(state=S.UNDONE, decision=decision("undo")), "Withdrawn by Dana Petrova at 10:42.", []),
+        (
+            posted(state=S.UNDOING, decision=decision("undo")),
+            "Undoing: deleting the comment in Jira. Asked by Dana Petrova",
+            [],
+        ),
+        (posted(state=S.UNDONE, decision=decision("undo")), "Undone by Dana Petrova at 10:42.", []),
         (
             draft(state=S.SKIPPED, decision=decision("skip")),
             "Skipped by Dana Petrova at 10:42. Nothing was posted.",

@@ -8,7 +8,7 @@ from typing import Any
 from bot.cards import parts
 from bot.cards.actions import EDIT_MODAL, TEXT_ACTION, TEXT_BLOCK
 from bot.cards.parts import Block, audience_words, context, key_of, mode_words, paragraph
-from bot.domain.drafts import MAX_TEXT, Draft
+from bot.domain.drafts import MAX_DRAFT_LENGTH, Draft
 from bot.safety.quoting import shortened
 
 
@@ -35,8 +35,8 @@ def edit_modal(draft: Draft, *, text: str | None = None, problem: str | None = N
                 "type": "plain_text_input",
                 "action_id": TEXT_ACTION,
                 "multiline": True,
-                "max_length": MAX_TEXT,
-                "initial_value": (draft.text if text is None else text)[:MAX_TEXT],
+                "max_length": MAX_DRAFT_LENGTH,
+                "initial_value": (draft.text if text is None else text)[:MAX_DRAFT_LENGTH],
             },
         }
     )

@@ -168,15 +168,13 @@ class _StateBlocks:
         return self._busy("Looking for the comment in Jira.", f" Asked by {self._who(self.last)}.")
 
     def undoing(self) -> list[Block]:
-        return self._busy("Withdrawing the comment.", f" Asked by {self._who(self.last)}.")
+        return self._busy("Undoing: deleting the comment in Jira.", f" Asked by {self._who(self.last)}.")
 
     def undone(self) -> list[Block]:
         mailed = " It may already have been mailed." if self.draft.audience == "public" else ""
         undo = _last(self.draft, frozenset({"undo"})) or self.last
         return [
-            self._said(
-                text(f"Withdrawn by {self._who(undo)}.", bold=True), f" The comment was deleted in Jira.{mailed}"
-            ),
+            self._said(text(f"Undone by {self._who(undo)}.", bold=True), f" The comment was deleted in Jira.{mailed}"),
             *self._note(),
         ]
 

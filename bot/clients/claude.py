@@ -78,7 +78,7 @@ class Claude:
     async def ask(self, request: Request) -> Answer:
         """One call.
 
-        Raises `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetHeld`, `Unanswerable`, `StoreUnavailable`. A stop
+        Raises `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetReserved`, `Unanswerable`, `StoreUnavailable`. A stop
         reason other than `end_turn` is an answer here; `bot.workflow.asking` says what it means.
         """
         await self._pause.respect()

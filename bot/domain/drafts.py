@@ -15,13 +15,13 @@ from bot.domain.leases import Lease
 from bot.errors import Illegal
 from bot.support.given import Given
 
-MAX_TEXT = 3000
+MAX_DRAFT_LENGTH = 3000
 """Characters in a draft: the limit of Slack's plain_text_input, so that every draft can be edited."""
 
 MARKER = "pm-agent"
 """The key of the comment property by which our comments are known, from their first moment."""
 UNDO_FOR = timedelta(minutes=10)
-"""How long a posted comment can be withdrawn from its card."""
+"""How long Undo is offered on a posted comment's card."""
 
 
 Mode = Literal["simulation", "production"]

@@ -17,7 +17,7 @@ from bot.store.data import Snapshot
 
 S = DraftState
 _BY_A_PERSON = {
-    S.POSTED: "approved", S.SIMULATED: "approved", S.UNDONE: "approved and withdrawn", S.SKIPPED: "skipped",
+    S.POSTED: "approved", S.SIMULATED: "approved", S.UNDONE: "approved and undone", S.SKIPPED: "skipped",
 }  # fmt: skip
 
 

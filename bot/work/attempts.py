@@ -12,7 +12,7 @@ from bot.domain.outages import OnHold
 from bot.errors import Down, RetryLater
 from bot.log import get_logger
 from bot.queue import Attempt, Entry, Hold, Outcome
-from bot.spending.budget import BudgetHeld, BudgetReached
+from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store import StoreUnavailable
 from bot.work.outage import TOLD_BY_MODELS
 from bot.workflow.announcing import announce
@@ -78,7 +78,7 @@ class Attempts:
                 return self._rest(kind, entry, error, wait)
             case Down() if kind == "answer":
                 return self._rest(kind, entry, error, await self._ctx.outages.jira.down(error))
-            case OnHold() | ClaudeBusy() | BudgetHeld():
+            case OnHold() | ClaudeBusy() | BudgetReserved():
                 return self._hold(kind, entry, max(error.after or 0.0, 0.05), error.reason)
             case CardRefused():
                 return self._wait(kind, entry, _growing(entry.tries), error.reason)

@@ -365,7 +365,7 @@ async def test_undo_is_taken_away_in_time_though_restarted(program: Program) -> 
     await program.until(lambda: closed(program, draft))
 
 
-async def test_24_a_withdrawal_that_takes_long_ends_with_a_switch_to_simulation(program: Program) -> None:
+async def test_24_an_undo_that_takes_long_ends_with_a_switch_to_simulation(program: Program) -> None:
     draft, card = await program.waiting()
     await program.click(draft, "approve")
     posted = await program.state(draft, DraftState.POSTED)
@@ -386,7 +386,7 @@ async def test_the_loser_hears_what_the_winner_did(program: Program) -> None:
     posted = await program.state(draft, DraftState.POSTED)
     program.stage.jira.fail("DELETE ", Fault("answer", status=403))
     await program.click(posted, "undo", S)
-    await program.until(lambda: noted(program, draft, "could not be withdrawn"))
+    await program.until(lambda: noted(program, draft, "could not be deleted"))
     with pytest.raises(LostRace, match="Dana Petrova already approved this, and it was posted"):
         await decide(program.ctx, draft.id, "approve", by=S, seen="")
 

@@ -19,7 +19,7 @@ from bot.schedule.loop import tick
 from bot.schedule.rules import Run
 from bot.schedule.table import entries
 from bot.schedule.turns import turn
-from bot.spending.budget import BudgetHeld, BudgetReached
+from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store import Conflict, Put
 from bot.work.others import OtherProcesses
 from bot.workflow import LostRace, decide, is_window, pause, remember_window, resume, switch_mode, why
@@ -151,7 +151,7 @@ async def test_money_that_the_other_has_reserved_is_not_spent(pair: Pair) -> Non
     one, two = pair
     budget = one.ctx.claude.budget
     reserved = await budget.reserve(budget.limit * 0.75)
-    with pytest.raises(BudgetHeld):
+    with pytest.raises(BudgetReserved):
         await two.ctx.claude.budget.reserve(budget.limit / 2)
     passes(180, *pair)  # nobody knows any more whether that call was billed
     with pytest.raises(BudgetReached):

@@ -140,7 +140,7 @@ async def test_59_killed_after_the_post(pair: Pair) -> None:
     assert len(one.stage.jira.posted()) == 1
 
 
-async def test_59_who_hangs_before_it_withdraws_does_not_withdraw(pair: Pair) -> None:
+async def test_59_who_hangs_before_an_undo_does_not_delete(pair: Pair) -> None:
     one, two = pair
     draft = await one.waiting()
     await one.approve(draft)
