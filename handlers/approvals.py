@@ -58,8 +58,8 @@ ANEW = 0.4
 """Seconds for what a modal that stays needs of the store."""
 
 
-async def button(ctx: Context, ack: Ack, click: Click) -> None:
-    """Approve, Skip, Undo, Retry, Look again, Post again, Post anyway, Draft anew."""
+async def press(ctx: Context, ack: Ack, click: Click) -> None:
+    """A button that decides: Approve, Skip, Undo, Retry, Look again, Post again, Post anyway, Draft anew."""
     await ack()
     verdict = await ctx.people.may_decide(click.place.user, seconds=TIMEOUT)
     if not verdict.allowed:

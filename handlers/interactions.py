@@ -31,10 +31,10 @@ from handlers.slack_payloads import (
     Event,
     Id,
     Message,
-    Name,
     Named,
     NonEmptyName,
     Part,
+    ShortName,
     TabOpened,
     User,
     View,
@@ -60,7 +60,7 @@ class ReplyTo:
 class _Interaction(Part):
     """What all interactions have. `team` is null where an app is installed for a whole organisation."""
 
-    type: Name
+    type: ShortName
     team: Named | None
     api_app_id: Id
     user: User
@@ -171,8 +171,8 @@ class Closed(_Interaction):
 class Other(_Interaction):
     """A shortcut or an option list, of which we have none."""
 
-    callback_id: Name = ""
-    action_id: Name = ""
+    callback_id: ShortName = ""
+    action_id: ShortName = ""
 
 
 class _Told(Part):

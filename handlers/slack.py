@@ -53,7 +53,7 @@ async def _unknown(ctx: Context, ack: Ack, seen: Interaction) -> None:
 
 
 ACTION_LISTENERS: dict[str, Handle] = {
-    **dict.fromkeys(cards.ACTIONS, approvals.button),
+    **dict.fromkeys(cards.ACTIONS, approvals.press),
     cards.EDIT: approvals.edit,
     cards.RETRY_EVENT: approvals.retry,
     **dict.fromkeys(cards.REASONS, learning.reason),

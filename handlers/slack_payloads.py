@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 """An id of Slack's: of a person, a team, an app, a channel, a message or a view."""
-Name = Annotated[str, Field(max_length=255)]
+ShortName = Annotated[str, Field(max_length=255)]
 """An id of ours that Slack gives back, or a name of Slack's; "" where there is none."""
 NonEmptyName = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -20,6 +20,8 @@ class Part(BaseModel):
 
 
 class Named(Part):
+    """What Slack names by its id."""
+
     id: Id
 
 
@@ -32,7 +34,7 @@ class Message(Part):
 
 
 class Container(Part):
-    type: Name = ""
+    type: ShortName = ""
     channel_id: Id | None = None
     message_ts: Id | None = None
     is_ephemeral: bool = False
@@ -52,8 +54,8 @@ class State(Part):
 
 
 class View(Named):
-    type: Name = "modal"
-    callback_id: Name = ""
+    type: ShortName = "modal"
+    callback_id: ShortName = ""
     private_metadata: str = ""
     app_id: Id | None = None
     app_installed_team_id: Id | None = None
@@ -66,7 +68,7 @@ class Event(Part):
 
 class TabOpened(Event):
     user: Id
-    tab: Name = "home"
+    tab: ShortName = "home"
 
 
 class Challenge(Part):

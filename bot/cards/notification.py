@@ -1,4 +1,4 @@
-"""The line that a card is in a notification and for a screen reader: what became of the reply, and the issue's key."""
+"""A card's text for notifications and screen readers: what became of the reply, and the issue's key."""
 
 from __future__ import annotations
 
