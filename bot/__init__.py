@@ -30,7 +30,8 @@ calls to Claude cost), `bot/schedule/` (what happens by the clock), `bot/setting
 `bot/evals/` (invented situations, and decided events once more), and `bot/demo/` (stand-ins of the outside).
 
 Imports point one way: pure rules ← ports ← workflow, reports ← handlers ← app; none in a circle.
-`tests/test_architecture.py` has each room's layer, and holds it to that. `bot.app` puts all of it together.
+`tests/test_architecture.py` has each room's layer, and holds it to that. `bot.wiring` puts all of it together, and
+`bot.app` runs it.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The composition root: settings in, a running program out. The only module besides `__main__` that knows the handlers.
+"""The running program: settings in, an exit code out. The only module besides `__main__` that knows the handlers.
 
 One event loop carries the sidecar, Slack, the queue and the schedule. They start in the order in which they can be
 useful: the store first (nothing is accepted before it can be kept), then the door, then what answers.
@@ -21,9 +21,9 @@ from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.log import configure, get_logger
 from bot.settings import Settings
 from bot.store import Put, StoreUnavailable
+from bot.wiring import build
 
 if TYPE_CHECKING:
-    from bot.queue import Kinds, Queue
     from bot.store.embedded.store import TinyStore
     from bot.store.postgres.store import PostgresStore
     from handlers.slack_socket import HttpMode, Socket
@@ -33,55 +33,6 @@ log = get_logger(__name__)
 DRAIN_SECONDS = 10.0
 """For work that runs at SIGTERM. With what comes after it (2 s for what is parked then, 3 s for the last connections to
 us, 3 s for ours to the services) it stays under the 20 s that the README promises. A second signal ends it at once."""
-
-
-def build(
-    settings: Settings, store: TinyStore | PostgresStore, clock: Clock, *, alone: bool | None = None,
-    prompts: Path | None = None,
-) -> Context:  # fmt: skip
-    """Everything a use case needs, wired together. Nothing is connected yet. Call it inside the running loop.
-
-    `alone`: no other process works on this store. None: so it is with a store in a folder, which is locked.
-    `prompts`: a folder of prompts, if not the project's.
-    """
-    from bot.access.people import People
-    from bot.clients.bitbucket import Bitbucket
-    from bot.clients.claude import Claude
-    from bot.clients.jira import Jira
-    from bot.clients.slack import Slack
-    from bot.domain.leases import Leases
-    from bot.prompting import load_prompts
-    from bot.work.kinds import kinds
-    from bot.work.outage import ServiceOutages
-
-    leases = Leases(clock, alone=not settings.database_url if alone is None else alone)
-    slack = Slack(settings, None if leases.alone else (store, clock))
-    ctx = Context(
-        settings=settings,
-        store=store,
-        slack=slack,
-        jira=Jira(settings),
-        bitbucket=Bitbucket(settings),
-        claude=Claude(settings, store, clock, leases),
-        prompts=load_prompts(prompts),
-        people=People(slack, settings, clock),
-        clock=clock,
-        leases=leases,
-    )
-    ctx.outages = ServiceOutages(ctx)
-    ctx.queue = _queue(ctx, store, kinds(ctx))
-    return ctx
-
-
-def _queue(ctx: Context, store: TinyStore | PostgresStore, kinds: Kinds) -> Queue:
-    """The engine that goes with the store. Nothing is imported for the other one."""
-    if url := ctx.settings.database_url:
-        from bot.queue.procrastinate.engine import ProcrastinateQueue
-
-        return ProcrastinateQueue(url, store, kinds, ctx.clock)
-    from bot.queue.embedded import EmbeddedQueue
-
-    return EmbeddedQueue(cast("TinyStore", store), kinds, ctx.clock)
 
 
 async def serve(settings: Settings, clock: Clock | None = None, prompts: Path | None = None) -> int:

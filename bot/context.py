@@ -1,4 +1,4 @@
-"""Context: the services that every use case is given. One object, made once by `bot.app`."""
+"""Context: the services that every use case is given. One object, made once by `bot.wiring`."""
 
 from __future__ import annotations
 

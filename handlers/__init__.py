@@ -10,7 +10,7 @@ Slack                   Socket Mode, or               `slack` (every listener; `
                         POST /webhooks/slack
   buttons, the modal                                  `approvals`
   why skipped, proposals                              `learning` (what people say about what Claude learns)
-  /pmagent …                                          `commands` (`command_arguments`; `pages`: the answers)
+  /pmagent …                                          `commands` (the words), `command_dispatch`; `pages`
   the home tab                                        `home`
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs
@@ -20,9 +20,10 @@ a command               `erase` while we run          `bot.store.embedded.erasin
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:
 `decoding` (strict JSON, and models of somebody else's), `jira_payloads` and `bitbucket_payloads` (those models),
-`openapi_document` (the answers, and the webhooks in it), `interactions` (what Slack sends, in our own types),
-`private_answers` (what one person is told and nobody else). Each is thin: verify, decode into our own types
-(`bot.domain.events`), call one function of the workflow, answer.
+`openapi_document` (the answers, and the webhooks in it), `slack_decoding` (what Slack sends becomes what somebody did:
+`interactions`, made of `slack_payloads`), `command_arguments` (days, durations, keys), `private_answers` (what one
+person is told and nobody else). Each is thin: verify, decode into our own types (`bot.domain.events`), call one
+function of the workflow, answer.
 
 A delivery's way to its 202, for who reads along; one `await` follows the other:
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from bot.access.people import TRY_AGAIN, Permission
 from bot.cards import ACTIONS, TEXT_BLOCK, edit_modal, skip_question
-from bot.domain.drafts import MAX_TEXT, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import MAX_DRAFT_LENGTH
 from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
 from bot.store import StoreUnavailable
@@ -57,8 +58,8 @@ ANEW = 0.4
 """Seconds for what a modal that stays needs of the store."""
 
 
-async def button(ctx: Context, ack: Ack, click: Click) -> None:
-    """Approve, Skip, Undo, Retry, Look again, Post again, Post anyway, Draft anew."""
+async def press(ctx: Context, ack: Ack, click: Click) -> None:
+    """A button that decides: Approve, Skip, Undo, Retry, Look again, Post again, Post anyway, Draft anew."""
     await ack()
     verdict = await ctx.people.may_decide(click.place.user, seconds=TIMEOUT)
     if not verdict.allowed:
@@ -129,8 +130,8 @@ async def edited(ctx: Context, ack: Ack, sent: Submission) -> None:
             response_action="errors", errors={TEXT_BLOCK: "The reply is empty. Write something, or press Cancel."}
         )
         return
-    if len(words) > MAX_TEXT:
-        sentence = f"This has {len(words):,} characters; at most {MAX_TEXT:,} fit. Please shorten it."
+    if len(words) > MAX_DRAFT_LENGTH:
+        sentence = f"This has {len(words):,} characters; at most {MAX_DRAFT_LENGTH:,} fit. Please shorten it."
         await ack(response_action="errors", errors={TEXT_BLOCK: sentence})
         return
     task = asyncio.create_task(_approve_edit(ctx, sent))
@@ -198,7 +199,7 @@ async def _keep_open(ctx: Context, ack: Ack, sent: Submission, reason: str) -> N
     except (UserError, StoreUnavailable, TimeoutError):
         await ack(response_action="errors", errors={TEXT_BLOCK: reason[:1000]})
         return
-    await ack(response_action="update", view=edit_modal(draft, text=sent.text, notice=reason))
+    await ack(response_action="update", view=edit_modal(draft, text=sent.text, problem=reason))
 
 
 def _actor(place: ReplyTo, verdict: Permission) -> Actor:

@@ -25,7 +25,8 @@ from bot.cards.parts import (
     text,
     whisper,
 )
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Draft
 from bot.reports.by_prompt import sentences
 from bot.safety.quoting import shortened
 
@@ -62,7 +63,7 @@ def stats_page(figures: Mapping[str, Any], days: float | None) -> Message:
         (_number(figures, "silences"), " left unanswered with a reason, ", _number(figures, "failures"), " failed"),
         ("Drafts: ", text(states, bold=True)),
         (_number(figures, "posted"), " posted, ", _number(figures, "edited"), " of the drafts edited, ",
-         _number(figures, "skipped"), " skipped, ", _number(figures, "undone"), " withdrawn"),
+         _number(figures, "skipped"), " skipped, ", _number(figures, "undone"), " undone"),
         (_number(figures, "claude_calls"), f" calls of Claude for {float(figures.get('cost_usd') or 0):.2f} USD"),
     ]  # fmt: skip
     found: Sequence[Mapping[str, Any]] = figures.get("by_prompt") or ()

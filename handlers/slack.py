@@ -21,9 +21,10 @@ from starlette.routing import Route
 from bot import cards
 from bot.access.origin import foreign
 from bot.log import get_logger
-from handlers import approvals, commands, home, learning
-from handlers.interactions import Ack, Interaction, MalformedInteraction, SlackEvent, Submission, parse
+from handlers import approvals, command_dispatch, home, learning
+from handlers.interactions import Ack, Interaction, SlackEvent, Submission
 from handlers.private_answers import record, refuse, tell
+from handlers.slack_decoding import MalformedInteraction, parse_payload
 from handlers.slack_http import route
 from handlers.slack_socket import Admit, HttpMode, Socket, open_socket
 
@@ -52,7 +53,7 @@ async def _unknown(ctx: Context, ack: Ack, seen: Interaction) -> None:
 
 
 ACTION_LISTENERS: dict[str, Handle] = {
-    **dict.fromkeys(cards.ACTIONS, approvals.button),
+    **dict.fromkeys(cards.ACTIONS, approvals.press),
     cards.EDIT: approvals.edit,
     cards.RETRY_EVENT: approvals.retry,
     **dict.fromkeys(cards.REASONS, learning.reason),
@@ -60,7 +61,7 @@ ACTION_LISTENERS: dict[str, Handle] = {
     **dict.fromkeys((cards.ACCEPT_CHANGE, cards.DECLINE_CHANGE), learning.proposal),
 }
 VIEW_LISTENERS: dict[str, Handle] = {cards.EDIT_MODAL: approvals.edited}
-COMMAND_LISTENERS: dict[str, Handle] = {COMMAND: commands.command}
+COMMAND_LISTENERS: dict[str, Handle] = {COMMAND: command_dispatch.command}
 EVENT_LISTENERS: dict[str, Handle] = {HOME_OPENED: home.opened}
 
 
@@ -180,7 +181,7 @@ def admission(ctx: Context, bolt: AsyncApp) -> Admit:
         from slack_bolt.request.async_request import AsyncBoltRequest
 
         try:
-            parsed = parse(payload)
+            parsed = parse_payload(payload)
         except MalformedInteraction as error:
             if error.user:
                 _RUNNING[bolt].begin(record(ctx, None, "malformed", error.user, "The payload was malformed."))

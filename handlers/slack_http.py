@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.log import get_logger
-from handlers.interactions import MalformedInteraction, read_json
+from handlers.slack_decoding import MalformedInteraction, read_json
 from handlers.slack_socket import Admit
 
 log = get_logger(__name__)

@@ -139,7 +139,7 @@ _HELP: dict[str, tuple[str, str]] = {
     "posted": ("counter", "Comments posted to Jira"),
     "edited": ("counter", "Drafts that a person edited"),
     "skipped": ("counter", "Drafts that a person skipped"),
-    "undone": ("counter", "Posted comments that were withdrawn"),
+    "undone": ("counter", "Posted comments that were undone"),
     "claude_calls": ("counter", "Calls to Claude"),
     "cost_usd": ("counter", "What the calls to Claude cost, in US dollars"),
 }

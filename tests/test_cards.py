@@ -15,7 +15,8 @@ from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message, check_view, walk
 from bot.demo.slack_people import words
-from bot.domain.drafts import Card, Decision, Draft, DraftState, Posted, Revision
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Card, Decision, Draft, Posted, Revision
 from bot.domain.issues import Issue, Person, Visibility
 
 NOW = datetime(2026, 11, 20, 9, 42, tzinfo=UTC)
@@ -233,8 +234,12 @@ def test_no_markup_of_others_means_anything() -> None:
             ["Look again", "Post again"],
         ),
         (draft(state=S.LOOKING, decision=decision("look_again")), "Looking for the comment in Jira.", []),
-        (posted(state=S.UNDOING, decision=decision("undo")), "Withdrawing the comment. Asked by Dana Petrova", []),
-        (posted(state=S.UNDONE, decision=decision("undo")), "Withdrawn by Dana Petrova at 10:42.", []),
+        (
+            posted(state=S.UNDOING, decision=decision("undo")),
+            "Undoing: deleting the comment in Jira. Asked by Dana Petrova",
+            [],
+        ),
+        (posted(state=S.UNDONE, decision=decision("undo")), "Undone by Dana Petrova at 10:42.", []),
         (
             draft(state=S.SKIPPED, decision=decision("skip")),
             "Skipped by Dana Petrova at 10:42. Nothing was posted.",
@@ -362,7 +367,7 @@ def test_the_modal_holds_the_whole_draft() -> None:
 
 
 def test_the_modal_keeps_what_was_typed_and_says_why() -> None:
-    view = cards.edit_modal(draft(), text="my words", notice="Sam skipped this at 10:02.")
+    view = cards.edit_modal(draft(), text="my words", problem="Sam skipped this at 10:02.")
     assert check_view(view) == []
     assert "⚠ Sam skipped this at 10:02." in words(view["blocks"])
     assert next(b for b in view["blocks"] if b["type"] == "input")["element"]["initial_value"] == "my words"
@@ -370,21 +375,21 @@ def test_the_modal_keeps_what_was_typed_and_says_why() -> None:
 
 def test_notices() -> None:
     for message, says in (
-        (cards.mode_notice("production", PINGS), "The mode is production now"),
-        (cards.mode_notice("simulation", "Dana"), "Cards that wait are redrawn, the newest first."),
+        (cards.mode_message("production", PINGS), "The mode is production now"),
+        (cards.mode_message("simulation", "Dana"), "Cards that wait are redrawn, the newest first."),
         (
-            cards.outage_notice(NOW, "it is overloaded"),
+            cards.outage_message(NOW, "it is overloaded"),
             "Claude cannot be asked since 20 Nov 09:42 UTC: it is overloaded",
         ),
-        (cards.outage_notice(NOW, "x", NOW), "Claude answers again."),
-        (cards.budget_notice(10.004, 10, NOW), "10.00 of 10.00 USD"),
-        (cards.failed_event("evt_1", "ECD-1", SITE, "Claude refused twice."), "Claude refused twice."),
-        (cards.failed_event("evt_1", "<!here>", SITE, "r", retried="Dana"), "Dana asked for another try."),
+        (cards.outage_message(NOW, "x", NOW), "Claude answers again."),
+        (cards.budget_message(10.004, 10, NOW), "10.00 of 10.00 USD"),
+        (cards.failure_message("evt_1", "ECD-1", SITE, "Claude refused twice."), "Claude refused twice."),
+        (cards.failure_message("evt_1", "<!here>", SITE, "r", retried="Dana"), "Dana asked for another try."),
     ):
         check(message)
         assert says in read(message)
         assert "<" not in message.text
-    assert labels(cards.failed_event("evt_1", "ECD-1", SITE, "r")) == ["Retry"]
+    assert labels(cards.failure_message("evt_1", "ECD-1", SITE, "r")) == ["Retry"]
 
 
 def test_the_home_tab() -> None:

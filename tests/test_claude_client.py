@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from bot.clients.claude import BudgetHeld, BudgetReached, Claude, ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude import Claude
+from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.clock import SystemClock
 from bot.demo.claude import Special
 from bot.demo.wire import Fault
 from bot.errors import RetryLater
 from bot.markup import Known
 from bot.prompting import Request, load_prompts, reply_request, triage_request
+from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store.embedded.store import TinyStore
 from bot.workflow.asking import ask_claude, decide_with
 from tests.asking_material import Line, line, material, settings
@@ -390,7 +392,7 @@ async def test_calls_at_once_cannot_overspend(tmp_path: Path) -> None:
     async with line(tmp_path, PMAGENT_DAILY_BUDGET_USD="0.5") as on:
         on.standin.delay = 0.3
         found = await asyncio.gather(*(on.claude.ask(reply(on)) for _ in range(20)), return_exceptions=True)
-        held = [e for e in found if isinstance(e, BudgetHeld)]
+        held = [e for e in found if isinstance(e, BudgetReserved)]
         assert 0 < len(on.standin.requests) < 6
         assert len(held) == 20 - len(on.standin.requests)
         assert not any(isinstance(e, BudgetReached) for e in held)

@@ -20,7 +20,8 @@ from bot.errors import UserError
 from bot.workflow import HealthLine, ModeSetting, WhyLine
 from handlers import pages as answers
 from handlers.command_arguments import read_days, read_duration, read_key
-from handlers.commands import COMMANDS, Who, nearest_word
+from handlers.command_dispatch import nearest_word
+from handlers.commands import COMMANDS, Who
 
 NOW = datetime(2026, 11, 20, 9, 42, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

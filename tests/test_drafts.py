@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.cards.states import NOTIFICATIONS
-from bot.domain import drafts
-from bot.domain.drafts import BUSY, OPEN, SUPERSEDABLE, TRANSITIONS, Card, Decision, Draft, DraftState, Revision
+from bot.cards.notification import NOTIFICATIONS
+from bot.domain import draft_states
+from bot.domain.draft_states import BUSY, OPEN, SUPERSEDABLE, TRANSITIONS, DraftState
+from bot.domain.drafts import Card, Decision, Draft, Revision
 from bot.domain.issues import Issue
 from bot.errors import Illegal
 from bot.workflow.deciding import ARROWS
@@ -32,7 +33,7 @@ def draft(state: DraftState = DraftState.WAITING, **changes: object) -> Draft:
 def drawn() -> set[tuple[str, str]]:
     """The arrows of the drawing: a source, or nothing for the one above, the cause, the target."""
     found, source = set(), ""
-    for line in (drafts.__doc__ or "").splitlines():
+    for line in (draft_states.__doc__ or "").splitlines():
         if match := re.fullmatch(r" {4}(\w*) +─ .+ ─*→ (\w+)", line):
             source = match[1] or source
             found.add((source, match[2]))

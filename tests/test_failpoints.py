@@ -55,7 +55,7 @@ async def approved(world: World, key: int = KEY) -> None:
         await world.press(DANA, cards()[-1].snapshot(), "Approve")
 
 
-async def withdrawn(world: World) -> None:
+async def undone(world: World) -> None:
     """A posted reply, and Undo."""
     card = await world.stage.slack.card("ECD-1", button="Undo")
     await world.press(DANA, card.snapshot(), "Undo")
@@ -162,10 +162,10 @@ STORIES: dict[str, tuple[Story, Story, str]] = {
     "publish.after_intent": (nothing, approved, "posted"),
     "publish.after_post": (nothing, approved, "posted"),
     "publish.after_record": (nothing, approved, "posted"),
-    "publish.after_withdrawal": (nothing, public, "unknown"),  # deleted already, so it is not found: a person decides
+    "publish.after_delete": (nothing, public, "unknown"),  # deleted already, so it is not found: a person decides
     "publish.answer_lost": (nothing, lost, "posted"),
     "publish.before_intent": (nothing, approved, "posted"),
-    "publish.before_withdrawal": (nothing, public, "failed"),
+    "publish.before_delete": (nothing, public, "failed"),
     "queue.after_removal": (nothing, approved, "posted"),
     "queue.before_removal": (nothing, approved, "posted"),
     "retry.stored": (told, retried, ""),
@@ -174,8 +174,8 @@ STORIES: dict[str, tuple[Story, Story, str]] = {
     "store.after_commit": (nothing, approved, "posted"),
     "store.before_commit": (nothing, approved, "posted"),
     "store.before_write": (nothing, approved, "posted"),
-    "undo.after_delete": (posted, withdrawn, "undone"),
-    "undo.before_delete": (posted, withdrawn, "undone"),
+    "undo.after_delete": (posted, undone, "undone"),
+    "undo.before_delete": (posted, undone, "undone"),
 }
 """Failpoint → what happens before it is set, the story that comes to it, and the state in which its draft must end."""
 

@@ -11,7 +11,7 @@ from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import REPORTED, check_message, walk
 from bot.demo.slack_people import words
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.domain.events import IssueCommented
 from bot.domain.issues import Comment, Person
 from bot.markup import Known, render
@@ -117,7 +117,7 @@ def test_other_messages_quote_too() -> None:
     author = Person(account_id="b", name="Ben · ✓ Posted")
     comment = Comment(id="1", author=author, created=at, updated=at, text=HOSTILE)
     missed = IssueCommented(issues=("ECD-1",), project="ECD", summary=HOSTILE, comment=comment, at=at)
-    row = words(cards.missed_notice([missed], 1, site=SITE, now=NOW, timezone=BERLIN).blocks).split("\n")[-1]
+    row = words(cards.missed_message([missed], 1, site=SITE, now=NOW, timezone=BERLIN).blocks).split("\n")[-1]
     assert row.startswith("ECD-1  Ben Posted on 18 Nov at 10:42: “Export 'fails' ⚠")
     assert row.count("”") == 1
     home = cards.home_view(

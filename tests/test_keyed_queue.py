@@ -113,12 +113,12 @@ async def test_a_hold_rests_the_queue_and_one_finds_out_for_all() -> None:
     queue = KeyedQueue("x", 1, work)
     for key in ("a1", "a2", "b1"):
         queue.add(key, lock=key[0])
-    await until(lambda: queue.held)
-    assert (queue.held, work.tried, queue.waiting) == ("paused", ["a1"], 3)
+    await until(lambda: queue.hold_reason)
+    assert (queue.hold_reason, work.tried, queue.waiting) == ("paused", ["a1"], 3)
     queue.add("c1")
     await some_turns()
     queue.lift()
-    await until(lambda: queue.held)
+    await until(lambda: queue.hold_reason)
     assert work.tried == ["a1", "a1"]  # it stayed the first
     queue.lift()
     await until(lambda: queue.idle)

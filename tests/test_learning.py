@@ -259,8 +259,7 @@ def test_what_became_of_the_drafts_of_each_prompt_version() -> None:
         "cost_usd": 0.5, "cost_per_posted_usd": 0.25,
     }  # fmt: skip
     assert sentences(old) == (
-        "5 drafts: 1 approved as drafted, 1 edited (9 words each), 2 skipped (1 wrong, 1 without a reason), "
-        "1 withdrawn",
+        "5 drafts: 1 approved as drafted, 1 edited (9 words each), 2 skipped (1 wrong, 1 without a reason), 1 undone",
         "decided in 90.0 s; 0.50 USD (0.250 for each posted reply)",
     )
     assert sentences(new)[0] == "1 draft: 0 approved as drafted, 0 edited, 0 skipped"

@@ -48,8 +48,8 @@ def test_it_asks_for_the_scopes_that_are_used_and_no_more(manifest: dict[str, An
 
 
 def test_what_the_client_calls_is_what_the_scopes_are_for() -> None:
-    code = (ROOT / "bot/clients/slack.py").read_text("utf-8")
-    called = set(re.findall(r"self\._reads\.(\w+)", code)) - {"session", "proxy"}
+    code = "".join(path.read_text("utf-8") for path in sorted(ROOT.glob("bot/clients/slack*.py")))
+    called = set(re.findall(r"\breads\.(\w+)", code)) - {"session", "proxy"}
     called |= set(re.findall(r'"((?:chat|views|reactions|files|pins)\.\w+)"', code))
     assert called == {
         "users_info", "usergroups_users_list", "conversations_info", "conversations_members", "conversations_history",

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.reports.metrics import DRAFT_STATES, as_text, figures
 from bot.store import Audit, Figures, Put
 from bot.store.embedded.store import TinyStore

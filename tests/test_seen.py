@@ -16,7 +16,8 @@ from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.demo.slack_limits import check_message, walk
 from bot.demo.slack_people import words
-from bot.domain.drafts import Card, Decision, Draft, DraftState, Posted, Revision
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Card, Decision, Draft, Posted, Revision
 from bot.domain.issues import Comment, Issue, Person, Visibility
 from bot.rules.policy import rendered
 from tests.reading import Json, World, differences, unquoted

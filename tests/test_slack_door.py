@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from slack_bolt.request.async_request import AsyncBoltRequest
 
 from bot.access.origin import Origin, Spot, Workspace, foreign
-from handlers.interactions import Challenge, Click, MalformedInteraction, ReplyTo, SslCheck, Submission, parse
+from handlers.interactions import Click, ReplyTo, Submission
+from handlers.slack_decoding import MalformedInteraction, parse_payload
 from handlers.slack_http import verify
+from handlers.slack_payloads import Challenge, SslCheck
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 BODY = b"payload=%7B%7D"
@@ -98,7 +100,7 @@ SUBMISSION: dict[str, Any] = {
 
 
 def test_a_click() -> None:
-    click = parse(CLICK)
+    click = parse_payload(CLICK)
     assert isinstance(click, Click)
     assert (click.action_id, click.value, click.trigger_id) == ("pm.approve", {"draft": "drf_1", "seen": "ab"}, "1.2")
     assert click.place == ReplyTo("C1", "U1", "https://h.example/1")
@@ -108,11 +110,11 @@ def test_a_click() -> None:
 
 
 def test_a_submission() -> None:
-    sent = parse(SUBMISSION)
+    sent = parse_payload(SUBMISSION)
     assert isinstance(sent, Submission)
     assert (sent.draft, sent.seen, sent.text, sent.place.channel) == ("drf_1", "ab", "Hello", "C1")
     view = SUBMISSION["view"] | {"app_id": "A2", "app_installed_team_id": "T2"}
-    other = parse(SUBMISSION | {"view": view})
+    other = parse_payload(SUBMISSION | {"view": view})
     assert isinstance(other, Submission)
     assert other.origin == Origin(teams=frozenset({"T1", "T2"}), apps=frozenset({"A1", "A2"}), user_team="T1")
 
@@ -164,7 +166,7 @@ def test_whatever_stands_somewhere_in_a_payload(data: st.DataObject) -> None:
         inside = inside[step]
     inside[last] = data.draw(JSON)
     try:
-        parsed = parse(payload)
+        parsed = parse_payload(payload)
     except MalformedInteraction:
         return
     AsyncBoltRequest(body=parsed.model_dump(exclude_none=True), mode="socket_mode")
@@ -177,4 +179,4 @@ def test_whatever_stands_somewhere_in_a_payload(data: st.DataObject) -> None:
 @given(JSON)
 def test_whatever_comes_as_a_payload(payload: Any) -> None:
     with contextlib.suppress(MalformedInteraction):
-        parse(payload)
+        parse_payload(payload)

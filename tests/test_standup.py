@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.app import build
 from bot.cards.parts import MAX_MESSAGE, size
 from bot.context import Context
 from bot.demo.stage import Stage
@@ -31,6 +30,7 @@ from bot.schedule.table import ScheduleEntry, entries
 from bot.settings import load
 from bot.store import Conflict, Put
 from bot.store.embedded.store import TinyStore
+from bot.wiring import build
 
 BERLIN = ZoneInfo("Europe/Berlin")
 # The stand-in's search counts its days from the real clock, so the story happens around the last Monday.

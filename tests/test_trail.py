@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from bot.domain.drafts import Card, Decision, Draft, DraftState, Posted, Revision
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Card, Decision, Draft, Posted, Revision
 from bot.domain.events import IssueCommented
 from bot.domain.issues import Comment, Issue, Person
 from bot.store import Audit, Put, Record

@@ -1,7 +1,7 @@
 """Every Block Kit message, modal and home tab, built from facts. Pure: no Slack, no store, no clock of its own.
 
 `card`     the draft's message, in every state         `modal`   the window behind Edit
-`notices`  the channel's other messages                `home`    the app's home tab
+`messages` the channel's other messages                `home`    the app's home tab
 `learning` what is said about learning
 `parts`    the pieces, and Slack's limits              `actions` the ids behind every button and field
 
@@ -33,16 +33,16 @@ from bot.cards.actions import (
 from bot.cards.card import draft_card
 from bot.cards.home import home_view
 from bot.cards.learning import CorrectionRow, ProposalOutcome, learned_page, proposal_message, skip_question
-from bot.cards.modal import edit_modal
-from bot.cards.notices import (
-    budget_notice,
-    erasure_notice,
-    failed_event,
-    missed_notice,
-    mode_notice,
-    outage_notice,
-    trail_notice,
+from bot.cards.messages import (
+    budget_message,
+    erasure_message,
+    failure_message,
+    missed_message,
+    mode_message,
+    outage_message,
+    trail_message,
 )
+from bot.cards.modal import edit_modal
 from bot.cards.parts import Message, bullets, context, link, paragraph, text, whisper
 
 __all__ = [
@@ -67,23 +67,23 @@ __all__ = [
     "CorrectionRow",
     "Message",
     "ProposalOutcome",
-    "budget_notice",
+    "budget_message",
     "bullets",
     "context",
     "draft_card",
     "edit_modal",
-    "erasure_notice",
-    "failed_event",
+    "erasure_message",
+    "failure_message",
     "home_view",
     "learned_page",
     "link",
-    "missed_notice",
-    "mode_notice",
-    "outage_notice",
+    "missed_message",
+    "mode_message",
+    "outage_message",
     "paragraph",
     "proposal_message",
     "skip_question",
     "text",
-    "trail_notice",
+    "trail_message",
     "whisper",
 ]  # fmt: skip

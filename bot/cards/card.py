@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from bot.cards.actions import APPROVE, POST_AGAIN, POST_ANYWAY, RETRY
 from bot.cards.frame import FRAME_BLOCK_IDS, framed
+from bot.cards.notification import notification
 from bot.cards.parts import (
     MAX_MESSAGE,
     Block,
@@ -36,8 +37,9 @@ from bot.cards.parts import (
     size,
     text,
 )
-from bot.cards.states import notification, state_blocks
-from bot.domain.drafts import LAPSED, Draft, DraftState
+from bot.cards.states import state_blocks
+from bot.domain.draft_states import LAPSED, DraftState
+from bot.domain.drafts import Draft
 from bot.markup import Rendered, render
 from bot.rules.policy import known, rendered
 from bot.safety.quoting import in_marks, shortened

@@ -8,18 +8,18 @@ from typing import Any
 from bot.cards import parts
 from bot.cards.actions import EDIT_MODAL, TEXT_ACTION, TEXT_BLOCK
 from bot.cards.parts import Block, audience_words, context, key_of, mode_words, paragraph
-from bot.domain.drafts import MAX_TEXT, Draft
+from bot.domain.drafts import MAX_DRAFT_LENGTH, Draft
 from bot.safety.quoting import shortened
 
 
-def edit_modal(draft: Draft, *, text: str | None = None, notice: str | None = None) -> dict[str, Any]:
+def edit_modal(draft: Draft, *, text: str | None = None, problem: str | None = None) -> dict[str, Any]:
     """The view for `views.open`, or for an `update` that keeps what the person typed (`text`) and says why.
 
     Its `private_metadata` is `{"draft", "seen", "channel"}`: a submission counts only for the draft as shown here.
     """
     blocks: list[Block] = []
-    if notice:
-        blocks.append(paragraph(parts.text("⚠ " + shortened(notice, 1000), bold=True)))
+    if problem:
+        blocks.append(paragraph(parts.text("⚠ " + shortened(problem, 1000), bold=True)))
         blocks.append(context("Your text is kept below."))
     blocks.append(
         {
@@ -35,8 +35,8 @@ def edit_modal(draft: Draft, *, text: str | None = None, notice: str | None = No
                 "type": "plain_text_input",
                 "action_id": TEXT_ACTION,
                 "multiline": True,
-                "max_length": MAX_TEXT,
-                "initial_value": (draft.text if text is None else text)[:MAX_TEXT],
+                "max_length": MAX_DRAFT_LENGTH,
+                "initial_value": (draft.text if text is None else text)[:MAX_DRAFT_LENGTH],
             },
         }
     )

@@ -25,7 +25,6 @@ from bot.cards.parts import (
     clock,
     context,
     issue_url,
-    key_of,
     link,
     listing,
     mode_words,
@@ -36,29 +35,12 @@ from bot.cards.parts import (
     section,
     text,
 )
-from bot.domain.drafts import UNDO_FOR, Decision, Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import UNDO_FOR, Decision, Draft
 from bot.safety.quoting import shortened
 
 S = DraftState
 APPROVING = frozenset({"approve", "edit", "retry", "post_anyway", "post_again"})
-
-NOTIFICATIONS = {
-    S.WAITING: "Draft reply for {key} waits for a decision",
-    S.APPROVED: "Reply for {key} approved",
-    S.HELD: "Reply for {key} is held: the issue changed",
-    S.POSTING: "Reply for {key} is being posted",
-    S.POSTED: "Reply for {key} posted",
-    S.SIMULATED: "Reply for {key} simulated",
-    S.FAILED: "Reply for {key} was not posted",
-    S.UNKNOWN: "Reply for {key}: it is not certain that it was posted",
-    S.LOOKING: "Reply for {key}: looking for it in Jira",
-    S.UNDOING: "Reply for {key} is being withdrawn",
-    S.UNDONE: "Reply for {key} withdrawn",
-    S.SKIPPED: "Draft reply for {key} skipped",
-    S.SUPERSEDED: "Draft reply for {key} was replaced by a newer one",
-    S.EXPIRED: "Draft reply for {key} expired",
-}
-
 
 HELD_REASONS = {
     "issue": "the issue changed since this was drafted",
@@ -74,16 +56,8 @@ def held_by(draft: Draft) -> Literal["issue", "claims", "both"]:
     return "both" if len(draft.changes) > len(draft.claims) else "claims"
 
 
-def notification(draft: Draft) -> str:
-    """The message's `text`: our own words and the issue's key."""
-    said = NOTIFICATIONS[draft.state].format(key=key_of(draft.issue.key))
-    if draft.state is S.HELD and held_by(draft) == "claims":
-        said = f"Reply for {key_of(draft.issue.key)} is held: something it says is not so"
-    return said
-
-
 def state_blocks(draft: Draft, *, site: str, now: datetime, timezone: ZoneInfo, newer_url: str | None) -> list[Block]:
-    """The blocks that end the card. See `bot.domain.drafts` for the states."""
+    """The blocks that end the card. See `bot.domain.draft_states`."""
     return _StateBlocks(draft, site, now, timezone, newer_url).blocks()
 
 
@@ -194,15 +168,13 @@ class _StateBlocks:
         return self._busy("Looking for the comment in Jira.", f" Asked by {self._who(self.last)}.")
 
     def undoing(self) -> list[Block]:
-        return self._busy("Withdrawing the comment.", f" Asked by {self._who(self.last)}.")
+        return self._busy("Undoing: deleting the comment in Jira.", f" Asked by {self._who(self.last)}.")
 
     def undone(self) -> list[Block]:
         mailed = " It may already have been mailed." if self.draft.audience == "public" else ""
         undo = _last(self.draft, frozenset({"undo"})) or self.last
         return [
-            self._said(
-                text(f"Withdrawn by {self._who(undo)}.", bold=True), f" The comment was deleted in Jira.{mailed}"
-            ),
+            self._said(text(f"Undone by {self._who(undo)}.", bold=True), f" The comment was deleted in Jira.{mailed}"),
             *self._note(),
         ]
 

@@ -1,5 +1,6 @@
-"""Outbound: one module for each service, small verbs in our own words, our own errors (`bot.errors`).
+"""Outbound: one port for each service, small verbs in our own words, our own errors (`bot.errors`).
 
 `jira` and `bitbucket` block underneath (requests) and run on `threads`; `slack` and `claude` are asynchronous.
-What Jira's answers mean is in `jira_read` (shapes) and `answers` (statuses and failures).
+`…_wire` sends one request and takes its answer, `…_read` reads the shapes of answers into our own types, and what
+failures mean is in `slack_errors`, `claude_errors` and, for Jira and Bitbucket, in `responses`.
 """

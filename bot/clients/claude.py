@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import importlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.clients.call_record import CallRecord
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, NotClaude, Unanswerable, status_error
+from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable, status_error
+from bot.clients.claude_pause import Pause
+from bot.clients.claude_read import Answer, read_answer
 from bot.clients.responses import retry_after
 from bot.clock import Clock
 from bot.domain.leases import Leases
@@ -24,36 +24,18 @@ from bot.failpoints import failpoint
 from bot.prompting.requests import Request
 from bot.safety import tidy
 from bot.settings import Settings
-from bot.spending.budget import Budget, BudgetHeld, BudgetReached, Reservation
-from bot.spending.prices import Usage, cost, highest_cost
-from bot.store import Put, Store, StoreUnavailable
+from bot.spending.budget import Budget, Reservation
+from bot.spending.prices import highest_cost
+from bot.store import Store, StoreUnavailable
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic
 
-__all__ = [
-    "Answer", "BudgetHeld", "BudgetReached", "CallRecord", "Claude", "ClaudeBusy", "ClaudeDown", "ModelState",
-    "NotClaude", "Unanswerable",
-]  # fmt: skip
-
 DEADLINE = 60.0
 """Seconds for one call, whatever happens in it (the SDK's timeout is per read: a dripping server outlives it)."""
 
-PAUSE_RECORD = "claude:pause"
-"""The record in `state` of the time before which no process calls."""
-
 # Older models that do not know `output_config.effort` and answer 400 to it.
 _WITHOUT_EFFORT = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-1", "claude-sonnet-4-0", "claude-3")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back: the text blocks' text, why the model stopped, a refusal's category, and the call as recorded."""
-
-    text: str
-    stop_reason: str
-    category: str
-    call: CallRecord
 
 
 @dataclass(frozen=True)
@@ -81,12 +63,11 @@ class Claude:
         """`leases`: those of this process; None: it is alone."""
         self._leases = leases or Leases(clock, alone=True)
         self.budget = Budget(store, settings, clock, self._leases)
-        self._store = store
         self._settings = settings
         self._clock = clock
         self._deadline = deadline
         self._client: AsyncAnthropic | None = None
-        self._pause_until = 0.0
+        self._pause = Pause(store, clock, self._leases)
 
     async def start(self) -> None:
         """Load the SDK, in a thread. Optional: without it the first call pays for it, two seconds or so."""
@@ -96,10 +77,10 @@ class Claude:
     async def ask(self, request: Request) -> Answer:
         """One call.
 
-        Raises `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetHeld`, `Unanswerable`, `StoreUnavailable`. A stop
+        Raises `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetReserved`, `Unanswerable`, `StoreUnavailable`. A stop
         reason other than `end_turn` is an answer here; `bot.workflow.asking` says what it means.
         """
-        await self._respect_pause()
+        await self._pause.respect()
         client, arguments = await self._prepare(request)
         prompt = f"{request.system}{request.message}{arguments['output_config']}"
         reservation = await self.budget.reserve(highest_cost(request.model, prompt, request.max_tokens))
@@ -109,13 +90,13 @@ class Claude:
             message, request_id = await self._send(client, request.model, arguments)
         except (ClaudeDown, ClaudeBusy, Unanswerable) as error:
             await self._not_answered(reservation, error)
-            await self._tell_the_others()
+            await self._pause.share()
             raise
         except BaseException:  # cancelled at shutdown, or a bug: whether it was billed is unknown
             self.budget.keep(reservation)
             raise
         ms = round((self._clock.monotonic() - started) * 1000)
-        answer = _answer(request, message, request_id, ms)
+        answer = read_answer(request, message, request_id, ms)
         failpoint("claude.after_call")
         # If that fails now the reservation stays, which is more than the cost: the answer is paid for and good.
         with contextlib.suppress(StoreUnavailable, RetryLater):
@@ -129,7 +110,7 @@ class Claude:
 
     async def probe(self) -> None:
         """A free look whether Claude answers again. Raises `ClaudeDown` or `ClaudeBusy` while it does not."""
-        await self._respect_pause()
+        await self._pause.respect()
         await self._look_up(self._settings.pmagent_model)
 
     async def close(self) -> None:
@@ -229,24 +210,8 @@ class Claude:
         message = tidy(error.api_message) if isinstance(error.api_message, str) else ""
         found = status_error(error.status_code, str(error.type or ""), error.error_code or "", message, model, after)
         if isinstance(found, ClaudeBusy) or (isinstance(found, ClaudeDown) and after is not None):
-            self._pause_until = max(self._pause_until, self._clock.monotonic() + (found.after or 0.0))
+            self._pause.lengthen(found.after or 0.0)
         return found
-
-    async def _respect_pause(self) -> None:
-        left = self._pause_until - self._clock.monotonic()
-        if not self._leases.alone and (told := await self._store.get("state", PAUSE_RECORD)):
-            left = max(left, (datetime.fromisoformat(told["until"]) - self._clock.now()).total_seconds())
-        if left > 0:
-            raise ClaudeBusy(left)
-
-    async def _tell_the_others(self) -> None:
-        """Store the time before which Claude asked not to be called: it means all processes, as it means the key."""
-        left = self._pause_until - self._clock.monotonic()
-        if left > 0 and not self._leases.alone:
-            now = self._clock.now()
-            until = (now + timedelta(seconds=left)).isoformat()
-            with contextlib.suppress(StoreUnavailable):
-                await self._store.commit(Put("state", {"id": PAUSE_RECORD, "at": now.isoformat(), "until": until}))
 
     async def _not_answered(self, reservation: Reservation, error: ClaudeDown | ClaudeBusy | Unanswerable) -> None:
         if isinstance(error, ClaudeDown) and not error.nothing_sent:
@@ -278,45 +243,3 @@ def _never_connected(error: BaseException) -> bool:
             return True
         seen = seen.__cause__
     return False
-
-
-def _answer(request: Request, message: dict[str, Any], request_id: str, ms: int) -> Answer:
-    # Thinking blocks come first: only blocks that say they are text are the answer. (Any of them may lack anything.)
-    blocks = [_at(block, "text") for block in message["content"] if _at(block, "type") == "text"]
-    text = "".join(part for part in blocks if isinstance(part, str))
-    usage = _usage(_at(message, "usage"))
-    stop_reason = str(_at(message, "stop_reason") or "")
-    record = CallRecord(
-        purpose=request.purpose,
-        model=request.model,
-        prompt=request.prompt,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        cost_usd=round(cost(request.model, usage), 9),
-        ms=ms,
-        stop_reason=stop_reason,
-        request_id=request_id,
-        shown=request.message,
-    )
-    return Answer(text, stop_reason, str(_at(_at(message, "stop_details"), "category") or ""), record)
-
-
-def _usage(usage: Any) -> Usage:
-    def count(source: Any, name: str) -> int:
-        value = _at(source, name)
-        return value if isinstance(value, int) and value > 0 else 0
-
-    return Usage(
-        input_tokens=count(usage, "input_tokens"),
-        output_tokens=count(usage, "output_tokens"),
-        cache_read_tokens=count(usage, "cache_read_input_tokens"),
-        cache_write_tokens=count(usage, "cache_creation_input_tokens"),
-        cache_write_1h_tokens=count(_at(usage, "cache_creation"), "ephemeral_1h_input_tokens"),
-    )
-
-
-def _at(value: Any, name: str) -> Any:
-    """A field of what Claude sent; None where it has none."""
-    return value.get(name) if isinstance(value, dict) else None

@@ -7,7 +7,7 @@
     │   └── ClaudeDown  overloaded, unreachable, key, account, billing, usage limit, retired model: events wait
     ├── ClaudeBusy      a rate limit (429) with the time it asks for: no call is made before
     ├── BudgetReached   (bot.spending.budget) today's money is spent
-    └── BudgetHeld      (bot.spending.budget) calls in flight hold the rest of it
+    └── BudgetReserved  (bot.spending.budget) calls in flight have reserved the rest of it
     Permanent
     └── Unanswerable    this one request gets no usable answer: refused, cut off, too long, invalid, not accepted
 """

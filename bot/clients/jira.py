@@ -1,8 +1,8 @@
 """Jira Cloud: read an issue, post a comment that carries our marker, find it again, delete it, search.
 
 How a request is made is in `jira_wire`; what the shapes of Jira's answers mean is in `jira_read` and `jira_issue`,
-their statuses in `responses`; how a long thread or history is read is in `jira_thread`, what is around an issue in
-`jira_related`.
+their statuses in `responses`; how a long thread or history is read is in `jira_thread`, a search in `jira_search`, what
+is around an issue in `jira_related`; our own comments and their marker are in `jira_replies`.
 
 Errors: reads raise `RetryLater`, `Down` where Jira is away as a whole, `Gone` (404, 403 in Jira's own words, while it
 knows our account) or `Permanent`; writes raise `RetryLater` only where certainly nothing was sent or done,
@@ -14,47 +14,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from pydantic import Field
-
 from bot.clients import jira_changes as changes
-from bot.clients import jira_issue
+from bot.clients import jira_issue, jira_replies, jira_search
 from bot.clients import jira_read as read
 from bot.clients import jira_thread as thread
 from bot.clients.jira_changes import ChangedPage
 from bot.clients.jira_related import Around, around, sprint_fields, told_of
+from bot.clients.jira_replies import Reply
 from bot.clients.jira_wire import DEADLINE, Wire, searching
-from bot.domain.drafts import MARKER
 from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
-from bot.errors import Down, Gone, OutcomeUnknown, Permanent
+from bot.errors import Down, Gone, Permanent
 from bot.offload import offload
 
 if TYPE_CHECKING:
     from bot.domain.leases import Deadline
     from bot.settings import Settings
-
-CLOCK_SKEW = timedelta(minutes=10)
-"""Our clock and Jira's may differ by this much when a comment is looked for by time."""
-MOST_SINGLE_READS = 50
-"""Issues of one search that are read one by one because the search gave too few of their comments."""
-MOST_AT_ONCE = 1000
-"""Comments whose properties Jira gives in one answer."""
-
-
-class Reply(Frozen):
-    """A comment of ours in Jira. `public`: Jira's `jsdPublic`, None where it says nothing (no service desk).
-
-    Of one that was found: `created` by Jira's clock, and what its `marker` says.
-    """
-
-    comment_id: str
-    public: bool | None = None
-    created: datetime | None = None
-    marker: dict[str, Any] = Field(default_factory=dict)
 
 
 class Project(Frozen):
@@ -145,7 +124,7 @@ class Jira:
 
     async def has_marker(self, comment_id: str) -> bool:
         """Whether the comment carries our property (anybody can set one: no proof that the comment is ours)."""
-        return bool(await self._markers([comment_id]))
+        return bool(await self.marked([comment_id]))
 
     async def find_marked(self, key: str, draft_id: str, since: datetime) -> Reply | None:
         """One look for the comment posted for this draft: newest first, back to `since`, only our own account's.
@@ -154,46 +133,20 @@ class Jira:
         and `Gone` when the issue is not there any more.
         """
         own = await self._own_account()
-        path, earliest, start = quote(key, safe=""), since - CLOCK_SKEW, 0
-        while True:
-            page = await thread.comment_page(self._wire, path, start, 100)
-            raw = read.listing(page.get("comments"))
-            mine = {}
-            for item in raw:
-                found = read.comment({**item, "body": None}, own, desk=False)
-                if found.by_us and found.created >= earliest:
-                    mine[found.id] = Reply(comment_id=found.id, public=_public(item), created=found.created)
-            for comment_id, value in (await self._markers(list(mine), raw)).items():
-                if value.get("draft_id") == draft_id:
-                    return mine[comment_id].model_copy(update={"marker": value})
-            start += len(raw)
-            times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
-            newest_first = bool(times) and times[0] >= times[-1]
-            if not raw or start >= read.number(page.get("total"), 0) or (newest_first and times[-1] < earliest):
-                return None
+        return await jira_replies.find(self._wire, quote(key, safe=""), draft_id, since, own)
 
     async def search(self, jql: str, *, limit: int = 200) -> tuple[Issue, ...]:
         """The issues that a bounded JQL finds, each with changes and comments, in the order of the search."""
         await self._own_account()
-        found: list[dict[str, Any]] = []
-        token: str | None = None
-        while len(found) < limit:
-            body: dict[str, Any] = {
-                "jql": jql,
-                "maxResults": min(100, limit - len(found)),
-                "fields": [*read.FIELDS, "comment"],
-                "expand": "changelog",
-            }
-            if token:
-                body["nextPageToken"] = token
-            page = read.mapping(await self._wire.read(searching(body), "search", has=("issues",)))
-            issues = [i for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str)]
-            found += issues
-            following = page.get("nextPageToken")
-            if not issues or page.get("isLast") is True or not isinstance(following, str) or following == token:
-                break
-            token = following
-        return await self._whole(found[:limit])
+        raw = await jira_search.found_by(self._wire, jql, limit)
+        keys = [key for item in raw for key in jira_issue.named_keys(item)]
+        others = Around(await told_of(self._wire, keys, self._settings.watches), "unread")
+        rest = jira_search.MissingParts(self._wire)
+
+        async def one(item: dict[str, Any]) -> Issue:
+            return await self._issue(item, *await rest.of(item), others)
+
+        return tuple(await asyncio.gather(*(one(item) for item in raw)))
 
     async def changed(self, jql: str, since: datetime, token: str | None = None) -> ChangedPage:
         """One page of the issues that a bounded JQL finds, with what was written in them since then."""
@@ -206,10 +159,7 @@ class Jira:
 
     async def marked(self, comment_ids: Sequence[str]) -> frozenset[str]:
         """Those of these comments that carry our property (see `has_marker`)."""
-        found: set[str] = set()
-        for start in range(0, len(comment_ids), MOST_AT_ONCE):
-            found |= (await self._markers(list(comment_ids[start : start + MOST_AT_ONCE]))).keys()
-        return frozenset(found)
+        return await jira_replies.marked(self._wire, comment_ids)
 
     async def project(self, key: str) -> Project:
         """A project's name and whether it is a service desk."""
@@ -244,18 +194,7 @@ class Jira:
 
         `by`: by when it is sent and answered; raises `TooLate` where it was not sent for that.
         """
-        body: dict[str, Any] = {"body": adf, "properties": properties}
-        if visibility is not None:
-            body["visibility"] = visibility.model_dump(exclude_none=True)
-        path = quote(key, safe="")
-        answer = await self._wire.exchange(lambda c: c.add_comment(path, data=body), "issue", write=True, by=by)
-        try:
-            posted = read.mapping(answer.json())
-        except (ValueError, RecursionError):
-            posted = {}
-        if not posted.get("id"):
-            raise OutcomeUnknown("Jira's answer to the comment was not readable")
-        return Reply(comment_id=str(posted["id"]), public=_public(posted))
+        return await jira_replies.post(self._wire, quote(key, safe=""), adf, properties, visibility, by=by)
 
     async def delete_comment(self, key: str, comment_id: str, *, by: Deadline | None = None) -> None:
         """Delete a comment of ours; one that is gone already is fine. Raises `Down` as well. `by`: as for a post."""
@@ -310,69 +249,3 @@ class Jira:
             return await offload(whole)
         except ValueError:
             raise Down("Jira", "Jira's answer about an issue has no key") from None
-
-    async def _whole(self, raw: list[dict[str, Any]]) -> tuple[Issue, ...]:
-        """Issues of a search; those whose comments or changes the search left out are read singly, a few at a time."""
-        gate, singly = asyncio.Semaphore(4), [MOST_SINGLE_READS]
-        keys = [key for item in raw for key in jira_issue.named_keys(item)]
-        others = Around(await told_of(self._wire, keys, self._settings.watches), "unread")
-
-        async def one(item: dict[str, Any]) -> Issue:
-            page = read.mapping(read.mapping(item.get("fields")).get("comment"))
-            log = item.get("changelog")
-            has = len(read.listing(page.get("comments")))
-            comments: dict[str, Any] | None = None
-            history = read.changes(read.mapping(log).get("histories"))
-            # A search gives at most 20 comments and 40 changes of an issue.
-            if (not page or has < read.number(page.get("total"), has) or not isinstance(log, dict)) and singly[0] > 0:
-                singly[0] -= 1
-                path = quote(item["key"], safe="")
-                async with gate:
-                    try:
-                        comments = await thread.newest_comments(self._wire, path)
-                        history = history if isinstance(log, dict) else await thread.history(self._wire, path)
-                    except Gone:
-                        pass  # it went away since the search: what the search gave is all there is
-            return await self._issue(item, comments, history, others)
-
-        return tuple(await asyncio.gather(*(one(item) for item in raw)))
-
-    async def _markers(self, ids: list[str], raw: list[dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
-        """Comment id → our property's value, for those of `ids` that carry it. `raw`: the comments, if at hand."""
-        settled = {str(i.get("id")): i["properties"] for i in raw or [] if isinstance(i.get("properties"), list)}
-        ids = list(ids)
-        if any(comment_id not in settled for comment_id in ids):
-            settled |= await self._properties_by_ids([i for i in ids if i not in settled])
-        found: dict[str, dict[str, Any]] = {}
-        for comment_id in ids:
-            if comment_id in settled:
-                values = [p.get("value") for p in read.listing(settled[comment_id]) if p.get("key") == MARKER]
-            else:
-                values = await self._property(comment_id)
-            if values:
-                found[comment_id] = read.mapping(values[0])
-        return found
-
-    async def _properties_by_ids(self, ids: list[str]) -> dict[str, Any]:
-        wanted = [int(i) for i in ids if i.isdecimal()]
-        if not wanted:
-            return {}
-        asked = self._wire.read(
-            lambda c: c.get_comments_by_ids(expand="properties", data={"ids": wanted}), has=("values",)
-        )
-        listed = read.listing(read.mapping(await self._wire.where_offered("comments by id", asked)).get("values"))
-        return {str(i.get("id")): i["properties"] for i in listed if isinstance(i.get("properties"), list)}
-
-    async def _property(self, comment_id: str) -> list[Any]:
-        number = quote(comment_id, safe="")
-        asked = self._wire.read(lambda c: c.get_comment_property(number, MARKER), has=("value",))
-        try:
-            found = await self._wire.where_offered("comment properties", asked)
-        except Gone:  # the comment has no such property
-            return []
-        return [] if found is None else [read.mapping(found).get("value")]
-
-
-def _public(comment: dict[str, Any]) -> bool | None:
-    said = comment.get("jsdPublic")
-    return said if isinstance(said, bool) else None

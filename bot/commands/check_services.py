@@ -110,7 +110,8 @@ async def bitbucket(settings: Settings) -> list[CheckLine]:
 
 async def claude(settings: Settings) -> list[CheckLine]:
     """Key and models, by a free look-up."""
-    from bot.clients.claude import Claude, ModelState, NotClaude
+    from bot.clients.claude import Claude, ModelState
+    from bot.clients.claude_errors import NotClaude
 
     def line(state: ModelState) -> CheckLine:
         name = f"Claude {state.model}"

@@ -89,7 +89,7 @@ def _chosen(situations: list[Situation], only: list[str]) -> list[Situation]:
 async def _run(situations: list[Situation], folder: Path, upstream: str, key: str, models: dict[str, str]) -> EvalRun:
     from bot.commands.progress import ProgressBar
     from bot.evals.report import EvalRun, Scored
-    from bot.evals.running import run as run_situations
+    from bot.evals.running import run_situations
     from bot.evals.scoring import score
 
     bar = ProgressBar(f"{folder.name}: ", len(situations))

@@ -66,8 +66,11 @@ Begin = Callable[[], Awaitable[Deadline | None]]
 and set, and gives the request's deadline. What it raises keeps the request from being sent."""
 
 
-class HeldLease:
-    """One attempt's leases, each a renewal of the one before. `by`: the deadline of what is sent under the last one."""
+class OwnLease:
+    """The lease of one attempt of ours; each renewal replaces the one before.
+
+    `by`: the deadline of what is sent under the last one.
+    """
 
     def __init__(self, leases: Leases, owner: str, seconds: float) -> None:
         self.owner = owner
@@ -100,19 +103,19 @@ class Leases:
         self._working: set[str] = set()
 
     @contextmanager
-    def take(self, seconds: float) -> Iterator[HeldLease]:
+    def take(self, seconds: float) -> Iterator[OwnLease]:
         """Leases of so many seconds each for what is done inside."""
-        held = self.begin(seconds)
+        own = self.begin(seconds)
         try:
-            yield held
+            yield own
         finally:
-            self.end(held.owner)
+            self.end(own.owner)
 
-    def begin(self, seconds: float) -> HeldLease:
+    def begin(self, seconds: float) -> OwnLease:
         """As `take`, until `end`."""
-        held = HeldLease(self, f"{self._process}.{next(self._numbers)}", seconds)
-        self._working.add(held.owner)
-        return held
+        own = OwnLease(self, f"{self._process}.{next(self._numbers)}", seconds)
+        self._working.add(own.owner)
+        return own
 
     def end(self, owner: str) -> None:
         """This attempt is over: its leases count no more for this process."""

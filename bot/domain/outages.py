@@ -31,7 +31,7 @@ class Outage(Protocol):
         ...
 
     async def up(self) -> None:
-        """A call was answered: an outage is over, its notice says so, and everything that waits goes on."""
+        """A call was answered: an outage is over, its message says so, and everything that waits goes on."""
         ...
 
     async def look(self) -> None:

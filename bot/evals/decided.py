@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Draft
 from bot.store import Record
 from bot.store.data import Snapshot
 
 S = DraftState
 _BY_A_PERSON = {
-    S.POSTED: "approved", S.SIMULATED: "approved", S.UNDONE: "approved and withdrawn", S.SKIPPED: "skipped",
+    S.POSTED: "approved", S.SIMULATED: "approved", S.UNDONE: "approved and undone", S.SKIPPED: "skipped",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from bot.evals.decided import Decided
 from bot.markup import Known
 from bot.prompting import Prompts, ReplyDecision, as_reply, stored_request
 from bot.settings import Settings
-from bot.spending.budget import BudgetHeld, BudgetReached
+from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.workflow.asking import AskedClaude, AsksClaude, decide_with
 
 CONCURRENCY = 4
@@ -73,7 +73,7 @@ async def _one(claude: AsksClaude, settings: Settings, prompts: Prompts, event: 
             decision = asked.decision
             if not decision.should_respond:
                 break
-    except (BudgetReached, ClaudeDown, ClaudeBusy, BudgetHeld) as error:
+    except (BudgetReached, ClaudeDown, ClaudeBusy, BudgetReserved) as error:
         return Replayed(event, None, cost + sum(call.cost_usd for call in error.calls), f"{STOPPED}{error.reason}")
     except Unanswerable as error:
         return Replayed(event, None, cost + sum(call.cost_usd for call in error.calls), error.reason)
@@ -94,6 +94,6 @@ async def _asked(claude: AsksClaude, settings: Settings, prompts: Prompts, messa
     for _ in range(BUSY_TRIES - 1):
         try:
             return await decide_with(claude, request, known)
-        except (ClaudeBusy, BudgetHeld) as error:
+        except (ClaudeBusy, BudgetReserved) as error:
             await asyncio.sleep(min(error.after or 1.0, BUSY_WAIT))
     return await decide_with(claude, request, known)

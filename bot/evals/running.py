@@ -55,7 +55,7 @@ class SituationOutcome:
         return (*(f"“{words}” is not in the data" for words in self.draft["unsupported"]), *self.draft["doubts"])
 
 
-async def run(
+async def run_situations(
     situations: Sequence[Situation], *, upstream: str, key: str, prompts: Path,
     told: Callable[[SituationOutcome], None],
     settings: dict[str, str] | None = None, starter: Any = start,

@@ -11,8 +11,9 @@ Out, for texts that a person decides about::
     render(markdown, Known(…)) → Rendered: .slack() .adf() .plain() .warnings
 
 `render` builds one tree (`tree.py`) and both outputs from it, so that what the card shows is what is posted.
-Read next: `parse.py` (Markdown → tree), `address.py` (what may be a link), `adf.py` and `slack.py` (tree → output),
-`schema.py` (`check_adf`), `wiki.py` and `from_adf.py` (the way in), `escape.py` (text that must stay text).
+Read next: `parse.py` (Markdown → tree, by `blocks.py` and `inlines.py`), `address.py` (what may be a link), `adf.py`
+and `slack.py` (tree → output), `schema.py` (`check_adf`), `wiki.py` and `from_adf.py` (the way in), `escape.py` (text
+that must stay text).
 """
 
 from collections.abc import Mapping

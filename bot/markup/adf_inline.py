@@ -52,7 +52,7 @@ def whole(node: Node, name: str, default: int, low: int, high: int) -> int:
     return int(value)
 
 
-def one_line(text: str) -> str:
+def escaped_line(text: str) -> str:
     """Words of an attribute as Markdown, on one line."""
     return escape.text(" ".join(text.split()))
 
@@ -111,8 +111,8 @@ class InlineReader:
             case "media" | "mediaInline":
                 name = attr(node, "alt").strip() or attr(node, "__fileName").strip()
                 if attr(node, "url"):
-                    return escape.link(one_line(name) or "image", attr(node, "url"))
-                return f"(file: {one_line(name)})" if name else "(file)"
+                    return escape.link(escaped_line(name) or "image", attr(node, "url"))
+                return f"(file: {escaped_line(name)})" if name else "(file)"
             case "extension" | "inlineExtension":
                 return _macro(node)
             case "syncBlock":
@@ -126,7 +126,7 @@ def parameters(node: Node) -> str:
     """What a macro was told by its author, as Markdown: "jql: project = ECD, columns: key"; ids are left out."""
     found: list[str] = []
     _values(mapping(node.get("attrs")).get("parameters"), "", found, 0)
-    return one_line(", ".join(found)[:_MOST_LETTERS])
+    return escaped_line(", ".join(found)[:_MOST_LETTERS])
 
 
 def _values(value: object, name: str, found: list[str], depth: int) -> None:
@@ -147,8 +147,8 @@ def _values(value: object, name: str, found: list[str], depth: int) -> None:
 
 def _macro(node: Node) -> str:
     """A macro without content of its own: what the reader sees of it is made when the page is drawn."""
-    said = [one_line(attr(node, "text")), parameters(node)]
-    name = one_line(attr(node, "extensionKey"))
+    said = [escaped_line(attr(node, "text")), parameters(node)]
+    name = escaped_line(attr(node, "extensionKey"))
     return f"({': '.join(part for part in (f'macro {name}'.strip(), ', '.join(filter(None, said))) if part)})"
 
 
@@ -156,7 +156,7 @@ def _card(node: Node) -> str:
     """A link that Jira draws as a card. `data` (JSON-LD) has its name; `datasource` is a search, drawn as a table."""
     data = mapping(mapping(node.get("attrs")).get("data"))
     address = attr(node, "url") or string(data.get("url"))
-    name = one_line(string(data.get("name")))
+    name = escaped_line(string(data.get("name")))
     link = escape.link(name, address) if address else name
     searched = parameters({"attrs": mapping(mapping(node.get("attrs")).get("datasource"))})
     return " ".join(filter(None, (link, searched and f"(list: {searched})")))

@@ -10,7 +10,7 @@ import re
 from itertools import groupby, pairwise
 
 from bot.markup import escape
-from bot.markup.adf_inline import InlineReader, Node, attr, mapping, one_line, parameters, string, whole
+from bot.markup.adf_inline import InlineReader, Node, attr, escaped_line, mapping, parameters, string, whole
 from bot.markup.adf_table import MAX_COLUMNS, MAX_ROWS, Cell, colour, grid
 
 _BLOCKS = frozenset(
@@ -79,7 +79,7 @@ class _Reader(InlineReader):
             case "panel":
                 return _under(_panel(node), self._inside(node, depth))
             case "bodiedExtension" | "multiBodiedExtension":
-                said = ", ".join(filter(None, (one_line(attr(node, "text")), parameters(node))))
+                said = ", ".join(filter(None, (escaped_line(attr(node, "text")), parameters(node))))
                 return _under(f"({said})" if said else "", self._inside(node, depth))
             case "mediaSingle" if marks := node.get("marks"):  # a link on a picture is a link on what frames it
                 framed = [{**n, "marks": marks} if n.get("type") == "media" else n for n in self.children(node, depth)]
@@ -134,7 +134,7 @@ def _panel(node: Node) -> str:
     """What kind of panel it is, which Jira shows by colour and icon."""
     kind = attr(node, "panelType")
     icon = attr(node, "panelIconText") or attr(node, "panelIcon")
-    return f"({one_line(icon if kind == 'custom' and icon else kind)} panel)" if kind else ""
+    return f"({escaped_line(icon if kind == 'custom' and icon else kind)} panel)" if kind else ""
 
 
 def _state(item: Node) -> str:
@@ -144,7 +144,7 @@ def _state(item: Node) -> str:
         case "taskItem" | "blockTaskItem":
             return "[x]" if state == "DONE" else "[ ]"
         case "decisionItem":
-            return "(decision)" if state in ("", "DECIDED") else f"(decision: {one_line(state.lower())})"
+            return "(decision)" if state in ("", "DECIDED") else f"(decision: {escaped_line(state.lower())})"
         case _:
             return ""
 

@@ -35,19 +35,19 @@ _PROSE = re.compile(
 
 def from_wiki(text: str) -> str:
     """`text` as Markdown; mentions become `[~accountid:ID]`. Never raises."""
-    held = Extracted()
-    text = take_out(text.replace("\r\n", "\n").replace("\r", "\n"), held)
-    reader = _Reader(held)
+    extracted = Extracted()
+    text = take_out(text.replace("\r\n", "\n").replace("\r", "\n"), extracted)
+    reader = _Reader(extracted)
     reader.read(text.replace("&nbsp;", " ").split("\n"))
-    return held.shown(reader.out.text())
+    return extracted.shown(reader.out.text())
 
 
 class _Reader:
     """Reads a text's lines, of which some belong together: rows to a table, lines to a cell."""
 
-    def __init__(self, held: Extracted) -> None:
+    def __init__(self, extracted: Extracted) -> None:
         self.out = Lines()
-        self._held = held
+        self._extracted = extracted
         self._table: list[list[str]] = []
         self._header = False
         self._all_closed = False  # no row that is open from here on is ever closed: keeps this linear
@@ -106,7 +106,7 @@ class _Reader:
         """A cell's lines as Markdown."""
         made: list[str] = []
         for line in cell.strip().split("\n"):
-            for part in self._held.blocks(line.strip()):
+            for part in self._extracted.blocks(line.strip()):
                 if not isinstance(part, str):
                     made += part.lines()
                 elif part and part != "{quote}":
@@ -124,7 +124,7 @@ class _Reader:
         if not PLACEHOLDER.search(line):
             _line(line, self.out)
             return
-        for part in self._held.blocks(line):
+        for part in self._extracted.blocks(line):
             if not isinstance(part, str):
                 self.out.add("code", *part.lines())
             elif part.strip():

@@ -1,6 +1,6 @@
 """Jira's wiki markup: its macros, taken out of a text before its lines are read. Pure.
 
-Code is held apart, because nothing in it is markup; what stands for it is a mark that no text can hold. Frames (panels,
+Code is taken out, because nothing in it is markup; what stands for it is a mark that no text can hold. Frames (panels,
 expands) become a line for their kind and one for their title; what only draws is left out.
 """
 
@@ -15,7 +15,7 @@ from bot.markup import escape
 from bot.markup.from_adf import from_adf
 
 PLACEHOLDER = re.compile("\x02(\\d+)\x03")
-"""What stands for something held."""
+"""What stands for something that was taken out."""
 
 _VERBATIM = re.compile(r"\{(code|noformat|adf)(?::([^}\n]{0,1000}))?\}")
 _QUOTE = re.compile(r"\{quote\}")
@@ -56,11 +56,11 @@ class Document:
 
 @dataclass
 class Extracted:
-    """What was held apart, by its number."""
+    """What was taken out of a text, by its number."""
 
     items: list[Code | Document] = field(default_factory=list)
 
-    def hold(self, item: Code | Document) -> str:
+    def add(self, item: Code | Document) -> str:
         self.items.append(item)
         return f"\x02{len(self.items) - 1}\x03"
 
@@ -76,15 +76,15 @@ class Extracted:
         yield line[done:]
 
     def shown(self, markdown: str) -> str:
-        """Markdown with what was held in it, for what stands within a line."""
+        """Markdown with what was taken out put back, for what stands within a line."""
         return PLACEHOLDER.sub(lambda found: " ".join(self.items[int(found[1])].lines()), markdown)
 
 
-def take_out(text: str, held: Extracted) -> str:
+def take_out(text: str, extracted: Extracted) -> str:
     """The text without its macros, each on the lines that it becomes."""
     for mark in _MARKS:
         text = text.replace(mark, "")
-    text = "".join(_held(text, held))
+    text = "".join(_extract(text, extracted))
     if "{" not in text:
         return text
     text = _QUOTE.sub("\x04{quote}\x04", text)
@@ -93,7 +93,7 @@ def take_out(text: str, held: Extracted) -> str:
     return _BESIDE_BAR.sub("", text).replace("\x04", "\n")
 
 
-def _held(text: str, held: Extracted) -> Iterator[str]:
+def _extract(text: str, extracted: Extracted) -> Iterator[str]:
     done = 0
     unclosed: set[str] = set()  # a kind that is not closed from here on is never closed: keeps this linear
     while opening := _VERBATIM.search(text, done):
@@ -106,9 +106,9 @@ def _held(text: str, held: Extracted) -> Iterator[str]:
             continue
         code = text[opening.end() : end].strip("\n")
         if kind == "adf":
-            yield held.hold(_document(code, parameters))
+            yield extracted.add(_document(code, parameters))
         elif code:
-            yield held.hold(Code(code, *_described(parameters)))
+            yield extracted.add(Code(code, *_described(parameters)))
         done = end + len(kind) + 2
     yield text[done:]
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.json_schema import SkipJsonSchema
 
 from bot.claims import StatedClaim, well_formed
-from bot.domain.drafts import MAX_TEXT
+from bot.domain.drafts import MAX_DRAFT_LENGTH
 from bot.domain.issues import Frozen
 from bot.domain.mentions import without_names
 from bot.errors import PMAgentError
@@ -38,9 +38,9 @@ class TooLong(InvalidAnswer):
 
     def __init__(self, length: int) -> None:
         super().__init__(
-            f"the reply has {length:,} characters; the limit is {MAX_TEXT:,}",
-            f"Your previous reply had {length:,} characters and was not used: the limit is {MAX_TEXT:,}. Write a much "
-            "shorter one, under 120 words, with only what answers the question.",
+            f"the reply has {length:,} characters; the limit is {MAX_DRAFT_LENGTH:,}",
+            f"Your previous reply had {length:,} characters and was not used: the limit is {MAX_DRAFT_LENGTH:,}. Write "
+            "a much shorter one, under 120 words, with only what answers the question.",
         )
 
 
@@ -142,7 +142,7 @@ def read_decision(text: str, *, drafting: bool = True, refs: Collection[str] | N
     words = without_names(without_gaps(unfenced(tidy(answer.response_text)))).strip() if wanted else ""
     if wanted and not words:
         raise InvalidAnswer("should_respond is true, but response_text is empty")
-    if len(words) > MAX_TEXT:
+    if len(words) > MAX_DRAFT_LENGTH:
         raise TooLong(len(words))
     sources = dict.fromkeys(s for s in answer.sources if refs is None or s in refs)
     return ReplyDecision(

@@ -82,14 +82,14 @@ class EmbeddedQueue:
     def waits_for(self, key: str) -> str | None:
         for queue in self._queues.values():
             entry = queue.get(key)
-            if entry is not None and (reason := entry.reason or queue.held):
+            if entry is not None and (reason := entry.reason or queue.hold_reason):
                 return reason
         return None
 
     def health(self) -> list[HealthLine]:
         told = {
             name: KindStatus(
-                queue.running, queue.waiting, queue.held, [(e.key, e.reason) for e in queue.entries if e.reason]
+                queue.running, queue.waiting, queue.hold_reason, [(e.key, e.reason) for e in queue.entries if e.reason]
             )
             for name, queue in self._queues.items()
         }

@@ -14,11 +14,11 @@ log = get_logger("bot.queue")
 
 
 class KindStatus(NamedTuple):
-    """What an engine knows of one kind. `held`: why it rests. `stuck`: the jobs that wait for a reason, with it."""
+    """The status of one kind. `hold_reason`: why it rests. `stuck`: the jobs that wait for a reason, with it."""
 
     running: int
     waiting: int
-    held: str | None
+    hold_reason: str | None
     stuck: list[tuple[str, str]]
 
 
@@ -37,7 +37,7 @@ async def finish(running: set[asyncio.Task[None]], seconds: float) -> None:
 def health_lines(unready: str | None, kinds: Kinds, told: Mapping[str, KindStatus]) -> list[HealthLine]:
     """For `/pmagent health`. `unready`: why no jobs are carried out."""
     running, later = sum(kind.running for kind in told.values()), sum(kind.waiting for kind in told.values())
-    why = "".join(f"; {name}s wait: {kind.held}" for name, kind in told.items() if kind.held)
+    why = "".join(f"; {name}s wait: {kind.hold_reason}" for name, kind in told.items() if kind.hold_reason)
     lines = [HealthLine("worker", unready is None, unready or f"{running} running, {later} waiting{why}")]
     for name, kind in kinds.items():
         if kind.told and (stuck := told[name].stuck):

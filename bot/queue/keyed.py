@@ -57,7 +57,7 @@ class KeyedQueue:
     def __init__(self, name: str, limit: int, attempt: Attempt) -> None:
         """`limit`: attempts at once."""
         self.name = name
-        self.held: str | None = None
+        self.hold_reason: str | None = None
         self._limit = limit
         self._attempt = attempt
         self._entries: dict[str, Entry] = {}
@@ -93,7 +93,7 @@ class KeyedQueue:
             if self._hold_over:
                 self._hold_over.cancel()
             self._hold_over = loop.call_later(max(hold.seconds, 0.0), self._find_out)
-            self.held = hold.reason
+            self.hold_reason = hold.reason
         self._finding_out = True
 
     def lift(self) -> None:
@@ -172,7 +172,7 @@ class KeyedQueue:
         self.add(entry.key)
 
     def _find_out(self) -> None:
-        self._hold_over, self.held = None, None
+        self._hold_over, self.hold_reason = None, None
         self._pump()
 
     def _pump(self) -> None:

@@ -1,4 +1,6 @@
-"""Reactions: what an event leads to, one module each. A new one also needs its row in `bot.work.kinds`.
+"""Reactions: what an event leads to: `answer` (in steps: `look`, `subject`, `drafting`) or `note`.
+
+A new one also needs its row in `bot.work.kinds`.
 
 The door asks `jobs_for` and stores the jobs with the event. An event that the door can settle
 (`bot.intake.silence.at_the_door`) leads to none. Its end in `webhook_events` is that of its answer, or, where no answer

@@ -66,7 +66,7 @@ def sentences(row: Mapping[str, Any]) -> tuple[str, str]:
         silent = skipped - sum(row["skip_reasons"].values())
         became[2] += f" ({', '.join([*told, *([f'{silent} without a reason'] if silent > 0 else [])])})"
     if row["undone"]:
-        became.append(f"{row['undone']} withdrawn")
+        became.append(f"{row['undone']} undone")
     took = []
     if row["seconds_to_decision"] is not None:
         took.append(f"decided in {span(row['seconds_to_decision'])}")

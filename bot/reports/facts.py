@@ -12,7 +12,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Draft
 from bot.domain.issues import NOISE, Comment, Frozen, Issue, PullRequest
 from bot.domain.mentions import spoken
 from bot.rules.questions import asks_something

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import Clock
+from bot.domain.draft_states import DraftState
 from bot.reports.by_prompt import by_prompt, sentences, span
 from bot.store import Record, StoreReader
 from bot.store.rollup import EVER, median, spread
@@ -27,11 +28,7 @@ LINE_ACTIONS = {
     "silences": "cycle.silence", "failures": "cycle.failure", "refused": "decision.refused",
 }  # fmt: skip
 DRAFT_ACTIONS = {name: f"draft.{name}" for name in ("posted", "simulated", "edited", "skipped", "undone")}
-DRAFT_STATES = (
-    "approved", "expired", "failed", "held", "looking", "posted", "posting", "simulated", "skipped", "superseded",
-    "undoing", "undone", "unknown", "waiting",
-)  # fmt: skip
-"""Those of `bot.domain.drafts.DraftState`, without loading pydantic for a command that prints a dozen numbers."""
+DRAFT_STATES = tuple(sorted(state.value for state in DraftState))
 CREATED = "draft.created"
 NOBODY_DECIDED = frozenset({"waiting", "held"})
 

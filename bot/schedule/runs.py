@@ -13,7 +13,7 @@ from bot.store import Conflict, Expect, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Deadline, HeldLease
+    from bot.domain.leases import Deadline, OwnLease
 
 LEASE = 300.0
 """Seconds for one attempt at a run: Jira is read, Claude writes, Slack is told."""
@@ -31,11 +31,11 @@ def run_finished(run: Run, outcome: str, now: datetime) -> tuple[Put, Put]:
 class ClaimedRun:
     """A run that this attempt has. `started`: when it was first started, now or before a crash."""
 
-    def __init__(self, ctx: Context, run: Run, held: HeldLease, record: Record) -> None:
+    def __init__(self, ctx: Context, run: Run, own: OwnLease, record: Record) -> None:
         self.started = datetime.fromisoformat(record["at"])
         self._ctx = ctx
         self._run = run
-        self._held = held
+        self._own = own
         self._record = record
 
     @property
@@ -45,32 +45,32 @@ class ClaimedRun:
 
     async def begin(self) -> Deadline:
         """Right before something is sent (see `bot.domain.leases.Begin`). Raises `Conflict` where it was taken over."""
-        after = {**self._record, "lease": self._held.renew().model_dump(mode="json")}
+        after = {**self._record, "lease": self._own.renew().model_dump(mode="json")}
         await self._ctx.store.commit(Put("keys", after), expect=(self.mine,))
         self._record = after
-        return self._held.by
+        return self._own.by
 
 
 @contextlib.asynccontextmanager
 async def claim(ctx: Context, run: Run) -> AsyncIterator[ClaimedRun | None]:
     """Take this run; None: it is settled, or somebody has it."""
-    with ctx.leases.take(LEASE) as held:
-        record = await _claimed(ctx, run, held)
-        yield ClaimedRun(ctx, run, held, record) if record else None
+    with ctx.leases.take(LEASE) as own:
+        record = await _claimed(ctx, run, own)
+        yield ClaimedRun(ctx, run, own, record) if record else None
 
 
-async def _claimed(ctx: Context, run: Run, held: HeldLease) -> Record | None:
+async def _claimed(ctx: Context, run: Run, own: OwnLease) -> Record | None:
     now = ctx.clock.now()
     started = now.isoformat()
     found = await ctx.store.get("keys", run.key)
     if found and found["state"] == "started":
-        if held.left(Lease.model_validate(found["lease"])) > 0:
+        if own.left(Lease.model_validate(found["lease"])) > 0:
             return None
         started = found["at"]  # whoever started it is gone
     # A skip from the future was recorded while the clock was wrong: the day it spoke of has not come yet.
     elif found and not (found["state"] == "skipped" and datetime.fromisoformat(found["at"]) > now):
         return None
-    mine = {"id": run.key, "at": started, "state": "started", "lease": held.renew().model_dump(mode="json")}
+    mine = {"id": run.key, "at": started, "state": "started", "lease": own.renew().model_dump(mode="json")}
     try:
         await ctx.store.commit(Put("keys", mine), expect=(Expect("keys", run.key, found),))
     except Conflict:

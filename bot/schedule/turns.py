@@ -44,8 +44,8 @@ async def turn(ctx: Context, name: str, seconds: float) -> AsyncIterator[Turn]:
         return
     key, now = f"turn:{name}", ctx.clock.now()
     found = await ctx.store.get("state", key)
-    with ctx.leases.take(LEASE) as held:
-        left = held.left(Lease.model_validate(found["lease"])) if found and found["lease"] else 0.0
+    with ctx.leases.take(LEASE) as own:
+        left = own.left(Lease.model_validate(found["lease"])) if found and found["lease"] else 0.0
         # A turn in the future began while the clock was wrong.
         began = datetime.fromisoformat(found["began"]) if found and found["began"] else None
         ago = (now - began).total_seconds() if began else -1.0
@@ -53,7 +53,7 @@ async def turn(ctx: Context, name: str, seconds: float) -> AsyncIterator[Turn]:
         if left > 0 or rests:
             yield Turn(wait=max(left, seconds - ago if rests else 0.0))
             return
-        lease = held.renew().model_dump(mode="json")
+        lease = own.renew().model_dump(mode="json")
         begun = {"id": key, "at": now.isoformat(), "began": found["began"] if found else None, "lease": lease}
         try:
             await ctx.store.commit(Put("state", begun), expect=(Expect("state", key, found),))

@@ -4,10 +4,10 @@ The day's record is `state/spend:<local date>`::
 
     {id, at, usd, calls, reserved: {reservation id: dollars}, until: {reservation id: time}, version}
 
-`usd` is what was spent; `reserved` is held by calls in flight, of any process, each under a lease `until` a time. A
-reservation of a process that ended without settling (kill −9) stays in the record and counts as spent, after its lease:
-nobody knows whether that call was billed. The day turns at midnight in PMAGENT_TIMEZONE; a call belongs to the day on
-which it was reserved.
+`usd` is what was spent; `reserved` is what calls in flight may cost, of any process, each under a lease `until` a time.
+A reservation of a process that ended without settling (kill −9) stays in the record and counts as spent, after its
+lease: nobody knows whether that call was billed. The day turns at midnight in PMAGENT_TIMEZONE; a call belongs to the
+day on which it was reserved.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class BudgetReached(RetryLater):
         self.calls: tuple[Any, ...] = ()
 
 
-class BudgetHeld(RetryLater):
-    """There is money left today, but calls in flight hold it: try again in some seconds."""
+class BudgetReserved(RetryLater):
+    """There is money left today, but calls in flight have reserved it: try again in some seconds."""
 
     def __init__(self) -> None:
-        super().__init__("calls in flight hold the rest of today's budget", after=5.0, nothing_sent=True)
+        super().__init__("calls in flight have reserved the rest of today's budget", after=5.0, nothing_sent=True)
         self.calls: tuple[Any, ...] = ()
 
 
@@ -90,16 +90,16 @@ class Budget:
         return self._spent(await self.store.get("state", f"spend:{self.day()}") or {})
 
     async def reserve(self, usd: float) -> Reservation:
-        """Take `usd` out of today's budget, durably. Raises `BudgetReached`, `BudgetHeld` or StoreUnavailable."""
+        """Take `usd` out of today's budget, durably. Raises `BudgetReached`, `BudgetReserved` or StoreUnavailable."""
         attempt = self.leases.begin(LEASE)
         reservation = Reservation(attempt.owner, self.day(), usd)
 
         def take(record: Record) -> None:
-            spent, held = self._spent(record), self._held(record)
+            spent, reserved = self._spent(record), self._reserved(record)
             if spent >= self.limit or spent + usd > self.limit:
                 raise self._reached(spent, usd)
-            if spent + held + usd > self.limit:
-                raise BudgetHeld
+            if spent + reserved + usd > self.limit:
+                raise BudgetReserved
             record["reserved"][reservation.id] = usd
             record["until"][reservation.id] = attempt.renew().until.isoformat()
 
@@ -155,7 +155,7 @@ class Budget:
         orphans = [usd for name, usd in (record.get("reserved") or {}).items() if not self._in_flight(record, name)]
         return math.fsum([float(record.get("usd", 0.0)), *orphans])
 
-    def _held(self, record: Record) -> float:
+    def _reserved(self, record: Record) -> float:
         return math.fsum(usd for name, usd in (record.get("reserved") or {}).items() if self._in_flight(record, name))
 
     def _in_flight(self, record: Record, name: str) -> bool:

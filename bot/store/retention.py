@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import datetime
 
-from bot.domain.drafts import BUSY, OPEN
+from bot.domain.draft_states import BUSY, OPEN
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Conflict, Delete, Expect, Record, Store
 from bot.store.paging import each
 

@@ -6,18 +6,17 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from bot.cards import budget_notice
-from bot.clients.claude import BudgetReached, ClaudeDown
-from bot.clients.claude_errors import ClaudeBusy
+from bot.cards import budget_message
+from bot.clients.claude_errors import ClaudeBusy, ClaudeDown
 from bot.domain.outages import OnHold
 from bot.errors import Down, RetryLater
 from bot.log import get_logger
 from bot.queue import Attempt, Entry, Hold, Outcome
-from bot.spending.budget import BudgetHeld
+from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store import StoreUnavailable
 from bot.work.outage import TOLD_BY_MODELS
+from bot.workflow.announcing import announce
 from bot.workflow.ending import fail_event
-from bot.workflow.messages import announce
 from bot.workflow.presenting import CardRefused
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Attempts:
                 return self._rest(kind, entry, error, wait)
             case Down() if kind == "answer":
                 return self._rest(kind, entry, error, await self._ctx.outages.jira.down(error))
-            case OnHold() | ClaudeBusy() | BudgetHeld():
+            case OnHold() | ClaudeBusy() | BudgetReserved():
                 return self._hold(kind, entry, max(error.after or 0.0, 0.05), error.reason)
             case CardRefused():
                 return self._wait(kind, entry, _growing(entry.tries), error.reason)
@@ -121,8 +120,8 @@ class Attempts:
         settings = self._ctx.settings
         day = self._ctx.clock.now().astimezone(settings.timezone).date()
         limit = settings.pmagent_daily_budget_usd
-        notice = budget_notice(error.spent, limit, error.until, timezone=settings.timezone)
-        await announce(self._ctx, f"budget:{day}", notice)
+        message = budget_message(error.spent, limit, error.until, timezone=settings.timezone)
+        await announce(self._ctx, f"budget:{day}", message)
 
     async def _give_up(self, entry: Entry, error: Exception) -> bool:
         """End an event that fails in ways nobody foresaw. False: the key is none of an event's."""

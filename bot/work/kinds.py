@@ -9,7 +9,7 @@ answer,      Jira, Claude, a draft; rests as a whole while nobody  the issue: a 
 event        may call Claude
 draft, draft publishing, undo, catching up with what changed       —
 card, draft  the card in Slack                                     —
-message, key a notice in Slack                                     —
+message, key a message in Slack                                    —
 redraw       the cards that many changes at once left behind       one for all of them
 ============ ===================================================== ===================================================
 
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from bot.queue import Kind, Kinds
 from bot.reactions import answer, look, note
 from bot.work.attempts import Attempts, Handler
-from bot.workflow.messages import deliver
+from bot.workflow.announcing import deliver
 from bot.workflow.presenting import present
 from bot.workflow.publishing import advance
 from bot.workflow.redrawing import redraw

@@ -1,4 +1,4 @@
-"""When Claude or Jira is away: one notice after 15 minutes, and everything goes on by itself when it is back.
+"""When Claude or Jira is away: one message after 15 minutes, and everything goes on by itself when it is back.
 
 Events wait meanwhile. One at a time is tried when the time has come, and finds out for all others. When none is left
 that could, a look of the program's own finds out, where that tells anything. What the outage is and when it is tried
@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bot.cards import Message, outage_notice
+from bot.cards import Message, outage_message
 from bot.domain.outages import OnHold
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
 from bot.store import Conflict, Expect, Put, Record, StoreUnavailable
-from bot.workflow.messages import announce, revise
+from bot.workflow.announcing import announce, revise
 from bot.workflow.pausing import paused
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-NOTICE_AFTER = timedelta(minutes=15)
+MESSAGE_AFTER = timedelta(minutes=15)
 MAX_BACKOFF = 60.0
 """Seconds between two attempts at most; the waits double up to here."""
 TOLD_BY_MODELS = frozenset({"unreachable", "timeout", "server", "key", "model"})
 """Kinds of Claude's outages whose end a look at the models tells. It is answered in the midst of the others (overload,
-billing, the usage limit): their notice stays until the next event is answered."""
+billing, the usage limit): their message stays until the next event is answered."""
 
 
 IN_A_ROW = 3
@@ -77,10 +77,10 @@ class ServiceOutages:
 class ServiceOutage:
     """What is known about one service's being away: in memory when it is tried again, the rest also in the store.
 
-    Each process finds out for itself that a service is away, and tries it by itself again; the outage, its notice and
+    Each process finds out for itself that a service is away, and tries it by itself again; the outage, its message and
     its end are one of all processes, which follow each other through the store.
 
-    `probe`: raises while the service is away. `key`: the name of its record and of its notices. `first_wait`: seconds
+    `probe`: raises while the service is away. `key`: the name of its record and of its messages. `first_wait`: seconds
     until the first new attempt.
     """
 
@@ -96,7 +96,7 @@ class ServiceOutage:
         self._failed = 0
         self._seen_first = 0.0
         self._next_attempt = 0.0
-        self._telling = asyncio.Lock()  # an outage does not end while its notice is being stored
+        self._telling = asyncio.Lock()  # an outage does not end while its message is being stored
 
     async def load(self) -> None:
         """Take up an outage that began before a restart."""
@@ -147,16 +147,16 @@ class ServiceOutage:
         return wait
 
     async def remind(self) -> None:
-        """Post the one notice once the outage is old enough. The schedule calls it too: attempts may be far apart."""
+        """Post the one message once the outage is old enough. The schedule calls it too: attempts may be far apart."""
         async with self._telling:
             known = self._known
-            if known.since is None or known.announced or self._ctx.clock.now() - known.since < NOTICE_AFTER:
+            if known.since is None or known.announced or self._ctx.clock.now() - known.since < MESSAGE_AFTER:
                 return
             record = await self._ctx.store.get("state", self._name)
             if record is None or _read(record).since != known.since:
                 return  # another process has found it back, or this one has not stored it yet
             # Its key keeps it to one; until it is stored, it is tried again.
-            await announce(self._ctx, self._notice_key, self._notice())
+            await announce(self._ctx, self._message_key, self._message())
             await self._change(
                 lambda stored: replace(stored, announced=True) if stored.since == known.since else stored
             )
@@ -188,7 +188,7 @@ class ServiceOutage:
                 await self.up()
 
     async def up(self) -> None:
-        """A call was answered: an outage is over, its notice says so, and everything that waits goes on."""
+        """A call was answered: an outage is over, its message says so, and everything that waits goes on."""
         self._failed = 0
         async with self._telling:
             known = self._known
@@ -197,8 +197,8 @@ class ServiceOutage:
             now = self._ctx.clock.now()
             record = await self._ctx.store.get("state", self._name)
             if record is None or _read(record).since is not None:  # else another process has said so already
-                # Whether it was announced or not: a kill may have come between the notice and the note of it.
-                await revise(self._ctx, self._notice_key, self._notice(ended=now))
+                # Whether it was announced or not: a kill may have come between the message and the note of it.
+                await revise(self._ctx, self._message_key, self._message(ended=now))
             log.info("outage.over", service=self._service, seconds=round((now - known.since).total_seconds(), 1))
             self._known = OutageState()
             try:
@@ -223,12 +223,12 @@ class ServiceOutage:
         age = self._ctx.clock.monotonic() - self._seen_first
         return min(max(self._first_wait, age), MAX_BACKOFF)
 
-    def _notice(self, ended: datetime | None = None) -> Message:
+    def _message(self, ended: datetime | None = None) -> Message:
         since, cause = self._known.since or self._ctx.clock.now(), self._known.cause
-        return outage_notice(since, cause, ended, service=self._service, timezone=self._ctx.settings.timezone)
+        return outage_message(since, cause, ended, service=self._service, timezone=self._ctx.settings.timezone)
 
     @property
-    def _notice_key(self) -> str:
+    def _message_key(self) -> str:
         return f"{self._name}:{self._known.since.isoformat() if self._known.since else ''}"
 
     async def _change(self, change: Callable[[OutageState], OutageState]) -> None:

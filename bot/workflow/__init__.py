@@ -5,18 +5,20 @@
     accept      bot.intake.accept        a delivery is stored, once, with the jobs of its reactions
     triage      bot.reactions.look       what an edited comment's versions settle ends here
                 rule_skips               rules that need no model: is an answer out of the question?
-                bot.reactions.answer     the issue read from Jira, then the cheap model: is an answer due?
-    draft       bot.reactions.answer     the strong model writes it; it is stored, older drafts are superseded
+                bot.reactions.subject    the issue as it is in Jira now; may it be answered in the channel?
+                bot.reactions.answer     the cheap model: is an answer due?
+    draft       bot.reactions.answer     the strong model writes it
+                bot.reactions.drafting   it is stored, older drafts are superseded
     present     presenting               the card in Slack follows the stored draft, whatever is restarted
     decide      deciding                 a click changes the state, by compare and set; the loser hears who won
     publish     publishing               still fresh, still true, and in production? `undoing` takes it back
                 posting                  the intent, one POST with its marker, and what became of it
 
 Beside it: `modes`, `redrawing` (cards in great number), `pausing`, `expiring`, `requests` (why, pending, another try),
-`messages` (notices that appear once), `development` (pull requests known for an issue), `windows` (which edit windows
-were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any more), `skipping`
-(why a draft was skipped), `learning` (what people changed), `proposing` (what the prompts could learn of it),
-`restoring` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
+`announcing` (messages that appear once), `development` (pull requests known for an issue), `windows` (which edit
+windows were opened), `ending` (silence and failure), `withholding` (an issue that is not for the channel any more),
+`skipping` (why a draft was skipped), `learning` (what people changed), `proposing` (what the prompts could learn of
+it), `restoring` (what a restored backup left open), `records` (how drafts stand in the store), `reconciling` (what no
 webhook brought, found by asking: `checkpoint` has its rules, `reconciling_development` the pull requests,
 `reconcile_health` how it went), `trail` (is the audit trail what it was?). `bot.work` carries out the jobs,
 `bot.schedule` what happens by the clock.

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from bot.clients.claude import Answer, CallRecord
+from bot.clients.call_record import CallRecord
 from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude_read import Answer
 from bot.markup import Known, render
 from bot.prompting import (
     InvalidAnswer,
@@ -26,7 +27,7 @@ from bot.prompting import (
     triage_request,
 )
 from bot.settings import Settings
-from bot.spending.budget import BudgetHeld, BudgetReached
+from bot.spending.budget import BudgetReached, BudgetReserved
 
 T = TypeVar("T")
 MAX_ATTEMPTS = 2
@@ -101,15 +102,15 @@ async def ask_for(
 ) -> tuple[T, tuple[CallRecord, ...]]:
     """Ask, read, and ask once more if there was nothing to read. `read` raises `InvalidAnswer`.
 
-    Raises `Unanswerable(reason, calls)`; and `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetHeld` with the calls
-    made so far in `calls`.
+    Raises `Unanswerable(reason, calls)`; and `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetReserved` with the
+    calls made so far in `calls`.
     """
     calls = before
     reason, asking = "", request
     for _ in range(MAX_ATTEMPTS):
         try:
             answer = await claude.ask(asking)
-        except (ClaudeDown, ClaudeBusy, BudgetReached, BudgetHeld, Unanswerable) as error:
+        except (ClaudeDown, ClaudeBusy, BudgetReached, BudgetReserved, Unanswerable) as error:
             error.calls = (*calls, *error.calls)
             raise
         calls = (*calls, answer.call)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.domain.drafts import MAX_TEXT, UNDO_FOR, Decision, Draft, DraftState, Mode, Revision
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import MAX_DRAFT_LENGTH, UNDO_FOR, Decision, Draft, Mode, Revision
 from bot.domain.events import DraftRequested
 from bot.errors import UserError
 from bot.failpoints import failpoint
@@ -43,7 +44,7 @@ ARROWS: dict[str, tuple[frozenset[DraftState], DraftState, str]] = {
 _DONE = {
     S.APPROVED: "already approved this", S.POSTING: "already approved this",
     S.POSTED: "already approved this, and it was posted", S.SIMULATED: "already approved this in simulation",
-    S.SKIPPED: "already skipped this", S.UNDOING: "asked to withdraw this", S.UNDONE: "already withdrew this",
+    S.SKIPPED: "already skipped this", S.UNDOING: "asked to undo this", S.UNDONE: "already undid this",
     S.HELD: "already approved this, but it is held", S.LOOKING: "asked to look for the comment",
     S.FAILED: "already approved this, but posting failed",
     S.UNKNOWN: "already approved this, and Jira's answer was lost",
@@ -85,7 +86,7 @@ async def decide(
         if refusal := await not_as_shown(ctx, draft, seen, any_mode=action == "look_again"):  # looking writes nothing
             raise LostRace(refusal)
         if action == "undo" and (not draft.posted or now > draft.posted.at + UNDO_FOR):
-            raise LostRace("The ten minutes to withdraw this comment are over. You can still delete it in Jira.")
+            raise LostRace("The ten minutes for Undo are over. You can still delete the comment in Jira.")
         decision = Decision(action=action, by=by.id, name=by.name, at=now)
         changes: dict[str, Any] = {"decision": decision, "decided": (*draft.decided, decision), "note": "", "due": None}
         action_name = name
@@ -165,8 +166,10 @@ def _revision(draft: Draft, text: str | None, by: Actor, ctx: Context) -> Revisi
     wanted = clean((text or "").replace("\r\n", "\n")).strip()
     if not wanted:
         raise UserError("The reply is empty. Write something, or close this window and press Skip.")
-    if len(wanted) > MAX_TEXT:
-        raise UserError(f"The reply has {len(wanted):,} characters; at most {MAX_TEXT:,} fit. Please shorten it.")
+    if len(wanted) > MAX_DRAFT_LENGTH:
+        raise UserError(
+            f"The reply has {len(wanted):,} characters; at most {MAX_DRAFT_LENGTH:,} fit. Please shorten it."
+        )
     return None if wanted == draft.text else Revision(text=wanted, by=by.account, at=ctx.clock.now())
 
 
@@ -194,7 +197,7 @@ def who_was_first(ctx: Context, draft: Draft, by: str) -> str:
         return f"This draft has expired. {draft.note or f'For a new one: /pmagent draft {draft.issue.key}'}"
     last = next(iter(draft.decided[::-1]), None)
     approval = next((d for d in draft.decided[::-1] if d.action in _APPROVING), None)
-    # Who looked for the comment, or failed to withdraw it, came later; whose text it is approved it.
+    # Who looked for the comment, or failed to undo it, came later; whose text it is approved it.
     decision = last if draft.state in (S.SKIPPED, S.UNDOING, S.UNDONE, S.LOOKING) else approval
     if decision is None or draft.state == S.WAITING:
         return "This draft waits for a decision again. Please look at the card as it is now."

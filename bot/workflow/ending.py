@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.cards import failed_event, text, whisper
-from bot.clients.claude import CallRecord
+from bot.cards import failure_message, text, whisper
+from bot.clients.call_record import CallRecord
 from bot.failpoints import failpoint
 from bot.intake.silence import CONTEXT, Silence, cycle, silent
 from bot.log import get_logger
@@ -15,7 +15,7 @@ from bot.prompting import without_lessons
 from bot.reactions import ANSWER, done
 from bot.settings import settings_for
 from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
-from bot.workflow.messages import message_record
+from bot.workflow.announcing import message_record
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -73,7 +73,7 @@ async def fail_event(ctx: Context, record: Record, started: datetime, reason: st
     """End an event as a failure that a person can retry, with its message in the channel, in one write."""
     number = record["attempts"] + 1
     key = f"failed:{record['id']}:{number}"
-    message = failed_event(record["id"], record["issue"] or "", ctx.settings.site, reason)
+    message = failure_message(record["id"], record["issue"] or "", ctx.settings.site, reason)
     posted = message_record(ctx, key, _channel(ctx, record), message)
     told = cycle(record, "failure", reason, started=started, ended=ctx.clock.now(), **spent(calls))
     try:

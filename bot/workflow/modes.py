@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from bot.cards import mode_notice
+from bot.cards import mode_message
 from bot.domain.drafts import Mode
 from bot.failpoints import failpoint
 from bot.store import Audit, Conflict, Expect, Job, Put
 from bot.workflow.actor import Actor
-from bot.workflow.messages import message_record
+from bot.workflow.announcing import message_record
 from bot.workflow.records import REDRAW
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ async def switch_mode(ctx: Context, wanted: Literal["simulation", "production"],
         now = ctx.clock.now()
         record = {"id": "mode", "at": now.isoformat(), "mode": wanted, "by": by.id, "name": by.name}
         key = f"mode:{now.isoformat()}"
-        notice = message_record(ctx, key, ctx.settings.slack_channel_approvals, mode_notice(wanted, by.name))
+        message = message_record(ctx, key, ctx.settings.slack_channel_approvals, mode_message(wanted, by.name))
         try:
             await ctx.store.commit(
                 Put("state", record),
-                Put("messages", notice),
+                Put("messages", message),
                 expect=(Expect("state", "mode", {"at": before["at"]} if before else None),),
                 audit=(Audit(by.account, "mode.switched", details={"from": current.mode, "to": wanted}),),
                 jobs=(Job("message", key), REDRAW),

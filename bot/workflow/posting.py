@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot import __version__
-from bot.domain.drafts import MARKER, UNDO_FOR, Draft, DraftState, Posted
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import MARKER, UNDO_FOR, Draft, Posted
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
@@ -25,9 +26,9 @@ from bot.store import Expect
 from bot.workflow.records import lease_draft, load_draft, move
 
 if TYPE_CHECKING:
-    from bot.clients.jira import Reply
+    from bot.clients.jira_replies import Reply
     from bot.context import Context
-    from bot.domain.leases import HeldLease
+    from bot.domain.leases import OwnLease
 
 S = DraftState
 log = get_logger(__name__)
@@ -42,7 +43,7 @@ REFUSED_ENDS = timedelta(minutes=15)
 """An approved reply that Jira refuses to take for so long becomes `failed`, with Retry: an old answer helps nobody."""
 
 
-async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: HeldLease) -> None:
+async def post(ctx: Context, draft: Draft, checked: dict[str, Any], own: OwnLease) -> None:
     """Intent, POST, outcome. The draft is `approved`, fresh, and in production. `checked`: what came of its check.
 
     The POST leaves at once after the lease was renewed, or not at all: `bot.domain.leases` says what that promises.
@@ -57,18 +58,18 @@ async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: HeldLe
         intent_at=draft.intent_at or ctx.clock.now(),
         attempts=draft.attempts + 1,
         **checked,
-        lease=held.renew(),
+        lease=own.renew(),
     )
     if sending is None:
         return
     failpoint("publish.after_intent")
-    ready = await _may_be_sent(ctx, sending, held)
+    ready = await _may_be_sent(ctx, sending, own)
     if ready is None:
         # Between the decision and here somebody switched: nothing was sent, the decision does not count any more.
         # Or somebody else has taken it over, and then this changes nothing.
         await move(ctx, sending, S.APPROVED, "draft.mode_changed", intent_at=draft.intent_at)
         return
-    sending, by = ready, held.by
+    sending, by = ready, own.by
     try:
         reply = await ctx.jira.post_comment(draft.issue.key, body, properties(sending), sending.visibility, by=by)
     except RetryLater as error:
@@ -89,13 +90,13 @@ async def post(ctx: Context, draft: Draft, checked: dict[str, Any], held: HeldLe
     failpoint("publish.after_record")
 
 
-async def _may_be_sent(ctx: Context, sending: Draft, held: HeldLease) -> Draft | None:
+async def _may_be_sent(ctx: Context, sending: Draft, own: OwnLease) -> Draft | None:
     """The draft under a lease that begins now, in the mode in which it was approved; None: it may not be sent."""
     while True:
         stored = await ctx.store.get("state", "mode")
         if (stored["mode"] if stored else ctx.settings.pmagent_mode) != sending.mode:
             return None
-        ready = await lease_draft(ctx, sending, held, Expect("state", "mode", stored))
+        ready = await lease_draft(ctx, sending, own, Expect("state", "mode", stored))
         if ready is not None or await ctx.store.get("state", "mode") == stored:
             return ready
 
@@ -120,7 +121,7 @@ def properties(draft: Draft) -> list[dict[str, Any]]:
 async def record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
     """Jira has this comment of the draft's, by its answer or because its marker was found."""
     if draft.audience == "internal" and reply.public:
-        await _withdraw_public(ctx, draft, reply)
+        await _delete_public(ctx, draft, reply)
         return
     url = ctx.jira.comment_url(draft.issue.key, reply.comment_id)
     at, more = ctx.clock.now(), dict[str, Any](note="")
@@ -139,9 +140,9 @@ async def record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
             return
 
 
-async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
+async def _delete_public(ctx: Context, draft: Draft, reply: Reply) -> None:
     """An internal reply came out public: it goes at once, and the card says so whatever came of that."""
-    failpoint("publish.before_withdrawal")
+    failpoint("publish.before_delete")
     try:
         await ctx.jira.delete_comment(draft.issue.key, reply.comment_id)
     except (RetryLater, Permanent, OutcomeUnknown) as error:
@@ -153,7 +154,7 @@ async def _withdraw_public(ctx: Context, draft: Draft, reply: Reply) -> None:
             restored=None,
         )  # fmt: skip
         return
-    failpoint("publish.after_withdrawal")
+    failpoint("publish.after_delete")
     note = (
         "Jira made this internal reply public, so it was deleted at once; the customer may have been mailed. "
         "Ask a Jira administrator whether the bot's account may add internal comments in this project."

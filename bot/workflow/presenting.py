@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
 from bot.cards import draft_card
-from bot.domain.drafts import LAPSED, OPEN, Card, Draft, DraftState
+from bot.domain.draft_states import LAPSED, OPEN, DraftState
+from bot.domain.drafts import Card, Draft
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
@@ -22,7 +23,7 @@ from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Deadline, HeldLease
+    from bot.domain.leases import Deadline, OwnLease
 
 log = get_logger(__name__)
 LOOKUP_DELAY = 2.0
@@ -45,22 +46,22 @@ async def present(ctx: Context, draft_id: str, *, patient: bool = False) -> floa
     take it (429 with its time, or unreachable), `CardRefused` when it will not.
     """
     async with ctx.drawing.setdefault(draft_id, asyncio.Lock()):
-        with ctx.leases.take(LEASE) as held:
-            return await _present(ctx, draft_id, held, patient=patient)
+        with ctx.leases.take(LEASE) as own:
+            return await _present(ctx, draft_id, own, patient=patient)
 
 
-async def _present(ctx: Context, draft_id: str, held: HeldLease, *, patient: bool) -> float | None:
+async def _present(ctx: Context, draft_id: str, own: OwnLease, *, patient: bool) -> float | None:
     while True:
         draft = await load_draft(ctx, draft_id)
         card = draft.card
         if card.shown >= draft.version:
             return None
-        if (left := held.left(card.lease)) > 0:
+        if (left := own.left(card.lease)) > 0:
             return left  # somebody is sending it
         lapsed, found = draft.state in LAPSED, card.ts
         if found is None and card.sending_since:
             # Taken over before it is looked for: whoever was sending it cannot any more.
-            taken = await _leased(ctx, draft, held)
+            taken = await _leased(ctx, draft, own)
             if taken is None:
                 continue
             draft, card = taken, taken.card
@@ -72,7 +73,7 @@ async def _present(ctx: Context, draft_id: str, held: HeldLease, *, patient: boo
         newer = await _newer(ctx, draft)
         if newer and newer.card.ts is None and newer.state not in LAPSED:
             return NEWER_FIRST  # and its post asks for this one, which links to it
-        sending = _Sending(ctx, draft, held, found, patient=patient)
+        sending = _Sending(ctx, draft, own, found, patient=patient)
         try:
             ts = await sending.send(_address(ctx, newer) if newer else None)
         except _Changed:
@@ -105,11 +106,11 @@ class _Sending:
     `patient`: as in `present`.
     """
 
-    def __init__(self, ctx: Context, draft: Draft, held: HeldLease, found: str | None, *, patient: bool) -> None:
+    def __init__(self, ctx: Context, draft: Draft, own: OwnLease, found: str | None, *, patient: bool) -> None:
         self.draft = draft
         self._patient = patient
         self._ctx = ctx
-        self._held = held
+        self._own = own
         self._found = found
 
     async def send(self, newer_url: str | None) -> str:
@@ -144,7 +145,7 @@ class _Sending:
         """Its turn in the channel has come. The intent is first, so that a crash after the post is found by the
         message's metadata."""
         if not (self._found and self._ctx.leases.alone):
-            leased = await _leased(self._ctx, self.draft, self._held)
+            leased = await _leased(self._ctx, self.draft, self._own)
             if leased is None:
                 raise _Changed
             self.draft = leased
@@ -152,12 +153,12 @@ class _Sending:
             failpoint("card.before_update")
         else:
             failpoint("card.before_post")
-        return self._held.by
+        return self._own.by
 
 
-async def _leased(ctx: Context, draft: Draft, held: HeldLease) -> Draft | None:
+async def _leased(ctx: Context, draft: Draft, own: OwnLease) -> Draft | None:
     """The draft with its card under a lease of this attempt from now on; None: it was changed meanwhile."""
-    sending: dict[str, Any] = {"lease": held.renew()}
+    sending: dict[str, Any] = {"lease": own.renew()}
     if draft.card.ts is None:
         sending["sending_since"] = draft.card.sending_since or ctx.clock.now()
     try:

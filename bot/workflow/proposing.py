@@ -19,9 +19,9 @@ from bot.errors import UserError
 from bot.log import get_logger
 from bot.prompting import Proposal, chosen, diff_of, proposal_request, read_proposal
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
+from bot.workflow.announcing import is_message, message_record, revise
 from bot.workflow.asking import ask_for
 from bot.workflow.learning import corrections
-from bot.workflow.messages import is_message, message_record, revise
 from bot.workflow.pausing import paused
 
 if TYPE_CHECKING:

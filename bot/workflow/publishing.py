@@ -20,7 +20,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.cards.parts import audience_words
-from bot.domain.drafts import BUSY, SUPERSEDABLE, Draft, DraftState
+from bot.domain.draft_states import BUSY, SUPERSEDABLE, DraftState
+from bot.domain.drafts import Draft
 from bot.domain.issues import Issue
 from bot.errors import Down, Permanent, RetryLater
 from bot.log import get_logger
@@ -62,14 +63,14 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
             return left
         await _publish(ctx, draft)
     elif draft.state in (S.POSTING, S.UNDOING):
-        with ctx.leases.take(LEASE) as held:
-            if (left := held.left(draft.lease)) > 0:
+        with ctx.leases.take(LEASE) as own:
+            if (left := own.left(draft.lease)) > 0:
                 return left  # somebody is at it
-            taken = await lease_draft(ctx, draft, held)
+            taken = await lease_draft(ctx, draft, own)
             if taken is None:
                 return 0.0  # somebody was faster
             if taken.state == S.UNDOING:
-                await undo(ctx, taken, held)
+                await undo(ctx, taken, own)
             else:  # whoever was sending it is gone: look, never send blindly
                 await find_outcome(ctx, taken)
     elif draft.state == S.LOOKING:
@@ -100,7 +101,7 @@ async def _search(ctx: Context, draft: Draft) -> Draft:
         found, intent = None, intent or draft.restored
     if found is not None:
         await record_posted(ctx, draft, found)
-    elif draft.state == S.APPROVED:  # long ago, perhaps, and what it led to may have been withdrawn in the meantime
+    elif draft.state == S.APPROVED:  # long ago, perhaps, and what it led to may have been undone in the meantime
         await _back_to_waiting(ctx, draft, DECIDE_AGAIN, restored=None, intent_at=intent)
     else:
         await move(ctx, draft, draft.state, "draft.restored", restored=None, intent_at=intent)
@@ -166,8 +167,8 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     if draft.mode == "simulation":
         await move(ctx, draft, S.SIMULATED, "draft.simulated", **checked.changes)
         return
-    with ctx.leases.take(LEASE) as held:
-        await post(ctx, draft, checked.changes, held)
+    with ctx.leases.take(LEASE) as own:
+        await post(ctx, draft, checked.changes, own)
 
 
 async def _hold(

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bot.cards import missed_notice
+from bot.cards import missed_message
 from bot.clients.jira_changes import ChangedIssue
 from bot.domain.events import EVENT, IssueChanged, IssueCommented, IssueCreated
 from bot.errors import Down, Gone, Permanent, RetryLater
@@ -31,8 +31,8 @@ from bot.intake.silence import Silence, by_its_words
 from bot.log import get_logger
 from bot.rules.policy import OutOfBounds, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
+from bot.workflow.announcing import message_record
 from bot.workflow.checkpoint import Checkpoint, KnownEvents, Missed, jql, missed_events
-from bot.workflow.messages import message_record
 from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ async def _take_in(
     marked = await _marked(ctx, unknown)
     for event in unknown:
         if not isinstance(event, IssueCommented) or event.comment.id not in marked:
-            checkpoint = await _notice(ctx, checkpoint, event, beyond)
+            checkpoint = await _take_up(ctx, checkpoint, event, beyond)
     return checkpoint.counted(known=len(events) - len(unknown))
 
 
@@ -179,7 +179,7 @@ async def _marked(ctx: Context, events: Sequence[Missed]) -> frozenset[str]:
         return frozenset()  # gone since; it is looked at again before anything is answered
 
 
-async def _notice(ctx: Context, checkpoint: Checkpoint, event: Missed, beyond: OutOfBounds | None) -> Checkpoint:
+async def _take_up(ctx: Context, checkpoint: Checkpoint, event: Missed, beyond: OutOfBounds | None) -> Checkpoint:
     """Take in one missed event; one that is too old ends here, together with its place in the list.
 
     `beyond`: why its issue is not for the channel, where it is not.
@@ -187,9 +187,9 @@ async def _notice(ctx: Context, checkpoint: Checkpoint, event: Missed, beyond: O
     now = ctx.clock.now()
     delivery = Delivery("reconcile", None, None, now)
     if now - event.at <= ANSWERED:
-        noticed = await accept(ctx, delivery, event)
+        accepted = await accept(ctx, delivery, event)
         failpoint("reconcile.after_event")
-        return checkpoint.counted(found=noticed.status == "accepted")
+        return checkpoint.counted(found=accepted.status == "accepted")
     silence = by_its_words(event, ctx.jira.account_id)  # a bot's words are no news for anybody
     if beyond:
         silence = Silence(beyond.reason)
@@ -201,9 +201,9 @@ async def _notice(ctx: Context, checkpoint: Checkpoint, event: Missed, beyond: O
         return [Put("state", _record(ctx, after))]
 
     with _not_overtaken():
-        noticed = await accept(ctx, delivery, event, ended=Ended(silence or TOO_LATE, also, [_expect(checkpoint)]))
+        accepted = await accept(ctx, delivery, event, ended=Ended(silence or TOO_LATE, also, [_expect(checkpoint)]))
     failpoint("reconcile.after_event")
-    return after if noticed.status == "accepted" else checkpoint
+    return after if accepted.status == "accepted" else checkpoint
 
 
 async def _finish(ctx: Context, checkpoint: Checkpoint) -> None:
@@ -213,7 +213,7 @@ async def _finish(ctx: Context, checkpoint: Checkpoint) -> None:
     if checkpoint.late:
         records = [await ctx.store.get("webhook_events", event_id) for _, event_id in checkpoint.late]
         events = [EVENT.validate_python(record["event"]) for record in records if record]
-        message = missed_notice(
+        message = missed_message(
             [event for event in events if isinstance(event, IssueCommented | IssueCreated | IssueChanged)],
             checkpoint.counts["late"],
             site=ctx.settings.site,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.domain.drafts import BUSY, OPEN, Draft, DraftState
+from bot.domain.draft_states import BUSY, OPEN, DraftState
+from bot.domain.drafts import Draft
 from bot.errors import UserError
 from bot.log import get_logger
 from bot.rules.learning import correction
@@ -14,7 +15,7 @@ from bot.store import Audit, Conflict, Delete, Expect, Figures, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import HeldLease
+    from bot.domain.leases import OwnLease
 
 log = get_logger(__name__)
 CARD_DELAY = timedelta(seconds=0.3)
@@ -93,7 +94,7 @@ async def save_draft(
 
 
 def _learned(ctx: Context, before: Draft, after: Draft) -> list[Put | Delete]:
-    """The correction that a posted or simulated draft is, where a person edited it; a withdrawn one is none."""
+    """The correction that a posted or simulated draft is, where a person edited it; an undone one is none."""
     if before.state == DraftState.UNDOING:  # back to posted: what an admin forgot meanwhile stays forgotten
         return [] if after.state in (DraftState.POSTED, DraftState.UNDOING) else [Delete("corrections", after.id)]
     if after.state not in DONE or before.state in DONE:
@@ -152,7 +153,7 @@ async def move(ctx: Context, draft: Draft, to: DraftState, action: str, **values
         return after
 
 
-async def lease_draft(ctx: Context, draft: Draft, held: HeldLease, *expect: Expect) -> Draft | None:
+async def lease_draft(ctx: Context, draft: Draft, own: OwnLease, *expect: Expect) -> Draft | None:
     """The draft under a lease of this attempt from now on: to take it over, and right before something is sent.
 
     None when somebody else has it, or has changed it, or when something is not as expected: then nothing may be sent.
@@ -160,7 +161,7 @@ async def lease_draft(ctx: Context, draft: Draft, held: HeldLease, *expect: Expe
     current = draft
     while True:
         try:
-            return await save_draft(ctx, current, current.model_copy(update={"lease": held.renew()}), expect=expect)
+            return await save_draft(ctx, current, current.model_copy(update={"lease": own.renew()}), expect=expect)
         except Conflict as conflict:
             newer = await load_draft(ctx, draft.id)
             if conflict.expect in expect or _overtaken(draft, newer):

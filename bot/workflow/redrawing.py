@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.domain.drafts import SUPERSEDABLE, Draft, Mode
+from bot.domain.draft_states import SUPERSEDABLE
+from bot.domain.drafts import Draft, Mode
 from bot.errors import RetryLater
 from bot.failpoints import failpoint
 from bot.store import Conflict, Job, Record

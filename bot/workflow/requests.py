@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bot.access.origin import Spot
-from bot.cards import failed_event
+from bot.cards import failure_message
 from bot.domain.drafts import Draft
 from bot.domain.events import EVENT, DraftRequested
 from bot.domain.health import HealthLine
@@ -18,7 +18,7 @@ from bot.intake.silence import Silence
 from bot.reactions import jobs_for
 from bot.rules.policy import MOVED, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Put
-from bot.workflow.messages import is_message, revise
+from bot.workflow.announcing import is_message, revise
 from bot.workflow.modes import mode
 from bot.workflow.pausing import paused
 from bot.workflow.reconcile_health import reconciled
@@ -147,7 +147,7 @@ async def retry_event(ctx: Context, event_id: str, by: Actor) -> str:
     except Conflict:
         raise UserError("Somebody else has just asked for the same.") from None
     failpoint("retry.stored")
-    told = failed_event(event_id, record["issue"], ctx.settings.site, record["reason"], retried=by.name)
+    told = failure_message(event_id, record["issue"], ctx.settings.site, record["reason"], retried=by.name)
     await revise(ctx, f"failed:{event_id}:{record['attempts']}", told)
     return "It is being tried again."
 

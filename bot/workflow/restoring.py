@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bot.domain.drafts import BUSY, OPEN, Draft
+from bot.domain.draft_states import BUSY, OPEN
+from bot.domain.drafts import Draft
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.store import Audit, Conflict, Expect, Job, Put, Record

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.domain.drafts import SUPERSEDABLE, DraftState
+from bot.domain.draft_states import SUPERSEDABLE, DraftState
 from bot.domain.events import EVENT, DraftRequested, Event, IssueCommented
 from bot.intake.silence import CONTEXT, Silence, by_its_words
 from bot.rules.policy import words_changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.domain.corrections import SkipReason
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.errors import UserError
 from bot.store import Conflict, Expect
 from bot.workflow.records import audit, load_draft, save_draft

@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from bot.cards import erasure_notice, trail_notice
+from bot.cards import erasure_message, trail_message
 from bot.domain.health import HealthLine
 from bot.log import get_logger
 from bot.store import Put, Record
 from bot.store.audit import UnreadableRecord
 from bot.store.examining import examine
-from bot.workflow.messages import announce
+from bot.workflow.announcing import announce
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -45,10 +45,10 @@ async def verify_trail(ctx: Context, _: object) -> None:
     if verdict.broken_at is not None:
         log.error("trail.broken", seq=verdict.broken_at, reason=verdict.why)
         same = sha256(verdict.why.encode("utf-8", "replace")).hexdigest()[:12]
-        await announce(ctx, f"trail:{verdict.broken_at}:{same}", trail_notice(verdict.broken_at, verdict.why))
+        await announce(ctx, f"trail:{verdict.broken_at}:{same}", trail_message(verdict.broken_at, verdict.why))
     for erasure in found.chain.erasures:
         blanked = sum(last - first + 1 for spans in erasure.blanked.values() for first, last in spans)
-        await announce(ctx, f"erasure:{erasure.seq}", erasure_notice(erasure.seq, erasure.at, blanked))
+        await announce(ctx, f"erasure:{erasure.seq}", erasure_message(erasure.seq, erasure.at, blanked))
 
 
 async def broken_trail(ctx: Context) -> str:

@@ -6,7 +6,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.domain.drafts import UNDO_FOR, Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import UNDO_FOR, Draft
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.store import Conflict
@@ -15,26 +16,26 @@ from bot.workflow.records import move, save_draft, seconds_left
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import HeldLease
+    from bot.domain.leases import OwnLease
 
 S = DraftState
 TRIED_FOR = timedelta(minutes=2)
 """How long deleting is tried again: the person may still wait for it."""
 
 
-async def undo(ctx: Context, draft: Draft, held: HeldLease) -> None:
-    """Delete the comment of a draft that is being withdrawn. Raises `RetryLater` when it has to be tried again.
+async def undo(ctx: Context, draft: Draft, own: OwnLease) -> None:
+    """Delete the comment of a draft that is being undone. Raises `RetryLater` when it has to be tried again.
 
-    `held`: the lease that the draft is under.
+    `own`: the lease that the draft is under.
     """
     if draft.posted is None:
         return
-    if (await mode(ctx)).mode != draft.mode:  # while it was being withdrawn: in simulation Jira is not written to
+    if (await mode(ctx)).mode != draft.mode:  # while it was being undone: in simulation Jira is not written to
         await _not_undone(ctx, draft, "the mode was switched meanwhile.")
         return
     failpoint("undo.before_delete")
     try:
-        await ctx.jira.delete_comment(draft.issue.key, draft.posted.comment_id, by=held.by)
+        await ctx.jira.delete_comment(draft.issue.key, draft.posted.comment_id, by=own.by)
     except (RetryLater, OutcomeUnknown) as error:
         # Deleting twice is harmless, so it is tried again while the person may still wait for it.
         asked = draft.decision.at if draft.decision else ctx.clock.now()
@@ -51,7 +52,7 @@ async def undo(ctx: Context, draft: Draft, held: HeldLease) -> None:
 
 async def _not_undone(ctx: Context, draft: Draft, reason: str) -> None:
     ends = draft.posted.at + UNDO_FOR if draft.posted else None
-    note = f"The comment could not be withdrawn: {reason} It is still in Jira."
+    note = f"The comment could not be deleted: {reason} It is still in Jira."
     await move(ctx, draft, S.POSTED, "draft.undo_failed", note=note, due=ends)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bot.domain.drafts import OPEN, Draft, DraftState
+from bot.domain.draft_states import OPEN, DraftState
+from bot.domain.drafts import Draft
 from bot.domain.issues import Issue
 from bot.intake.silence import CONTEXT
 from bot.log import get_logger

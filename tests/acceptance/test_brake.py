@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from bot.demo.slack_people import DANA, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.workflow import LostRace, decide, expire, load_draft, switch_mode
 from tests.acceptance.test_main_path import YES
 from tests.acceptance.test_workflow_faults import D, Program, S

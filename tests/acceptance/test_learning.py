@@ -79,10 +79,10 @@ async def test_the_next_request_in_the_project_is_given_what_was_changed_as_data
     await waiting_card(stage, "ECD-3")
     assert "learned" not in shown(stage, "ECD-3")
 
-    # What was withdrawn, and what got a security level, teaches nothing any more.
+    # What was undone, and what got a security level, teaches nothing any more.
     second = await edited(stage, "ECD-4")
     await slack.click(DANA, second, "Undo")
-    await slack.changes(second, "Withdrawn by")
+    await slack.changes(second, "Undone by")
     await edited(stage, "ECD-5")
     await stage.jira.change("ECD-5", "security", "Board")
     await slack.until(lambda: _forgotten(stage), 15, "for the security level")

@@ -165,7 +165,7 @@ async def test_undo_takes_the_comment_back(stage: Stage) -> None:
     await stage.slack.click(DANA, card, "Approve")
     await stage.slack.card("ECD-1", button="Undo")
     await stage.slack.click(SAM, card, "Undo")
-    await stage.slack.changes(card, "ithdrawn")
+    await stage.slack.changes(card, "Undone by")
     assert not stage.jira.posted("ECD-1")
     assert card.buttons == []
 

@@ -84,7 +84,7 @@ async def test_61_a_draft_that_was_posted_since_the_backup_is_not_posted_again(s
     assert (posted["found_after_restore"], posted["approved_by"]) == (True, DANA)
     assert (await stage.run("audit", "verify"))[0] == 0
     await stage.slack.click(DANA, card, "Undo")
-    await stage.slack.changes(card, "ithdrawn")
+    await stage.slack.changes(card, "Undone by")
     assert not stage.jira.posted("ECD-1")
 
 
@@ -127,7 +127,7 @@ async def test_61_a_draft_that_was_not_posted_since_can_be_decided_again(stage: 
 
 
 async def test_61_what_was_approved_before_the_backup_takes_a_new_click(stage: Stage) -> None:
-    """It was posted and withdrawn after the backup: in Jira it looks as if it had never been posted."""
+    """It was posted and undone after the backup: in Jira it looks as if it had never been posted."""
     await stage.start_bot(PMAGENT_FAILPOINT="publish.before_intent")
     card = await waiting_card(stage)
     await stage.slack.click(DANA, card, "Approve")
@@ -136,7 +136,7 @@ async def test_61_what_was_approved_before_the_backup_takes_a_new_click(stage: S
     await stage.start_bot()
     await stage.slack.changes(card, "Posted", seconds=20)
     await stage.slack.click(DANA, card, "Undo")
-    await stage.slack.changes(card, "ithdrawn")
+    await stage.slack.changes(card, "Undone by")
     await restored(stage, backup)
     await stage.start_bot()
     await stage.slack.changes(card, "Please decide on it again", seconds=20)

@@ -16,14 +16,14 @@ from typing import Any, cast
 
 import pytest
 
-from bot.app import build
 from bot.cards import Message as Said
 from bot.clients.claude_errors import ClaudeDown
 from bot.context import Context
 from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
-from bot.domain.drafts import Draft, DraftState
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Draft
 from bot.domain.events import BuildReported, DraftRequested, IssueCommented, PullRequestChanged
 from bot.domain.issues import Comment, Person, PullRequest
 from bot.intake.accept import Delivery, accept
@@ -31,11 +31,12 @@ from bot.settings import load
 from bot.store import Audit, Delete, Expect, Job, Put, StoreUnavailable
 from bot.store.embedded.store import TinyStore
 from bot.store.postgres.store import PostgresStore
+from bot.wiring import build
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, LostRace, decide, load_draft, pause, retry_event, switch_mode, why
+from bot.workflow.announcing import announce, deliver
 from bot.workflow.development import pull_requests
-from bot.workflow.messages import announce, deliver
 from bot.workflow.presenting import present
 from bot.workflow.publishing import advance
 from bot.workflow.records import draft_record, read_draft
@@ -364,7 +365,7 @@ async def test_undo_is_taken_away_in_time_though_restarted(program: Program) -> 
     await program.until(lambda: closed(program, draft))
 
 
-async def test_24_a_withdrawal_that_takes_long_ends_with_a_switch_to_simulation(program: Program) -> None:
+async def test_24_an_undo_that_takes_long_ends_with_a_switch_to_simulation(program: Program) -> None:
     draft, card = await program.waiting()
     await program.click(draft, "approve")
     posted = await program.state(draft, DraftState.POSTED)
@@ -385,7 +386,7 @@ async def test_the_loser_hears_what_the_winner_did(program: Program) -> None:
     posted = await program.state(draft, DraftState.POSTED)
     program.stage.jira.fail("DELETE ", Fault("answer", status=403))
     await program.click(posted, "undo", S)
-    await program.until(lambda: noted(program, draft, "could not be withdrawn"))
+    await program.until(lambda: noted(program, draft, "could not be deleted"))
     with pytest.raises(LostRace, match="Dana Petrova already approved this, and it was posted"):
         await decide(program.ctx, draft.id, "approve", by=S, seen="")
 

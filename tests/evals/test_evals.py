@@ -25,7 +25,7 @@ from bot.errors import UserError
 from bot.evals.language import is_in
 from bot.evals.page import page
 from bot.evals.report import EvalRun, Scored, table
-from bot.evals.running import SituationOutcome, run
+from bot.evals.running import SituationOutcome, run_situations
 from bot.evals.scoring import score
 from bot.evals.situation import CATEGORIES, NOW, Example, Situation, load_situations
 from bot.prompting.files import FOLDER
@@ -83,7 +83,9 @@ def shown(outcome: SituationOutcome) -> str:
 
 async def test_what_claude_is_shown_is_what_its_file_has() -> None:
     async with rehearsed() as (url, key):
-        outcomes = await run(ALL, upstream=url, key=key, prompts=FOLDER, told=lambda _: None, starter=warm.start)
+        outcomes = await run_situations(
+            ALL, upstream=url, key=key, prompts=FOLDER, told=lambda _: None, starter=warm.start
+        )
     wrong, faults = [], {}
     for outcome in outcomes:
         request, path = shown(outcome), REQUESTS / f"{outcome.situation.id}.txt"

@@ -103,7 +103,7 @@ async def test_38_everything_hangs_at_once(stage: Stage, wire: Wire) -> None:
     wire.slack.mend()
     await stage.start_bot()
     await stage.slack.changes(dripped, "Posted", seconds=20)
-    await stage.slack.changes(undone, "ithdrawn", seconds=20)
+    await stage.slack.changes(undone, "Undone", seconds=20)
     await stage.slack.card("ECD-1", button="Post again", seconds=20)
     await stage.slack.card("ECD-4", button="Approve")
     assert [len(stage.jira.posted(f"ECD-{n}")) for n in (1, 2, 3)] == [0, 1, 0]

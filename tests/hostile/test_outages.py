@@ -175,8 +175,8 @@ async def test_at_approve_the_draft_keeps_waiting_and_the_card_says_why(stage: S
     clean(stage.log)
 
 
-async def test_a_gateway_refuses_the_post_and_the_withdrawal(stage: Stage, reins: Reins) -> None:
-    """The card says so in words: not posted, with Retry; not withdrawn, and the comment is still there."""
+async def test_a_gateway_refuses_the_post_and_the_undo(stage: Stage, reins: Reins) -> None:
+    """The card says so in words: not posted, with Retry; not undone, and the comment is still there."""
     await stage.start_bot()
     [card] = await cards(stage, "ECD-1")
     for number, name in enumerate(("404 HTML", "403 HTML", "a gateway's JSON"), 1):
@@ -196,7 +196,7 @@ async def test_a_gateway_refuses_the_post_and_the_withdrawal(stage: Stage, reins
     assert len(stage.jira.posted()) == 1
     stage.jira.mend()
     await stage.slack.click(DANA, card, "Undo")
-    await stage.slack.changes(card, "Withdrawn")
+    await stage.slack.changes(card, "Undone")
     assert stage.jira.posted() == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot.demo.slack_people import DANA
 from bot.demo.stage import Stage
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from tests.acceptance.test_main_path import exported
 from tests.hostile.support import cards, clean, question, until_so
 from tests.model.reins import Reins

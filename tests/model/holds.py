@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from bot.domain.drafts import BUSY
+from bot.domain.draft_states import BUSY
 from bot.store.examining import examined
 from bot.store.opening import data_at
 from tests.model.wires import Post
@@ -140,7 +140,7 @@ def stories(world: World) -> None:
             assert marked == draft["id"], f"{draft['id']} is {draft['state']}, not in Jira"
         if draft["state"] == "undone":
             left = [c.id for issue in world.stage.jira.issues.values() for c in issue.comments]
-            assert draft["posted"]["comment_id"] not in left, f"{draft['id']} was withdrawn and is still there"
+            assert draft["posted"]["comment_id"] not in left, f"{draft['id']} was undone and is still there"
         if draft["state"] in ("simulated", "skipped", "superseded", "expired"):
             assert not [p for p in world.wires.posts if p.marker["draft_id"] == draft["id"]], (
                 f"{draft['id']} is {draft['state']} and was posted"

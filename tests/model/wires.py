@@ -26,12 +26,12 @@ class Post:
 
 @dataclass
 class Wires:
-    """`posts`: comments that Jira took, `withdrawn`: ids of those it deleted for us; `first_mode`: the settings'."""
+    """`posts`: comments that Jira took, `deleted`: ids of those it deleted for us; `first_mode`: the settings'."""
 
     books: Books
     first_mode: str
     posts: list[Post] = field(default_factory=list)
-    withdrawn: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     checked: int = 0
 
@@ -46,12 +46,12 @@ class Wires:
             self.broken.append(str(error))
             return
         if exchange.method == "DELETE":
-            self.withdrawn.append(match[2])
+            self.deleted.append(match[2])
             for draft in self.books["drafts"].values():
                 if (draft["posted"] or {}).get("comment_id") == match[2]:
                     mode = self.mode_before(draft["id"], "draft.undoing")
                     if mode != "production":
-                        self.broken.append(f"{draft['id']} was withdrawn in {mode}")
+                        self.broken.append(f"{draft['id']} was undone in {mode}")
             return
         properties = {p["key"]: p["value"] for p in exchange.request.get("properties") or []}
         marker = properties.get("pm-agent") or {}

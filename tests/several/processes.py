@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from bot.app import build
 from bot.context import Context
 from bot.demo.slack_people import DANA
 from bot.demo.stage import Stage
@@ -26,6 +25,7 @@ from bot.queue import Queue
 from bot.settings import load
 from bot.store import Audit, Condition, Delete, Job, Put, Record, Store
 from bot.store.embedded.store import TinyStore
+from bot.wiring import build
 from bot.work.kinds import TABLE
 from bot.workflow import Actor, decide, load_draft
 from bot.workflow.records import read_draft

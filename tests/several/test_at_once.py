@@ -11,7 +11,7 @@ from bot.cards import Message, paragraph
 from bot.clients.claude_errors import ClaudeBusy
 from bot.clients.slack_pace import RESERVED, SharedWritePace, WritePace
 from bot.demo.wire import Fault
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.errors import Down, RetryLater
 from bot.reactions.answer import answer
 from bot.reports.standup import standup_due
@@ -19,11 +19,11 @@ from bot.schedule.loop import tick
 from bot.schedule.rules import Run
 from bot.schedule.table import entries
 from bot.schedule.turns import turn
-from bot.spending.budget import BudgetHeld, BudgetReached
+from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store import Conflict, Put
 from bot.work.others import OtherProcesses
 from bot.workflow import LostRace, decide, is_window, pause, remember_window, resume, switch_mode, why
-from bot.workflow.messages import announce
+from bot.workflow.announcing import announce
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Process, passes
 
@@ -151,7 +151,7 @@ async def test_money_that_the_other_has_reserved_is_not_spent(pair: Pair) -> Non
     one, two = pair
     budget = one.ctx.claude.budget
     reserved = await budget.reserve(budget.limit * 0.75)
-    with pytest.raises(BudgetHeld):
+    with pytest.raises(BudgetReserved):
         await two.ctx.claude.budget.reserve(budget.limit / 2)
     passes(180, *pair)  # nobody knows any more whether that call was billed
     with pytest.raises(BudgetReached):

@@ -8,12 +8,12 @@ from collections.abc import Awaitable
 import pytest
 
 from bot.cards import Message, paragraph
-from bot.domain.drafts import DraftState
+from bot.domain.draft_states import DraftState
 from bot.reports.standup import standup_due
 from bot.schedule.rules import Run
 from bot.store import Record
 from bot.workflow import decide, switch_mode
-from bot.workflow.messages import announce, revise
+from bot.workflow.announcing import announce, revise
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Hang, Process, passes
 
@@ -140,7 +140,7 @@ async def test_59_killed_after_the_post(pair: Pair) -> None:
     assert len(one.stage.jira.posted()) == 1
 
 
-async def test_59_who_hangs_before_it_withdraws_does_not_withdraw(pair: Pair) -> None:
+async def test_59_who_hangs_before_an_undo_does_not_delete(pair: Pair) -> None:
     one, two = pair
     draft = await one.waiting()
     await one.approve(draft)

@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from bot.domain.drafts import Card, Decision, Draft, DraftState, Revision
+from bot.domain.draft_states import DraftState
+from bot.domain.drafts import Card, Decision, Draft, Revision
 from bot.domain.events import EVENT, IssueChanged, IssueCommented, IssueCreated, PullRequestChanged
 from bot.domain.events import FieldChange as Changed
 from bot.domain.issues import Change, Comment, Issue, Person, PullRequest

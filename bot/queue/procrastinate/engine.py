@@ -140,13 +140,16 @@ class ProcrastinateQueue:
     def waits_for(self, key: str) -> str | None:
         for runner in self._runners.values():
             if key in runner.reasons:
-                return runner.reasons[key] or runner.held
+                return runner.reasons[key] or runner.hold_reason
         return None
 
     def health(self) -> list[HealthLine]:
         told = {
             name: KindStatus(
-                len(runner.entries), runner.waiting, runner.held, [item for item in runner.reasons.items() if item[1]]
+                len(runner.entries),
+                runner.waiting,
+                runner.hold_reason,
+                [item for item in runner.reasons.items() if item[1]],
             )
             for name, runner in self._runners.items()
         }
@@ -208,10 +211,10 @@ class ProcrastinateQueue:
         """See what waits, and why."""
         for runner in self._runners.values():
             runner.known = True
-        held = [runner.name for runner in self._runners.values() if runner.held]
+        on_hold = [runner.name for runner in self._runners.values() if runner.hold_reason]
         async with self._pool.connection() as connection:
             waiting: dict[str, int] = dict(await (await connection.execute(_WAITING)).fetchall())
-            reasons = await (await connection.execute(_REASONS, [held, MAX_REASONS])).fetchall()
+            reasons = await (await connection.execute(_REASONS, [on_hold, MAX_REASONS])).fetchall()
         for name, runner in self._runners.items():
             runner.waiting = waiting.pop(name, 0)
             runner.reasons = {key: reason or "" for kind, key, reason in reasons if kind == name}

@@ -44,15 +44,15 @@ STORE_RETRY_SECONDS = 0.5
 class Runner:
     """See the module's docstring.
 
-    `held`: why the kind rests, in words. `waiting`, `reasons`: how many jobs wait, and why those do that wait for a
-    reason, by their keys, by the last look. `known`: nothing has come since that look.
+    `hold_reason`: why the kind rests, in words. `waiting`, `reasons`: how many jobs wait, and why those do that wait
+    for a reason, by their keys, by the last look. `known`: nothing has come since that look.
     """
 
     def __init__(
         self, name: str, kind: Kind, lifeline: Lifeline, manager: JobManager, pool: AsyncConnectionPool, clock: Clock
     ) -> None:
         self.name = name
-        self.held: str | None = None
+        self.hold_reason: str | None = None
         self.waiting = 0
         self.reasons: dict[str, str] = {}
         self.known = False
@@ -81,14 +81,14 @@ class Runner:
             if self._hold_over:
                 self._hold_over.cancel()
             self._hold_over = loop.call_later(max(hold.seconds, 0.0), self.find_out)
-            self.held = hold.reason
+            self.hold_reason = hold.reason
         self._finding_out = True
 
     def find_out(self) -> None:
         """The hold is over, or may be."""
         if self._hold_over:
             self._hold_over.cancel()
-        self._hold_over, self.held = None, None
+        self._hold_over, self.hold_reason = None, None
         self._wake.set()
 
     def stop(self) -> set[asyncio.Task[None]]:

@@ -1,4 +1,4 @@
-"""Messages that must appear in Slack once, whatever is restarted: notices, failures, announcements.
+"""Messages that must appear in Slack once, whatever is restarted: an outage, a switched mode, an event that failed.
 
 A message is a record first (`messages`, with a key of its own), then a post. A crash between posting and recording is
 settled by the message's metadata, as for the cards.
@@ -20,7 +20,7 @@ from bot.store import Conflict, Expect, Job, Put, Record
 
 if TYPE_CHECKING:
     from bot.context import Context
-    from bot.domain.leases import Deadline, HeldLease
+    from bot.domain.leases import Deadline, OwnLease
 
 EVENT_TYPE = "pmagent_message"
 LEASE = 30.0
@@ -71,17 +71,17 @@ async def deliver(ctx: Context, key: str) -> float | None:
 
     Returns the seconds until it has to be looked at again, where it has to.
     """
-    with ctx.leases.take(LEASE) as held:
-        return await _Delivery(ctx, key, held).deliver()
+    with ctx.leases.take(LEASE) as own:
+        return await _Delivery(ctx, key, own).deliver()
 
 
 class _Delivery:
     """One attempt at a message. `record`: as it is stored."""
 
-    def __init__(self, ctx: Context, key: str, held: HeldLease) -> None:
+    def __init__(self, ctx: Context, key: str, own: OwnLease) -> None:
         self._ctx = ctx
         self._key = key
-        self._held = held
+        self._own = own
         self._record: Record = {}
         self._ts: str | None = None
 
@@ -91,7 +91,7 @@ class _Delivery:
         if record is None or not record["pending"]:
             return None
         self._record, self._ts = record, record["ts"]
-        if record["lease"] and (left := self._held.left(Lease.model_validate(record["lease"]))) > 0:
+        if record["lease"] and (left := self._own.left(Lease.model_validate(record["lease"]))) > 0:
             return left  # somebody is sending it
         channel, since = record["channel"], record["sending_since"]
         message = Message(record["blocks"], record["text"], {"event_type": EVENT_TYPE, "event_payload": {"id": key}})
@@ -124,12 +124,12 @@ class _Delivery:
             failpoint("message.before_update")
         else:
             failpoint("message.before_post")
-        return self._held.by
+        return self._own.by
 
     async def _lease(self) -> None:
         """Put the message under a lease of this attempt from now on. Raises `Conflict`."""
         before = self._record
-        after = {**before, "lease": self._held.renew().model_dump(mode="json")}
+        after = {**before, "lease": self._own.renew().model_dump(mode="json")}
         if not before["ts"]:
             after["sending_since"] = before["sending_since"] or self._ctx.clock.now().isoformat()
         await self._ctx.store.commit(Put("messages", after), expect=(Expect("messages", self._key, before),))

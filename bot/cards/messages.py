@@ -35,7 +35,7 @@ FIRST_WORDS = 120
 """Characters of a comment that is listed; the issue is one click away."""
 
 
-def mode_notice(mode: Mode, by_name: str) -> Message:
+def mode_message(mode: Mode, by_name: str) -> Message:
     """Said in the approvals channel when somebody switched the mode."""
     means = (
         "Approved replies are posted to Jira from now on."
@@ -51,7 +51,7 @@ def mode_notice(mode: Mode, by_name: str) -> Message:
     )
 
 
-def outage_notice(
+def outage_message(
     since: datetime, reason: str, ended: datetime | None = None, *, service: str = "Claude", timezone: ZoneInfo = UTC
 ) -> Message:
     """A service cannot be asked since then, or (`ended`) could not be: one message for each outage."""
@@ -70,7 +70,7 @@ def outage_notice(
     )
 
 
-def budget_notice(spent: float, limit: float, until: datetime, *, timezone: ZoneInfo = UTC) -> Message:
+def budget_message(spent: float, limit: float, until: datetime, *, timezone: ZoneInfo = UTC) -> Message:
     """Today's spend has reached PMAGENT_DAILY_BUDGET_USD."""
     return Message(
         [
@@ -87,7 +87,7 @@ def budget_notice(spent: float, limit: float, until: datetime, *, timezone: Zone
     )
 
 
-def trail_notice(seq: int, why: str) -> Message:
+def trail_message(seq: int, why: str) -> Message:
     """The audit trail is not what it was."""
     return Message(
         [
@@ -101,7 +101,7 @@ def trail_notice(seq: int, why: str) -> Message:
     )
 
 
-def erasure_notice(seq: int, at: str, blanked: int) -> Message:
+def erasure_message(seq: int, at: str, blanked: int) -> Message:
     """The texts of a person were erased. Who it was is not in the records any more."""
     fields = "No field" if not blanked else "One field" if blanked == 1 else f"{blanked:,} fields"
     return Message(
@@ -117,7 +117,7 @@ def erasure_notice(seq: int, at: str, blanked: int) -> Message:
     )
 
 
-def failed_event(event_id: str, issue_key: str, site: str, reason: str, *, retried: str | None = None) -> Message:
+def failure_message(event_id: str, issue_key: str, site: str, reason: str, *, retried: str | None = None) -> Message:
     """An event that could not be answered, with `Retry`; without it once `retried` (who asked for it).
 
     The issue by its key alone: where it could not be read, it is not known whether it is for the channel.
@@ -134,7 +134,7 @@ def failed_event(event_id: str, issue_key: str, site: str, reason: str, *, retri
     return Message(blocks, f"No draft could be made for {key}.")
 
 
-def missed_notice(
+def missed_message(
     missed: Sequence[IssueCommented | IssueCreated | IssueChanged],
     count: int,
     *,
