@@ -74,12 +74,14 @@ class Build(Frozen):
 
 
 class StagedPullRequest(Frozen):
-    """A pull request. Its title names its issue. `merged_by`: it is merged; `at`: its last change."""
+    """A pull request. Its title names its issue. `merged_by`: it is merged; `at`: its last change, with which its
+    approvals came; `opened`: when, if not a day before that."""
 
     number: int
     title: str
     by: str = "ana"
     at: datetime
+    opened: datetime | None = None
     reviewers: tuple[str, ...] = ()
     approved_by: tuple[str, ...] = ()
     changes_requested_by: tuple[str, ...] = ()
@@ -89,7 +91,7 @@ class StagedPullRequest(Frozen):
     branch: str = ""
     builds: tuple[Build, ...] = ()
 
-    _times = field_validator("at", mode="before")(_utc)
+    _times = field_validator("at", "opened", mode="before")(_utc)
 
 
 class StagedIssue(Frozen):

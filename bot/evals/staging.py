@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from datetime import timedelta
 from typing import Any
 
 from bot.demo.bitbucket import BitbucketPullRequest
@@ -11,6 +12,7 @@ from bot.demo.stage import Stage
 from bot.evals.situation import NOW, Said, Situation, StagedIssue, StagedPullRequest
 
 REPOSITORY = "acme/app"
+A_DAY = timedelta(days=1)
 
 
 async def put(stage: Stage, situation: Situation) -> None:
@@ -75,7 +77,8 @@ async def _pull(stage: Stage, pull: StagedPullRequest) -> None:
             **dict.fromkeys(pull.approved_by, "approved"),
             **dict.fromkeys(pull.changes_requested_by, "changes_requested"),
         },
-        created=pull.at, updated=pull.at,
+        decided=dict.fromkeys((*pull.approved_by, *pull.changes_requested_by), pull.at),
+        created=pull.opened or pull.at - A_DAY, updated=pull.at,
     )  # fmt: skip
     await bitbucket.announce("pullrequest:created", found, found.author, at=pull.at)
     for build in pull.builds:

@@ -29,9 +29,7 @@ COUNTED = re.compile(
 
 def counts_in(item: dict[str, Any]) -> Iterator[int]:
     """How many people were asked and have not approved, and how many children are of one status or category."""
-    asked, approved = item.get("reviewers"), item.get("approved_by")
-    if isinstance(asked, list) and isinstance(approved, list):
-        yield len([name for name in asked if name not in approved])
+    yield from _both(_reviews(item))
     for of in _children(item):
         yield from _both(of)
 
@@ -49,9 +47,7 @@ def shares_in(item: dict[str, Any]) -> Iterator[float]:
     """How far the children are, and the approvals, in percent."""
     for of in _children(item):
         yield from _shares(of)
-    asked, approved = item.get("reviewers"), item.get("approved_by")
-    if isinstance(asked, list) and isinstance(approved, list):
-        yield from _shares(Counter(name in approved for name in asked))
+    yield from _shares(_reviews(item))
 
 
 def shares_of(items: list[dict[str, Any]]) -> Iterator[float]:
@@ -89,6 +85,15 @@ def _children(item: dict[str, Any]) -> list[Counter[str]]:
     for status, count in by_status.items():
         by_category[means.get(status, status)] += count
     return [by_status, by_category]
+
+
+def _reviews(item: dict[str, Any]) -> Counter[bool]:
+    """The reviewers of a pull request by whether they approved."""
+    asked, approved = item.get("reviewers"), item.get("approved_by")
+    if not isinstance(asked, list) or not isinstance(approved, list):
+        return Counter()
+    names = [one.get("name") if isinstance(one, dict) else one for one in approved]
+    return Counter(name in names for name in asked)
 
 
 def _items(data: dict[str, Any], name: str) -> list[Any]:
