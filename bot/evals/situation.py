@@ -158,12 +158,16 @@ class Example(Frozen):
 
 
 class Situation(Frozen):
-    """One situation. `event`: what happens last; `comment`, `edit` concern the last comment, the others the issue."""
+    """One situation. `event`: what happens last; `comment`, `edit` concern the last comment, the others the issue.
+
+    `before`: what the description was before the event `description`.
+    """
 
     id: str = Field(pattern=r"[a-z0-9-]+")
     what: str
     category: str = ""
     event: Literal["comment", "edit", "created", "description"] = "comment"
+    before: str = ""
     issue: StagedIssue
     others: tuple[StagedIssue, ...] = ()
     people: tuple[Someone, ...] = ()

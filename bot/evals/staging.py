@@ -105,7 +105,7 @@ async def happen(stage: Stage, situation: Situation) -> str:
     else:
         item = {
             "field": "description", "fieldtype": "jira", "fieldId": "description", "from": None, "to": None,
-            "fromString": None, "toString": issue.description,
+            "fromString": situation.before or None, "toString": issue.description,
         }  # fmt: skip
         issue.updated = NOW
         more["changelog"] = {"id": jira.next_id(), "items": [item]}

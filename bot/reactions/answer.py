@@ -28,7 +28,7 @@ from bot.offload import offload
 from bot.prompting import Material
 from bot.reactions import ANSWER, done
 from bot.rules.policy import audience, is_confidential, known, out_of_bounds, rendered, shown_to
-from bot.rules.questions import asks_something
+from bot.rules.questions import asks_something, still_in
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.asking import AskedClaude, ask_claude
@@ -161,6 +161,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         answered=answered,
         by=changed and changed.by,
         at=changed and changed.at,
+        added=still_in(shown.description, changed.added) if changed else "",
         asked_for=asked_for,
         pull_requests=requests,
         other_pull_requests=others,
