@@ -160,13 +160,14 @@ class Example(Frozen):
 class Situation(Frozen):
     """One situation. `event`: what happens last; `comment`, `edit` concern the last comment, the others the issue.
 
-    `before`: what the description was before the event `description`.
+    `before`: what the description was before the event `description`. `rule`: a rule of Jira Automation asks for a
+    draft on the last comment, or on the issue where there is none; `command`: an approver, by `/pmagent draft KEY`.
     """
 
     id: str = Field(pattern=r"[a-z0-9-]+")
     what: str
     category: str = ""
-    event: Literal["comment", "edit", "created", "description"] = "comment"
+    event: Literal["comment", "edit", "created", "description", "rule", "command"] = "comment"
     before: str = ""
     issue: StagedIssue
     others: tuple[StagedIssue, ...] = ()
