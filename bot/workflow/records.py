@@ -82,14 +82,30 @@ async def save_draft(
     changed), or when something else is not as expected.
     """
     old = draft_record(before)
+    learned = _learned(ctx, before, after)
+    unseen: tuple[Expect, ...] = ()
+    if any(isinstance(change, Put) for change in learned):
+        if await ctx.store.get("keys", nothing_learned(after.id)):
+            learned = []
+        else:
+            unseen = (Expect("keys", nothing_learned(after.id), None),)
     await ctx.store.commit(
         Put("drafts", draft_record(after)),
-        *_learned(ctx, before, after),
-        expect=(Expect("drafts", before.id, {name: old[name] for name in ("version", "card", "lease")}), *expect),
+        *learned,
+        expect=(
+            Expect("drafts", before.id, {name: old[name] for name in ("version", "card", "lease")}),
+            *unseen,
+            *expect,
+        ),
         audit=audit,
         jobs=[*_card_job(ctx, before, after), *jobs],
     )
     return after
+
+
+def nothing_learned(draft_id: str) -> str:
+    """The key which says that a draft teaches nothing: its issue was withheld while the program was at work on it."""
+    return f"withheld:{draft_id}"
 
 
 def _learned(ctx: Context, before: Draft, after: Draft) -> list[Put | Delete]:
