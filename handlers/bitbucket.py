@@ -104,10 +104,12 @@ def _pull_request(action: str, delivery: PullRequestDelivery, keys: Keys) -> Eve
         author_id=found.author.id if found.author else "",
         reviewers=tuple(user.shown for user in found.reviewers or ()),
         approved_by=approved,
+        approved_at=_approved_at(action, delivery, approved),
         changes_requested_by=objecting,
         branch=one_line(branch, 250),
         target=one_line(found.destination.branch.name, 250),
         keys=issues,
+        opened=found.created_on,
         updated=updated,
         closed=found.updated_on if action in ("fulfilled", "rejected") else None,
         closed_by=_closed_by(action, delivery),
@@ -135,6 +137,16 @@ def _opinions(action: str, delivery: PullRequestDelivery) -> tuple[tuple[str, ..
             mine[opinion.user.key] = opinion.user.shown
             other.pop(opinion.user.key, None)
     return tuple(approved.values()), tuple(objecting.values())
+
+
+def _approved_at(action: str, delivery: PullRequestDelivery, approved: tuple[str, ...]) -> dict[str, datetime]:
+    """When each approval came, where it is said."""
+    participants = delivery.pullrequest.participants or ()
+    times = {p.user.shown: p.participated_on for p in participants if p.approved and p.user}
+    now = delivery.approval
+    if action == "approved" and now and now.user:
+        times[now.user.shown] = now.date or times.get(now.user.shown)
+    return {name: at for name, at in times.items() if at and name in approved}
 
 
 def _push(delivery: PushDelivery, keys: Keys, received: datetime) -> Event | Ignored:

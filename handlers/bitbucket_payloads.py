@@ -93,6 +93,7 @@ class Participant(Payload):
     user: Account | None = None
     approved: bool | None = None
     state: str | None = None
+    participated_on: Moment | None = None
 
 
 class Html(Payload):
@@ -115,6 +116,7 @@ class BitbucketPullRequest(Payload):
     state: str
     source: Side
     destination: Side
+    created_on: Moment | None = None
     updated_on: Moment
     draft: bool | None = None
     author: Account | None = None

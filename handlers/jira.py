@@ -138,12 +138,14 @@ def _updated(delivery: UpdatedDelivery, ours: Ours) -> IssueChanged | Ignored:
     items = delivery.changelog.items if delivery.changelog else []
     if not items:
         return _silence(delivery, "an update that names neither a change nor a comment")
+    asks, added = next(filter(any, (item.question for item in items)), ("", ""))
     return IssueChanged(
         issues=(delivery.issue.key,),
         project=_project(delivery.issue.key),
         summary=delivery.issue.fields.summary,
         changes=tuple(item.change for item in items),
-        asks=next(filter(None, (item.asks for item in items)), ""),
+        asks=asks,
+        added=added,
         by=_person(delivery.user) if delivery.user else None,
         at=delivery.timestamp,
     )

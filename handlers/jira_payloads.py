@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from bot.domain.events import FieldChange
 from bot.markup import from_body
-from bot.rules.questions import newly_asks
+from bot.rules.questions import added, newly_asks
 from handlers.decoding import (
     AccountId,
     Identifier,
@@ -128,12 +128,12 @@ class ChangedField(JiraPayload):
         )
 
     @property
-    def asks(self) -> str:
-        """The description that was written, where it asks something and did not before; else empty."""
+    def question(self) -> tuple[str, str]:
+        """The description that was written, where it asks something and did not before, and what is new in it."""
         if self.field.casefold() != "description" or not self.to_string:
-            return ""
+            return "", ""
         before, after = from_body(self.from_string), from_body(self.to_string)
-        return after if newly_asks(before, after) else ""
+        return (after, added(before, after)) if newly_asks(before, after) else ("", "")
 
 
 class Changelog(JiraPayload):

@@ -76,6 +76,8 @@ async def test_a_pull_request_is_read_again(standin: BitbucketStandIn, bitbucket
     assert (found.branch, found.target) == ("feature/ECD-1", "main")
     assert (found.keys, found.builds) == (("ECD-1",), {"CI": "FAILED"}), "what Bitbucket does not say here stays"
     assert found.updated > LONG_AGO
+    assert found.opened == there.created
+    assert found.approved_at == {"Ben Okafor": there.decided["ben"]}
 
 
 async def test_without_a_token_nothing_is_asked(standin: BitbucketStandIn) -> None:

@@ -90,6 +90,14 @@ class TestPullRequests:
         assert isinstance(event, PullRequestChanged)
         assert event.pull_request.approved_by == ()
 
+    def test_when_it_was_opened_and_each_approval_came(self) -> None:
+        found = pull_request("pullrequest_fulfilled").pull_request
+        assert found.opened == datetime(2026, 11, 22, 9, 1, tzinfo=UTC)
+        assert found.approved_at.keys() == {"Ben Okafor", "Chen Wei"}
+        now = pull_request("pullrequest_approved__one_of_two").pull_request
+        assert now.approved_at == {"Ben Okafor": datetime(2026, 11, 22, 9, 8, tzinfo=UTC)}, "as the event itself says"
+        assert pull_request("pullrequest_unapproved").pull_request.approved_at == {}
+
     def test_an_approval_is_newer_than_the_last_change(self) -> None:
         event = pull_request("pullrequest_approved__one_of_two")
         assert event.at == event.pull_request.updated == datetime(2026, 11, 22, 9, 8, tzinfo=UTC)

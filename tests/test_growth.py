@@ -13,7 +13,7 @@ import pytest
 from bot.domain.issue_keys import MAX_TEXT as KEYS_TEXT
 from bot.domain.issue_keys import find_keys
 from bot.markup import CUT, MAX_TEXT, Known, addresses_in, from_body, render
-from bot.rules.questions import asks_something
+from bot.rules.questions import added, asks_something
 from bot.safety import tidy
 from handlers.bitbucket_payloads import MAX_LISTED, BitbucketPullRequest
 from handlers.decoding import MAX_VALUES, NotJson, read_object
@@ -45,6 +45,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "tidy": tidy,
     "addresses_in": addresses_in,
     "asks_something": asks_something,
+    "added": lambda text: added(text[::2], text),
     "render": lambda text: render(text[: len(text) // 2], KNOWN).adf(),  # of what has at most 3,000 characters
     "find_keys": lambda text: find_keys(text, text, watches=bool, projects=("ECD",)),
 }

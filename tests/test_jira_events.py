@@ -148,23 +148,27 @@ class TestIssues:
         assert event.by.name == "Ana Ruiz"
 
     @pytest.mark.parametrize(
-        ("field", "before", "after", "asks"),
+        ("field", "before", "after", "asks", "added"),
         [
-            ("description", "It is slow.", "It is slow.\n\n*Who* has it?", "It is slow.\n\n**Who** has it?"),
-            ("description", None, "Who?", "Who?"),
-            ("description", "Why?", "Why? And who?", ""),
-            ("description", "Who?", None, ""),
-            ("description", "It is slow.", "It is slow. {{a?b}} https://x.example/?q", ""),
-            ("summary", "Export", "Who?", ""),
-            ("description", "x" * 900, "x" * 900 + " Who?", "x" * 900 + " Who?"),
+            ("description", "It is slow.", "It is slow.\n\n*Who* has it?", "It is slow.\n\n**Who** has it?",
+             "**Who** has it?"),
+            ("description", "Slow. Bad.", "Slow. Who? Bad. Now.", "Slow. Who? Bad. Now.", "Who?\nNow."),
+            ("description", None, "Who?", "Who?", ""),
+            ("description", "Why?", "Why? And who?", "", ""),
+            ("description", "Who?", None, "", ""),
+            ("description", "It is slow.", "It is slow. {{a?b}} https://x.example/?q", "", ""),
+            ("summary", "Export", "Who?", "", ""),
+            ("description", "x" * 900, "x" * 900 + " Who?", "x" * 900 + " Who?", "x" * 900 + " Who?"),
         ],
-    )
-    def test_a_description_that_newly_asks(self, field: str, before: str | None, after: str | None, asks: str) -> None:
+    )  # fmt: skip
+    def test_a_description_that_newly_asks(
+        self, field: str, before: str | None, after: str | None, asks: str, added: str
+    ) -> None:
         payload = load("issue_updated__status")
         payload["changelog"]["items"] = [{"field": field, "fromString": before, "toString": after}]
         event = parse(payload)
         assert isinstance(event, IssueChanged)
-        assert event.asks == asks
+        assert (event.asks, event.added) == (asks, added)
         assert len(event.changes[0].after) <= 300, "what is kept of a change is one line"
         payload["user"]["accountId"] = PM_AGENT
         assert isinstance(parse(payload), Ignored)

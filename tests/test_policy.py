@@ -27,7 +27,7 @@ from bot.rules.policy import (
     words,
     words_changed,
 )
-from bot.rules.questions import asks_something
+from bot.rules.questions import added, asks_something, still_in
 from bot.settings import Settings, load
 
 HOME = "T1"
@@ -218,6 +218,15 @@ def test_questions_of_any_script(text: str) -> None:
 )  # fmt: skip
 def test_no_question(text: str) -> None:
     assert not asks_something(text)
+
+
+def test_what_is_new_in_a_text_are_the_sentences_that_were_not_there() -> None:
+    before = "It is slow. Since Monday.\nNode 7 only."
+    after = "It is slow. Who has it? Since Monday.\n\nNode 7 only.\n- Is it known? よくあるか？"
+    assert added(before, after) == "Who has it?\n- Is it known?\nよくあるか？"
+    assert added("", after) == "", "nothing was there before: all is new, and stands below"
+    # What was taken out again since then is not told. The description is read in another markup than the change.
+    assert still_in("It is *slow*. **Who** has it?", "Who has it?\nPassword: none") == "Who has it?"
 
 
 @given(st.text())

@@ -144,7 +144,15 @@ def test_every_fact_has_a_ref() -> None:
         "parent ECD-100", "child ECD-143", "children_count", "sprint", "PR acme/app#12",
         "change of status at 2026-11-22 09:42",
     }  # fmt: skip
-    assert data["pull_requests"][0]["approved_by"] == ["Dana Li"]
+    assert data["pull_requests"][0]["approved_by"] == [{"name": "Dana Li"}]
+
+
+def test_a_pull_request_says_when_it_was_opened_and_when_each_approval_came() -> None:
+    opened, approved = NOW - timedelta(days=3), NOW - timedelta(hours=6)
+    pull = pull_request(opened=opened, approved_by=("Dana Li", "Chen Wei"), approved_at={"Dana Li": approved})
+    data = read_block(reply_request(PROMPTS, settings(), material(pull_requests=(pull,))).message)["pull_requests"][0]
+    assert data["opened"] == f"{opened:%Y-%m-%d %H:%M}"
+    assert data["approved_by"] == [{"name": "Dana Li", "at": f"{approved:%Y-%m-%d %H:%M}"}, {"name": "Chen Wei"}]
 
 
 def test_what_is_missing_is_said() -> None:

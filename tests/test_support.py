@@ -34,6 +34,16 @@ def test_of_planted_facts_most_are_marked_and_of_supported_sentences_hardly_any(
     assert sum(map(len, alarms)) * 200 <= 4 * supported, alarms
 
 
+def test_of_figures_that_are_worked_out_the_right_ones_pass_and_most_wrong_ones_are_marked() -> None:
+    halves = ("derived_seen", "derived_held_out")
+    wrong = sum(bool(line.mark) for half in halves for line in lines(half))
+    right = sum(not line.mark for half in halves for line in lines(half))
+    missed, alarms = zip(*(result(half) for half in halves), strict=True)
+    assert min(wrong, right) >= 40
+    assert sum(map(len, alarms)) <= 4, alarms
+    assert sum(map(len, missed)) * 100 <= 15 * wrong, missed
+
+
 @pytest.mark.parametrize(
     ("text", "block", "found"),
     [

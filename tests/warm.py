@@ -61,8 +61,9 @@ def serve(path: str) -> NoReturn:
     load()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are nobody's to wait for
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(path)
+    listening.bind(f"{path}.new")
     listening.listen(64)
+    Path(f"{path}.new").rename(path)  # where it is seen, it is listened at: between the two calls it would refuse
     while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:  # it ends with whoever started this
         connection, _ = listening.accept()
         if os.fork() == 0:

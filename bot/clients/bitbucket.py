@@ -151,6 +151,8 @@ def refreshed(known: PullRequest, found: dict[str, Any]) -> PullRequest:
     if isinstance(found.get("participants"), list):
         approved = [p for p in people if p.get("approved") is True or p.get("state") == "approved"]
         changes["approved_by"] = tuple(_name(p.get("user")) for p in approved)
+        times = {_name(p.get("user")): moment(p.get("participated_on")) for p in approved}
+        changes["approved_at"] = {name: at for name, at in times.items() if at}
         changes["changes_requested_by"] = tuple(
             _name(p.get("user")) for p in people if p.get("state") == "changes_requested"
         )
@@ -171,6 +173,7 @@ def refreshed(known: PullRequest, found: dict[str, Any]) -> PullRequest:
         changes["author_id"] = one_line(author.get("account_id")) or known.author_id
     if mapping(found.get("closed_by")):
         changes["closed_by"] = _name(found["closed_by"])
+    changes["opened"] = moment(found.get("created_on")) or known.opened
     changes["updated"] = moment(found.get("updated_on")) or known.updated
     return known.model_copy(update=changes)
 

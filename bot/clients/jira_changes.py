@@ -18,7 +18,7 @@ from bot.clients.jira_wire import Wire, searching
 from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
 from bot.offload import offload
-from bot.rules.questions import newly_asks
+from bot.rules.questions import added, newly_asks
 
 PAGE_SIZE = 50
 """Issues of one answer."""
@@ -31,9 +31,10 @@ FIELDS = (
 
 
 class NewQuestion(Frozen):
-    """A description that asks something since a change. `text`: as it is after it."""
+    """A description that asks something since a change. `text`: as it is after it; `added`: what is new in it."""
 
     text: str
+    added: str = ""
     by: Person | None
     at: datetime
 
@@ -128,7 +129,9 @@ def _asked(histories: Any, since: datetime) -> NewQuestion | None:
                 continue
             before, after = (from_body(read.body(item.get(side)) or "") for side in ("fromString", "toString"))
             if at is not None and newly_asks(before, after):
-                found.append(NewQuestion(text=after, by=read.person(history.get("author")), at=at))
+                found.append(
+                    NewQuestion(text=after, added=added(before, after), by=read.person(history.get("author")), at=at)
+                )
     return max(found, key=lambda asked: asked.at, default=None)
 
 

@@ -27,7 +27,7 @@ WORKSPACE = "acme"
 
 @dataclass
 class BitbucketPullRequest:
-    """A pull request. `verdicts`: handle → `approved` or `changes_requested`."""
+    """A pull request. `verdicts`: handle → `approved` or `changes_requested`; `decided`: handle → when, if not now."""
 
     number: int
     title: str
@@ -40,6 +40,7 @@ class BitbucketPullRequest:
     draft: bool = False
     reviewers: list[Account] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
+    decided: dict[str, datetime] = field(default_factory=dict)
     closed_by: Account | None = None
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     updated: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -109,7 +110,8 @@ class BitbucketStandIn(StandIn):
     async def approve(self, pull_request: BitbucketPullRequest, who: str) -> Delivery:
         """Somebody approves."""
         pull_request.verdicts[who] = "approved"
-        more = {"approval": {"date": _stamp(datetime.now(UTC)), "user": self._person(who)}}
+        pull_request.decided[who] = datetime.now(UTC)
+        more = {"approval": {"date": _stamp(pull_request.decided[who]), "user": self._person(who)}}
         return await self.announce("pullrequest:approved", pull_request, self.people[who], more)
 
     async def merge(self, pull_request: BitbucketPullRequest, who: str = "ana") -> Delivery:
@@ -302,6 +304,9 @@ class BitbucketStandIn(StandIn):
                     "role": "REVIEWER" if handle in reviewers else "PARTICIPANT",
                     "approved": found.verdicts.get(handle) == "approved",
                     "state": found.verdicts.get(handle),
+                    "participated_on": _stamp(found.decided.setdefault(handle, datetime.now(UTC)))
+                    if handle in found.verdicts
+                    else None,
                 }
                 for handle in handles
             ],

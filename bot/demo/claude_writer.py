@@ -208,7 +208,7 @@ def _pull(pull: Data, thing: str) -> list[str]:
         return [f"{author}'s {thing} is merged: {name}."]
     if not state.startswith("open"):
         return [f"{name} by {author} was {state} without being merged."]
-    reviewers, approved = pull.get("reviewers", []), pull.get("approved_by", [])
+    reviewers, approved = pull.get("reviewers", []), [one["name"] for one in pull.get("approved_by", ())]
     if "draft" in state:
         return [f"{author} has a draft, {name}; it is not up for review yet."]
     missing = [r for r in reviewers if r not in approved]

@@ -48,8 +48,8 @@ class IssueCreated(Frozen):
 
 
 class IssueChanged(Frozen):
-    """Fields of an issue were changed. `asks`: the description, where it asks something now and did not before; all
-    other changes are context."""
+    """Fields of an issue were changed. `asks`: the description, where it asks something now and did not before, and
+    `added` what is new in it; all other changes are context."""
 
     kind: Literal["issue_changed"] = "issue_changed"
     issues: tuple[str, ...]
@@ -57,6 +57,7 @@ class IssueChanged(Frozen):
     summary: str
     changes: tuple[FieldChange, ...]
     asks: str = ""
+    added: str = ""
     by: Person | None = None
     at: datetime
 

@@ -115,8 +115,8 @@ class Sprint(Frozen):
 class PullRequest(Frozen):
     """A pull request, from webhooks or read from Bitbucket. `id` is `workspace/repo#number`.
 
-    `closed`: when it was merged or declined, where a webhook told of it; `closed_by`: who did. `builds`: name → state
-    of the last build, `built`: name → when that was reported.
+    `approved_at`: name → when, where it is known. `closed`: when it was merged or declined, where a webhook told of it;
+    `closed_by`: who did. `builds`: name → state of the last build, `built`: name → when that was reported.
     """
 
     id: str
@@ -130,12 +130,14 @@ class PullRequest(Frozen):
     author_id: str = ""
     reviewers: tuple[str, ...] = ()
     approved_by: tuple[str, ...] = ()
+    approved_at: dict[str, datetime] = {}
     changes_requested_by: tuple[str, ...] = ()
     branch: str = ""
     target: str = ""
     keys: tuple[str, ...] = ()
     builds: dict[str, str] = {}
     built: dict[str, datetime] = {}
+    opened: datetime | None = None
     updated: datetime
     closed: datetime | None = None
     closed_by: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -79,7 +80,8 @@ async def run_situations(
             "JIRA_URL": "https://example.atlassian.net", "ATLASSIAN_CLOUD_ID": stage.jira.cloud_id,
             "ATLASSIAN_API_URL": f"{stage.server.url}/jira",
             "ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": f"{stage.server.url}/model",
-            "JIRA_PUBLIC_REPLIES": ",".join(desks), "PMAGENT_MODE": "simulation", **(settings or {}),
+            "JIRA_AUTOMATION_TOKEN": secrets.token_hex(16), "JIRA_PUBLIC_REPLIES": ",".join(desks),
+            "PMAGENT_MODE": "simulation", **(settings or {}),
         }  # fmt: skip
         await stage.start_bot(NOW.isoformat(), str(prompts))
 

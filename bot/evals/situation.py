@@ -74,12 +74,14 @@ class Build(Frozen):
 
 
 class StagedPullRequest(Frozen):
-    """A pull request. Its title names its issue. `merged_by`: it is merged; `at`: its last change."""
+    """A pull request. Its title names its issue. `merged_by`: it is merged; `at`: its last change, with which its
+    approvals came; `opened`: when, if not a day before that."""
 
     number: int
     title: str
     by: str = "ana"
     at: datetime
+    opened: datetime | None = None
     reviewers: tuple[str, ...] = ()
     approved_by: tuple[str, ...] = ()
     changes_requested_by: tuple[str, ...] = ()
@@ -89,7 +91,7 @@ class StagedPullRequest(Frozen):
     branch: str = ""
     builds: tuple[Build, ...] = ()
 
-    _times = field_validator("at", mode="before")(_utc)
+    _times = field_validator("at", "opened", mode="before")(_utc)
 
 
 class StagedIssue(Frozen):
@@ -156,12 +158,17 @@ class Example(Frozen):
 
 
 class Situation(Frozen):
-    """One situation. `event`: what happens last; `comment`, `edit` concern the last comment, the others the issue."""
+    """One situation. `event`: what happens last; `comment`, `edit` concern the last comment, the others the issue.
+
+    `before`: what the description was before the event `description`. `rule`: a rule of Jira Automation asks for a
+    draft on the last comment, or on the issue where there is none; `command`: an approver, by `/pmagent draft KEY`.
+    """
 
     id: str = Field(pattern=r"[a-z0-9-]+")
     what: str
     category: str = ""
-    event: Literal["comment", "edit", "created", "description"] = "comment"
+    event: Literal["comment", "edit", "created", "description", "rule", "command"] = "comment"
+    before: str = ""
     issue: StagedIssue
     others: tuple[StagedIssue, ...] = ()
     people: tuple[Someone, ...] = ()

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
+from datetime import timedelta
 from typing import Any
+
+import aiohttp
 
 from bot.demo.bitbucket import BitbucketPullRequest
 from bot.demo.jira_world import Account, JiraComment, JiraIssue
 from bot.demo.stage import Stage
 from bot.evals.situation import NOW, Said, Situation, StagedIssue, StagedPullRequest
+from bot.store.opening import data_at
 
 REPOSITORY = "acme/app"
+A_DAY = timedelta(days=1)
+STORED_WITHIN, LOOK_EVERY = 20.0, 0.1
+"""Seconds for a request from Slack until it is stored, and between two looks."""
 
 
 async def put(stage: Stage, situation: Situation) -> None:
@@ -75,7 +83,8 @@ async def _pull(stage: Stage, pull: StagedPullRequest) -> None:
             **dict.fromkeys(pull.approved_by, "approved"),
             **dict.fromkeys(pull.changes_requested_by, "changes_requested"),
         },
-        created=pull.at, updated=pull.at,
+        decided=dict.fromkeys((*pull.approved_by, *pull.changes_requested_by), pull.at),
+        created=pull.opened or pull.at - A_DAY, updated=pull.at,
     )  # fmt: skip
     await bitbucket.announce("pullrequest:created", found, found.author, at=pull.at)
     for build in pull.builds:
@@ -85,6 +94,28 @@ async def _pull(stage: Stage, pull: StagedPullRequest) -> None:
         who = bitbucket.people[pull.merged_by or pull.by]
         key = "pullrequest:fulfilled" if pull.merged_by else "pullrequest:rejected"
         await bitbucket.announce(key, found, who, at=pull.at)
+
+
+async def _ask(stage: Stage, situation: Situation) -> None:
+    """Ask for a draft: as a rule of Jira Automation, or as an approver in Slack."""
+    key, comments = situation.issue.key, stage.jira.issues[situation.issue.key].comments
+    if situation.event == "command":
+        await stage.slack.command(stage.slack.approvers[0], text=f"draft {key}")
+        return
+    body = {"issue": key, "comment": comments[-1].id if comments else "", "id": situation.id}
+    headers = {"X-PMAgent-Token": stage.env["JIRA_AUTOMATION_TOKEN"]}
+    async with aiohttp.ClientSession() as session, session.post(stage.jira.target, json=body, headers=headers):
+        return
+
+
+async def _asked(stage: Stage, key: str) -> str:
+    """The id of the event in which a draft was asked for. Slack is acknowledged before it is stored."""
+    for _ in range(round(STORED_WITHIN / LOOK_EVERY)):
+        with data_at(stage.data, None).snapshot() as snapshot:
+            for record in snapshot.find("webhook_events", issue=key, kind="draft_requested"):
+                return str(record["id"])
+        await asyncio.sleep(LOOK_EVERY)
+    raise LookupError(f"the program did not take the request for a draft on {key}")
 
 
 async def happen(stage: Stage, situation: Situation) -> str:
@@ -99,14 +130,17 @@ async def happen(stage: Stage, situation: Situation) -> str:
         await jira.announce("comment_updated", issue, last)
     elif situation.event == "created":
         await jira.announce_issue("jira:issue_created", issue, issue.reporter, None, more)
-    else:
+    elif situation.event == "description":
         item = {
             "field": "description", "fieldtype": "jira", "fieldId": "description", "from": None, "to": None,
-            "fromString": None, "toString": issue.description,
+            "fromString": situation.before or None, "toString": issue.description,
         }  # fmt: skip
         issue.updated = NOW
         more["changelog"] = {"id": jira.next_id(), "items": [item]}
         await jira.announce_issue("jira:issue_updated", issue, issue.reporter, "issue_updated", more)
+    else:
+        await _ask(stage, situation)
+        return await _asked(stage, issue.key)
     delivery = jira.deliveries[-1]
     if not delivery.event_id:
         raise LookupError(f"the program answered {delivery.status} to the webhook of {situation.id}")

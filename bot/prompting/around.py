@@ -96,11 +96,15 @@ def _pull_request(pull: PullRequest, zone: ZoneInfo) -> dict[str, Any]:
         "title": cut_middle(pull.title, values.LINE_LIMIT),
         "url": pull.url,
         "state": values.state(pull.state, pull.draft),
+        "opened": values.time(pull.opened, zone),
         f"{ended}_at": values.time(pull.closed, zone) if closed else "",
         f"{ended}_by": values.line(pull.closed_by) if closed else "",
         "author": values.line(pull.author),
         "reviewers": [values.line(name) for name in pull.reviewers[:MAX_PEOPLE]],
-        "approved_by": [values.line(name) for name in pull.approved_by[:MAX_PEOPLE]],
+        "approved_by": [
+            values.without_empty({"name": values.line(name), "at": values.time(pull.approved_at.get(name), zone)})
+            for name in pull.approved_by[:MAX_PEOPLE]
+        ],
         "changes_requested_by": [values.line(name) for name in pull.changes_requested_by[:MAX_PEOPLE]],
         "branch": values.line(pull.branch),
         "target": values.line(pull.target),

@@ -50,11 +50,12 @@ class Material(Frozen):
     """Everything for one decision.
 
     `kind` is the event's kind, or `comment_edited`; `answered` the comment in question, None: the issue itself, which
-    `by` changed `at` that time where it is not its creation that is answered. `asked_for`: a person or a rule asked for
-    a draft. `pull_requests`: the issue's own; `other_pull_requests`: of linked issues and children. `audience` as in
-    `Draft.audience`; `customer`: a service desk customer will see the reply. `learned`: earlier replies in the project
-    for the same audience, as people changed them. `timezone`: IANA name. Raises ValueError where it holds what the
-    audience must not see (the workflow leaves it out before; this is the second lock).
+    `by` changed `at` that time where it is not its creation that is answered; `added`: the sentences that were new in
+    its description then. `asked_for`: a person or a rule asked for a draft. `pull_requests`: the issue's own;
+    `other_pull_requests`: of linked issues and children. `audience` as in `Draft.audience`; `customer`: a service desk
+    customer will see the reply. `learned`: earlier replies in the project for the same audience, as people changed
+    them. `timezone`: IANA name. Raises ValueError where it holds what the audience must not see (the workflow leaves it
+    out before; this is the second lock).
     """
 
     issue: Issue
@@ -62,6 +63,7 @@ class Material(Frozen):
     answered: Comment | None = None
     by: Person | None = None
     at: datetime | None = None
+    added: str = ""
     asked_for: bool = False
     pull_requests: tuple[PullRequest, ...] = ()
     other_pull_requests: tuple[PullRequest, ...] = ()
@@ -190,7 +192,11 @@ def _to_answer(material: Material, zone: ZoneInfo, alike: Alike) -> dict[str, An
     if material.kind == "issue_changed":
         found["what"] = "the issue itself: its description, below under issue, was changed and now asks something"
     seen_by = "the customer and the team (public)" if material.issue.service_desk else "everybody who sees the issue"
-    changed = {"changed_by": values.person(material.by, alike), "changed_at": values.time(material.at, zone)}
+    changed = {
+        "changed_by": values.person(material.by, alike),
+        "changed_at": values.time(material.at, zone),
+        "added": cut_middle(material.added, ANSWERED_LIMIT),
+    }
     return {**found, **values.without_empty(changed), "seen_by": seen_by}
 
 

@@ -81,7 +81,7 @@ async def store_draft(ctx: Context, record: Record, subject: Subject, asked: Ask
         jobs = [Job("card", d.id) for d in (draft, *superseded)] + [
             Job("draft", d.id) for d in others if d.state in BUSY
         ]
-        jobs += [Job("draft", draft.id)] if draft.needs_search else []
+        jobs += [Job("search", draft.id)] if draft.needs_search else []
         expect = [
             Expect("webhook_events", record["id"], {"state": "received"}),
             Expect("drafts", draft.id),

@@ -16,7 +16,7 @@ from bot.markup import addresses_in
 from bot.offload import offload
 from bot.prompting import Material
 from bot.rules.policy import audience, is_confidential, out_of_bounds, shown_to
-from bot.rules.questions import asks_something
+from bot.rules.questions import asks_something, still_in
 from bot.workflow.development import pull_requests, pull_requests_around
 from bot.workflow.learning import lessons
 from bot.workflow.withholding import withhold
@@ -97,6 +97,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         answered=answered,
         by=changed and changed.by,
         at=changed and changed.at,
+        added=still_in(shown.description, changed.added) if changed else "",
         asked_for=asked_for,
         pull_requests=requests,
         other_pull_requests=others,

@@ -132,9 +132,9 @@ def _walk(person: ErasedPerson, value: Any, name: str, here: bool) -> Any:
         found["name"] = ERASED_TEXT
     blank: set[str] = set()
     if person.caused(value):
-        blank |= {"text", "body", "title", "commits", "asks"}
+        blank |= {"text", "body", "title", "commits", "asks", "added"}
     if person.is_me(value.get("reporter")) or person.issues & keys_of(value):
-        blank |= {"summary", "description", "asks"}
+        blank |= {"summary", "description", "asks", "added"}
     if str(value.get("field", "")).lower() in _WRITTEN_FIELDS:
         blank |= {"before", "after"}
     for key in blank & found.keys():

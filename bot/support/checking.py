@@ -8,9 +8,10 @@ dates, a weekday, sums and differences, how many of something there are.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date
 from itertools import permutations
 
+from bot.support.elapsed import passes
 from bot.support.given import Given, days_meant, derived
 from bot.support.reading import Meaning, canonical_number, read
 
@@ -22,8 +23,6 @@ _NEAR = (-8, 14)
 """Days from today within which a weekday by its name alone can lie."""
 _KANA = "\u3040"
 """The first of the characters that are written without spaces."""
-_HOURS = {"minute": 1 / 60, "hour": 1.0}
-_DAYS = {"week": 7.0, "month": 30.4, "year": 365.25}
 
 
 def unsupported(text: str, found: Given, named: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
@@ -56,6 +55,7 @@ class _Looked:
         self._today = found.now.date()
         self._names = {name.casefold() for name in found.names}
         self._numbers = {*found.numbers, *map(str, found.counts), "0", "1"}
+        self._totals = dict(found.totals)
         self._stated: list[str] = []
         self._results: set[str] | None = None
         self._pulls_stated: set[str] = set()
@@ -64,7 +64,7 @@ class _Looked:
     def up(self, reading: Meaning) -> bool:
         """Whether it stands in the data, or follows from the calendar."""
         there = self._stands(reading)
-        if there and reading.kind in ("number", "span"):
+        if there and reading.kind in ("number", "counted", "percent", "span"):
             self._stated.append(reading.value.split()[0])
         if there and reading.kind == "pull":
             self._pulls_stated.add(reading.value)
@@ -74,10 +74,11 @@ class _Looked:
 
     def worked_out(self, reading: Meaning) -> bool:
         """Whether it follows from other numbers of the same text."""
-        if reading.kind == "number":
+        if reading.kind in ("number", "percent") or (reading.kind == "counted" and self._can_be(reading.value)):
             if self._results is None:
                 self._results = _calculated(self._stated[:MOST_NUMBERS])
-            return reading.value in self._pulls_stated or reading.value in self._results
+            value = reading.value.split()[0]
+            return value in self._pulls_stated or value in self._results
         if reading.kind == "span":
             return reading.value.split()[0] in derived(self._stated[:MOST_NUMBERS])
         if reading.kind == "weekday":
@@ -98,7 +99,7 @@ class _Looked:
             case "month":
                 return any(day.month == int(value) for day in found.days) or f"month {value}" in found.things
             case "span":
-                return value[:-2] in found.spans or self._passes(value)
+                return value[:-2] in found.spans or passes(value, found.now, found.days, found.stamps)
             case "time":
                 return value in found.times
             case "hour":
@@ -109,28 +110,22 @@ class _Looked:
                 return value in found.pulls
             case "name":
                 return value in found.things
+            case "counted":
+                n = value.split()[0]
+                return n in found.numbers or (n in self._numbers and self._can_be(value))
+            case "percent":
+                off = 0.05 if "." in value else 0.5
+                return value in found.numbers or any(abs(share - float(value)) <= off for share in found.shares)
             case "number":
                 year = len(value) == 4 and value.isdecimal() and any(str(day.year) == value for day in found.days)
                 return year or value in self._numbers
             case _:
                 return all(one in self._numbers for one in value.split())
 
-    def _passes(self, value: str) -> bool:
-        """Whether so much time lies between today and a date, or, where neither "ago" nor "in" is said, between two."""
-        count, unit, sign = value.split()
-        n, found = float(count), self._found
-        if unit in _HOURS:
-            moments = [datetime.fromisoformat(stamp) for stamp in found.stamps]
-            passed = [(found.now - at).total_seconds() / 3600 / _HOURS[unit] for at in moments]
-            return any(abs(abs(x) - n) < 1 and (sign == "=" or (x > 0) == (sign == "-")) for x in passed)
-        far = [(day - self._today).days for day in found.days]
-        if sign == "=":
-            far += [(a - b).days for a, b in permutations(found.days, 2)]
-        else:
-            far = [days if sign == "+" else -days for days in far]
-        if unit == "day":
-            return any(abs(days) == n if sign == "=" else days == n for days in far)
-        return any(abs((abs(days) if sign == "=" else days) / _DAYS[unit] - n) < 0.6 for days in far)
+    def _can_be(self, value: str) -> bool:
+        """Whether there are so many of it in the data; where that is not known in full, they can be."""
+        n, what = value.split()
+        return float(n) <= self._totals.get(what, float("inf"))
 
     def knows(self, name: str) -> bool:
         """Whether a person or a status of this name stands in the data."""

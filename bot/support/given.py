@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import combinations, groupby
 from typing import Any
 
 from bot.domain.issues import Frozen
+from bot.support.counting import counts_in, counts_of, shares_in, shares_of, totals_of
 from bot.support.reading import Checkable, Meaning, canonical_number, read
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d))?")
@@ -31,8 +31,9 @@ _TOGETHER = 6
 
 class Given(Frozen):
     """The things in the data, each once. `now` is local time. `days`: dates that stand there or are meant ("by
-    Friday" in a comment of Monday). `stamps`: `2026-11-20 16:05`. `counts`: how many there are of something. `names`:
-    short values whole, and words that are not in lower case (names, in any script).
+    Friday" in a comment of Monday). `stamps`: `2026-11-20 16:05`. `counts`: how many there are of something; `shares`:
+    the same in percent; `totals`: of what most, by its name in `counting`. `names`: short values whole, and words that
+    are not in lower case (names, in any script).
     """
 
     now: datetime
@@ -42,6 +43,8 @@ class Given(Frozen):
     spans: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+    totals: tuple[tuple[str, int], ...] = ()
     keys: tuple[str, ...] = ()
     pulls: tuple[str, ...] = ()
     things: tuple[str, ...] = ()
@@ -56,8 +59,9 @@ def given(data: Any, now: datetime) -> Given:
     return Given(
         now=found.now, days=tuple(sorted(found.days)), stamps=tuple(sorted(found.stamps)),
         times=tuple(sorted(found.times)), spans=tuple(sorted(found.spans)), numbers=tuple(sorted(found.numbers)),
-        counts=tuple(sorted(found.counts)), keys=tuple(sorted(found.keys)), pulls=tuple(sorted(found.pulls)),
-        things=tuple(sorted(found.things)), names=tuple(sorted(found.names)),
+        counts=tuple(sorted(found.counts)), shares=tuple(sorted(found.shares)), totals=tuple(totals_of(data).items()),
+        keys=tuple(sorted(found.keys)), pulls=tuple(sorted(found.pulls)), things=tuple(sorted(found.things)),
+        names=tuple(sorted(found.names)),
     )  # fmt: skip
 
 
@@ -70,6 +74,7 @@ class _Collected:
         self.spans: set[str] = set()
         self.numbers: set[str] = set()
         self.counts: set[int] = set()
+        self.shares: set[float] = set()
         self.keys: set[str] = set()
         self.pulls: set[str] = set()
         self.things: set[str] = set()
@@ -78,31 +83,28 @@ class _Collected:
     def walk(self, value: Any, field: str, at: datetime) -> None:
         """`field`: where it stands. `at`: when it was said, from which "tomorrow" counts."""
         if isinstance(value, dict):
-            self._counted(value)
+            self.counts |= set(counts_in(value))
+            self.shares |= set(shares_in(value))
             at = _moment(str(value.get("at", ""))) or at
             for name, item in value.items():
-                self.walk(item, name, at)
+                self.walk(item, field if field == "children_count" else name, at)
         elif isinstance(value, list | tuple):
             self.counts.add(len(value))
-            self._alike([item for item in value if isinstance(item, dict)])
+            items = [item for item in value if isinstance(item, dict)]
+            self.counts |= set(counts_of(items))
+            self.shares |= set(shares_of(items))
             for item in value:
                 self.walk(item, field, at)
         elif isinstance(value, str):
             self._text(value, field, at)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            (self.pulls if field == "number" else self.numbers).add(canonical_number(str(value)))
-
-    def _counted(self, item: dict[str, Any]) -> None:
-        """Who has approved and who has not."""
-        asked, approved = item.get("reviewers"), item.get("approved_by")
-        if isinstance(asked, list) and isinstance(approved, list):
-            self.counts.add(len([name for name in asked if name not in approved]))
-
-    def _alike(self, items: list[dict[str, Any]]) -> None:
-        """How many of them are in one status or state, and how many are not."""
-        for field in ("status", "state", "assignee"):
-            of = Counter(str(item[field]) for item in items if field in item)
-            self.counts |= {n for count in of.values() for n in (count, of.total() - count)}
+            number = canonical_number(str(value))
+            if field == "number":
+                self.pulls.add(number)
+            elif field == "children_count":
+                self.counts.add(int(value))
+            else:
+                self.numbers.add(number)
 
     def _text(self, text: str, field: str, at: datetime) -> None:
         for match in _MOMENT.finditer(text):
@@ -141,8 +143,8 @@ class _Collected:
                         self.pulls.add(value)
                     case "name":
                         self.things.add(value)
-                    case "number":
-                        self.numbers.add(value)
+                    case "number" | "counted" | "percent":
+                        self.numbers.add(value.split()[0])
                     case "each":
                         self.numbers |= set(value.split())
                     case "month":
@@ -160,7 +162,7 @@ def _moment(text: str) -> datetime | None:
 
 def _first_number(found: Checkable) -> Iterator[str]:
     for kind, value in found.readings:
-        if kind in ("number", "span"):
+        if kind in ("number", "counted", "percent", "span"):
             yield value.split()[0]
             return
 

@@ -17,7 +17,7 @@ DIGITS = r"(?<!\d)\d{1,9}(?:[.,]\d{1,9})?"
 
 class Vocabulary(NamedTuple):
     """One language. `spans`: expressions with groups `n` and `unit`, each with its units by word, and its sign
-    (1: ahead, -1: past, 0: either)."""
+    (1: ahead, -1: past, 0: either); … stands for up to three words."""
 
     common: frozenset[str]
     numbers: dict[str, int]
@@ -85,7 +85,8 @@ def vocabulary(language: str) -> Vocabulary:
             head, _, tail = said.partition("#")
             before.setdefault(head.strip(), {})[tail.strip()] = unit
         for head, units in before.items():
-            pattern = whole(rf"{re.escape(head)}\s{{0,3}}{n}\s{{0,3}}(?P<unit>{alternatives(units)})")
+            said = re.escape(head).replace("…", rf"(?:{LETTER}+\s){{0,3}}")
+            pattern = whole(rf"{said}\s{{0,3}}{n}\s{{0,3}}(?P<unit>{alternatives(units)})")
             # In French "il y a cinq jours" is "five days ago" and "there are five days".
             spans.append((re.compile(pattern, re.IGNORECASE), units, 0 if head == "il y a" else sign))
     if units := {word: unit for word, unit in found["units"].items() if word != "年"}:

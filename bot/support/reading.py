@@ -7,15 +7,29 @@ matters: what an earlier rule has read is gone for the later ones, so that the 2
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import cache, partial
 from typing import Literal, NamedTuple
 
+from bot.support.counting import COUNTED
 from bot.support.names import calendar, language_of, vocabulary
 
 MeaningKind = Literal[
-    "date", "month", "weekday", "day", "span", "time", "hour", "key", "pull", "name", "number", "each"
+    "date",
+    "month",
+    "weekday",
+    "day",
+    "span",
+    "time",
+    "hour",
+    "key",
+    "pull",
+    "name",
+    "number",
+    "counted",
+    "percent",
+    "each",
 ]
 
 
@@ -24,7 +38,8 @@ class Meaning(NamedTuple):
 
     `date` 2026-09-29 or --09-29; `month` 9; `weekday` 0 for Monday; `day` days from today; `span` "2 day +" (`+` ahead,
     `-` past, `=` either); `time` 09:05; `hour` 9; `key` ECD-1; `pull` 12; `name` of a version or a thing, in lower
-    case; `number` in plain digits; `each` several numbers, of which every one has to be there.
+    case; `number` in plain digits; `counted` "3 children", of which the data lists some; `percent` 60, before its
+    sign; `each` several numbers, of which every one has to be there.
     """
 
     kind: MeaningKind
@@ -65,6 +80,7 @@ _VERSION = re.compile(
 )
 _NAME = re.compile(rf"{_B}(?<!-)[A-Za-z][A-Za-z_-]{{0,60}}\d[A-Za-z0-9_-]{{0,60}}(?<![-_])")
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_])\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3}){1,5}(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?")
+_PERCENT = re.compile(r"[ \u00a0\u202f]?(?:%|percent\b|Prozent\b|pour cent\b|por ciento\b)", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|ère|e|º|ª|\.)(?![A-Za-z])", re.IGNORECASE)
 
 
@@ -133,7 +149,7 @@ class _Reader:
         self._take(_HOUR, lambda m: [Meaning("hour", _clock(m[1], "00", m[2])[:2])])
         self._take(_PULL, lambda m: [Meaning("pull", m[1] or m[2])])
         self._take(_KEY, lambda m: [_KNOWN if _NO_KEY.match(m[0]) else Meaning("key", m[0])])
-        self._take(_VERSION, lambda m: [Meaning("name", plain_name(m[0])), *(_numbers(m[0]))])
+        self._take(_VERSION, lambda m: [Meaning("name", plain_name(m[0])), *self._figures(numbers_in(m[0]), m.end())])
         self._take(_SLASHED, _slashed)
         self._take(_NAME, _name)
         for phrase, units, sign in own.spans:
@@ -142,7 +158,7 @@ class _Reader:
         self._take(names.weekday, lambda m: [Meaning("weekday", str(names.weekdays[m[0].lower()]))])
         self._take(_NUMBER, self._number)
         if own.number:
-            self._take(own.number, lambda m: [Meaning("number", str(own.numbers[m[0].lower()]))])
+            self._take(own.number, lambda m: self._figures((str(own.numbers[m[0].lower()]),), m.end()))
         self._take(_compiled(rf"(?<![A-Za-zÀ-ž])(?:{names.month})(?![A-Za-zÀ-ž])", flags), self._month)
         return sorted(self.found, key=lambda f: f.at)
 
@@ -176,8 +192,14 @@ class _Reader:
         values = numbers_in(n) or (str(vocabulary(self.language).numbers.get(n.lower(), "")),)
         return [Meaning("span", f"{value} {unit} {'-=+'[sign + 1]}") for value in values if value]
 
+    def _figures(self, values: tuple[str, ...], end: int) -> list[Meaning | None]:
+        """What a number can mean by what follows it."""
+        if what := COUNTED.match(self.text, end):
+            return [Meaning("counted", f"{n} {what.lastgroup}") for n in values]
+        return [Meaning("percent" if _PERCENT.match(self.text, end) else "number", n) for n in values]
+
     def _number(self, match: re.Match[str]) -> list[Meaning | None]:
-        found: list[Meaning | None] = [Meaning("number", n) for n in numbers_in(match[0])]
+        found = self._figures(numbers_in(match[0]), match.end())
         parts = re.split(r"[ \u00a0\u202f]", match[0])
         if len(parts) > 1:  # "node 7 504" is two numbers
             found.append(Meaning("each", " ".join(n for part in parts for n in numbers_in(part)[:1])))
@@ -197,10 +219,6 @@ def _name(match: re.Match[str]) -> list[Meaning | None]:
     if len("".join(digits)) < 2 and not re.fullmatch(r"[QqHh][1-4]", word):
         return []  # S3, IPv4, OAuth2: a name, and no figure
     return [Meaning("name", plain_name(word)), Meaning("each", " ".join(map(canonical_number, digits)))]
-
-
-def _numbers(raw: str) -> Iterator[Meaning]:
-    yield from (Meaning("number", n) for n in numbers_in(raw))
 
 
 def _dotted(match: re.Match[str]) -> list[Meaning | None]:

@@ -8,6 +8,8 @@ note, event  what an event tells of pull requests or levels        the pull requ
 answer,      Jira, Claude, a draft; rests as a whole while nobody  the issue: a flood on one takes one place
 event        may call Claude
 draft, draft publishing, undo, catching up with what changed       —
+search,      the same for each of the many drafts that a restored  —
+draft        backup left open: is it in Jira?
 card, draft  the card in Slack                                     —
 message, key a message in Slack                                    —
 redraw       the cards that many changes at once left behind       one for all of them
@@ -26,7 +28,7 @@ from bot.reactions import answer, look, note
 from bot.work.attempts import Attempts, Handler
 from bot.workflow.announcing import deliver
 from bot.workflow.presenting import present
-from bot.workflow.publishing import advance
+from bot.workflow.publishing import advance, search
 from bot.workflow.redrawing import redraw
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ TABLE: dict[str, tuple[Handler, int]] = {
     "note": (note.note, 16),
     "answer": (answer.answer_when_due, 8),  # each holds a Jira and a Claude call, none of them much memory
     "draft": (advance, 16),  # a POST to Jira may hang for 15 s, and must not keep the others from theirs
+    "search": (search, 4),
     "card": (present, 8),  # Slack takes one message after another
     "message": (deliver, 8),
     "redraw": (redraw, 1),

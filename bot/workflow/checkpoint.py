@@ -130,7 +130,14 @@ def missed_events(
     if issue.asked and (own is None or issue.asked.by is None or issue.asked.by.account_id != own):
         changed = (FieldChange(field="description"),)
         found.append(
-            IssueChanged(**about, changes=changed, asks=issue.asked.text, by=issue.asked.by, at=issue.asked.at)
+            IssueChanged(
+                **about,
+                changes=changed,
+                asks=issue.asked.text,
+                added=issue.asked.added,
+                by=issue.asked.by,
+                at=issue.asked.at,
+            )
         )
     return sorted((event for event in found if event.at <= until), key=lambda event: event.at)
 

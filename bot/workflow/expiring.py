@@ -35,10 +35,9 @@ async def expire_one(ctx: Context, draft: Draft, *, together: bool = False) -> b
         return False  # it may have been posted
     if draft.state not in EXPIRES or draft.expires > ctx.clock.now():
         return False
-    card = draft.card.model_copy(update={"behind": True}) if together else draft.card
-    after = draft.moved(DraftState.EXPIRED, note="", due=None, card=card)
+    after = draft.moved(DraftState.EXPIRED, note="", due=None)
     try:
-        await save_draft(ctx, draft, after, audit(after, "draft.expired", "system"))
+        await save_draft(ctx, draft, after, audit(after, "draft.expired", "system"), together=together)
     except Conflict:
         return False
     failpoint("expire.stored")

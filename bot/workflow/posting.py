@@ -118,8 +118,11 @@ def properties(draft: Draft) -> list[dict[str, Any]]:
     return found
 
 
-async def record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
-    """Jira has this comment of the draft's, by its answer or because its marker was found."""
+async def record_posted(ctx: Context, draft: Draft, reply: Reply, *, together: bool = False) -> None:
+    """Jira has this comment of the draft's, by its answer or because its marker was found.
+
+    `together`: many others are looked for, too.
+    """
     if draft.audience == "internal" and reply.public:
         await _delete_public(ctx, draft, reply)
         return
@@ -133,7 +136,7 @@ async def record_posted(ctx: Context, draft: Draft, reply: Reply) -> None:
         more = {"note": note, "mode": "production", "restored": None, "found_after_restore": True, "approved_by": by}
     posted = Posted(comment_id=reply.comment_id, url=url, at=at)
     more |= {"comment_id": reply.comment_id, "posted": posted, "due": at + UNDO_FOR}
-    while await move(ctx, draft, S.POSTED, "draft.posted", **more) is None:
+    while await move(ctx, draft, S.POSTED, "draft.posted", together=together, **more) is None:
         # Another process took it over meanwhile. Where it did not find the comment, this is what became of it.
         draft = await load_draft(ctx, draft.id)
         if draft.state not in (S.UNKNOWN, S.LOOKING, S.APPROVED):

@@ -50,14 +50,19 @@ ANOTHER_RENDERING = (
 DECIDE_AGAIN = "It was approved before a backup was restored, and it is not in Jira. Please decide on it again."
 
 
-async def advance(ctx: Context, draft_id: str) -> float | None:
+async def search(ctx: Context, draft_id: str) -> float | None:
+    """`advance` for one of the many drafts that a restored backup left open: its card waits for its turn."""
+    return await advance(ctx, draft_id, together=True)
+
+
+async def advance(ctx: Context, draft_id: str, *, together: bool = False) -> float | None:
     """Do what this draft's state asks of the program. Raises `RetryLater` when it has to be done again later.
 
     Returns the seconds until the draft has to be looked at again, where it has to.
     """
     draft = await load_draft(ctx, draft_id)
     if draft.needs_search:
-        draft = await _search(ctx, draft)
+        draft = await _search(ctx, draft, together)
     if draft.state == S.APPROVED:
         if (left := seconds_left(ctx, draft)) > 0:
             return left
@@ -89,7 +94,7 @@ async def advance(ctx: Context, draft_id: str) -> float | None:
     return None
 
 
-async def _search(ctx: Context, draft: Draft) -> Draft:
+async def _search(ctx: Context, draft: Draft, together: bool) -> Draft:
     """A draft from a restored backup: posted since, or as it was. Raises `RetryLater` until Jira has said."""
     intent = draft.intent_at
     try:
@@ -99,12 +104,13 @@ async def _search(ctx: Context, draft: Draft) -> Draft:
         raise
     except Permanent:  # the issue is gone for us, and should it come back, the marker is looked for before a POST
         found, intent = None, intent or draft.restored
+    absent: dict[str, Any] = {"restored": None, "intent_at": intent, "together": together}
     if found is not None:
-        await record_posted(ctx, draft, found)
+        await record_posted(ctx, draft, found, together=together)
     elif draft.state == S.APPROVED:  # long ago, perhaps, and what it led to may have been undone in the meantime
-        await _back_to_waiting(ctx, draft, DECIDE_AGAIN, restored=None, intent_at=intent)
+        await _back_to_waiting(ctx, draft, DECIDE_AGAIN, **absent)
     else:
-        await move(ctx, draft, draft.state, "draft.restored", restored=None, intent_at=intent)
+        await move(ctx, draft, draft.state, "draft.restored", **absent)
     after = await load_draft(ctx, draft.id)
     if after.needs_search:
         raise RetryLater("the draft changed while it was looked for in Jira")

@@ -75,22 +75,42 @@ async def save_draft(
     *audit: Audit,
     jobs: Sequence[Job] = (),
     expect: Sequence[Expect] = (),
+    together: bool = False,
 ) -> Draft:
     """Replace `before` by `after`, with its audit records and jobs, in one atomic write; its card follows by itself.
-    What is to be learned from it is kept in the same write.
+    What is to be learned from it is kept in the same write. `together`: many others change too, so its card waits for
+    its turn.
 
-    Raises `bot.store.Conflict` when the stored draft is not `before` any more (its state, wording, card or lease
-    changed), or when something else is not as expected.
+    Returns the draft as it was stored. Raises `bot.store.Conflict` when the stored draft is not `before` any more (its
+    state, wording, card or lease changed), or when something else is not as expected.
     """
     old = draft_record(before)
+    if together and after.card.ts is not None:
+        after = after.model_copy(update={"card": after.card.model_copy(update={"behind": True})})
+    learned = _learned(ctx, before, after)
+    unseen: tuple[Expect, ...] = ()
+    if any(isinstance(change, Put) for change in learned):
+        if await ctx.store.get("keys", nothing_learned(after.id)):
+            learned = []
+        else:
+            unseen = (Expect("keys", nothing_learned(after.id), None),)
     await ctx.store.commit(
         Put("drafts", draft_record(after)),
-        *_learned(ctx, before, after),
-        expect=(Expect("drafts", before.id, {name: old[name] for name in ("version", "card", "lease")}), *expect),
+        *learned,
+        expect=(
+            Expect("drafts", before.id, {name: old[name] for name in ("version", "card", "lease")}),
+            *unseen,
+            *expect,
+        ),
         audit=audit,
-        jobs=[*_card_job(ctx, before, after), *jobs],
+        jobs=[*_card_job(ctx, before, after, together), *jobs],
     )
     return after
+
+
+def nothing_learned(draft_id: str) -> str:
+    """The key which says that a draft teaches nothing: its issue was withheld while the program was at work on it."""
+    return f"withheld:{draft_id}"
 
 
 def _learned(ctx: Context, before: Draft, after: Draft) -> list[Put | Delete]:
@@ -103,7 +123,7 @@ def _learned(ctx: Context, before: Draft, after: Draft) -> list[Put | Delete]:
     return [Put("corrections", {**found.model_dump(mode="json"), "place": found.place})] if found else []
 
 
-def _card_job(ctx: Context, before: Draft, draft: Draft) -> list[Job]:
+def _card_job(ctx: Context, before: Draft, draft: Draft, together: bool) -> list[Job]:
     """The card is drawn anew after every change but those of the card's own state.
 
     A draft whose next state is a moment away waits that moment, so that a quick outcome is one update in Slack, which
@@ -111,7 +131,7 @@ def _card_job(ctx: Context, before: Draft, draft: Draft) -> list[Job]:
     """
     if draft.version == before.version:
         return []
-    if draft.card.behind and not before.card.behind:
+    if draft.card.behind and (together or not before.card.behind):
         return [REDRAW]
     return [Job("card", draft.id, at=ctx.clock.now() + CARD_DELAY if draft.state in PASSING else None)]
 
@@ -129,8 +149,11 @@ def audit(
     )  # fmt: skip
 
 
-async def move(ctx: Context, draft: Draft, to: DraftState, action: str, **values: Any) -> Draft | None:
+async def move(
+    ctx: Context, draft: Draft, to: DraftState, action: str, *, together: bool = False, **values: Any
+) -> Draft | None:
     """The next state, by the program itself. Values that are fields of a draft change it, the others are audit details.
+    `together`: as `save_draft` has it.
 
     None when the draft is not what it was any more, because another process has taken it over: then nothing is done.
     """
@@ -140,7 +163,8 @@ async def move(ctx: Context, draft: Draft, to: DraftState, action: str, **values
     while True:
         after = current.moved(to, **fields)
         try:
-            await save_draft(ctx, current, after, audit(after, action, "system", **details))
+            line = audit(after, action, "system", **details)
+            after = await save_draft(ctx, current, after, line, together=together)
         except Conflict:
             newer = await load_draft(ctx, draft.id)
             if _overtaken(draft, newer):

@@ -2,7 +2,8 @@
 
 `restore` leaves a record in the store. At the first start after it, before anybody can click, every draft that is not
 at its end is marked (`Draft.restored`): `publishing` then looks for its marker in Jira, and until Jira has answered no
-click on it counts. Cards and messages that the backup knows as not sent yet are looked for in Slack first.
+click on it counts. There may be thousands, so these looks have places of their own: what people do comes first. Cards
+and messages that the backup knows as not sent yet are looked for in Slack first.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ async def _mark_drafts(ctx: Context, restore: Record) -> int:
                 *(Expect("drafts", draft["id"], {"version": draft["version"]}) for draft in batch),
             ],
             jobs=[
-                *(Job("draft", draft.id) for draft in marked),
+                *(Job("search", draft.id) for draft in marked),
                 *(Job("card", draft.id) for draft in marked if not draft.card.behind),
             ],
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bot.domain.draft_states import OPEN, DraftState
+from bot.domain.draft_states import BUSY, OPEN, DraftState
 from bot.domain.drafts import Draft
 from bot.domain.issues import Issue
 from bot.intake.silence import CONTEXT
@@ -17,7 +17,7 @@ from bot.log import get_logger
 from bot.rules.policy import OutOfBounds
 from bot.store import Conflict, Expect, Put, Record
 from bot.workflow.learning import forget_issue
-from bot.workflow.records import audit, load_draft, read_draft, save_draft
+from bot.workflow.records import audit, load_draft, nothing_learned, read_draft, save_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -63,6 +63,7 @@ def _former_keys(events: Sequence[Record]) -> set[str]:
 
 
 async def _end(ctx: Context, key: str, beyond: OutOfBounds, events: Sequence[Record]) -> None:
+    await _learn_nothing(ctx, key)
     await forget_issue(ctx, key, beyond.reason)
     await _forget_requests(ctx, events)
     for record in await ctx.store.find("drafts", issue_key=key, open=True):
@@ -78,6 +79,14 @@ async def _end(ctx: Context, key: str, beyond: OutOfBounds, events: Sequence[Rec
                 continue
             log.info("draft.withheld", draft_id=draft.id, issue=key, reason=beyond.reason)
             break
+
+
+async def _learn_nothing(ctx: Context, key: str) -> None:
+    """Take no lesson from what is being posted right now: it ends by itself, with the issue as it was read before."""
+    found = [read_draft(record) for record in await ctx.store.find("drafts", issue_key=key, open=True)]
+    marks = [nothing_learned(draft.id) for draft in found if draft.state in BUSY]
+    if marks:
+        await ctx.store.commit(*(Put("keys", {"id": mark, "at": ctx.clock.now().isoformat()}) for mark in marks))
 
 
 async def _forget_requests(ctx: Context, events: Sequence[Record]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from bot.demo.slack_people import DANA, OLGA, PRIYA, SAM, Message
 from bot.demo.stage import Stage
+from bot.demo.wire import Fault
 from bot.prompting import read_block
 from bot.store import Put
 from bot.store.opening import store_of
@@ -89,6 +91,34 @@ async def test_the_next_request_in_the_project_is_given_what_was_changed_as_data
     await waiting_card(stage, "ECD-6")
     assert "learned" not in shown(stage, "ECD-6")
     assert first.buttons in ([], ["Undo"])
+
+
+@both
+async def test_what_gets_a_level_while_it_is_posted_teaches_nothing(stage: Stage) -> None:
+    await stage.start_bot(PMAGENT_ADMINS=OLGA)
+    card = await waiting_card(stage, "ECD-1", response_text=WROTE)
+    await stage.slack.click(DANA, card, "Edit")
+    await stage.slack.opened(DANA)
+    posting = Fault("hang", over=asyncio.Event())
+    stage.jira.fail(r"POST .*/rest/api/3/issue/ECD-1/comment$", posting)
+    await stage.slack.submit(DANA, MADE)
+    await stage.slack.until(lambda: posting.met, 15, "for the POST")
+    await stage.jira.change("ECD-1", "security", "Board")
+    for _ in range(60):
+        ended = [e["reason"] for e in await exported(stage, "webhook_events") if e["kind"] == "issue_changed"]
+        if ended == ["context"]:
+            break
+        await asyncio.sleep(0.25)
+    assert ended == ["context"], "what waited on the issue has been ended"
+    assert posting.over
+    posting.over.set()
+    await stage.slack.changes(card, "Posted")
+    await stage.slack.command(OLGA, text="learned")
+    await stage.slack.whispered(OLGA, "Nothing is learned yet")
+    await edited(stage, "ECD-2")
+    await stage.slack.command(OLGA, text="learned")
+    told = await stage.slack.whispered(OLGA, "One correction is in use")
+    assert "ECD-2" in told.words
 
 
 def _forgotten(stage: Stage) -> bool:

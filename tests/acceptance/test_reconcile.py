@@ -25,6 +25,7 @@ from bot.store.opening import data_at
 from bot.workflow import health
 from bot.workflow.reconciling import last_checkpoint, reconcile
 from tests.acceptance.test_main_path import YES
+from tests.acceptance.test_what_claude_is_shown import shown
 from tests.acceptance.test_workflow_faults import Program
 
 SEARCH = r"POST .*/search/jql"
@@ -141,6 +142,7 @@ async def test_a_question_written_into_a_description_while_the_program_was_down(
     await stage.start_bot()
     card = await stage.slack.card("ECD-1")
     assert "Elif Kaya" in card.words
+    assert shown(stage, "ECD-1")["to_answer"]["added"] == "**Who** has it?"
     late, _ = await stage.jira.redeliver()
     assert late.answer["status"] == "duplicate"
     await stage.stop_bot()

@@ -22,6 +22,7 @@ from tests.homes import KINDS, Kind, new_home
 from tests.waiting import waiting
 
 pytestmark = pytest.mark.parametrize("home", KINDS)
+MANY = 500
 COMMENTS = r"GET .*/rest/api/3/issue/ECD-1/comment"
 
 
@@ -44,10 +45,22 @@ async def restored(stage: Stage, backup: str, how: signal.Signals = signal.SIGTE
     assert code == 0, out
 
 
-async def settled(stage: Stage) -> None:
-    """Wait until Jira was asked about the newest draft."""
+async def restored_as_it_is(stage: Stage) -> None:
+    """The record that a restore leaves, over the data that is there."""
+    store = await store_of(stage.data, stage.env.get("PMAGENT_DATABASE_URL"), clock=SystemClock(), zone=UTC)
+    at = datetime.now(UTC).isoformat()
+    await store.commit(Put("state", {"id": "restored", "at": at, "created": at, "seen": False}))
+    await store.close()
+
+
+async def settled(stage: Stage, key: str = "") -> None:
+    """Wait until Jira was asked about the newest draft, or about the one on this issue."""
+
+    async def marked() -> bool:
+        return bool([d for d in await exported(stage, "drafts") if key in d["issue"]["key"]][-1]["restored"])
+
     async with asyncio.timeout(20):
-        while (await exported(stage, "drafts"))[-1]["restored"]:  # noqa: ASYNC110 - another process's store
+        while await marked():  # noqa: ASYNC110 - another process's store
             await asyncio.sleep(0.2)
 
 
@@ -185,10 +198,7 @@ async def test_61_an_internal_reply_that_is_public_by_now_is_deleted_and_the_car
 
 async def test_61_many_open_drafts_are_marked_a_batch_at_a_time_also_when_a_start_is_cut_off(stage: Stage) -> None:
     await waiting(stage, 450)
-    store = await store_of(stage.data, stage.env.get("PMAGENT_DATABASE_URL"), clock=SystemClock(), zone=UTC)
-    at = datetime.now(UTC).isoformat()
-    await store.commit(Put("state", {"id": "restored", "at": at, "created": at, "seen": False}))
-    await store.close()
+    await restored_as_it_is(stage)
     with suppress(BotFailed):
         await stage.start_bot(PMAGENT_FAILPOINT="restore.marked")
     assert await stage.ended() == -9
@@ -199,3 +209,27 @@ async def test_61_many_open_drafts_are_marked_a_batch_at_a_time_also_when_a_star
     found = await exported(stage, "drafts")
     assert len(found) == 450
     assert all(draft["version"] > 1 for draft in found), "each was marked"
+
+
+async def test_61_what_people_do_comes_before_the_looks_for_500_restored_drafts(stage: Stage) -> None:
+    messages = await waiting(stage, MANY)
+    newest, old = messages[-1], messages[-1].snapshot()  # it is looked for last, and its card redrawn first
+    looks = r"GET .*/rest/api/3/issue/WAIT-\d+/comment"
+    stage.jira.fail(looks, *(Fault("hang", seconds=1) for _ in range(2 * MANY)))
+    await restored_as_it_is(stage)
+    await stage.start_bot()
+    await stage.slack.changes(newest, "Looking in Jira whether this was posted since")
+    await stage.slack.until(lambda: len(stage.jira.calls(looks)) > 4, 15)
+    # A new question's card, and the reply to it, wait for none of them.
+    stage.claude.script(YES)
+    await ask(stage)
+    card = await stage.slack.card("ECD-1", button="Approve")
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    # Nor does one that somebody clicks on: Jira is asked about it at once, and its card follows.
+    await stage.slack.click(DANA, old, "Approve")
+    await stage.slack.whispered(DANA, "Jira is being asked whether this reply was posted since")
+    await settled(stage, "WAIT-500")
+    await stage.slack.changes(newest, "Approve posts to Jira")
+    assert len(stage.jira.calls(looks)) < MANY / 2
+    assert len([message for message in messages if message.versions]) < MANY / 2

@@ -168,6 +168,7 @@ async def test_a_question_that_is_written_into_a_description_is_answered(stage: 
     assert "Elif Kaya changed the description at" in card.words
     data = shown(stage, "ECD-1")
     assert data["to_answer"]["changed_by"]["name"] == "Elif Kaya"
+    assert data["to_answer"]["added"] == "Who is looking at it?", "what is new in a description that is long otherwise"
     events = [(e["kind"], e["reason"]) for e in await exported(stage, "webhook_events")]
     assert events == [
         ("issue_changed", "context"), ("issue_changed", "written by an app"), ("issue_changed", "context"),

@@ -37,15 +37,27 @@ COMMON = {
 }
 MORE: dict[str, dict[str, Any]] = {
     # What people write and neither of them has: inflected forms, everyday words.
-    "en": {"relative": {"yesterday": -1, "tomorrow": 1}},
-    "de": {"relative": {"gestern": -1, "vorgestern": -2, "morgen": 1, "übermorgen": 2}},
-    "fr": {"relative": {"hier": -1, "avant-hier": -2, "demain": 1, "après-demain": 2}},
-    "es": {"relative": {"ayer": -1, "anteayer": -2, "antier": -2}},
+    "en": {"relative": {"yesterday": -1, "tomorrow": 1}, "since": "been …for",
+           "units": {"working days": "workday", "working day": "workday", "business days": "workday",
+                     "business day": "workday", "workdays": "workday"},
+           "away": ("left", "away", "to go", "from now")},
+    "de": {"relative": {"gestern": -1, "vorgestern": -2, "morgen": 1, "übermorgen": 2},
+           "since": "seit", "remain": "noch",
+           "units": {"tagen": "day", "monaten": "month", "jahren": "year", "arbeitstage": "workday",
+                     "arbeitstagen": "workday", "werktage": "workday", "werktagen": "workday"}},
+    "fr": {"relative": {"hier": -1, "avant-hier": -2, "demain": 1, "après-demain": 2},
+           "since": "depuis", "remain": "il reste",
+           "units": {"jours ouvrés": "workday", "jours ouvrables": "workday"}},
+    "es": {"relative": {"ayer": -1, "anteayer": -2, "antier": -2}, "since": "desde hace", "remain": "faltan",
+           "units": {"días hábiles": "workday", "días laborables": "workday"}},
     "pt": {"relative": {"ontem": -1, "anteontem": -2, "amanhã": 1}, "numbers": {"duas": 2},
+           "units": {"dias úteis": "workday"},
            "weekdays": {"terça": 1, "quarta": 2, "quinta": 3, "sexta": 4}},
-    "it": {"relative": {"ieri": -1, "domani": 1, "dopodomani": 2}},
-    "nl": {"relative": {"gisteren": -1, "eergisteren": -2, "morgen": 1, "overmorgen": 2}},
+    "it": {"relative": {"ieri": -1, "domani": 1, "dopodomani": 2}, "units": {"giorni lavorativi": "workday"}},
+    "nl": {"relative": {"gisteren": -1, "eergisteren": -2, "morgen": 1, "overmorgen": 2}, "since": "sinds",
+           "units": {"werkdagen": "workday"}},
     "pl": {"relative": {"wczoraj": -1, "przedwczoraj": -2, "jutro": 1, "pojutrze": 2},
+           "units": {"dni robocze": "workday", "dni roboczych": "workday"},
            "numbers": {"dwie": 2, "dwóch": 2, "trzech": 3, "czterech": 4, "pięciu": 5, "sześciu": 6, "siedmiu": 7,
                        "ośmiu": 8, "dziewięciu": 9, "dziesięciu": 10},
            "weekdays": {"środę": 2, "sobotę": 5, "niedzielę": 6, "piątku": 4, "poniedziałku": 0}},
@@ -79,6 +91,13 @@ def language(name: str) -> dict[str, Any]:
             for pattern in locale._data["date_fields"][unit][sign].values():
                 phrase = str(pattern).replace("{0}", "#").lower()
                 found[sign].append(f"{phrase}={unit}")
+    found["units"] |= more.get("units", {})
+    if "since" in more:  # "open since (for) 14 days"
+        found["past"] += [f"{more['since']} # {word}={unit}" for word, unit in found["units"].items()]
+    if "remain" in more:
+        found["future"] += [f"{more['remain']} # {word}={unit}" for word, unit in found["units"].items()]
+    for word in more.get("away", ()):
+        found["future"] += [f"# {unit_word} {word}={unit}" for unit_word, unit in found["units"].items()]
     for sign in ("future", "past"):
         found[sign] = sorted(set(found[sign]))
     if name not in ("ja", "zh"):
