@@ -201,8 +201,8 @@ class Claude:
             refused = _never_connected(error)
             how = "cannot be reached" if refused else "broke off the connection"
             raise ClaudeDown("unreachable", f"Claude {how}", nothing_sent=refused) from None
-        except (anthropic.AnthropicError, ValueError):
-            # A 200 whose body is no JSON, or not of the expected shape.
+        except (anthropic.AnthropicError, ValueError, RecursionError):
+            # A 200 whose body is no JSON, not of the expected shape, or nested without end.
             raise ClaudeDown("server", "Claude's answer could not be read", nothing_sent=False) from None
 
     def _status(self, error: APIStatusError, model: str) -> ClaudeDown | ClaudeBusy | Unanswerable:
