@@ -23,14 +23,14 @@ CUSTOMER = frozenset({
     "issue.key", "issue.summary", "issue.url", "issue.status", "issue.description", "issue.issue_type",
     "issue.assignee.name", "issue.assignee.account_id", "issue.reporter.name", "issue.reporter.account_id",
     "issue.priority", "issue.resolution", "issue.comments.id", "issue.comments.text", "issue.comments.author.name",
-    "issue.comments.author.account_id", "by.name", "by.account_id",
+    "issue.comments.author.account_id", "by.name", "by.account_id", "added",
     "answered.id", "answered.text", "answered.author.name", "answered.author.account_id",
 })  # fmt: skip
 """Every place whose text a customer's request shows."""
 NOT_SHOWN = re.compile(
     r"issue\.project|issue\.status_category|.*\.kind|.*\.visibility\..*|kind|audience|.*\.author_id|timezone"
     r"|issue\.(links|parent|children)\.status_category|issue\.(parent|children)\.relation"
-    r"|issue\.(links|parent|children)\.assignee\.account_id|.*pull_requests\.(repository|keys|built)"
+    r"|issue\.(links|parent|children)\.assignee\.account_id|.*pull_requests\.(repository|keys|built|approved_at)"
     r"|other_pull_requests\.url"
 )
 """Places whose text is not for anybody's request: codes, and what is said in other words."""
@@ -105,7 +105,7 @@ def test_a_customer_is_shown_what_is_listed_and_nothing_else() -> None:
     """What the workflow should not have handed over is refused, or is not shown."""
     found = everything(Audience(audience="public", customer=True))
     empty = {name: field.default for name, field in Material.model_fields.items() if not field.is_required()}
-    own = {"answered", "audience", "customer", "kind", "by", "at", "timezone"}
+    own = {"answered", "audience", "customer", "kind", "by", "at", "added", "timezone"}
     allowed = {**found, **{name: value for name, value in empty.items() if name not in own}}
     for ask in (reply_message, triage_message):
         shown = places(ask(Material(**allowed)).message)
