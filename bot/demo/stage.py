@@ -100,13 +100,13 @@ class Stage:
             "PMAGENT_LOG_FORMAT": "json",
         }
 
-    async def start_bot(self, *arguments: str, **changes: str) -> None:
-        """Start `python -m bot` and wait until it is ready. `changes`: settings for this start (upper-case names)."""
+    async def start_bot(self, *arguments: str, seconds: float = 20.0, **changes: str) -> None:
+        """Start `python -m bot` and wait until it is ready, `seconds` long. `changes`: settings for this start."""
         self.bot = await self._started(arguments, changes)
         self.bot_port = self.bot.port
         self.jira.target = f"{self.bot_url}/webhooks/jira"
         self.bitbucket.target = f"{self.bot_url}/webhooks/bitbucket"
-        await self.bot.ready()
+        await self.bot.ready(seconds)
 
     async def start_other(self, *arguments: str, **changes: str) -> Bot:
         """Start another process with the same settings, beside the first one, and wait until it is ready."""

@@ -64,17 +64,7 @@ async def test_the_story_plays_itself_and_every_step_holds(tmp_path: Path) -> No
     assert _names(tmp_path) == [".env"], "the data folder was left behind"
 
 
-async def test_verbose_shows_the_wire_without_tokens(tmp_path: Path) -> None:
-    code, out = await play(tmp_path, "-v")
-    assert code == 0, out
-    for line in ("jira webhook: POST", "POST /slack/api/chat.postMessage → 200", "POST /claude/v1/messages → 200",
-                 "SOCKET /interactive/block_actions → 200", "/comment → 201"):  # fmt: skip
-        assert line in out
-    assert "Bearer" not in out
-    assert "xoxb-" not in out
-
-
-async def test_on_a_terminal_it_has_colours(tmp_path: Path) -> None:
+async def test_verbose_on_a_terminal_shows_the_wire_in_colours_without_tokens(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     heard: list[bytes] = []
 
@@ -86,19 +76,25 @@ async def test_on_a_terminal_it_has_colours(tmp_path: Path) -> None:
             return
 
     reading = asyncio.create_task(asyncio.to_thread(read))
-    code, _ = await play(tmp_path, terminal=theirs)
+    code, _ = await play(tmp_path, "-v", terminal=theirs)
     os.close(theirs)
     await reading
     os.close(ours)
-    assert code == 0
-    assert b"\033[32m" in b"".join(heard)
+    out = b"".join(heard).decode()
+    assert code == 0, out
+    assert "\033[32m" in out
+    for line in ("jira webhook: POST", "POST /slack/api/chat.postMessage → 200", "POST /claude/v1/messages → 200",
+                 "SOCKET /interactive/block_actions → 200", "/comment → 201"):  # fmt: skip
+        assert line in out
+    assert "Bearer" not in out
+    assert "xoxb-" not in out
 
 
 async def test_a_step_that_does_not_hold_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stage = Stage(folder=tmp_path)
     stage.jira.fail(r"POST .*/issue/ECD-142/comment$", Fault("answer", status=403))
-    code = await play_here(verbose=False, stage=stage, patience=6.0)
+    code = await play_here(verbose=False, stage=stage, patience=3.0)
     out = capsys.readouterr().out
     assert code == 1
-    assert "✗ jira: waited 18 s in vain for the reply on ECD-142" in out
+    assert "✗ jira: waited 9 s in vain for the reply on ECD-142" in out
     assert "did not hold." in out

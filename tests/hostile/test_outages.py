@@ -266,7 +266,7 @@ async def test_with_slack_jira_and_claude_unreachable_the_log_has_a_line_for_eac
         addresses = {"SLACK_API_URL": f"{nowhere}/api/", "JIRA_URL": nowhere, "ANTHROPIC_BASE_URL": nowhere}
         await away_since(stage, hours=1)  # so that there is something to reconcile
         with pytest.raises(BotFailed, match="not ready"):
-            await stage.start_bot(**addresses, BITBUCKET_URL=nowhere, BITBUCKET_TOKEN="a-token-of-nobody")
+            await stage.start_bot(**addresses, BITBUCKET_URL=nowhere, BITBUCKET_TOKEN="a-token-of-nobody", seconds=5.0)
         async with aiohttp.ClientSession() as session:
             for key in ("ECD-1", "ECD-2", "ECD-3"):
                 body = json.dumps(question(stage, key)).encode()
@@ -293,7 +293,7 @@ async def test_a_socket_that_is_lost_and_found_again_is_two_lines(stage: Stage, 
     await stage.start_bot()
     wire.slack.refuse()
     await until(lambda: lines(stage, "slack.disconnected"), 40)
-    await asyncio.sleep(12)
+    await asyncio.sleep(5)
     await wire.slack.start()
     await until(lambda: lines(stage, "slack.connected"), 40)
     assert len(lines(stage, "slack.disconnected")) == len(lines(stage, "slack.connected")) == 1
