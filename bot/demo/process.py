@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 import aiohttp
 
-_GUARD = "import os, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), 9)"
+_GUARD = 'read -r _; kill -9 "$1"'
 """Ends the program when this process is gone, however it went: then, and only then, its standard input ends."""
 
 
@@ -83,7 +83,7 @@ class Bot:
     async def guarded(self) -> Self:
         """Let the process end with this one, however that goes."""
         self._guard = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _GUARD, str(self.pid), stdin=asyncio.subprocess.PIPE,
+            "/bin/sh", "-c", _GUARD, "guard", str(self.pid), stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         return self
