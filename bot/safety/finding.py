@@ -6,6 +6,7 @@ all rules tells which of them are worth trying, so that an ordinary text costs l
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -80,22 +81,29 @@ def _in_words(words: str, part: bool) -> Iterator[FoundSecret]:
         yield from (FoundSecret(*number) for number in numbers(words))
     yield from by_rules(words, suspects)
     if suspects.labels:
-        yield from (FoundSecret(*secret) for secret in labels.beside(words, suspects.labels))
-        yield from (FoundSecret(*secret) for secret in labels.below(words, suspects.labels))
+        yield from (FoundSecret(*secret) for secret in labels.labelled(words, suspects.labels))
     yield from (FoundSecret(*token) for token in unknown(words))  # last: another rule has a better name for it
 
 
 def by_rules(words: str, suspects: Suspects) -> Iterator[FoundSecret]:
-    """What the rules find: our own first, whose names people know, then the kept ones."""
-    matches = [(rule, match) for rule in suspects.anywhere for match in rule.pattern.finditer(words)]
-    done: dict[int, int] = {}  # where a rule's last match ended: none begins inside it, which keeps this linear
-    for rule, place in suspects.here:
-        if place >= done.get(id(rule), 0) and (leading := rule.pattern.match(words, place)):
-            done[id(rule)] = leading.end()
-            matches.append((rule, leading))
-    for rule, match in sorted(matches, key=lambda match: isinstance(match[0], KeptRule)):
+    """What the rules find: our own first, whose names people know, then the kept ones; of each what begins first."""
+    matches = [
+        (rule, match)
+        for rule, places in suspects.rules
+        for match in (_leading(rule, words, places) if rule.leads else rule.pattern.finditer(words))
+    ]
+    for rule, match in sorted(matches, key=lambda found: (isinstance(found[0], KeptRule), found[1].start())):
         if span := rule.span(match):
             yield FoundSecret(*span, rule.name)
+
+
+def _leading(rule: SecretRule, words: str, places: list[int]) -> Iterator[re.Match[str]]:
+    """The matches of a rule that begin at one of the places; none inside another, which keeps this linear."""
+    pattern, done = rule.pattern, 0
+    for place in places:
+        if place >= done and (match := pattern.match(words, place)):
+            done = match.end()
+            yield match
 
 
 def _in_text(secret: FoundSecret, reading: VisibleText, text: str) -> FoundSecret:
@@ -128,64 +136,45 @@ def _not_yet_hidden(secret: FoundSecret, text: str) -> Iterator[FoundSecret]:
 class Suspects(NamedTuple):
     """What a text may hold, and where. What is not in here it does not hold for certain."""
 
-    anywhere: list[SecretRule]
-    here: list[tuple[SecretRule, int]]
-    """Rules of which a match begins at this place, if there is one."""
+    rules: list[tuple[SecretRule, list[int]]]
+    """Each with the places of its literals: the matches of one that leads begin at these, if anywhere."""
     labels: list[int]
     keys: list[int]
     numbers: bool
 
 
-class _Hinted(NamedTuple):
-    """What one literal hints at."""
-
-    anywhere: list[SecretRule]
-    leading: list[SecretRule]
-
-
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 _FEWEST_DIGITS = 10  # of an IBAN or a card number
+_LABEL, _KEY = -1, -2  # what a literal may hint at, besides the number of a rule
 
 
 @cache
-def _finder() -> tuple[BytesAhoCorasick, list[_Hinted], frozenset[int], frozenset[int]]:
-    """The automaton, what each of its literals hints at, and which of them are labels and signs of a key."""
-    hinted: dict[str, _Hinted] = defaultdict(lambda: _Hinted([], []))
+def _finder() -> tuple[BytesAhoCorasick, list[list[int]], list[SecretRule]]:
+    """The automaton, what each of its literals hints at, and the rules by their numbers."""
+    hinted: dict[str, list[int]] = defaultdict(list)
     rules: list[SecretRule] = [*KINDS, *kept_rules()]
-    for rule in rules:
-        for hint in rule.hints:
-            (hinted[hint].leading if rule.leads else hinted[hint].anywhere).append(rule)
-    for word in (*labels.LABEL_STARTS, *KEY_LITERALS):
-        hinted[word]  # looking it up makes it
-    numbered = list(hinted)
-    return (
-        BytesAhoCorasick([hint.encode() for hint in numbered]),
-        list(hinted.values()),
-        frozenset(map(numbered.index, labels.LABEL_STARTS)),
-        frozenset(map(numbered.index, KEY_LITERALS)),
-    )
+    for number, hints in (
+        *enumerate(rule.hints for rule in rules),
+        (_LABEL, labels.LABEL_STARTS),
+        (_KEY, KEY_LITERALS),
+    ):
+        for hint in hints:
+            hinted[hint].append(number)
+    return BytesAhoCorasick([hint.encode() for hint in hinted]), list(hinted.values()), rules
 
 
 def suspected(words: str) -> Suspects:
     """What a text may hold, by one pass over the literals of all rules."""
-    automaton, hinted, are_labels, are_signs = _finder()
+    automaton, hinted, rules = _finder()
     # One byte for each character, so that the automaton's places are those of the words.
     letters = words.encode("ascii", "replace").lower()
-    anywhere: dict[int, SecretRule] = {}
-    here: list[tuple[SecretRule, int]] = []
-    places: list[int] = []
-    keys: list[int] = []
-    for number, start, _ in automaton.find_matches_as_indexes(letters, overlapping=True):
-        hint = hinted[number]
-        if hint.leading:
-            here += [(rule, start) for rule in hint.leading]
-        if hint.anywhere:
-            anywhere.update((id(rule), rule) for rule in hint.anywhere)
-        if number in are_labels:
-            places.append(start)
-        if number in are_signs:
-            keys.append(start)
+    places: dict[int, list[int]] = defaultdict(list)
+    for literal, start, _ in automaton.find_matches_as_indexes(letters, overlapping=True):
+        for number in hinted[literal]:
+            places[number].append(start)
+    of_labels, of_keys = places.pop(_LABEL, []), places.pop(_KEY, [])
     if not words.isascii():
-        places += (match.start() for match in labels.FOREIGN.finditer(words))
+        of_labels += (match.start() for match in labels.FOREIGN.finditer(words))
     digits = len(letters.translate(None, _NO_DIGITS)) >= _FEWEST_DIGITS
-    return Suspects(list(anywhere.values()), here, sorted(set(places)), keys, digits)
+    worth_trying = [(rules[number], found) for number, found in places.items()]
+    return Suspects(worth_trying, sorted(set(of_labels)), of_keys, digits)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from bot.safety.plausible import is_assigned, is_name, lengthy, striking, token, worded
+from bot.safety.plausible import is_assigned, is_name, lengthy, pin, striking, token, worded
 
 _LOGINS = (
     "password", "passwort", "passwd", "passphrase", "passcode", "pwd", "kennwort", "pw", "pass", "contrase", "senha",
@@ -41,7 +41,7 @@ _LOGIN = (
     r"|(?<![^\W_])(?:pw|pass|mdp)(?![^\W_])"
     f"|{FOREIGN.pattern})"
 )
-_PIN = r"(?:(?<!\w)pin(?:[ -]?code)?(?!\w))"
+_PIN = r"(?:(?<!\w)pin(?:[ -]?code)?(?!_*[^\W_]))"
 _KEYED = (
     r"(?:secret(?:[ _-]?(?:access)?[ _-]?(?:key|value))?|(?<!max)(?<!max_)tokens?|credentials?"
     r"|(?:api|access|private|account|shared[ _-]?access|auth|encryption|signing|master|admin|app|licen[cs]e)[ _-]?keys?"
@@ -50,7 +50,8 @@ _KEYED = (
 _LABEL = rf"(?P<login>{_LOGIN})|(?P<pin>{_PIN})|(?P<keyed>{_KEYED})|(?P<key>(?<![^\W_])(?<!public[ _-])keys?(?![^\W_]))"
 _QUOTE = r"""(?:\\?["'`*~]){0,3}"""
 _SPACE = r"[^\S\n]{0,12}"
-_ASIDE = r"(?:\ ?\d{1,2}|\ ?\([^()\n]{1,40}\)|\ (?:for|of|on|to|from|in|at|für|von|zu|de|para|pour)\ [^:=\n|]{1,60}?)?"
+_FOR = r"\ (?:for|of|on|to|from|in|at|für|von|zu|de|para|pour)\ "
+_ASIDE = rf"(?:\ ?\d{{1,2}}|\ ?\([^()\n]{{1,40}}\)|{_FOR}[^:=\n|]{{1,60}}?)?"
 _BARE = r"""(?:\\?["'`<(\[*~]){0,3}[ ]?(?P<value>(?:[^\s"'`<>|\[\],;&\\]|&(?!\w{1,40}=)|\\(?=\w)){%d,400})"""
 
 
@@ -66,7 +67,10 @@ _ABOUT = (
     r"|issuer|length|lifetime|manager|max|min|names?|path|policy|prefix|provider|ref|rotation|scopes?|service|size|status"
     r"|store|timeout|ttl|type|ur[il]s?|version|stdin)(?!\w))"
 )
-_HEAD = re.compile(rf"(?:{_LABEL}){_ABOUT}(?:[_-]\w{{1,20}})?{_QUOTE}", _FLAGS)
+_NAME = rf"(?>(?:{_LABEL}){_ABOUT}(?:[_-]\w{{1,20}})?)"
+_HEAD = re.compile(rf"{_NAME}{_QUOTE}", _FLAGS)
+_NO_VALUE = "\n.,;?/@)]}"
+"""What no value follows: by this most labels are told to be words about a secret, and the patterns below not tried."""
 _EQUALS = re.compile(rf"{_SPACE}:?=>?(?!=){_SPACE}{_value(3)}", _FLAGS)
 _COLON = re.compile(rf"{_ASIDE}{_SPACE}(?::|->){_SPACE}{_value(4)}", _FLAGS)
 _WEAK = re.compile(
@@ -89,30 +93,43 @@ _CODES = re.compile(
 
 # A cell, or a line of its own, that is a label: "Password", "The admin password (staging):", "DB_PASSWORD".
 _BEFORE = re.compile(r"(?:[^\W\d][\w.-]{0,30}[ ]){0,3}[\w.-]{0,30}")
-_ALONE = re.compile(rf"(?:{_LABEL}){_ABOUT}(?:[_-]\w{{1,20}})?{_ASIDE}\s{{0,3}}(?::\s{{0,3}}(?:[|>][+-]?)?)?", _FLAGS)
+_ALONE = re.compile(rf"{_NAME}{_ASIDE}\s{{0,3}}(?::\s{{0,3}}(?:[|>][+-]?)?)?", _FLAGS)
+_ENDS = re.compile(rf"(?:[^\w\n|,;?]|_)*+(?:[\n|]|\Z)|\ ?[\d(]|{_FOR}", _FLAGS)
+"""What follows every label that stands alone, and few others."""
 _LONGEST = 120  # characters of a line that may be a label alone
 _FURNITURE = " \t>*+-#|:.\"'`_=~()[]{}"  # what stands before and after a line's words
 
 
-def _kind(found: re.Match[str]) -> str:
-    return "secret" if found["keyed"] or found["key"] else "PIN" if found["pin"] else "password"
+# How a value may follow a label, and what makes one plausible after which sort of label.
+_WAYS: tuple[tuple[re.Pattern[str], dict[str | None, Callable[[str], bool]]], ...] = (
+    (_EQUALS, {"login": is_assigned, "pin": pin, "keyed": token, "key": lengthy}),
+    (_COLON, {"login": worded, "pin": pin, "keyed": token, "key": lengthy}),
+    (_WEAK, {"login": striking, "pin": pin, "keyed": striking, "key": lengthy}),
+)
+_KINDS: dict[str | None, str] = {"login": "password", "pin": "PIN", "keyed": "secret", "key": "secret"}
 
 
-def beside(words: str, places: Sequence[int]) -> Iterator[tuple[int, int, str]]:
+def labelled(words: str, places: Sequence[int]) -> Iterator[tuple[int, int, str]]:
     """Where the values of the labels stand that begin at these places, and their kinds."""
+    last = []  # the places of labels that are perhaps the last words of their line or cell
     for place in places:
-        head = _HEAD.match(words, place)
-        if head and (found := _beside(words, head)):
-            yield found
+        if head := _HEAD.match(words, place):
+            end = head.end()
+            if _ENDS.match(words, end):
+                last.append(place)
+            if words[end : end + 1] not in _NO_VALUE and (found := _beside(words, head)):
+                yield found
         if words[place] in "lLcCzZ" and (pair := _PAIR.match(words, place)) and striking(pair["value"]):
             yield *pair.span("value"), "password"
         if words[place] in "rRbB" and (codes := _CODES.match(words, place)):
             yield *codes.span("value"), "password"
+    yield from _below(words, last)
 
 
 def _beside(words: str, head: re.Match[str]) -> tuple[int, int, str] | None:
-    for pattern, login, keyed in ((_EQUALS, is_assigned, token), (_COLON, worded, token), (_WEAK, striking, striking)):
-        found = pattern.match(words, head.end())
+    end, sort = head.end(), head.lastgroup
+    for pattern, plausible in _WAYS:
+        found = pattern.match(words, end)
         if not found:
             continue
         group = str(found.lastgroup)  # of the three ways to write a value, there is one
@@ -123,17 +140,12 @@ def _beside(words: str, head: re.Match[str]) -> tuple[int, int, str] | None:
             continue  # a name of parts: `arn:aws:…:secret:db`
         if group == "value" and pattern is not _EQUALS:
             value = value.rstrip(".,:;!?)")
-        plausible = lengthy if head["key"] else _pin if head["pin"] else keyed if head["keyed"] else login
-        if plausible(value):
-            return *found.span(group), _kind(head)
+        if plausible[sort](value):
+            return *found.span(group), _KINDS[sort]
     return None
 
 
-def _pin(value: str) -> bool:
-    return value.isdigit() and 4 <= len(value) <= 12
-
-
-def below(words: str, places: Sequence[int]) -> Iterator[tuple[int, int, str]]:
+def _below(words: str, places: Sequence[int]) -> Iterator[tuple[int, int, str]]:
     """Where values stand that are alone on the line after one of the labels at these places, or in a cell beside or
     under one.
     """
@@ -206,7 +218,7 @@ def _cells(line: str, start: int) -> Iterator[tuple[int, int]]:
 def _single(words: str, span: tuple[int, int], label: re.Match[str]) -> tuple[int, int, str] | None:
     """The value, if it is one and no sentence."""
     value = words[span[0] : span[1]]
-    plausible = _pin if label["pin"] else striking
+    plausible = pin if label["pin"] else striking
     if any(map(str.isspace, value)) or not plausible(value):
         return None
-    return *span, _kind(label)
+    return *span, _KINDS[label.lastgroup]

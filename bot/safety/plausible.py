@@ -55,6 +55,10 @@ def is_name(value: str) -> bool:
     return bool(_IDENTIFIER.match(value) or _CODE.match(value))
 
 
+def pin(value: str) -> bool:
+    return value.isdigit() and 4 <= len(value) <= 12
+
+
 def lengthy(value: str) -> bool:
     """After "key", which may be anything's: long, and no name."""
     return bool(re.fullmatch(r"[\w-]{20,}", value)) and random(value) and not _ADDRESS.match(value)

@@ -14,7 +14,7 @@ from bot.safety.plausible import is_assigned, token, worded
 
 
 class SecretKind(NamedTuple):
-    """A kind of secret and how it looks. The group `value`, where there is one, is what is replaced; else all.
+    """A kind of secret and how it looks. The group, where there is one, is what is replaced; else all.
 
     `hints`: one of them, in lower case, stands in every text that `pattern` matches, in whatever case. Where they
     `lead`, the match begins with it, and is looked for nowhere else.
@@ -28,7 +28,7 @@ class SecretKind(NamedTuple):
 
     def span(self, found: re.Match[str]) -> tuple[int, int] | None:
         """Where the secret stands in what was found; None where it is a word about one."""
-        group = "value" if self.pattern.groups else 0
+        group = found.lastgroup or 0
         return found.span(group) if self.plausible(found[group]) else None
 
 
@@ -222,11 +222,11 @@ _ROWS: tuple[tuple[str, tuple[str, ...], str, Callable[[str], bool]], ...] = (
         rf"{_NAMED}\w{{0,20}}[\"']?,?\s{{1,40}}[\"']?(?i:value)[\"']?\s{{0,3}}:\s{{0,3}}[\"']?(?P<value>[^\s\"',}}]{{4,300}})",
         worded,
     ),
-    ("password in XML", _NAMES, rf"{_NAMED}\w{{0,10}}>(?P<value>[^<\s]{{4,300}})</", worded),
     (
         "password in XML",
         _NAMES,
-        rf"{_NAMED}[^\"\n]{{0,30}}\"[ ]{{1,3}}value=\"(?P<value>[^\"\n]{{4,300}})\"",
+        rf"{_NAMED}(?:\w{{0,10}}>(?P<value>[^<\s]{{4,300}})</"
+        rf"|[^\"\n]{{0,30}}\"[ ]{{1,3}}value=\"(?P<attribute>[^\"\n]{{4,300}})\")",
         worded,
     ),
     ("registry login", ('"auth"',), r"\"auth\"[ ]?:[ ]?\"(?P<value>[A-Za-z0-9+/=_-]{12,})", _any),

@@ -41,7 +41,7 @@ def unknown(words: str) -> Iterator[tuple[int, int, str]]:
             plain = _IDS.match(prefixed["prefix"]) is None and random(prefixed["rest"])
         else:
             plain = bool(_DISCORD.fullmatch(token)) or (
-                random(token) and not token.islower() and _is_said(words, start)
+                not token.islower() and random(token) and _is_said(words, start)
             )
         if plain:
             yield start, start + len(token), "token"
