@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.domain.draft_states import DraftState
-from bot.reports.metrics import DRAFT_STATES, as_text, figures
+from bot.reports.metrics import as_text, figures
 from bot.store import Audit, Figures, Put
 from bot.store.embedded.store import TinyStore
 from tests.store.support import Clock
@@ -58,10 +57,6 @@ async def a_day(store: TinyStore, clock: Clock, name: str) -> None:
             *(Audit("slack:U1", step, draft_id=name) for step in steps),
         ],
     )
-
-
-def test_every_state_of_a_draft_is_counted() -> None:
-    assert sorted(DraftState) == list(DRAFT_STATES)
 
 
 async def test_an_empty_store(store: TinyStore, clock: Clock) -> None:

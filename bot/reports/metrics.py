@@ -28,7 +28,6 @@ LINE_ACTIONS = {
     "silences": "cycle.silence", "failures": "cycle.failure", "refused": "decision.refused",
 }  # fmt: skip
 DRAFT_ACTIONS = {name: f"draft.{name}" for name in ("posted", "simulated", "edited", "skipped", "undone")}
-DRAFT_STATES = tuple(sorted(state.value for state in DraftState))
 CREATED = "draft.created"
 NOBODY_DECIDED = frozenset({"waiting", "held"})
 
@@ -80,7 +79,8 @@ async def _ever(store: StoreReader) -> list[Record]:
 
 async def _states(store: StoreReader, since: datetime | None) -> dict[str, int]:
     """Drafts by state, of those that were made since then."""
-    found = {state: await store.count("drafts", state=state, since=since) for state in DRAFT_STATES}
+    states = sorted(state.value for state in DraftState)
+    found = {state: await store.count("drafts", state=state, since=since) for state in states}
     return {name: count for name, count in found.items() if count}
 
 
