@@ -225,7 +225,6 @@ def _load_sdk() -> None:
     """Import what a call needs: the SDK loads its resources, its types and its HTTP client when it first uses them."""
     import anthropic
     import anthropic.resources.messages
-    import anthropic.types
 
     del anthropic
     for name in ("anyio.streams.tls", "anyio._backends._asyncio", "h11"):
