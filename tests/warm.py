@@ -154,7 +154,7 @@ class Program:
 
 
 async def start(*arguments: str, folder: Path, environment: dict[str, str], apart: bool = False) -> Program:
-    """As `bot.demo.stage.start`."""
+    """As `bot.demo.process.start`."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(_server()[0])
     pipes = [os.pipe() for _ in range(2 if apart else 1)]

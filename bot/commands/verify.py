@@ -101,8 +101,8 @@ def _report(found: Examination) -> Iterator[str]:
     elif chain.reached:
         yield f"Proved by {heads}: what stands before is what it was then. Not proved: what came after."
     yield (
-        "In no hash: the reasons that Claude gave, cards and notices, and what admins set; and what was deleted by the "
-        "retention."
+        "In no hash: the reasons that Claude gave, cards and messages, and what admins set; and what was deleted by "
+        "the retention."
     )
     yield from _erasures(chain.erasures)
 
