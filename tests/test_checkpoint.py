@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.clients.jira_changes import ChangedIssue, NewQuestion
+from bot.clients.jira.changes import ChangedIssue, NewQuestion
 from bot.domain.events import IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Person
 from bot.workflow.checkpoint import MAX_LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, missed_events

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from bot.clients.claude import Claude
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude.client import Claude
+from bot.clients.claude.errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.clock import SystemClock
 from bot.demo.claude import Special
 from bot.demo.wire import Fault
@@ -96,7 +96,7 @@ async def test_the_models_of_the_settings_are_checked_for_free(tmp_path: Path) -
 
 
 def test_importing_the_port_does_not_import_the_sdk() -> None:
-    code = "import sys, bot.workflow.asking, bot.clients.claude; sys.exit('anthropic' in sys.modules)"
+    code = "import sys, bot.workflow.asking, bot.clients.claude.client; sys.exit('anthropic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0
 
 

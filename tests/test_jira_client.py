@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.clients.jira import Jira
+from bot.clients.jira.client import Jira
 from bot.clients.responses import own_words, retry_after
 from bot.clock import SystemClock
 from bot.demo.jira import JiraStandIn

@@ -13,8 +13,8 @@ import pytest
 
 from bot.access.origin import Workspace
 from bot.cards import Message, paragraph, whisper
-from bot.clients.slack import Slack
-from bot.clients.slack_pace import MAX_WAIT, WritePace
+from bot.clients.slack.client import Slack
+from bot.clients.slack.pace import MAX_WAIT, WritePace
 from bot.demo.slack import SlackStandIn
 from bot.demo.slack_people import (
     APP_ID,

@@ -11,7 +11,7 @@ from bot.commands.check_lines import CheckLine, failed, given, good, later, warn
 from bot.errors import Gone, PMAgentError
 
 if TYPE_CHECKING:
-    from bot.clients.jira import Jira
+    from bot.clients.jira.client import Jira
     from bot.settings import Settings
 
 PERMISSIONS = {
@@ -30,7 +30,7 @@ MENDS = {
 
 async def jira(settings: Settings) -> list[CheckLine]:
     """Token, projects, permissions, service desks."""
-    from bot.clients.jira import Jira
+    from bot.clients.jira.client import Jira
 
     client = Jira(settings)
     try:
@@ -110,8 +110,8 @@ async def bitbucket(settings: Settings) -> list[CheckLine]:
 
 async def claude(settings: Settings) -> list[CheckLine]:
     """Key and models, by a free look-up."""
-    from bot.clients.claude import Claude, ModelState
-    from bot.clients.claude_errors import NotClaude
+    from bot.clients.claude.client import Claude, ModelState
+    from bot.clients.claude.errors import NotClaude
 
     def line(state: ModelState) -> CheckLine:
         name = f"Claude {state.model}"

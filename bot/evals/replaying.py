@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude.errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.evals.decided import Decided
 from bot.markup import Known
 from bot.prompting import Prompts, ReplyDecision, as_reply, stored_request

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bot.clients.call_record import CallRecord
-from bot.clients.claude_errors import Unanswerable
+from bot.clients.claude.errors import Unanswerable
+from bot.clients.claude.record import CallRecord
 from bot.domain.events import EVENT
 from bot.domain.outages import OnHold
 from bot.errors import Permanent

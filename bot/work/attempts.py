@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from bot.cards import budget_message
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown
+from bot.clients.claude.errors import ClaudeBusy, ClaudeDown
 from bot.domain.outages import OnHold
 from bot.errors import Down, RetryLater
 from bot.log import get_logger

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from bot.clients.call_record import CallRecord
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
-from bot.clients.claude_read import Answer
+from bot.clients.claude.errors import ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude.read import Answer
+from bot.clients.claude.record import CallRecord
 from bot.markup import Known, render
 from bot.prompting import (
     InvalidAnswer,
@@ -47,7 +47,7 @@ _REFUSED = (
 
 
 class AsksClaude(Protocol):
-    """What is needed of `bot.clients.claude.Claude`."""
+    """What is needed of `bot.clients.claude.client.Claude`."""
 
     async def ask(self, request: Request) -> Answer: ...
 

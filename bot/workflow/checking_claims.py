@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from bot.claims import Claim, Contradiction, Facts, IssueRef, PullRequestRef, claims_of, examine
-from bot.clients.claude_errors import Unanswerable
+from bot.clients.claude.errors import Unanswerable
 from bot.domain.drafts import Draft
 from bot.domain.issues import Frozen, Issue, PullRequest
 from bot.errors import Permanent, RetryLater

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bot.clients.jira_changes import ChangedIssue
+from bot.clients.jira.changes import ChangedIssue
 from bot.domain.events import FieldChange, IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Frozen
 from bot.rules.policy import normalised

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.cards import failure_message, text, whisper
-from bot.clients.call_record import CallRecord
+from bot.clients.claude.record import CallRecord
 from bot.failpoints import failpoint
 from bot.intake.silence import CONTEXT, Silence, cycle, silent
 from bot.log import get_logger

@@ -26,7 +26,7 @@ from bot.store import Expect
 from bot.workflow.records import lease_draft, load_draft, move
 
 if TYPE_CHECKING:
-    from bot.clients.jira_replies import Reply
+    from bot.clients.jira.replies import Reply
     from bot.context import Context
     from bot.domain.leases import OwnLease
 

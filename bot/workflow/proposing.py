@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.access.origin import Spot
 from bot.cards import CorrectionRow, ProposalOutcome, proposal_message
-from bot.clients.claude_errors import Unanswerable
+from bot.clients.claude.errors import Unanswerable
 from bot.domain.corrections import Correction
 from bot.errors import UserError
 from bot.log import get_logger

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.cards import missed_message
-from bot.clients.jira_changes import ChangedIssue
+from bot.clients.jira.changes import ChangedIssue
 from bot.domain.events import EVENT, IssueChanged, IssueCommented, IssueCreated
 from bot.errors import Down, Gone, Permanent, RetryLater
 from bot.failpoints import failpoint

@@ -17,7 +17,7 @@ from typing import Any, cast
 import pytest
 
 from bot.cards import Message as Said
-from bot.clients.claude_errors import ClaudeDown
+from bot.clients.claude.errors import ClaudeDown
 from bot.context import Context
 from bot.demo.slack_people import DANA, SAM, Message
 from bot.demo.stage import Stage

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.cards import Message, paragraph
-from bot.clients.claude_errors import ClaudeBusy
-from bot.clients.slack_pace import RESERVED, SharedWritePace, WritePace
+from bot.clients.claude.errors import ClaudeBusy
+from bot.clients.slack.pace import RESERVED, SharedWritePace, WritePace
 from bot.demo.wire import Fault
 from bot.domain.draft_states import DraftState
 from bot.errors import Down, RetryLater

@@ -13,9 +13,9 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable, status_error
-from bot.clients.claude_pause import Pause
-from bot.clients.claude_read import Answer, read_answer
+from bot.clients.claude.errors import ClaudeBusy, ClaudeDown, Unanswerable, status_error
+from bot.clients.claude.pause import Pause
+from bot.clients.claude.read import Answer, read_answer
 from bot.clients.responses import retry_after
 from bot.clock import Clock
 from bot.domain.leases import Leases

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bot.clients import jira_read as read
-from bot.clients.jira_wire import Wire
+from bot.clients.jira import read
+from bot.clients.jira.wire import Wire
 from bot.domain.issues import Change
 
 NEWEST_COMMENTS = 50

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from bot.clients import jira_read as read
-from bot.clients.jira_issue import Related, named_keys
-from bot.clients.jira_wire import Wire, searching
+from bot.clients.jira import read
+from bot.clients.jira.issue import Related, named_keys
+from bot.clients.jira.wire import Wire, searching
 from bot.errors import Permanent, RetryLater
 
 MOST_AT_A_TIME = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.clients.call_record import CallRecord
+from bot.clients.claude.record import CallRecord
 from bot.prompting.requests import Request
 from bot.spending.prices import Usage, cost
 

@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from bot.clients import jira_read as read
-from bot.clients.jira_thread import comment_page
+from bot.clients.jira import read
+from bot.clients.jira.thread import comment_page
 from bot.domain.drafts import MARKER
 from bot.domain.issues import Frozen, Visibility
 from bot.errors import Gone, OutcomeUnknown
 
 if TYPE_CHECKING:
-    from bot.clients.jira_wire import Wire
+    from bot.clients.jira.wire import Wire
     from bot.domain.leases import Deadline
 
 CLOCK_SKEW = timedelta(minutes=10)

@@ -6,9 +6,8 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
-from bot.clients import jira_read as read
-from bot.clients import jira_thread as thread
-from bot.clients.jira_wire import Wire, searching
+from bot.clients.jira import read, thread
+from bot.clients.jira.wire import Wire, searching
 from bot.domain.issues import Change
 from bot.errors import Gone
 

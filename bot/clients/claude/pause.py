@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from datetime import datetime, timedelta
 
-from bot.clients.claude_errors import ClaudeBusy
+from bot.clients.claude.errors import ClaudeBusy
 from bot.clock import Clock
 from bot.domain.leases import Leases
 from bot.store import Put, Store, StoreUnavailable

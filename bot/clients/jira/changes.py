@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot.clients import jira_read as read
-from bot.clients.jira_thread import comment_page
-from bot.clients.jira_wire import Wire, searching
+from bot.clients.jira import read
+from bot.clients.jira.thread import comment_page
+from bot.clients.jira.wire import Wire, searching
 from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
 from bot.offload import offload

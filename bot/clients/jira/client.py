@@ -1,8 +1,8 @@
 """Jira Cloud: read an issue, post a comment that carries our marker, find it again, delete it, search.
 
-How a request is made is in `jira_wire`; what the shapes of Jira's answers mean is in `jira_read` and `jira_issue`,
-their statuses in `responses`; how a long thread or history is read is in `jira_thread`, a search in `jira_search`, what
-is around an issue in `jira_related`; our own comments and their marker are in `jira_replies`.
+How a request is made is in `wire`; what the shapes of Jira's answers mean is in `read` and `issue`, their statuses in
+`bot.clients.responses`; how a long thread or history is read is in `thread`, a search in `search`, what is around an
+issue in `related`; our own comments and their marker are in `replies`.
 
 Errors: reads raise `RetryLater`, `Down` where Jira is away as a whole, `Gone` (404, 403 in Jira's own words, while it
 knows our account) or `Permanent`; writes raise `RetryLater` only where certainly nothing was sent or done,
@@ -19,14 +19,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from bot.clients import jira_changes as changes
-from bot.clients import jira_issue, jira_replies, jira_search
-from bot.clients import jira_read as read
-from bot.clients import jira_thread as thread
-from bot.clients.jira_changes import ChangedPage
-from bot.clients.jira_related import Around, around, sprint_fields, told_of
-from bot.clients.jira_replies import Reply
-from bot.clients.jira_wire import DEADLINE, Wire, searching
+from bot.clients.jira import changes, read, replies, search, thread
+from bot.clients.jira.changes import ChangedPage
+from bot.clients.jira.issue import issue as issue_of
+from bot.clients.jira.issue import named_keys
+from bot.clients.jira.related import Around, around, sprint_fields, told_of
+from bot.clients.jira.replies import Reply
+from bot.clients.jira.wire import DEADLINE, Wire, searching
 from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 from bot.errors import Down, Gone, Permanent
 from bot.offload import offload
@@ -133,15 +132,15 @@ class Jira:
         and `Gone` when the issue is not there any more.
         """
         own = await self._own_account()
-        return await jira_replies.find(self._wire, quote(key, safe=""), draft_id, since, own)
+        return await replies.find(self._wire, quote(key, safe=""), draft_id, since, own)
 
     async def search(self, jql: str, *, limit: int = 200) -> tuple[Issue, ...]:
         """The issues that a bounded JQL finds, each with changes and comments, in the order of the search."""
         await self._own_account()
-        raw = await jira_search.found_by(self._wire, jql, limit)
-        keys = [key for item in raw for key in jira_issue.named_keys(item)]
+        raw = await search.found_by(self._wire, jql, limit)
+        keys = [key for item in raw for key in named_keys(item)]
         others = Around(await told_of(self._wire, keys, self._settings.watches), "unread")
-        rest = jira_search.MissingParts(self._wire)
+        rest = search.MissingParts(self._wire)
 
         async def one(item: dict[str, Any]) -> Issue:
             return await self._issue(item, *await rest.of(item), others)
@@ -159,7 +158,7 @@ class Jira:
 
     async def marked(self, comment_ids: Sequence[str]) -> frozenset[str]:
         """Those of these comments that carry our property (see `has_marker`)."""
-        return await jira_replies.marked(self._wire, comment_ids)
+        return await replies.marked(self._wire, comment_ids)
 
     async def project(self, key: str) -> Project:
         """A project's name and whether it is a service desk."""
@@ -194,7 +193,7 @@ class Jira:
 
         `by`: by when it is sent and answered; raises `TooLate` where it was not sent for that.
         """
-        return await jira_replies.post(self._wire, quote(key, safe=""), adf, properties, visibility, by=by)
+        return await replies.post(self._wire, quote(key, safe=""), adf, properties, visibility, by=by)
 
     async def delete_comment(self, key: str, comment_id: str, *, by: Deadline | None = None) -> None:
         """Delete a comment of ours; one that is gone already is fine. Raises `Down` as well. `by`: as for a post."""
@@ -235,7 +234,7 @@ class Jira:
         # One by one: fifty comments of the greatest length take seconds, and a delivery's text does not wait for all.
         found = [await offload(partial(convert, item)) for item in read.listing(page.get("comments"))]
         whole = partial(
-            jira_issue.issue,
+            issue_of,
             raw,
             site=self._settings.site,
             comments=in_order(found)[-thread.NEWEST_COMMENTS :],

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.clients import jira_read, sockets
+from bot.clients import sockets
+from bot.clients.jira import read
 from bot.clients.responses import JIRA, content, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
 from bot.domain.issues import Person
@@ -63,7 +64,7 @@ class Wire:
         except Gone:
             await self.myself()
             raise
-        if has and not any(name in jira_read.mapping(found) for name in has):
+        if has and not any(name in read.mapping(found) for name in has):
             raise Down(JIRA.name, f"{not_the_service(JIRA)}: it knows nothing of {has[0]}")
         return found
 
@@ -84,7 +85,7 @@ class Wire:
     async def myself(self) -> Person:
         """The service account, by `GET /myself`. Raises `RetryLater`, mostly `Down`, while Jira does not say."""
         try:
-            found = jira_read.person(await self._json(lambda c: c.get_current_user(), "account"))
+            found = read.person(await self._json(lambda c: c.get_current_user(), "account"))
         except Permanent as refusal:
             raise Down(JIRA.name, refusal.reason, status=refusal.status) from None
         if found is None or not found.account_id:

@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from bot.clients.call_record import CallRecord
+from bot.clients.claude.record import CallRecord
 from bot.errors import Down, Permanent, RetryLater
 
 ErrorKind = Literal[

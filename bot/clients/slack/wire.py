@@ -24,8 +24,8 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 )
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.clients.slack_errors import explained
-from bot.clients.slack_pace import MAX_WAIT, SharedWritePace, WritePace
+from bot.clients.slack.errors import explained
+from bot.clients.slack.pace import MAX_WAIT, SharedWritePace, WritePace
 from bot.errors import RetryLater
 
 if TYPE_CHECKING:

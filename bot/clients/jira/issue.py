@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
-from bot.clients import jira_read as read
+from bot.clients.jira import read
 from bot.domain.issue_keys import ISSUE_KEY
 from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Sprint, Version
 from bot.markup import from_body

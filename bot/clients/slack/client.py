@@ -1,8 +1,8 @@
 """The Slack client: post, update, find, answer one person, open a modal, look up who somebody is.
 
-How a request is made is in `slack_wire`, at what pace in `slack_pace`; what Slack's failures mean is in
-`slack_errors`, what its accounts and channels look like in `slack_read`. A write whose answer was lost raises
-`OutcomeUnknown`, and `find` tells by the message's metadata whether it happened.
+How a request is made is in `wire`, at what pace in `pace`; what Slack's failures mean is in `errors`, what its accounts
+and channels look like in `read`. A write whose answer was lost raises `OutcomeUnknown`, and `find` tells by the
+message's metadata whether it happened.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.access.origin import Workspace
-from bot.clients.slack_errors import TokenRefused
-from bot.clients.slack_read import ChannelInfo, read_channel, read_user
-from bot.clients.slack_wire import MAX_PAGES, SlackWire, message_body
+from bot.clients.slack.errors import TokenRefused
+from bot.clients.slack.read import ChannelInfo, read_channel, read_user
+from bot.clients.slack.wire import MAX_PAGES, SlackWire, message_body
 from bot.errors import Permanent, PMAgentError, RetryLater
 from bot.log import get_logger
 from bot.rules.policy import SlackUser
