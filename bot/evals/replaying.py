@@ -13,7 +13,7 @@ from bot.markup import Known
 from bot.prompting import Prompts, ReplyDecision, as_reply, stored_request
 from bot.settings import Settings
 from bot.spending.budget import BudgetReached, BudgetReserved
-from bot.workflow.asking import AskedClaude, AsksClaude, decide_with
+from bot.workflow.drafting.asking import AskedClaude, AsksClaude, decide_with
 
 CONCURRENCY = 4
 BUSY_TRIES, BUSY_WAIT = 5, 20.0

@@ -16,11 +16,11 @@ from bot.reactions.subject import Subject
 from bot.rules.policy import rendered
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
-from bot.workflow.asking import AskedClaude
-from bot.workflow.ending import spent
+from bot.workflow.drafting.asking import AskedClaude
+from bot.workflow.drafting.ending import spent
+from bot.workflow.drafting.supporting import of_draft
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.restoring import marked_if_restored
-from bot.workflow.supporting import of_draft
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -15,9 +15,9 @@ from bot.queue import Attempt, Entry, Hold, Outcome
 from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store import StoreUnavailable
 from bot.work.outage import TOLD_BY_MODELS
-from bot.workflow.announcing import announce
-from bot.workflow.ending import fail_event
-from bot.workflow.presenting import CardRefused
+from bot.workflow.drafting.ending import fail_event
+from bot.workflow.presenting.announcing import announce
+from bot.workflow.presenting.card import CardRefused
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -16,7 +16,7 @@ from bot.domain.drafts import Mode
 from bot.failpoints import failpoint
 from bot.store import Audit, Conflict, Expect, Job, Put
 from bot.workflow.actor import Actor
-from bot.workflow.announcing import message_record
+from bot.workflow.presenting.announcing import message_record
 from bot.workflow.records import REDRAW
 
 if TYPE_CHECKING:

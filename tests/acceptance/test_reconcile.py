@@ -23,7 +23,7 @@ from bot.store import Put, Record, Table
 from bot.store.embedded.store import TinyStore
 from bot.store.opening import data_at
 from bot.workflow import health
-from bot.workflow.reconciling import last_checkpoint, reconcile
+from bot.workflow.reconciling.jira import last_checkpoint, reconcile
 from tests.acceptance.test_main_path import YES
 from tests.acceptance.test_what_claude_is_shown import shown
 from tests.acceptance.test_workflow_faults import Program

@@ -271,7 +271,7 @@ async def test_63_a_level_whose_webhook_was_lost_is_found_by_asking(stage: Stage
     await program.asked(text=f"Where is the {CANARY}?")
     _, card = await program.card()
     await stage.jira.change("ECD-1", "security", "Management", announce=False)
-    from bot.workflow.reconciling import reconcile
+    from bot.workflow.reconciling.jira import reconcile
 
     await reconcile(program.ctx)
     await reconcile(program.ctx)

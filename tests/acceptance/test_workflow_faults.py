@@ -35,10 +35,10 @@ from bot.wiring import build
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, LostRace, decide, load_draft, pause, retry_event, switch_mode, why
-from bot.workflow.announcing import announce, deliver
 from bot.workflow.development import pull_requests
-from bot.workflow.presenting import present
-from bot.workflow.publishing import advance
+from bot.workflow.presenting.announcing import announce, deliver
+from bot.workflow.presenting.card import present
+from bot.workflow.publishing.approved import advance
 from bot.workflow.records import draft_record, read_draft
 from tests.acceptance.test_main_path import NO, YES, ask
 from tests.acceptance.test_publishing import POST

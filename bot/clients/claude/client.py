@@ -78,7 +78,7 @@ class Claude:
         """One call.
 
         Raises `ClaudeDown`, `ClaudeBusy`, `BudgetReached`, `BudgetReserved`, `Unanswerable`, `StoreUnavailable`. A stop
-        reason other than `end_turn` is an answer here; `bot.workflow.asking` says what it means.
+        reason other than `end_turn` is an answer here; `bot.workflow.drafting.asking` says what it means.
         """
         await self._pause.respect()
         client, arguments = await self._prepare(request)

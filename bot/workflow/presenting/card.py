@@ -18,7 +18,7 @@ from bot.errors import OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.store import Conflict, Job
-from bot.workflow.frames import is_refusal, no_boxes, takes_boxes
+from bot.workflow.presenting.frames import is_refusal, no_boxes, takes_boxes
 from bot.workflow.records import load_draft, read_draft, save_draft
 
 if TYPE_CHECKING:

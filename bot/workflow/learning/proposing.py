@@ -19,10 +19,10 @@ from bot.errors import UserError
 from bot.log import get_logger
 from bot.prompting import Proposal, chosen, diff_of, proposal_request, read_proposal
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
-from bot.workflow.announcing import is_message, message_record, revise
-from bot.workflow.asking import ask_for
-from bot.workflow.learning import corrections
+from bot.workflow.drafting.asking import ask_for
+from bot.workflow.learning.corrections import corrections
 from bot.workflow.pausing import paused
+from bot.workflow.presenting.announcing import is_message, message_record, revise
 
 if TYPE_CHECKING:
     from bot.context import Context

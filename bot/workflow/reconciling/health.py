@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bot.workflow.reconciling import last_checkpoint
-from bot.workflow.reconciling_development import last_run
+from bot.workflow.reconciling.bitbucket import last_run
+from bot.workflow.reconciling.jira import last_checkpoint
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -31,8 +31,8 @@ from bot.intake.silence import Silence, by_its_words
 from bot.log import get_logger
 from bot.rules.policy import OutOfBounds, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Job, Put, Record
-from bot.workflow.announcing import message_record
-from bot.workflow.checkpoint import Checkpoint, KnownEvents, Missed, jql, missed_events
+from bot.workflow.presenting.announcing import message_record
+from bot.workflow.reconciling.checkpoint import Checkpoint, KnownEvents, Missed, jql, missed_events
 from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 The figures in it are looked up by rule, persons and statuses as the model names them, and what it states of pull
 requests and of the issue is compared with them as they were read. Each makes marks for the card, and holds nothing:
-at Approve `bot.workflow.checking_claims` has the facts of that moment.
+at Approve `bot.workflow.publishing.claims` has the facts of that moment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bot.claims import Claim, Facts, claims_of, examine, named_in
 from bot.domain.drafts import Draft
 from bot.prompting import Material, facts_in
 from bot.support import given, unsupported
-from bot.workflow.asking import AskedClaude
+from bot.workflow.drafting.asking import AskedClaude
 
 
 def of_draft(asked: AskedClaude, material: Material) -> dict[str, Any]:

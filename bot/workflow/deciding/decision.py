@@ -18,11 +18,11 @@ from bot.rules.learning import count_changed_words
 from bot.rules.policy import rendered
 from bot.store import Audit, Conflict, Job
 from bot.workflow.actor import Actor
-from bot.workflow.expiring import expire_one
+from bot.workflow.deciding.expiring import expire_one
+from bot.workflow.drafting.supporting import of_edit
 from bot.workflow.modes import mode
+from bot.workflow.presenting.redrawing import OTHER, under_mode
 from bot.workflow.records import audit, load_draft, save_draft
-from bot.workflow.redrawing import OTHER, under_mode
-from bot.workflow.supporting import of_edit
 
 if TYPE_CHECKING:
     from bot.context import Context

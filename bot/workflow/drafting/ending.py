@@ -15,7 +15,7 @@ from bot.prompting import without_lessons
 from bot.reactions import ANSWER, done
 from bot.settings import settings_for
 from bot.store import Audit, Conflict, Expect, Figures, Job, Put, Record
-from bot.workflow.announcing import message_record
+from bot.workflow.presenting.announcing import message_record
 
 if TYPE_CHECKING:
     from bot.context import Context

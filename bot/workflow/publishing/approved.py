@@ -27,12 +27,12 @@ from bot.errors import Down, Permanent, RetryLater
 from bot.log import get_logger
 from bot.rules.freshness import freshness
 from bot.rules.policy import Audience, audience_now, is_confidential, out_of_bounds, rendered
-from bot.workflow.checking_claims import Checked, check_claims
-from bot.workflow.deciding import ask_again
+from bot.workflow.deciding.decision import ask_again
 from bot.workflow.modes import mode
-from bot.workflow.posting import again_later, find_outcome, post, record_posted, since
+from bot.workflow.publishing.claims import Checked, check_claims
+from bot.workflow.publishing.posting import again_later, find_outcome, post, record_posted, since
+from bot.workflow.publishing.undoing import close_undo, undo
 from bot.workflow.records import lease_draft, load_draft, move, seconds_left
-from bot.workflow.undoing import close_undo, undo
 from bot.workflow.withholding import withhold, without_content
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The sync checkpoint: up to when Jira is known, and which of its answers are new. Pure; `reconciling` does the I/O.
+"""The sync checkpoint: up to when Jira is known, and which of its answers are new. Pure; `jira` does the I/O.
 
 A comment is known again by its id and the time of its last change, a new issue by having been created, a description
 that asks something by its words. What a Jira

@@ -16,7 +16,7 @@ from bot.errors import RetryLater
 from bot.failpoints import failpoint
 from bot.store import Conflict, Job, Record
 from bot.workflow.modes import mode
-from bot.workflow.presenting import CardRefused, present
+from bot.workflow.presenting.card import CardRefused, present
 from bot.workflow.records import audit, load_draft, move, read_draft, save_draft
 
 if TYPE_CHECKING:

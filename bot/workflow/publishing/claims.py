@@ -23,9 +23,9 @@ from bot.domain.issues import Frozen, Issue, PullRequest
 from bot.errors import Permanent, RetryLater
 from bot.prompting import claims_request, read_claims
 from bot.rules.policy import MOVED, out_of_bounds
-from bot.workflow.asking import ask_for
 from bot.workflow.development import known_pull_requests, read_again
-from bot.workflow.supporting import of_claims
+from bot.workflow.drafting.asking import ask_for
+from bot.workflow.drafting.supporting import of_claims
 
 if TYPE_CHECKING:
     from bot.context import Context
