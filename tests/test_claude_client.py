@@ -17,7 +17,7 @@ import pytest
 from bot.clients.claude.client import Claude
 from bot.clients.claude.errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.clock import SystemClock
-from bot.demo.claude import Special
+from bot.demo.claude.stand_in import Special
 from bot.demo.wire import Fault
 from bot.errors import RetryLater
 from bot.markup import Known

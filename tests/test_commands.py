@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bot.cards import Message
 from bot.cards.parts import MAX_MESSAGE, size
-from bot.demo.slack_limits import check_message, walk
-from bot.demo.slack_people import words
+from bot.demo.slack.limits import check_message, walk
+from bot.demo.slack.people import words
 from bot.domain.drafts import Card, Draft, Revision
 from bot.domain.issues import Issue
 from bot.errors import UserError

@@ -15,7 +15,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.demo.process import BotFailed
-from bot.demo.slack_people import DANA, Message
+from bot.demo.slack.people import DANA, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
 from bot.errors import RetryLater

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 

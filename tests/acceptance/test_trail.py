@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from tests.homes import Home
 from tests.stores import both

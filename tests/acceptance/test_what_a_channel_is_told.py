@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bot.demo.jira_world import JiraIssue
-from bot.demo.slack_people import DANA, SAM
+from bot.demo.jira.world import JiraIssue
+from bot.demo.slack.people import DANA, SAM
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_freshness import TOKEN, rule_asks

@@ -19,7 +19,7 @@ import pytest
 from bot.cards import Message as Said
 from bot.clients.claude.errors import ClaudeDown
 from bot.context import Context
-from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.slack.people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
 from bot.domain.draft_states import DraftState

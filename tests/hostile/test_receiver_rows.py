@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE
 from bot.markup import CUT, MAX_TEXT

@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bot.demo.slack_elements import INPUTS, INTERACTIVE, element, image, plain, text_object
-from bot.demo.slack_rich_text import check_rich_text
-from bot.demo.slack_rules import Problems, check_fields, is_object
+from bot.demo.slack.elements import INPUTS, INTERACTIVE, element, image, plain, text_object
+from bot.demo.slack.rich_text import check_rich_text
+from bot.demo.slack.rules import Problems, check_fields, is_object
 
 MESSAGE_BLOCKS = 50
 VIEW_BLOCKS = 100

@@ -7,8 +7,8 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
-from bot.demo.slack_limits import DOCUMENTED
-from bot.demo.slack_people import (
+from bot.demo.slack.limits import DOCUMENTED
+from bot.demo.slack.people import (
     APP_ID,
     APPROVALS,
     DANA,
@@ -23,8 +23,8 @@ from bot.demo.slack_people import (
     channels,
     everybody,
 )  # fmt: skip
-from bot.demo.slack_rules import ApiError, Json
-from bot.demo.slack_socket import Connections
+from bot.demo.slack.rules import ApiError, Json
+from bot.demo.slack.socket_mode import Connections
 from bot.demo.wire import StandIn
 
 TRIGGER_SECONDS = 3.0
@@ -61,7 +61,7 @@ class ResponseUrl:
 
 
 class Workspace(StandIn):
-    """State and questions. Ids of people and channels are constants in `bot.demo.slack_people`."""
+    """State and questions. Ids of people and channels are constants in `bot.demo.slack.people`."""
 
     service = "slack"
 

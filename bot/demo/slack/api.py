@@ -10,9 +10,9 @@ import json
 
 from aiohttp import web
 
-from bot.demo.slack_methods import METHODS, Method
-from bot.demo.slack_rules import ApiError, Json
-from bot.demo.slack_state import Bucket, Workspace
+from bot.demo.slack.methods import METHODS, Method
+from bot.demo.slack.rules import ApiError, Json
+from bot.demo.slack.state import Bucket, Workspace
 
 _TAKES_JSON = frozenset(name for name in METHODS if name.startswith(("chat.p", "chat.u", "chat.d", "views."))) | {
     "auth.test", "apps.connections.open"}  # fmt: skip

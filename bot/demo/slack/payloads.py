@@ -1,6 +1,6 @@
 """What Slack tells the program when somebody does something: the payloads, as Slack fills them in.
 
-Each verb of `bot.demo.slack` sends one of these. A test that plays a forger builds one and changes it before it is sent
+Each verb of `stand_in` sends one of these. A test that plays a forger builds one and changes it before it is sent
 (`SlackStandIn.send`).
 """
 
@@ -10,9 +10,9 @@ import copy
 import secrets
 import time
 
-from bot.demo.slack_people import APP_ID, BOT_USER, HOME_TEAM, Message, Modal, Whisper
-from bot.demo.slack_rules import Json
-from bot.demo.slack_state import Workspace
+from bot.demo.slack.people import APP_ID, BOT_USER, HOME_TEAM, Message, Modal, Whisper
+from bot.demo.slack.rules import Json
+from bot.demo.slack.state import Workspace
 
 _KEPT = ("action_id", "block_id", "text", "value", "type", "style", "url")
 

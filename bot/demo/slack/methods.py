@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.demo import slack_limits as limits
-from bot.demo.slack_people import APP_ID, BOT_ID, BOT_USER, HOME_TEAM, Channel, Message, Modal, Whisper
-from bot.demo.slack_rules import ApiError, Json
-from bot.demo.slack_state import Workspace
+from bot.demo.slack import limits
+from bot.demo.slack.people import APP_ID, BOT_ID, BOT_USER, HOME_TEAM, Channel, Message, Modal, Whisper
+from bot.demo.slack.rules import ApiError, Json
+from bot.demo.slack.state import Workspace
 
 TEAM_URL = "https://pmagent-demo.slack.com/"
 UPDATE_TEXT = 4000

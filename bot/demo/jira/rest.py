@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from bot.demo import adf, jira_world
-from bot.demo.jira_answers import Refusal, json_body, page_of, properties_of
-from bot.demo.jira_world import FIELDS, SPRINT, JiraComment, JiraIssue, stamp
-from bot.demo.jql import JqlError, compile_jql
+from bot.demo.jira import adf, world
+from bot.demo.jira.answers import Refusal, json_body, page_of, properties_of
+from bot.demo.jira.jql import JqlError, compile_jql
+from bot.demo.jira.world import FIELDS, SPRINT, JiraComment, JiraIssue, stamp
 
 if TYPE_CHECKING:
-    from bot.demo.jira_site import JiraSite
+    from bot.demo.jira.site import JiraSite
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MISSING = "Issue does not exist or you do not have permission to see it."
@@ -186,7 +186,7 @@ class JiraRest:
         try:
             run = compile_jql(
                 asked.get("jql", ""),
-                now=jira_world.now(),
+                now=world.now(),
                 own_account=self.jira.account_id,
                 projects=self.jira.projects,
                 keys=self.jira.issues,

@@ -1,6 +1,6 @@
 """Who and what is in the stand-in's Slack workspace: people of every standing, channels, messages, views.
 
-Everything here is plain data; `bot.demo.slack` moves it and `bot.demo.slack_api` shows it to the program.
+Everything here is plain data; `stand_in` moves it and `api` shows it to the program.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from bot.demo.slack_limits import walk
+from bot.demo.slack.limits import walk
 
 HOME_TEAM = "T0HOME0001"
 FOREIGN_TEAM = "T0OTHER001"

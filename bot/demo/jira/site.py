@@ -1,7 +1,7 @@
 """The Jira stand-in's site: what is in it, its webhooks, and verbs to play with it.
 
 The verbs are what people do in Jira (`comment`, `move`, `assign`, …): each changes the site and delivers the signed
-webhook, and returns when it was answered. What things look like is in `jira_world`, what REST answers in `jira_rest`.
+webhook, and returns when it was answered. What things look like is in `world`, what REST answers in `rest`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from bot.demo import adf, jira_world
 from bot.demo.hooks import Delivery, Sender, signature
-from bot.demo.jira_world import ABBREVIATED, Account, JiraComment, JiraIssue, JiraProject, stamp
+from bot.demo.jira import adf, world
+from bot.demo.jira.world import ABBREVIATED, Account, JiraComment, JiraIssue, JiraProject, stamp
 from bot.demo.wire import StandIn
 
 _AGAIN = (0, 408, 409, 425, 429)
 
 
 class JiraSite(StandIn):
-    """One site with the projects ECD (software) and SUP (service desk), and the people of `jira_world.people`.
+    """One site with the projects ECD (software) and SUP (service desk), and the people of `world.people`.
 
     `base`: the site's address. `secret`, `target`: of the one webhook. `may_delete`, `denied` (permission names): what
     the service account may not. `ignores_internal`: an internal reply comes out public. `announce_own`: its own
@@ -43,7 +43,7 @@ class JiraSite(StandIn):
         self.base = ""
         self.secret = ""
         self.target = ""
-        self.people = jira_world.people()
+        self.people = world.people()
         self.account_id = self.people["agent"].account_id
         self.projects: dict[str, JiraProject] = {}
         self.issues: dict[str, JiraIssue] = {}
@@ -95,7 +95,7 @@ class JiraSite(StandIn):
         `links`: (relation, key of an issue that is there); `parent`: such a key. `more`: other fields of `JiraIssue`.
         """
         prefix = key.rpartition("-")[0]
-        created = at or jira_world.now()
+        created = at or world.now()
         found = JiraIssue(
             id=self.next_id(), key=key, project=self.projects.get(prefix) or self.project(prefix, prefix.title()),
             summary=summary, description=description, status=status, priority=priority, issue_type=issue_type,
@@ -170,7 +170,7 @@ class JiraSite(StandIn):
     async def edit_comment(self, key: str, comment_id: str, text: str, *, at: datetime | None = None) -> JiraComment:
         """Change a comment's words and announce it."""
         found = self.find_comment(key, comment_id)
-        found.text, found.body, found.updated = text, adf.from_wiki(text, self._names()), at or jira_world.now()
+        found.text, found.body, found.updated = text, adf.from_wiki(text, self._names()), at or world.now()
         self.issues[key].updated = max(found.updated, self.issues[key].updated)
         await self.announce("comment_updated", self.issues[key], found)
         return found
@@ -201,7 +201,7 @@ class JiraSite(StandIn):
             "field": name, "fieldtype": "jira", "fieldId": name,
             "from": None, "fromString": _display(before), "to": None, "toString": _display(getattr(issue, attribute)),
         }  # fmt: skip
-        issue.updated = at or jira_world.now()
+        issue.updated = at or world.now()
         author = self.account(by)
         entry = {"id": self.next_id(), "author": author, "created": issue.updated, "items": [item]}
         issue.history.append(entry)
@@ -294,7 +294,7 @@ class JiraSite(StandIn):
         """Wait until the webhooks of the service account's own comments are delivered."""
         await self._sender.settled()
 
-    # For jira_rest
+    # For `rest`
 
     def next_id(self) -> str:
         return str(next(self._ids))
@@ -308,7 +308,7 @@ class JiraSite(StandIn):
         visibility: dict[str, Any] | None, *, at: datetime | None = None,
     ) -> JiraComment:  # fmt: skip
         """Put a comment into an issue."""
-        at = at or jira_world.now()
+        at = at or world.now()
         comment = JiraComment(self.next_id(), author, text, body, at, at, public, visibility)
         issue.comments.append(comment)
         issue.updated = max(issue.updated, at)

@@ -6,7 +6,7 @@
     assert ack.acked and ack.ms < 3000
     await slack.whispered(PRIYA, "may not decide")
 
-It is as strict as Slack: see `slack_limits` (Block Kit), `slack_api` (methods) and `slack_socket` (acknowledgements).
+It is as strict as Slack: see `limits` (Block Kit), `api` (methods) and `socket_mode` (acknowledgements).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from bot.demo.slack_api import answer
-from bot.demo.slack_limits import check_message, check_view
-from bot.demo.slack_methods import open_view, with_ids
-from bot.demo.slack_payloads import Payloads
-from bot.demo.slack_people import BOT_USER, Message, Modal, Whisper
-from bot.demo.slack_rules import Json
-from bot.demo.slack_socket import Ack, Kind, http_body, post_signed
-from bot.demo.slack_state import ResponseUrl
+from bot.demo.slack.api import answer
+from bot.demo.slack.limits import check_message, check_view
+from bot.demo.slack.methods import open_view, with_ids
+from bot.demo.slack.payloads import Payloads
+from bot.demo.slack.people import BOT_USER, Message, Modal, Whisper
+from bot.demo.slack.rules import Json
+from bot.demo.slack.socket_mode import Ack, Kind, http_body, post_signed
+from bot.demo.slack.state import ResponseUrl
 from bot.demo.wire import Exchange
 
 RESPONSE_URL_USES = 5

@@ -18,9 +18,9 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.demo.claude_claims import claims
-from bot.demo.claude_rules import Refused, check
-from bot.demo.claude_writer import proposal, standup, write
+from bot.demo.claude.claims import claims
+from bot.demo.claude.rules import Refused, check
+from bot.demo.claude.writer import proposal, standup, write
 from bot.demo.wire import Fault, StandIn
 from bot.prompting.untrusted import read_block
 

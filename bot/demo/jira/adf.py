@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-SCHEMA = Path(__file__).resolve().parents[3] / "shared" / "schemas" / "adf.json"
+SCHEMA = Path(__file__).resolve().parents[4] / "shared" / "schemas" / "adf.json"
 """Atlassian's own schema, used where it lies beside the repository and jsonschema is installed."""
 
 _INLINE = frozenset({"text", "hardBreak", "mention", "emoji", "inlineCard", "date", "status"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.demo.slack_rules import Problems, check_fields, is_object
+from bot.demo.slack.rules import Problems, check_fields, is_object
 
 _TEXT_STYLES = {"bold", "italic", "strike", "code", "underline"}
 _MENTION_STYLES = _TEXT_STYLES | {"highlight", "client_highlight", "unlink"}

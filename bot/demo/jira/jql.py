@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.demo.jira_world import JiraIssue
+from bot.demo.jira.world import JiraIssue
 
 Test = Callable[[JiraIssue], bool]
 
@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<op>>=|<=|!=|!~|[=<>~(),])|(?P<word>[^\s=<>!~(),"']+))"""
 )
 _PROFILE = ZoneInfo("Europe/Berlin")
-"""The time zone in the profile of whoever asks (`jira_world.Account`): what a time without its zone is read in."""
+"""The time zone in the profile of whoever asks (`world.Account`): what a time without its zone is read in."""
 _UNITS = {"w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _TIMES = ("updated", "created", "due", "duedate", "statuscategorychangeddate", "resolved")
 _FIELDS: dict[str, Callable[[JiraIssue], Any]] = {

@@ -1,11 +1,11 @@
-"""A stand-in for Jira Cloud: a site (`jira_site`) behind its REST API as far as the program uses it (`jira_rest`)."""
+"""A stand-in for Jira Cloud: a site (`site`) behind its REST API as far as the program uses it (`rest`)."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from bot.demo.jira_rest import JiraRest
-from bot.demo.jira_site import JiraSite
+from bot.demo.jira.rest import JiraRest
+from bot.demo.jira.site import JiraSite
 
 
 class JiraStandIn(JiraSite):

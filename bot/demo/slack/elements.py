@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.demo.slack_rules import Problems, check_fields, is_object
+from bot.demo.slack.rules import Problems, check_fields, is_object
 
 INTERACTIVE = frozenset({
     "button", "overflow", "static_select", "users_select", "conversations_select", "channels_select", "datepicker",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from bot.demo import adf
+from bot.demo.jira import adf
 
 CATEGORIES = {"To Do": "new", "In Progress": "indeterminate", "In Review": "indeterminate", "Done": "done"}
 """The statuses of the demo's workflow, with their categories."""
@@ -71,7 +71,7 @@ class JiraProject:
 class JiraComment:
     """`text` is wiki markup as webhooks carry it, `body` the ADF that REST answers. `properties`: key → value.
 
-    `public` None: Jira says nothing about it. `deliveries`: the webhooks so far, as `bot.demo.jira.Delivery`.
+    `public` None: Jira says nothing about it. `deliveries`: the webhooks so far, as `bot.demo.hooks.Delivery`.
     """
 
     id: str
