@@ -16,7 +16,7 @@ from typing import Any
 from bot.domain.events import BranchPushed, BuildReported, Event, Ignored, Malformed, PullRequestChanged
 from bot.domain.issue_keys import MAX_KEYS, find_keys
 from bot.domain.issues import PullRequest
-from handlers.bitbucket_payloads import (
+from handlers.bitbucket.payloads import (
     ApprovalDelivery,
     BuildDelivery,
     ChangesRequestDelivery,

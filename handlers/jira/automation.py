@@ -16,7 +16,7 @@ from handlers.decoding import (
     decode,
     wrong,
 )
-from handlers.jira import unwatched
+from handlers.jira.events import unwatched
 
 
 def _request_id(value: object) -> object:

@@ -22,7 +22,7 @@ from handlers.decoding import (
     kind_of,
     text_at,
 )
-from handlers.jira_payloads import Announced, CommentDelivery, CreatedDelivery, JiraDelivery, JiraUser, UpdatedDelivery
+from handlers.jira.payloads import Announced, CommentDelivery, CreatedDelivery, JiraDelivery, JiraUser, UpdatedDelivery
 
 COMMENT_DELETED = "issue_comment_deleted"
 SOMEBODY = Person(account_id="", name="somebody")
