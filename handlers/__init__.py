@@ -26,7 +26,7 @@ else). Each is thin: verify, decode into our own types (`bot.domain.events`), ca
 
 A delivery's way to its 202, for who reads along; one `await` follows the other:
 
-1. `bot/http/server.py`: a connection, with a deadline for each request
+1. `bot/http/protocol.py`: a connection, with a deadline for each request
 2. `handlers/sidecar.py`: which endpoint
 3. `handlers/webhooks/endpoint.py`: the checks in their order, and the answer
 4. `bot/http/limits.py`: how many, how large
