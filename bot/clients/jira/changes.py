@@ -15,6 +15,7 @@ from typing import Any
 from bot.clients.jira import read
 from bot.clients.jira.thread import comment_page
 from bot.clients.jira.wire import Wire, searching
+from bot.clients.values import listing, mapping, moment, one_line
 from bot.domain.issues import Comment, Frozen, Person
 from bot.markup import from_body
 from bot.offload import offload
@@ -71,8 +72,8 @@ async def changed(wire: Wire, jql: str, since: datetime, own: str | None, token:
     body: dict[str, Any] = {"jql": jql, "maxResults": PAGE_SIZE, "fields": list(FIELDS), "expand": "changelog"}
     if token:
         body["nextPageToken"] = token
-    page = read.mapping(await wire.read(searching(body), "search", has=("issues",)))
-    raw = [issue for issue in read.listing(page.get("issues")) if isinstance(issue.get("key"), str)]
+    page = mapping(await wire.read(searching(body), "search", has=("issues",)))
+    raw = [issue for issue in listing(page.get("issues")) if isinstance(issue.get("key"), str)]
     found = tuple([await _issue(issue, since, own) for issue in raw])
     following = page.get("nextPageToken")
     last = not found or page.get("isLast") is True or not isinstance(following, str) or following == token
@@ -85,10 +86,10 @@ async def comments_since(wire: Wire, path: str, since: datetime, own: str | None
     start = 0
     while True:
         page = await comment_page(wire, path, start, COMMENT_PAGE)
-        raw = read.listing(page.get("comments"))
+        raw = listing(page.get("comments"))
         found |= {comment.id: comment for comment in await _since(raw, since, own, desk)}
         start += len(raw)
-        times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
+        times = [moment(item.get("created")) or read.EPOCH for item in raw]
         newest_first = bool(times) and times[0] >= times[-1]
         past = newest_first and times[-1] < since and start >= EDITED_WITHIN
         if not raw or past or start >= read.number(page.get("total"), 0):
@@ -96,13 +97,13 @@ async def comments_since(wire: Wire, path: str, since: datetime, own: str | None
 
 
 async def _issue(item: dict[str, Any], since: datetime, own: str | None) -> ChangedIssue:
-    fields = read.mapping(item.get("fields"))
-    thread = read.mapping(fields.get("comment"))
-    raw, key = read.listing(thread.get("comments")), str(item["key"])
+    fields = mapping(item.get("fields"))
+    thread = mapping(fields.get("comment"))
+    raw, key = listing(thread.get("comments")), str(item["key"])
     whole = bool(thread) and len(raw) >= read.number(thread.get("total"), len(raw) + 1)
-    project = read.mapping(fields.get("project")).get("key")
-    created = read.moment(fields.get("created")) or read.EPOCH
-    summary = read.one_line(fields.get("summary"))
+    project = mapping(fields.get("project")).get("key")
+    created = moment(fields.get("created")) or read.EPOCH
+    summary = one_line(fields.get("summary"))
     described = await offload(lambda: from_body(read.body(fields.get("description")))) if created >= since else ""
     return ChangedIssue(
         key=key,
@@ -110,21 +111,21 @@ async def _issue(item: dict[str, Any], since: datetime, own: str | None) -> Chan
         summary=summary,
         text=f"{summary}\n\n{described}".strip() if created >= since else "",
         created=created,
-        updated=read.moment(fields.get("updated")) or created,
+        updated=moment(fields.get("updated")) or created,
         reporter=read.person(fields.get("reporter")) or read.person(fields.get("creator")),
         service_desk=read.is_desk(item),
         has_security_level=read.has_security_level(item),
         comments=tuple(await _since(raw, since, own, read.is_desk(item))) if whole else None,
-        asked=await offload(partial(_asked, read.mapping(item.get("changelog")).get("histories"), since)),
+        asked=await offload(partial(_asked, mapping(item.get("changelog")).get("histories"), since)),
     )
 
 
 def _asked(histories: Any, since: datetime) -> NewQuestion | None:
     """The newest change since then that wrote a question into the description."""
     found: list[NewQuestion] = []
-    for history in read.listing(histories):
-        at = read.moment(history.get("created"))
-        for item in read.listing(history.get("items")) if at is not None and at >= since else ():
+    for history in listing(histories):
+        at = moment(history.get("created"))
+        for item in listing(history.get("items")) if at is not None and at >= since else ():
             if str(item.get("field")).casefold() != "description":
                 continue
             before, after = (from_body(read.body(item.get(side)) or "") for side in ("fromString", "toString"))
@@ -139,7 +140,7 @@ async def _since(raw: Iterable[dict[str, Any]], since: datetime, own: str | None
     """Those of Jira's comments that were written or edited since then. One whose times cannot be read counts."""
     wanted = []
     for item in raw:
-        at = read.moment(item.get("updated")) or read.moment(item.get("created"))
+        at = moment(item.get("updated")) or moment(item.get("created"))
         if at is None or at >= since:
             wanted.append(await offload(partial(read.comment, item, own, desk=desk)))
     return wanted

@@ -26,6 +26,7 @@ from bot.clients.jira.issue import named_keys
 from bot.clients.jira.related import Around, around, sprint_fields, told_of
 from bot.clients.jira.replies import Reply
 from bot.clients.jira.wire import DEADLINE, Wire, searching
+from bot.clients.values import listing, mapping, one_line
 from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 from bot.errors import Down, Gone, Permanent
 from bot.offload import offload
@@ -163,10 +164,10 @@ class Jira:
     async def project(self, key: str) -> Project:
         """A project's name and whether it is a service desk."""
         path = quote(key, safe="")
-        found = read.mapping(await self._wire.read(lambda c: c.get_project(path), "project", has=("key",)))
+        found = mapping(await self._wire.read(lambda c: c.get_project(path), "project", has=("key",)))
         return Project(
             key=found["key"] if isinstance(found.get("key"), str) else key,
-            name=read.one_line(found.get("name")) or key,
+            name=one_line(found.get("name")) or key,
             service_desk=found.get("projectTypeKey") == "service_desk",
         )
 
@@ -175,8 +176,8 @@ class Jira:
         asked = await self._wire.read(
             lambda c: c.get_my_permissions(project_key=project, permissions=",".join(names)), has=("permissions",)
         )
-        given = read.mapping(read.mapping(asked).get("permissions"))
-        return {name: read.mapping(given.get(name)).get("havePermission") is True for name in names}
+        given = mapping(mapping(asked).get("permissions"))
+        return {name: mapping(given.get(name)).get("havePermission") is True for name in names}
 
     # Writing
 
@@ -227,12 +228,12 @@ class Jira:
         self, raw: Any, comments: dict[str, Any] | None, history: tuple[Change, ...], others: Around
     ) -> Issue:
         """The issue in our words."""
-        fields = read.mapping(read.mapping(raw).get("fields"))
-        page = read.mapping(fields.get("comment")) if comments is None else comments
+        fields = mapping(mapping(raw).get("fields"))
+        page = mapping(fields.get("comment")) if comments is None else comments
         desk = read.is_desk(raw)
         convert = partial(read.comment, own_account=self.account_id, desk=desk)
         # One by one: fifty comments of the greatest length take seconds, and a delivery's text does not wait for all.
-        found = [await offload(partial(convert, item)) for item in read.listing(page.get("comments"))]
+        found = [await offload(partial(convert, item)) for item in listing(page.get("comments"))]
         whole = partial(
             issue_of,
             raw,

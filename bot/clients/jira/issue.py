@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, Literal
 
 from bot.clients.jira import read
+from bot.clients.values import listing, mapping, moment, one_line
 from bot.domain.issue_keys import ISSUE_KEY
 from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Sprint, Version
 from bot.markup import from_body
@@ -30,38 +31,34 @@ def issue(
     `told`: other issues that may be told of, as a search gave them, by key; `related`: see `Issue`. `sprint_fields`:
     ids of the fields that hold sprints. Raises ValueError when it has no key.
     """
-    found = read.mapping(value)
-    key, fields = found.get("key"), read.mapping(found.get("fields"))
+    found = mapping(value)
+    key, fields = found.get("key"), mapping(found.get("fields"))
     if not isinstance(key, str) or not key:
         raise ValueError("an issue without a key")
-    project = read.mapping(fields.get("project"))
-    status = read.mapping(fields.get("status"))
+    project = mapping(fields.get("project"))
+    status = mapping(fields.get("status"))
     labels = fields.get("labels")
     below = children(value, told)
     return Issue(
         key=key,
         project=project["key"] if isinstance(project.get("key"), str) else key.rpartition("-")[0],
-        summary=read.one_line(fields.get("summary")),
+        summary=one_line(fields.get("summary")),
         url=f"{site}/browse/{key}",
-        status=read.one_line(status.get("name")),
-        status_category=read.one_line(read.mapping(status.get("statusCategory")).get("key")),
+        status=one_line(status.get("name")),
+        status_category=one_line(mapping(status.get("statusCategory")).get("key")),
         description=from_body(read.body(fields.get("description"))),
-        issue_type=read.one_line(read.mapping(fields.get("issuetype")).get("name")),
+        issue_type=one_line(mapping(fields.get("issuetype")).get("name")),
         assignee=read.person(fields.get("assignee")),
         reporter=read.person(fields.get("reporter")),
-        priority=read.one_line(read.mapping(fields.get("priority")).get("name")),
-        labels=tuple(read.one_line(label) for label in labels if isinstance(label, str))
-        if isinstance(labels, list)
-        else (),
+        priority=one_line(mapping(fields.get("priority")).get("name")),
+        labels=tuple(one_line(label) for label in labels if isinstance(label, str)) if isinstance(labels, list) else (),
         due=read.day(fields.get("duedate")),
-        resolution=read.one_line(read.mapping(fields.get("resolution")).get("name")),
-        components=tuple(
-            name for c in read.listing(fields.get("components")) if (name := read.one_line(c.get("name")))
-        ),
+        resolution=one_line(mapping(fields.get("resolution")).get("name")),
+        components=tuple(name for c in listing(fields.get("components")) if (name := one_line(c.get("name")))),
         fix_versions=versions(fields.get("fixVersions")),
         sprints=tuple(s for name in sprint_fields for s in sprints(fields.get(name))) if sprint_fields else None,
-        created=read.moment(fields.get("created")),
-        updated=read.moment(fields.get("updated")),
+        created=moment(fields.get("created")),
+        updated=moment(fields.get("updated")),
         links=links(fields.get("issuelinks"), told),
         parent=parent(fields.get("parent"), told),
         children=below[:CHILDREN],
@@ -84,53 +81,49 @@ def _may_be_told(change: Change, told: Mapping[str, Any]) -> bool:
 
 def named_keys(value: Any) -> frozenset[str]:
     """The keys of the issues that an issue of Jira's answers names: linked ones, its parent and its sub-tasks."""
-    fields = read.mapping(read.mapping(value).get("fields"))
-    found = [
-        item.get(side) for item in read.listing(fields.get("issuelinks")) for side in ("inwardIssue", "outwardIssue")
-    ]
-    found += [fields.get("parent"), *read.listing(fields.get("subtasks"))]
-    return frozenset(key for other in found if isinstance(key := read.mapping(other).get("key"), str))
+    fields = mapping(mapping(value).get("fields"))
+    found = [item.get(side) for item in listing(fields.get("issuelinks")) for side in ("inwardIssue", "outwardIssue")]
+    found += [fields.get("parent"), *listing(fields.get("subtasks"))]
+    return frozenset(key for other in found if isinstance(key := mapping(other).get("key"), str))
 
 
 def links(value: Any, told: Mapping[str, Any]) -> tuple[LinkedIssue, ...]:
     """The linked issues among those that may be told of, each with the relation as worded from this issue's side."""
     return tuple(
-        link(other, read.one_line(read.mapping(item.get("type")).get(wording)) or "relates to", told[other["key"]])
-        for item in read.listing(value)
+        link(other, one_line(mapping(item.get("type")).get(wording)) or "relates to", told[other["key"]])
+        for item in listing(value)
         for side, wording in (("inwardIssue", "inward"), ("outwardIssue", "outward"))
-        if (other := read.mapping(item.get(side))).get("key") in told
+        if (other := mapping(item.get(side))).get("key") in told
     )
 
 
 def link(value: Any, relation: str, searched: Any) -> LinkedIssue:
     """Another issue: as an issue names it, which is the newest, and what a search adds, whose index may be late."""
-    fields, more = read.mapping(read.mapping(value).get("fields")), read.mapping(read.mapping(searched).get("fields"))
-    status = read.mapping(fields.get("status") or more.get("status"))
+    fields, more = mapping(mapping(value).get("fields")), mapping(mapping(searched).get("fields"))
+    status = mapping(fields.get("status") or more.get("status"))
     return LinkedIssue(
         relation=relation,
-        key=read.mapping(value)["key"],
-        summary=read.one_line(fields.get("summary") or more.get("summary")),
-        status=read.one_line(status.get("name")),
-        status_category=read.one_line(read.mapping(status.get("statusCategory")).get("key")),
-        issue_type=read.one_line(read.mapping(more.get("issuetype")).get("name")),
+        key=mapping(value)["key"],
+        summary=one_line(fields.get("summary") or more.get("summary")),
+        status=one_line(status.get("name")),
+        status_category=one_line(mapping(status.get("statusCategory")).get("key")),
+        issue_type=one_line(mapping(more.get("issuetype")).get("name")),
         assignee=read.person(more.get("assignee")),
     )
 
 
 def parent(value: Any, told: Mapping[str, Any]) -> LinkedIssue | None:
     """The parent, where it may be told of."""
-    found = read.mapping(value)
+    found = mapping(value)
     return link(found, "parent", told[found["key"]]) if found.get("key") in told else None
 
 
 def children(value: Any, told: Mapping[str, Any]) -> tuple[LinkedIssue, ...]:
     """The children of an issue of Jira's answers among those that may be told of, unfinished ones first."""
-    key, fields = read.mapping(value).get("key"), read.mapping(read.mapping(value).get("fields"))
-    subtasks = {item["key"]: item for item in read.listing(fields.get("subtasks")) if item.get("key") in told}
+    key, fields = mapping(value).get("key"), mapping(mapping(value).get("fields"))
+    subtasks = {item["key"]: item for item in listing(fields.get("subtasks")) if item.get("key") in told}
     others = {
-        k: v
-        for k, v in told.items()
-        if read.mapping(read.mapping(read.mapping(v).get("fields")).get("parent")).get("key") == key
+        k: v for k, v in told.items() if mapping(mapping(mapping(v).get("fields")).get("parent")).get("key") == key
     }
     found = [link(item, "child", told[child]) for child, item in (others | subtasks).items()]
     return tuple(sorted(found, key=lambda child: child.status_category == "done"))
@@ -140,8 +133,8 @@ def versions(value: Any) -> tuple[Version, ...]:
     """The versions in a field of them."""
     return tuple(
         Version(name=name, released=item.get("released") is True, on=read.day(item.get("releaseDate")))
-        for item in read.listing(value)
-        if (name := read.one_line(item.get("name")))
+        for item in listing(value)
+        if (name := one_line(item.get("name")))
     )
 
 
@@ -150,15 +143,15 @@ def sprints(value: Any) -> tuple[Sprint, ...]:
     return tuple(
         Sprint(
             name=name,
-            state=read.one_line(item.get("state")).lower(),
+            state=one_line(item.get("state")).lower(),
             start=_date_of(item.get("startDate")),
             end=_date_of(item.get("completeDate")) or _date_of(item.get("endDate")),
         )
-        for item in read.listing(value)
-        if (name := read.one_line(item.get("name")))
+        for item in listing(value)
+        if (name := one_line(item.get("name")))
     )
 
 
 def _date_of(value: Any) -> date | None:
-    at = read.moment(value)
+    at = moment(value)
     return at.date() if at else None

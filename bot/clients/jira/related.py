@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from bot.clients.jira import read
 from bot.clients.jira.issue import Related, named_keys
 from bot.clients.jira.wire import Wire, searching
+from bot.clients.values import listing, mapping
 from bot.errors import Permanent, RetryLater
 
 MOST_AT_A_TIME = 100
@@ -35,7 +36,7 @@ class Around(NamedTuple):
 
 async def around(wire: Wire, raw: Any, watches: Watches) -> Around:
     """The children of an issue of Jira's answers, and those that it names."""
-    key, names = str(read.mapping(raw).get("key")), _watched(named_keys(raw), watches)
+    key, names = str(mapping(raw).get("key")), _watched(named_keys(raw), watches)
     below = f'parent = "{key}"'
     page = await _page(wire, f"{below} OR {_among(names)}" if names else below)
     found, more = page or ([], False)
@@ -70,7 +71,7 @@ async def sprint_fields(wire: Wire) -> tuple[str, ...] | None:
         return ()
     except RetryLater:  # also for a token without the scope, which the gateway calls 401
         return None
-    fields = [(item.get("id"), read.mapping(item.get("schema")).get("custom")) for item in read.listing(found)]
+    fields = [(item.get("id"), mapping(item.get("schema")).get("custom")) for item in listing(found)]
     return tuple(name for name, kind in fields if isinstance(name, str) and kind == SPRINT)
 
 
@@ -100,7 +101,7 @@ async def _page(wire: Wire, jql: str) -> tuple[list[Raw], bool] | None:
     """What a search finds, and whether there is more; None where Jira refuses it in its own words."""
     body = {"jql": f"{jql} ORDER BY updated DESC", "maxResults": MOST_AT_A_TIME, "fields": list(FIELDS)}
     try:
-        page = read.mapping(await wire.read(searching(body), "search", has=("issues",)))
+        page = mapping(await wire.read(searching(body), "search", has=("issues",)))
     except Permanent:
         return None
-    return read.listing(page.get("issues")), isinstance(page.get("nextPageToken"), str)
+    return listing(page.get("issues")), isinstance(page.get("nextPageToken"), str)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from bot.clients.jira import read
 from bot.clients.jira.thread import comment_page
+from bot.clients.values import listing, mapping, moment
 from bot.domain.drafts import MARKER
 from bot.domain.issues import Frozen, Visibility
 from bot.errors import Gone, OutcomeUnknown
@@ -50,7 +51,7 @@ async def post(
         body["visibility"] = visibility.model_dump(exclude_none=True)
     answer = await wire.exchange(lambda c: c.add_comment(path, data=body), "issue", write=True, by=by)
     try:
-        posted = read.mapping(answer.json())
+        posted = mapping(answer.json())
     except (ValueError, RecursionError):
         posted = {}
     if not posted.get("id"):
@@ -63,7 +64,7 @@ async def find(wire: Wire, path: str, draft_id: str, since: datetime, own: str |
     earliest, start = since - CLOCK_SKEW, 0
     while True:
         page = await comment_page(wire, path, start, 100)
-        raw = read.listing(page.get("comments"))
+        raw = listing(page.get("comments"))
         mine = {}
         for item in raw:
             found = read.comment({**item, "body": None}, own, desk=False)
@@ -73,7 +74,7 @@ async def find(wire: Wire, path: str, draft_id: str, since: datetime, own: str |
             if value.get("draft_id") == draft_id:
                 return mine[comment_id].model_copy(update={"marker": value})
         start += len(raw)
-        times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
+        times = [moment(item.get("created")) or read.EPOCH for item in raw]
         newest_first = bool(times) and times[0] >= times[-1]
         if not raw or start >= read.number(page.get("total"), 0) or (newest_first and times[-1] < earliest):
             return None
@@ -96,11 +97,11 @@ async def _markers(wire: Wire, ids: list[str], raw: list[dict[str, Any]] | None 
     found: dict[str, dict[str, Any]] = {}
     for comment_id in ids:
         if comment_id in settled:
-            values = [p.get("value") for p in read.listing(settled[comment_id]) if p.get("key") == MARKER]
+            values = [p.get("value") for p in listing(settled[comment_id]) if p.get("key") == MARKER]
         else:
             values = await _property(wire, comment_id)
         if values:
-            found[comment_id] = read.mapping(values[0])
+            found[comment_id] = mapping(values[0])
     return found
 
 
@@ -110,7 +111,7 @@ async def _properties_by_ids(wire: Wire, ids: list[str]) -> dict[str, Any]:
     if not wanted:
         return {}
     asked = wire.read(lambda c: c.get_comments_by_ids(expand="properties", data={"ids": wanted}), has=("values",))
-    listed = read.listing(read.mapping(await wire.where_offered("comments by id", asked)).get("values"))
+    listed = listing(mapping(await wire.where_offered("comments by id", asked)).get("values"))
     return {str(i.get("id")): i["properties"] for i in listed if isinstance(i.get("properties"), list)}
 
 
@@ -121,7 +122,7 @@ async def _property(wire: Wire, comment_id: str) -> list[Any]:
         found = await wire.where_offered("comment properties", asked)
     except Gone:  # the comment has no such property
         return []
-    return [] if found is None else [read.mapping(found).get("value")]
+    return [] if found is None else [mapping(found).get("value")]
 
 
 def _public(comment: dict[str, Any]) -> bool | None:

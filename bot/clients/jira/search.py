@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from bot.clients.jira import read, thread
 from bot.clients.jira.wire import Wire, searching
+from bot.clients.values import listing, mapping
 from bot.domain.issues import Change
 from bot.errors import Gone
 
@@ -28,8 +29,8 @@ async def found_by(wire: Wire, jql: str, limit: int) -> list[dict[str, Any]]:
         }
         if token:
             body["nextPageToken"] = token
-        page = read.mapping(await wire.read(searching(body), "search", has=("issues",)))
-        issues = [i for i in read.listing(page.get("issues")) if isinstance(i.get("key"), str)]
+        page = mapping(await wire.read(searching(body), "search", has=("issues",)))
+        issues = [i for i in listing(page.get("issues")) if isinstance(i.get("key"), str)]
         found += issues
         following = page.get("nextPageToken")
         if not issues or page.get("isLast") is True or not isinstance(following, str) or following == token:
@@ -48,11 +49,11 @@ class MissingParts:
 
     async def of(self, item: dict[str, Any]) -> tuple[dict[str, Any] | None, tuple[Change, ...]]:
         """The comments, or None where the search gave all of them, and the changes."""
-        page = read.mapping(read.mapping(item.get("fields")).get("comment"))
+        page = mapping(mapping(item.get("fields")).get("comment"))
         log = item.get("changelog")
-        has = len(read.listing(page.get("comments")))
+        has = len(listing(page.get("comments")))
         comments: dict[str, Any] | None = None
-        history = read.changes(read.mapping(log).get("histories"))
+        history = read.changes(mapping(log).get("histories"))
         # A search gives at most 20 comments and 40 changes of an issue.
         if (not page or has < read.number(page.get("total"), has) or not isinstance(log, dict)) and self._left > 0:
             self._left -= 1

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.clients.jira import read
 from bot.clients.jira.wire import Wire
+from bot.clients.values import listing, mapping, moment
 from bot.domain.issues import Change
 
 NEWEST_COMMENTS = 50
@@ -21,7 +22,7 @@ CHANGELOG = ("values", "histories")
 async def comment_page(wire: Wire, path: str, start: int, most: int) -> dict[str, Any]:
     """One page of an issue's comments, newest first. `path`: the issue's key, ready for an address."""
     first = start or None
-    return read.mapping(
+    return mapping(
         await wire.read(
             lambda c: c.get_comments(path, start_at=first, max_results=most, order_by="-created"), has=("comments",)
         )
@@ -33,8 +34,8 @@ async def newest_comments(wire: Wire, path: str) -> dict[str, Any] | None:
     page = await wire.where_offered("comments", comment_page(wire, path, 0, NEWEST_COMMENTS))
     if page is None:
         return None
-    raw, total = read.listing(page.get("comments")), read.number(page.get("total"), 0)
-    times = [read.moment(item.get("created")) or read.EPOCH for item in raw]
+    raw, total = listing(page.get("comments")), read.number(page.get("total"), 0)
+    times = [moment(item.get("created")) or read.EPOCH for item in raw]
     if total > len(raw) > 0 and times[0] < times[-1]:  # oldest first, whatever was asked: the newest are at the end
         page = await comment_page(wire, path, max(total - NEWEST_COMMENTS, 1), NEWEST_COMMENTS)
     return page
@@ -53,13 +54,13 @@ async def history(wire: Wire, path: str, since: datetime | None = None) -> tuple
 
 def _goes_on(newer: list[dict[str, Any]], since: datetime | None) -> bool:
     """Whether what was read from the end does not reach back to this time yet."""
-    return since is not None and (read.moment(newer[0].get("created")) or read.EPOCH) >= since
+    return since is not None and (moment(newer[0].get("created")) or read.EPOCH) >= since
 
 
 async def _histories(wire: Wire, path: str, start: int) -> tuple[list[dict[str, Any]], int]:
     """One page of an issue's histories, and how many there are."""
     first = start or None
-    page = read.mapping(
+    page = mapping(
         await wire.read(lambda c: c.get_change_logs(path, start_at=first, max_results=HISTORY_PAGE), has=CHANGELOG)
     )
-    return read.listing(page.get("values") or page.get("histories")), read.number(page.get("total"), 0)
+    return listing(page.get("values") or page.get("histories")), read.number(page.get("total"), 0)

@@ -13,6 +13,7 @@ from bot.clients import sockets
 from bot.clients.jira import read
 from bot.clients.responses import JIRA, content, failed, hush, not_the_service, refused
 from bot.clients.threads import OutOfTime, Threads
+from bot.clients.values import mapping
 from bot.domain.issues import Person
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater, TooLate
 
@@ -64,7 +65,7 @@ class Wire:
         except Gone:
             await self.myself()
             raise
-        if has and not any(name in read.mapping(found) for name in has):
+        if has and not any(name in mapping(found) for name in has):
             raise Down(JIRA.name, f"{not_the_service(JIRA)}: it knows nothing of {has[0]}")
         return found
 
