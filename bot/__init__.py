@@ -5,9 +5,9 @@ The story, as data flows through the tree::
     Jira, Bitbucket                 Slack                         clock
          │ webhook                    │ click, modal, /pmagent      │ due time
          ▼                            ▼                             ▼
-    handlers/webhooks/        handlers/approvals.py           bot/schedule/
-    handlers/jira/            handlers/commands.py                  │
-    handlers/bitbucket/       handlers/home.py                      │
+    handlers/webhooks/        handlers/slack/                 bot/schedule/
+    handlers/jira/            handlers/commands/                    │
+    handlers/bitbucket/             │                               │
          │  verify, parse,            │  who, what                  │
          │  store, answer             │                             │
          └─────────────┬──────────────┴──────────────┬──────────────┘

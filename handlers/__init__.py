@@ -6,12 +6,12 @@ who                     how                           module
 Jira                    POST /webhooks/jira           `webhooks` (is it to be taken?), `jira` (what is it)
 Jira Automation         POST /webhooks/jira, token    `webhooks`, `jira.automation`
 Bitbucket               POST /webhooks/bitbucket      `webhooks`, `bitbucket`
-Slack                   Socket Mode, or               `slack` (every listener; `slack_socket`, `slack_http`)
+Slack                   Socket Mode, or               `slack` (`connection`, `http`; every listener: `listeners`)
                         POST /webhooks/slack
-  buttons, the modal                                  `approvals`
-  why skipped, proposals                              `learning` (what people say about what Claude learns)
-  /pmagent …                                          `commands` (the words), `command_dispatch`; `pages`
-  the home tab                                        `home`
+  buttons, the modal                                  `slack.approvals`
+  why skipped, proposals                              `slack.learning` (what people say about what Claude learns)
+  /pmagent …                                          `commands` (`words`, `dispatch`, `pages`)
+  the home tab                                        `slack.home`
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs
 the clock               due times                     `bot.schedule` (standup, expiry, outage, reconcile, retention)
@@ -19,10 +19,9 @@ a command               `erase` while we run          `bot.store.embedded.erasin
 ======================  ============================  ======================================================
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:
-`decoding` (strict JSON, and models of somebody else's), `openapi_document` (the answers, and the webhooks in it),
-`slack_decoding` (what Slack sends becomes what somebody did: `interactions`, made of `slack_payloads`),
-`command_arguments` (days, durations, keys), `private_answers` (what one person is told and nobody
-else). Each is thin: verify, decode into our own types (`bot.domain.events`), call one function of the workflow, answer.
+`decoding` (strict JSON, and models of somebody else's) and `openapi_document` (the answers, and the webhooks in it).
+Each is thin: verify, decode into our own types (`bot.domain.events`, `slack.interactions`), call one function of the
+workflow, answer.
 
 A delivery's way to its 202, for who reads along; one `await` follows the other:
 

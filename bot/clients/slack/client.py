@@ -34,7 +34,7 @@ SKEW = 3600.0
 
 
 class SlackConnection(Protocol):
-    """How Slack reaches us, as `handlers.slack.connect` gives it: set by `bot.app`, asked by `/ready`."""
+    """How Slack reaches us, as `handlers.slack.listeners.connect` gives it: set by `bot.app`, asked by `/ready`."""
 
     @property
     def connected(self) -> bool: ...

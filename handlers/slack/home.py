@@ -9,7 +9,7 @@ from bot.cards.parts import clock
 from bot.errors import PMAgentError
 from bot.log import get_logger
 from bot.workflow import mode, paused, pending
-from handlers.interactions import Ack, HomeOpened
+from handlers.slack.interactions import Ack, HomeOpened
 
 if TYPE_CHECKING:
     from bot.context import Context

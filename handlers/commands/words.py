@@ -1,6 +1,6 @@
 """`/pmagent`: every word it knows, who may say it, and what it does. Answers are private.
 
-`COMMANDS` is the table of contents; `command_dispatch` finds the word and asks who says it.
+`COMMANDS` is the table of contents; `dispatch` finds the word and asks who says it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from bot.workflow import (
     switch_mode,
     why,
 )
-from handlers import pages
-from handlers.command_arguments import read_days, read_duration, read_key, read_project
-from handlers.learning import learned
+from handlers.commands import pages
+from handlers.commands.arguments import read_days, read_duration, read_key, read_project
+from handlers.slack.learning import learned
 
 if TYPE_CHECKING:
     from bot.context import Context

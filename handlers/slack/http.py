@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.log import get_logger
-from handlers.slack_decoding import MalformedInteraction, read_json
-from handlers.slack_socket import Admit
+from handlers.slack.connection import Admit
+from handlers.slack.decoding import MalformedInteraction, read_json
 
 log = get_logger(__name__)
 

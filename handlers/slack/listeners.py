@@ -2,8 +2,8 @@
 
 A payload is parsed (`interactions`), Bolt calls its listener, and the listener calls a handler if the payload is from
 our own app in our own workspace (`bot.access.origin`). Whatever Slack sends is acknowledged, known or not: an
-interaction without an acknowledgement shows the person a warning triangle. How Slack reaches us is in `slack_http` and
-`slack_socket`. Facts about Bolt stand beside their lines.
+interaction without an acknowledgement shows the person a warning triangle. How Slack reaches us is in `http` and
+`connection`. Facts about Bolt stand beside their lines.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from starlette.routing import Route
 from bot import cards
 from bot.access.origin import foreign
 from bot.log import get_logger
-from handlers import approvals, command_dispatch, home, learning
-from handlers.interactions import Ack, Interaction, SlackEvent, Submission
-from handlers.private_answers import record, refuse, tell
-from handlers.slack_decoding import MalformedInteraction, parse_payload
-from handlers.slack_http import route
-from handlers.slack_socket import Admit, HttpMode, Socket, open_socket
+from handlers.commands import dispatch
+from handlers.slack import approvals, home, learning
+from handlers.slack.connection import Admit, HttpMode, Socket, open_socket
+from handlers.slack.decoding import MalformedInteraction, parse_payload
+from handlers.slack.http import route
+from handlers.slack.interactions import Ack, Interaction, SlackEvent, Submission
+from handlers.slack.private_answers import record, refuse, tell
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
@@ -61,7 +62,7 @@ ACTION_LISTENERS: dict[str, Handle] = {
     **dict.fromkeys((cards.ACCEPT_CHANGE, cards.DECLINE_CHANGE), learning.proposal),
 }
 VIEW_LISTENERS: dict[str, Handle] = {cards.EDIT_MODAL: approvals.edited}
-COMMAND_LISTENERS: dict[str, Handle] = {COMMAND: command_dispatch.command}
+COMMAND_LISTENERS: dict[str, Handle] = {COMMAND: dispatch.command}
 EVENT_LISTENERS: dict[str, Handle] = {HOME_OPENED: home.opened}
 
 
@@ -149,7 +150,7 @@ def build_bolt(ctx: Context) -> AsyncApp:
     bolt = AsyncApp(
         name="pm-agent",
         client=ctx.slack.client,
-        request_verification_enabled=False,  # `slack_http.verify` has done it
+        request_verification_enabled=False,  # `http.verify` has done it
         authorize=authorize,
         logger=_bolt_logger(),
     )

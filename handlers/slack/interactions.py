@@ -1,6 +1,6 @@
 """What people do in Slack, as types of our own: a click, a modal that was sent, a command, an opened tab.
 
-`slack_decoding` makes them of payloads. Nothing past them reads a payload.
+`decoding` makes them of payloads. Nothing past them reads a payload.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bot.cards import (
     TEXT_BLOCK,
 )
 from bot.safety import clean
-from handlers.slack_payloads import (
+from handlers.slack.payloads import (
     Action,
     Container,
     Event,

@@ -15,7 +15,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.log import get_logger
-from handlers.slack_decoding import MalformedInteraction, read_json
+from handlers.slack.decoding import MalformedInteraction, read_json
 
 if TYPE_CHECKING:
     from slack_bolt.response import BoltResponse
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 Admit = Callable[[object], Awaitable["BoltResponse"]]
-"""Takes a payload as it came, and gives the answer to it. Raises `handlers.slack_decoding.MalformedInteraction`."""
+"""Takes a payload as it came, and gives the answer to it. Raises `handlers.slack.decoding.MalformedInteraction`."""
 PING_SECONDS = 5.0
 CONNECT_TIMEOUT = 6.0
 """For the socket's handshake. aiohttp's own five minutes would be five minutes in which every click fails."""

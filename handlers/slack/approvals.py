@@ -29,8 +29,8 @@ from bot.workflow import (
     retry_event,
     who_was_first,
 )
-from handlers.interactions import Ack, Click, ReplyTo, Submission
-from handlers.private_answers import refuse, tell
+from handlers.slack.interactions import Ack, Click, ReplyTo, Submission
+from handlers.slack.private_answers import refuse, tell
 
 if TYPE_CHECKING:
     from bot.context import Context

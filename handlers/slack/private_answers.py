@@ -8,7 +8,7 @@ from bot.cards import Message, whisper
 from bot.log import get_logger
 from bot.store import StoreUnavailable
 from bot.workflow import refused
-from handlers.interactions import Interaction, ReplyTo
+from handlers.slack.interactions import Interaction, ReplyTo
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -16,9 +16,9 @@ from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
 from bot.store import StoreUnavailable
 from bot.workflow import Actor, corrections, forget, give_reason, is_proposal, settle
-from handlers.approvals import ELSEWHERE, NOT_STORED, TIMEOUT
-from handlers.interactions import Ack, Click
-from handlers.private_answers import refuse, tell
+from handlers.slack.approvals import ELSEWHERE, NOT_STORED, TIMEOUT
+from handlers.slack.interactions import Ack, Click
+from handlers.slack.private_answers import refuse, tell
 
 if TYPE_CHECKING:
     from bot.access.people import Permission

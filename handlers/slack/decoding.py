@@ -2,7 +2,7 @@
 
 What is malformed raises `MalformedInteraction`: a field that is needed is absent, or one is of the wrong type. What is
 merely not ours (another team, a button of another message) is well-formed, so that it can be refused in words and
-recorded (`handlers.slack`).
+recorded (`listeners`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from handlers.interactions import (
+from handlers.slack.interactions import (
     Click,
     Closed,
     Command,
@@ -22,7 +22,7 @@ from handlers.interactions import (
     SlackEvent,
     Submission,
 )
-from handlers.slack_payloads import Challenge, SslCheck, User
+from handlers.slack.payloads import Challenge, SslCheck, User
 
 SlackPayload = Interaction | Challenge | SslCheck
 
