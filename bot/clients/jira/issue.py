@@ -1,6 +1,6 @@
 """A whole issue out of Jira's answers, with the other issues that it names as far as they may be told of. Pure.
 
-As lenient as `jira_read`: an issue needs only its key.
+As lenient as `read`: an issue needs only its key.
 """
 
 from __future__ import annotations
