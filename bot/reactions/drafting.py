@@ -33,6 +33,7 @@ async def store_draft(ctx: Context, record: Record, subject: Subject, asked: Ask
     now = ctx.clock.now()
     suffix = str(record["id"]).removeprefix("evt_")
     issue = subject.issue
+    own = settings_for(ctx.settings, issue.project)
     keys = dict.fromkeys((issue.key, subject.event.issues[0]))  # two where the issue was moved
     answered, decision = subject.answered, asked.decision
     changed = subject.event if isinstance(subject.event, IssueChanged) else None
@@ -62,8 +63,8 @@ async def store_draft(ctx: Context, record: Record, subject: Subject, asked: Ask
         model=asked.request.model,
         prompt=asked.request.prompt,
         created=now,
-        expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
-        card=Card(channel=settings_for(ctx.settings, issue.project).approvals_channel),
+        expires=now + timedelta(days=own.draft_days),
+        card=Card(channel=own.approvals_channel),
     )
     draft = draft.model_copy(update={"rendering": rendered(draft, ctx.settings.site).digest})
     draft = await marked_if_restored(ctx, draft, record)
