@@ -27,6 +27,7 @@ from bot.clients.jira_changes import ChangedPage
 from bot.clients.jira_related import Around, around, sprint_fields, told_of
 from bot.clients.jira_replies import Reply
 from bot.clients.jira_wire import DEADLINE, Wire, searching
+from bot.clients.responses import JIRA, not_the_service
 from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
 from bot.errors import Down, Gone, Permanent
 from bot.offload import offload
@@ -34,6 +35,9 @@ from bot.offload import offload
 if TYPE_CHECKING:
     from bot.domain.leases import Deadline
     from bot.settings import Settings
+
+NO_CONTENT = 204
+"""How Jira says that it deleted something."""
 
 
 class Project(Frozen):
@@ -199,16 +203,22 @@ class Jira:
     async def delete_comment(self, key: str, comment_id: str, *, by: Deadline | None = None) -> None:
         """Delete a comment of ours; one that is gone already is fine. Raises `Down` as well. `by`: as for a post."""
         path, number = quote(key, safe=""), quote(comment_id, safe="")
+        refusal: Permanent | Down
         try:
-            await self._wire.exchange(lambda c: c.delete_comment(path, number), "comment", write=True, by=by)
-        except Permanent as refusal:
-            if refusal.status not in (404, 410):
+            answer = await self._wire.exchange(lambda c: c.delete_comment(path, number), "comment", write=True, by=by)
+        except Permanent as error:
+            if error.status not in (404, 410):
                 raise
-            try:  # a gateway says 404 too, and then the comment is still there
-                await self.comment(key, comment_id)
-            except Gone:
+            refusal = error
+        else:
+            if answer.status_code == NO_CONTENT:
                 return
-            raise
+            refusal = Down(JIRA.name, not_the_service(JIRA), status=answer.status_code)
+        try:  # a gateway says 404 or 200 too, and then the comment is still there
+            await self.comment(key, comment_id)
+        except Gone:
+            return
+        raise refusal
 
     # How
 

@@ -200,6 +200,21 @@ async def test_a_gateway_refuses_the_post_and_the_undo(stage: Stage, reins: Rein
     assert stage.jira.posted() == []
 
 
+async def test_a_page_that_answers_a_delete_has_deleted_nothing(stage: Stage) -> None:
+    """A login page says 200 to anything. It is tried again, and the card says Undone when the comment is gone."""
+    page = Fault("answer", 200, body=PAGE)
+    await stage.start_bot()
+    [card] = await cards(stage, "ECD-1")
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    stage.jira.fail(r"DELETE ", page, page)
+    await stage.slack.click(DANA, card, "Undo")
+    await stage.slack.changes(card, "Undone", seconds=20)
+    assert len(stage.jira.calls(r"DELETE ")) == 3
+    assert stage.jira.posted() == []
+    clean(stage.log)
+
+
 async def test_a_gateway_answers_the_search_at_start(stage: Stage) -> None:
     """What was missed is asked for again; health says what is the matter, and then that it is over."""
     await stage.start_bot()
