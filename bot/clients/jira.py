@@ -28,7 +28,7 @@ from bot.clients.jira_related import Around, around, sprint_fields, told_of
 from bot.clients.jira_replies import Reply
 from bot.clients.jira_wire import DEADLINE, Wire, searching
 from bot.clients.responses import JIRA, not_the_service
-from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
+from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, has_customers, in_order
 from bot.errors import Down, Gone, Permanent
 from bot.offload import offload
 
@@ -172,7 +172,7 @@ class Jira:
         return Project(
             key=found["key"] if isinstance(found.get("key"), str) else key,
             name=read.one_line(found.get("name")) or key,
-            service_desk=found.get("projectTypeKey") == "service_desk",
+            service_desk=has_customers(found.get("projectTypeKey")),
         )
 
     async def permissions(self, project: str | None, names: tuple[str, ...]) -> dict[str, bool]:
@@ -232,6 +232,8 @@ class Jira:
             self._sprint_fields = await sprint_fields(self._wire)
         names = ",".join((*read.FIELDS, *(self._sprint_fields or ())))
         raw = await self._wire.read(lambda c: c.get_issue(path, fields=names), has=("key",))
+        if not isinstance(raw.get("fields"), dict):
+            raise Down(JIRA.name, f"{not_the_service(JIRA)}: it tells nothing of an issue")
         return raw, await around(self._wire, raw, self._settings.watches)
 
     async def _issue(

@@ -247,6 +247,19 @@ async def test_a_restricted_comment_is_not_drafted_from(stage: Stage, asked_by: 
     assert CANARY not in told(stage)
 
 
+async def test_a_comment_for_a_group_without_a_name_is_restricted(stage: Stage) -> None:
+    """What restricts it cannot be read; that it is restricted can."""
+    await stage.start_bot(JIRA_AUTOMATION_TOKEN=TOKEN)
+    stage.jira.issue("ECD-1", "Export fails", assignee="ana", reporter="ben")
+    for number, group in enumerate(({"type": "group", "identifier": "276f955c-63d7"}, {}, {"value": 7}, "staff")):
+        asked = stage.jira.write("ECD-1", "ben", f"Who sells the {CANARY}?")
+        asked.visibility = group  # type: ignore[assignment]  # that is what it is about
+        await rule_asks(stage, {"issue": "ECD-1", "comment": asked.id, "id": str(number)})
+    cycles = await ended(stage, 4)
+    assert {c["reason"] for c in cycles} == {"not everybody may see the comment"}
+    assert CANARY not in told(stage)
+
+
 async def test_what_was_missed_is_listed_without_what_not_everybody_may_see(stage: Stage) -> None:
     secret_issue(stage, "ECD-7", security="Management", at=ago(hours=40))
     stage.jira.issue("ECD-1", "Export fails", reporter="ben", at=ago(hours=60))

@@ -110,6 +110,19 @@ async def test_somebody_else_answers_for_jira(stage: Stage, reins: Reins, gatewa
     await over(stage, notice, "Jira", "ECD-1", "ECD-2")
 
 
+@pytest.mark.parametrize("fields", [None, [7]])
+async def test_an_issue_of_which_nothing_is_told_is_not_jiras(stage: Stage, fields: object) -> None:
+    """Whether it is a service desk's, or has a security level, is not known of it."""
+    await stage.start_bot()
+    body = {"id": "10001", "key": "ECD-1", "fields": fields}
+    stage.jira.fail(r"GET .*/rest/api/3/issue/ECD-1\?", *[Fault("answer", 200, body=body)] * 2)
+    stage.claude.script(YES)
+    await asked(stage, "ECD-1")
+    await until_so(lambda: only_away(stage, "jira"))
+    await stage.slack.card("ECD-1", button="Approve", seconds=30)
+    clean(stage.log)
+
+
 async def test_a_wrong_cloud_id(stage: Stage, reins: Reins) -> None:
     """Everything is gone then, also who we are: in whose words ever."""
     right = {"ATLASSIAN_API_URL": stage.jira.base, "ATLASSIAN_CLOUD_ID": stage.jira.cloud_id}
