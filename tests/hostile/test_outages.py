@@ -275,6 +275,37 @@ async def test_claudes_usage_limit_is_one_notice_that_names_the_day(stage: Stage
     await over(stage, notice, "Claude", *keys)
 
 
+def refusal(status: int, words: str, kind: str = "invalid_request_error", **headers: str) -> Fault:
+    body = {"type": "error", "error": {"type": kind, "message": words}}
+    return Fault("answer", status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        refusal(400, "You have exceeded your monthly quota."),
+        refusal(400, "Spending cap reached."),
+        refusal(400, "Your organization has exceeded its monthly spend."),
+        refusal(400, "Access to Anthropic models is not allowed from unsupported countries, regions, or territories."),
+        refusal(400, "Your account is not authorized to use this model."),
+        Fault("answer", 200, body={"content": []}),
+        refusal(429, "Rate limit.", "rate_limit_error", retry_after="86400"),
+        refusal(429, "Rate limit.", "rate_limit_error", retry_after="1e400"),
+    ],
+    ids=["quota", "cap", "spend", "country", "account", "an empty answer", "a day's pause", "a pause without end"],
+)  # fmt: skip
+async def test_what_every_call_would_meet_ends_no_event(stage: Stage, reins: Reins, fault: Fault) -> None:
+    await stage.start_bot()
+    stage.claude.fail("/v1/messages", *[fault] * 200)
+    await asked(stage, "ECD-1", "ECD-2")
+    await until_so(lambda: only_away(stage, "claude"))
+    reins.shift(15 * 60)
+    await stage.slack.notice("Claude cannot be asked", seconds=20)
+    assert len(stage.slack.messages()) == 1
+    assert {str(e["state"]) for e in await exported(stage, "webhook_events")} == {"received"}
+    clean(stage.log)
+
+
 async def test_an_event_that_fails_leaves_a_line_in_the_log(stage: Stage) -> None:
     await stage.start_bot()
     stage.claude.script("no JSON", "no JSON")
