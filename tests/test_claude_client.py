@@ -265,7 +265,16 @@ async def test_a_lost_answer_keeps_its_money_and_a_refused_connection_costs_none
 
 @pytest.mark.parametrize(
     "body",
-    ["<html>proxy</html>", "[]", "null", '{"content": "no list"}', "{}", pytest.param("[" * 100_000, id="nested")],
+    [
+        "<html>proxy</html>",
+        "[]",
+        "null",
+        '{"content": "no list"}',
+        "{}",
+        '{"content": []}',
+        '{"content": [{"type": "text", "text": "{}"}], "stop_reason": null}',
+        pytest.param("[" * 100_000, id="nested"),
+    ],
 )
 async def test_an_answer_that_is_not_claudes_is_an_outage(tmp_path: Path, body: str) -> None:
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -260,6 +260,12 @@ def test_an_allowed_link_is_a_link_and_shows_its_host() -> None:
     assert made.warnings == ()
 
 
+@pytest.mark.parametrize("label", ["/", "//", ".", "…", "`/`"])
+def test_a_label_that_says_nothing_is_no_address(label: str) -> None:
+    made = render(f"[{label}]({CI})", KNOWN)
+    assert slack_text(made.slack()) == f"{label.strip('`')} (ci.example.net)"
+
+
 @pytest.mark.parametrize(
     "markdown", [CI, f"<{CI}>", f"see ({CI}).", f"[build]({CI})", f"[a][b]\n\n[b]: {CI}", f"![a]({CI})"]
 )

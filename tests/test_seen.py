@@ -46,7 +46,7 @@ WORDS = st.sampled_from([
     "alpha", "a b", "ECD-1", "ECD-2", "ECD‑1", f"{SITE}/browse/ECD-1", "https://evil.example/", " ", "\u2800",
     "ci.example.net/build/12", "\u200b", "&#8203;", "a" + " " * 9 + "b", "| x |", "⚠ ", "(example.atlassian.net)",
     "@Grace Obi", ":tada:", "x\\|y", "<!here>", "日本語", "😀", "&amp;", "1) ", "# ", "—", "\u202eevil", '"', "\\",
-    "<br>", "*.ts", "dist/*", "2*3", "__init__.py",
+    "<br>", "*.ts", "dist/*", "2*3", "__init__.py", "/", "//",
 ])  # fmt: skip
 NAMED = st.sampled_from(
     ["", "(@Grace Obi)", "(@ben okafor)", "(@somebody)", "(@Ana [x](y))", "(https://evil.example/)", "(@)"]

@@ -79,6 +79,23 @@ def test_missing_and_wrong_are_found_in_one_run() -> None:
         ({"PMAGENT_APPROVERS": "channel"}, "PMAGENT_ADMINS", "is missing while PMAGENT_APPROVERS is the word channel"),
         ({"PMAGENT_ADMINS": "channel"}, "PMAGENT_ADMINS", '"channel" is neither'),
         ({"PMAGENT_APPROVERS": ","}, "PMAGENT_APPROVERS", "names nobody"),
+        ({"PMAGENT_ADMINS": ","}, "PMAGENT_ADMINS", "is blank"),
+        ({"JIRA_PROJECTS": " , ,"}, "JIRA_PROJECTS", "is blank"),
+        ({"BITBUCKET_WEBHOOK_SECRET": ","}, "BITBUCKET_WEBHOOK_SECRET", "is blank"),
+        ({"JIRA_WEBHOOK_SECRET": '"secret-hook-of-jira"'}, "JIRA_WEBHOOK_SECRET", "stands in quotes"),
+        ({"SLACK_SIGNING_SECRET": "'secret-of-slack'"}, "SLACK_SIGNING_SECRET", "stands in quotes"),
+        ({"JIRA_WEBHOOK_SECRET": "$(openssl rand -hex 32)"}, "JIRA_WEBHOOK_SECRET", "is to be replaced"),
+        ({"BITBUCKET_WEBHOOK_SECRET": "<a long random text>"}, "BITBUCKET_WEBHOOK_SECRET", "is to be replaced"),
+        ({"ANTHROPIC_API_KEY": "xoxb-secret-x"}, "ANTHROPIC_API_KEY", "this one belongs into SLACK_BOT_TOKEN"),
+        ({"JIRA_WEBHOOK_SECRET": "secret-16-letters,sk-ant-secret-cl"}, "JIRA_WEBHOOK_SECRET", "ANTHROPIC_API_KEY"),
+        ({"BITBUCKET_TOKEN": "sk-ant-secret"}, "BITBUCKET_TOKEN", "this one belongs into ANTHROPIC_API_KEY"),
+        ({"SLACK_SIGNING_SECRET": "ATATT3secret"}, "SLACK_SIGNING_SECRET", "ATLASSIAN_SERVICE_ACCOUNT_TOKEN"),
+        ({"SLACK_SIGNING_SECRET": "secret-hook-of-jira"}, "SLACK_SIGNING_SECRET", "the same as JIRA_WEBHOOK_SECRET"),
+        ({"JIRA_WEBHOOK_SECRET": "secret-atlassian"}, "JIRA_WEBHOOK_SECRET", "the same as ATLASSIAN_SERVICE_ACCOUNT"),
+        ({"JIRA_URL": "https://example.atlassian.net."}, "JIRA_URL", "is not an address"),
+        ({"JIRA_URL": "https://ex\u0430mple.atlassian.net"}, "JIRA_URL", "is not an address"),
+        ({"JIRA_URL": "https://example.atlassian.net\\other"}, "JIRA_URL", "is not an address"),
+        ({"ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "b@ServiceAccount.atlassian.com"}, "ATLASSIAN_CLOUD_ID", "is missing"),
         ({"PMAGENT_DATABASE_URL": "mysql://u:secret-pg@h/d"}, "PMAGENT_DATABASE_URL", "begins with postgresql://"),
         ({"PMAGENT_DATABASE_URL": "postgresql://u:secret@pg@h/d"}, "PMAGENT_DATABASE_URL", "write %40 for @"),
         ({"PMAGENT_DATABASE_URL": "postgresql://u:secret/pg@h/d"}, "PMAGENT_DATABASE_URL", "%2F for /"),
@@ -324,6 +341,9 @@ def test_a_setting_of_a_later_version_is_told() -> None:
 
 def test_a_key_of_another_vendor_and_a_short_token_are_told() -> None:
     assert "begins with sk-ant-" in doubts(ANTHROPIC_API_KEY="sk-proj-secret-x")["ANTHROPIC_API_KEY"]
+    assert "no other is watched" in doubts(JIRA_PROJECTS="all")["JIRA_PROJECTS"]
+    assert "has no effect" in doubts(JIRA_PROJECTS="ECD", JIRA_PUBLIC_REPLIES="SUP")["JIRA_PUBLIC_REPLIES"]
+    assert doubts(JIRA_PROJECTS="ECD, sup", JIRA_PUBLIC_REPLIES="SUP") == doubts(JIRA_PUBLIC_REPLIES="SUP") == {}
     assert "can ask for drafts" in doubts(JIRA_AUTOMATION_TOKEN="secret-15-chars")["JIRA_AUTOMATION_TOKEN"]
 
 

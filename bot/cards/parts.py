@@ -179,7 +179,8 @@ def audience_words(draft: Draft) -> str:
         return "internal note, the customer does not see it"
     if draft.audience == "restricted":
         limits = draft.visibility
-        return f"restricted to the {named(limits.type, 20)} {named(limits.value, 60)}" if limits else "restricted"
+        name = limits and (limits.value or limits.identifier)
+        return f"restricted to the {named(limits.type, 20)} {named(name, 60)}" if limits and name else "restricted"
     return "public, the customer will see it" if draft.customer else "public, everybody who sees the issue"
 
 

@@ -14,6 +14,14 @@ from pydantic import BaseModel, ConfigDict
 
 from bot.domain.mentions import mentioned, renamed
 
+WITHOUT_CUSTOMERS = frozenset({"software", "business", "product_discovery"})
+"""Jira's types of project that have no portal. Those with one are `service_desk`, and by now `customer_service`."""
+
+
+def has_customers(project_type: object) -> bool:
+    """Whether customers may read what is written in a project of this type: unless it is known that none do."""
+    return not (isinstance(project_type, str) and project_type in WITHOUT_CUSTOMERS)
+
 
 class Frozen(BaseModel):
     """Base of our value types: immutable, and nothing undeclared gets in."""
@@ -30,10 +38,13 @@ class Person(Frozen):
 
 
 class Visibility(Frozen):
-    """A comment restricted to a Jira role or group, exactly as Jira gave it (`type` is `role` or `group`)."""
+    """A comment restricted to a Jira role or group, exactly as Jira gave it (`type` is `role` or `group`).
+
+    A group may come by its `identifier` alone.
+    """
 
     type: str
-    value: str
+    value: str | None = None
     identifier: str | None = None
 
 

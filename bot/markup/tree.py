@@ -60,8 +60,8 @@ class Link:
 
         Where the label names something else than the target, it is the whole address, without its scheme.
         """
-        rest = _without_scheme(self.href)
-        if self.words and self.words.rstrip("/") in (self.href.rstrip("/"), rest.rstrip("/"), self.issue):
+        rest, said = _without_scheme(self.href), self.words.rstrip("/")
+        if said and said in (self.href.rstrip("/"), rest.rstrip("/"), self.issue):
             return ""
         return rest if self.misleads else address.host(self.href)
 

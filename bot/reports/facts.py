@@ -163,8 +163,8 @@ def due(issue: Issue, today: date) -> Iterator[Fact]:
 
 
 def pull_request(pr: PullRequest, project: str, since: datetime, now: datetime) -> Iterator[Fact]:
-    """What happened to this pull request, and for whom it waits."""
-    title = _title(pr.title)
+    """What happened to this pull request, and for whom it waits. Its title is empty where it is not for the channel."""
+    title = _title(pr.title) if pr.title else "a pull request whose title is not shown"
 
     def fact(kind: FactKind, person: str, text: str) -> Fact:
         return Fact(kind=kind, ref=pr.id, url=pr.url, project=project, person=person, text=text)

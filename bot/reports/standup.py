@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.cards import Message
 from bot.domain.issues import Issue, PullRequest
-from bot.errors import OutcomeUnknown, Permanent, RetryLater
+from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater
 from bot.failpoints import failpoint
 from bot.log import get_logger
 from bot.prompting import read_standup, standup_request
@@ -57,10 +57,12 @@ async def gather(ctx: Context, now: datetime) -> StandupFacts:
         found += rules.due(issue, now.astimezone(zone).date())
     recent = [pair for pair in await _pull_requests(ctx) if any(rules.pull_request(pair[1], pair[0], since, now))]
     named = {key for _, pr in recent for key in pr.keys}
-    hidden |= await _hidden(ctx, named - {i.key for i in issues} - hidden.keys())
+    more, unread = await _hidden(ctx, named - {i.key for i in issues} - hidden.keys())
+    hidden |= more
     for project, pr in recent:
         if hidden.keys().isdisjoint(pr.keys):
-            found += rules.pull_request(pr, project, since, now)
+            told = pr if unread.isdisjoint(pr.keys) else pr.model_copy(update={"title": ""})
+            found += rules.pull_request(told, project, since, now)
     for key, beyond in hidden.items():
         await withhold(ctx, key, beyond)
     waiting, count = await open_drafts(ctx, MOST_DRAFTS)
@@ -226,24 +228,39 @@ async def _from_jira(
     return issues, upcoming, notes, hidden
 
 
-async def _hidden(ctx: Context, keys: set[str]) -> dict[str, OutOfBounds]:
-    """Those of these issues that are not for the channel, each with the reason.
+async def _hidden(ctx: Context, keys: set[str]) -> tuple[dict[str, OutOfBounds], frozenset[str]]:
+    """Those of these issues that are not for the channel, each with the reason; and those of which nobody knows it.
 
     Read one by one, the first so many: a key in a branch's name need not be an issue's, and Jira refuses a search for
-    such a one.
+    such a one. An issue that is not there for our account may be for others.
     """
     gate = asyncio.Semaphore(4)
 
-    async def beyond(key: str) -> OutOfBounds | None:
+    async def beyond(key: str) -> OutOfBounds | bool:
         async with gate:
             try:
-                return out_of_bounds(await ctx.jira.fields(key), ctx.settings)
+                return out_of_bounds(await ctx.jira.fields(key), ctx.settings) or False
+            except Gone:
+                return await _is_project(ctx, key.rpartition("-")[0])
             except (RetryLater, Permanent):
-                return None  # the pull request itself is Bitbucket's
+                return True
 
-    wanted = sorted(key for key in keys if ctx.settings.watches(key.rpartition("-")[0]))[:MOST_KEYS]
-    found = await asyncio.gather(*(beyond(key) for key in wanted))
-    return {key: reason for key, reason in zip(wanted, found, strict=True) if reason}
+    watched = sorted(key for key in keys if ctx.settings.watches(key.rpartition("-")[0]))
+    wanted = watched[:MOST_KEYS]
+    found = dict(zip(wanted, await asyncio.gather(*(beyond(key) for key in wanted)), strict=True))
+    unread = frozenset((*watched[MOST_KEYS:], *(key for key, is_beyond in found.items() if is_beyond is True)))
+    return {key: reason for key, reason in found.items() if isinstance(reason, OutOfBounds)}, unread
+
+
+async def _is_project(ctx: Context, key: str) -> bool:
+    """Whether there may be a project of this key: UTF-8 and SHA-256 are nobody's issues."""
+    try:
+        await ctx.jira.project(key)
+    except Gone:
+        return False
+    except (RetryLater, Permanent):
+        return True
+    return True
 
 
 async def _pull_requests(ctx: Context) -> list[tuple[str, PullRequest]]:

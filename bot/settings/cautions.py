@@ -22,6 +22,8 @@ PLANNED = frozenset(
 """Settings of later versions."""
 OTHERS = frozenset({"PMAGENT_FAILPOINT", "PMAGENT_REINS", "PMAGENT_SITE", "PMAGENT_UPSTREAM"})
 """What the tests and `deploy/Caddyfile` read; so is everything that begins with `PMAGENT_TEST_`."""
+NO_PROJECTS = frozenset({"ALL", "ANY", "NONE"})
+"""Words that could be a project's key, and hardly are."""
 ALIKE = 0.9
 """How like one of ours a name of another prefix has to be; others' tools have names that begin with JIRA_ or SLACK_."""
 
@@ -69,6 +71,16 @@ def _values(values: Mapping[str, str]) -> Iterator[Problem]:
         yield Problem("ANTHROPIC_API_KEY", what, WHERE["ANTHROPIC_API_KEY"])
     if values.get("ANTHROPIC_BASE_URL", "").rstrip("/").endswith("/v1"):
         yield Problem("ANTHROPIC_BASE_URL", "ends in /v1, which is added to it once more", "leave /v1 away")
+    watched, public = (
+        {part.strip().upper() for part in values.get(name, "").split(",")} - {""}
+        for name in ("JIRA_PROJECTS", "JIRA_PUBLIC_REPLIES")
+    )
+    if words := sorted(watched & NO_PROJECTS):
+        what = f"is the key of a project, {words[0]}: no other is watched"
+        yield Problem("JIRA_PROJECTS", what, "leave it empty for all projects")
+    if watched and public - watched:
+        what = "names a project that is not among JIRA_PROJECTS, so it has no effect there"
+        yield Problem("JIRA_PUBLIC_REPLIES", what, "add it there, or mend its key")
     token = values.get("JIRA_AUTOMATION_TOKEN", "")
     if 0 < len(token) < SHORTEST_SECRET:
         what = f"is short ({len(token)} characters): whoever guesses it can ask for drafts"

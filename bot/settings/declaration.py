@@ -48,8 +48,9 @@ def _plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-_LISTED = BeforeValidator(rules.listed)
+_LISTED = BeforeValidator(rules.listed_where_set)
 WordList = Annotated[tuple[str, ...], _LISTED]
+Approvers = Annotated[tuple[str, ...], BeforeValidator(rules.listed), _meets(partial(rules.people, word=True))]
 ProjectKeys = Annotated[tuple[str, ...], AfterValidator(rules.project_keys), _LISTED]
 WebhookSecrets = Annotated[tuple[SecretStr, ...], _LISTED, _meets(rules.webhook_secrets)]
 Token = Annotated[SecretStr, _meets(rules.header)]
@@ -99,7 +100,9 @@ class Settings(BaseModel):
     slack_api_url: Address = "https://slack.com/api/"
     slack_channel_approvals: Channel
     slack_channel_standup: Channel | None = None
-    pmagent_approvers: Annotated[WordList, _meets(partial(rules.people, word=True))]
+    pmagent_approvers: Annotated[
+        tuple[str, ...], BeforeValidator(rules.listed), _meets(partial(rules.people, word=True))
+    ]
     pmagent_admins: Annotated[WordList, _meets(partial(rules.people, word=False))] = ()
     pmagent_mode: Literal["simulation", "production"] = Field(
         default="simulation", description="a mode: simulation or production"
@@ -140,7 +143,7 @@ class Settings(BaseModel):
         if token and token in (*self.jira_webhook_secret, *self.bitbucket_webhook_secret):
             add("JIRA_AUTOMATION_TOKEN", "is the same as a signing secret", "use a text of its own")
         email = self.atlassian_service_account_email
-        if email.endswith(SERVICE_ACCOUNT_DOMAIN) and not self.atlassian_cloud_id:
+        if email.lower().endswith(SERVICE_ACCOUNT_DOMAIN) and not self.atlassian_cloud_id:
             add("ATLASSIAN_CLOUD_ID", "is missing: a service account's token works only with it")
         if not self.slack_app_token and not self.slack_signing_secret:
             add("SLACK_APP_TOKEN", "is missing, and so is SLACK_SIGNING_SECRET: one of them is needed")

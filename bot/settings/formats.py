@@ -28,6 +28,14 @@ def listed(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def listed_where_set(value: object) -> object:
+    """The same of a list that may be left out. Commas alone are a slip: for some lists none means all."""
+    parts = listed(value)
+    if value and parts == ():
+        raise wrong("is blank: nothing stands between its commas")
+    return parts
+
+
 def slack_token(token: str, begins: str) -> None:
     """A token of this kind, which Slack tells by its beginning."""
     if token.startswith(begins):
@@ -59,7 +67,7 @@ def address(value: str, *, secure: bool = True) -> None:
         raise wrong("is not an address such as https://example.atlassian.net") from None
     if not value.lower().startswith(("https://", "http://")):
         raise wrong("is not an address such as https://example.atlassian.net: it has to begin with https://")
-    if not host or re.search(r"\s", value):
+    if not re.fullmatch(r"[a-z0-9_:-]+(\.[a-z0-9_:-]+)*", host) or re.search(r"[\s\\]", value):
         raise wrong("is not an address such as https://example.atlassian.net")
     if "@" in parts.netloc:
         raise wrong("holds a user or a password before the host: only the address belongs here")

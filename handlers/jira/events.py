@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from bot.domain.events import Event, Ignored, IssueChanged, IssueCommented, IssueCreated
-from bot.domain.issues import Comment, Person, Visibility
+from bot.domain.issues import Comment, Person, Visibility, has_customers
 from bot.markup import from_body
 from handlers.decoding import (
     IssueKey,
@@ -110,7 +110,7 @@ def _commented(delivery: CommentDelivery, ours: Ours) -> IssueCommented | Ignore
 def _is_desk(delivery: JiraDelivery) -> bool:
     """Whether it is a service desk's: there, what is not known to be public is internal."""
     project = delivery.issue.fields.project
-    return project is not None and project.project_type_key == "service_desk"
+    return has_customers(project and project.project_type_key)
 
 
 def _created(delivery: CreatedDelivery, ours: Ours) -> IssueCreated | Ignored:

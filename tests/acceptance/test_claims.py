@@ -251,6 +251,24 @@ async def test_without_claude_an_edit_is_posted_and_its_card_says_what_was_not_c
     assert len(stage.jira.posted("ECD-1")) == 1
 
 
+@pytest.mark.parametrize("happens", ["deleted", "level"])
+async def test_what_happens_while_claude_reads_an_edit_is_seen_before_the_post(stage: Stage, happens: str) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage, "Hi Ben, Ana is on it.")
+    reading = Fault("hang", seconds=4.0)
+    stage.claude.fail("POST .*/v1/messages", reading)
+    await stage.slack.click(DANA, card, "Edit")
+    await stage.slack.opened(DANA)
+    await stage.slack.submit(DANA, "It is assigned to Ana.")
+    await stage.claude.until(lambda: reading.met)
+    if happens == "deleted":
+        stage.jira.issues["ECD-1"].comments.clear()
+    else:
+        await stage.jira.change("ECD-1", "security", "Management", announce=False)
+    await stage.slack.changes(card, "was deleted" if happens == "deleted" else "has a security level", seconds=20)
+    assert not stage.jira.calls(r"POST .*/comment$")
+
+
 async def test_a_spent_budget_does_not_keep_an_edit_from_jira(stage: Stage) -> None:
     await stage.start_bot()
     card = await waiting_card(stage, "Hi Ben, Ana is on it.")

@@ -112,6 +112,22 @@ async def test_a_service_desk_comment_that_does_not_say_that_it_is_public_is_int
     assert "What do we say" not in asked
 
 
+@pytest.mark.parametrize("kind", ["customer_service", "a_kind_to_come"])
+async def test_where_customers_may_read_along_a_reply_is_internal(stage: Stage, kind: str) -> None:
+    """A project of another type than those that are known to have no portal."""
+    stage.jira.project("CSM", "Customers", kind=kind)
+    stage.jira.issue("CSM-1", "Cannot log in", reporter="mira")
+    await stage.start_bot()
+    stage.claude.script(YES, YES)
+    await stage.jira.comment("CSM-1", "ben", "What do we say to her?")
+    card = await stage.slack.card("CSM-1", button="Approve")
+    assert "internal note" in card.words
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    [call] = stage.jira.calls(r"POST .*/comment$")
+    assert {"key": "sd.public.comment", "value": {"internal": True}} in call.request["properties"]
+
+
 async def test_an_answered_comment_that_stops_saying_that_it_is_public_holds(stage: Stage) -> None:
     asked, card = await asked_by_a_rule(stage, "SUP-1", LONG, JIRA_PUBLIC_REPLIES="SUP")
     await says_nothing_of_its_readers(stage, asked)

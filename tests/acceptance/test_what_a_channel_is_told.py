@@ -189,6 +189,26 @@ async def test_a_pull_request_of_an_issue_with_a_level_is_not_reported(stage: St
     assert CANARY not in told(stage)
 
 
+async def test_a_pull_request_whose_issue_cannot_be_read_is_reported_without_its_title(stage: Stage) -> None:
+    """Jira may be away, or the issue not there for our account: then nobody knows whom it is for."""
+    await stage.start_bot()
+    refusal = {"errorMessages": ["Issue does not exist or you do not have permission to see it."], "errors": {}}
+    stage.jira.fail(r"GET .*/issue/ECD-7\?", *[Fault("answer", 404, body=refusal)] * 9)
+    stage.jira.fail(r"GET .*/issue/ECD-9\?", *[Fault("answer", 503)] * 9)
+    old = ago(days=20)
+    for key in ("ECD-7", "ECD-9"):
+        secret_issue(stage, key, security="Management", at=old)
+        stage.jira.issues[key].updated = old
+        await stage.bitbucket.open(f"{key} {CANARY} fix", branch=f"feature/{key}")
+    await stage.bitbucket.open("Read UTF-8 names", branch="feature/UTF-8")
+    await ended(stage, 3)
+    await stage.slack.command(DANA, "/pmagent", "standup share")
+    standup = await stage.slack.notice("Standup", seconds=30)
+    assert "a pull request whose title is not shown" in standup.words
+    assert "Read UTF-8 names" in standup.words
+    assert CANARY not in told(stage)
+
+
 async def test_a_held_card_does_not_quote_what_not_everybody_may_see(stage: Stage) -> None:
     await stage.start_bot()
     stage.claude.script(YES)
@@ -244,6 +264,19 @@ async def test_a_restricted_comment_is_not_drafted_from(stage: Stage, asked_by: 
     stage.claude.script(YES)
     await stage.slack.command(SAM, "/pmagent", "draft ECD-1")
     await stage.slack.card("ECD-1", shows="Is it done?")
+    assert CANARY not in told(stage)
+
+
+async def test_a_comment_for_a_group_without_a_name_is_restricted(stage: Stage) -> None:
+    """What restricts it cannot be read; that it is restricted can."""
+    await stage.start_bot(JIRA_AUTOMATION_TOKEN=TOKEN)
+    stage.jira.issue("ECD-1", "Export fails", assignee="ana", reporter="ben")
+    for number, group in enumerate(({"type": "group", "identifier": "276f955c-63d7"}, {}, {"value": 7}, "staff")):
+        asked = stage.jira.write("ECD-1", "ben", f"Who sells the {CANARY}?")
+        asked.visibility = group  # type: ignore[assignment]  # that is what it is about
+        await rule_asks(stage, {"issue": "ECD-1", "comment": asked.id, "id": str(number)})
+    cycles = await ended(stage, 4)
+    assert {c["reason"] for c in cycles} == {"not everybody may see the comment"}
     assert CANARY not in told(stage)
 
 

@@ -110,6 +110,19 @@ async def test_somebody_else_answers_for_jira(stage: Stage, reins: Reins, gatewa
     await over(stage, notice, "Jira", "ECD-1", "ECD-2")
 
 
+@pytest.mark.parametrize("fields", [None, [7]])
+async def test_an_issue_of_which_nothing_is_told_is_not_jiras(stage: Stage, fields: object) -> None:
+    """Whether it is a service desk's, or has a security level, is not known of it."""
+    await stage.start_bot()
+    body = {"id": "10001", "key": "ECD-1", "fields": fields}
+    stage.jira.fail(r"GET .*/rest/api/3/issue/ECD-1\?", *[Fault("answer", 200, body=body)] * 2)
+    stage.claude.script(YES)
+    await asked(stage, "ECD-1")
+    await until_so(lambda: only_away(stage, "jira"))
+    await stage.slack.card("ECD-1", button="Approve", seconds=30)
+    clean(stage.log)
+
+
 async def test_a_wrong_cloud_id(stage: Stage, reins: Reins) -> None:
     """Everything is gone then, also who we are: in whose words ever."""
     right = {"ATLASSIAN_API_URL": stage.jira.base, "ATLASSIAN_CLOUD_ID": stage.jira.cloud_id}
@@ -200,6 +213,21 @@ async def test_a_gateway_refuses_the_post_and_the_undo(stage: Stage, reins: Rein
     assert stage.jira.posted() == []
 
 
+async def test_a_page_that_answers_a_delete_has_deleted_nothing(stage: Stage) -> None:
+    """A login page says 200 to anything. It is tried again, and the card says Undone when the comment is gone."""
+    page = Fault("answer", 200, body=PAGE)
+    await stage.start_bot()
+    [card] = await cards(stage, "ECD-1")
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    stage.jira.fail(r"DELETE ", page, page)
+    await stage.slack.click(DANA, card, "Undo")
+    await stage.slack.changes(card, "Undone", seconds=20)
+    assert len(stage.jira.calls(r"DELETE ")) == 3
+    assert stage.jira.posted() == []
+    clean(stage.log)
+
+
 async def test_a_gateway_answers_the_search_at_start(stage: Stage) -> None:
     """What was missed is asked for again; health says what is the matter, and then that it is over."""
     await stage.start_bot()
@@ -245,6 +273,37 @@ async def test_claudes_usage_limit_is_one_notice_that_names_the_day(stage: Stage
     stage.claude.mend()
     stage.claude.script(YES, YES, YES)
     await over(stage, notice, "Claude", *keys)
+
+
+def refusal(status: int, words: str, kind: str = "invalid_request_error", **headers: str) -> Fault:
+    body = {"type": "error", "error": {"type": kind, "message": words}}
+    return Fault("answer", status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        refusal(400, "You have exceeded your monthly quota."),
+        refusal(400, "Spending cap reached."),
+        refusal(400, "Your organization has exceeded its monthly spend."),
+        refusal(400, "Access to Anthropic models is not allowed from unsupported countries, regions, or territories."),
+        refusal(400, "Your account is not authorized to use this model."),
+        Fault("answer", 200, body={"content": []}),
+        refusal(429, "Rate limit.", "rate_limit_error", retry_after="86400"),
+        refusal(429, "Rate limit.", "rate_limit_error", retry_after="1e400"),
+    ],
+    ids=["quota", "cap", "spend", "country", "account", "an empty answer", "a day's pause", "a pause without end"],
+)  # fmt: skip
+async def test_what_every_call_would_meet_ends_no_event(stage: Stage, reins: Reins, fault: Fault) -> None:
+    await stage.start_bot()
+    stage.claude.fail("/v1/messages", *[fault] * 200)
+    await asked(stage, "ECD-1", "ECD-2")
+    await until_so(lambda: only_away(stage, "claude"))
+    reins.shift(15 * 60)
+    await stage.slack.notice("Claude cannot be asked", seconds=20)
+    assert len(stage.slack.messages()) == 1
+    assert {str(e["state"]) for e in await exported(stage, "webhook_events")} == {"received"}
+    clean(stage.log)
 
 
 async def test_an_event_that_fails_leaves_a_line_in_the_log(stage: Stage) -> None:

@@ -150,3 +150,35 @@ async def test_29_a_post_that_was_done_and_whose_answer_is_lost(stage: Stage, wi
     fates = [call.fate for call in wire.slack.seen("POST", POSTS)]
     assert sorted(set(fates)) == ["cut_answer", "cut_request", "passed", "reset_answer", "swallow"]
     clean(stage.log)
+
+
+async def test_a_gateway_that_says_ok_has_posted_nothing(stage: Stage) -> None:
+    """Each card is posted, redrawn and opened by Slack itself in the end, once; and nobody is taken for a stranger."""
+    await stage.start_bot(PMAGENT_APPROVERS="channel", PMAGENT_ADMINS=DANA)
+    fine = [Fault("answer", 200, body=body) for body in ({"ok": True}, {"ok": "yes"}, ["ok"])]
+    stage.slack.fail(POSTS, *fine)
+    [card] = await cards(stage, "ECD-1")
+    for method in ("conversations.members", "conversations.info", "users.info"):
+        stage.slack.fail(method, *fine)
+    for _ in range(3):
+        await stage.slack.click(DANA, card, "Skip")
+        await stage.slack.whispered(DANA, "try again in a moment")
+    stage.slack.mend()
+    stage.slack.fail("views.open", fine[0])
+    await stage.slack.click(DANA, card, "Edit")
+    await stage.slack.whispered(DANA, "press Edit once more")
+    stage.slack.fail("chat.update", *fine)
+    await decided(stage, card)
+    assert len(await stage.slack.cards()) == 1
+    clean(stage.log)
+
+
+@pytest.mark.parametrize("time", ["soon", "1.5", "-1", "86400"])
+async def test_28_an_odd_time_to_wait(stage: Stage, time: str) -> None:
+    await stage.start_bot()
+    [card] = await cards(stage, "ECD-1")
+    stage.slack.fail("users.info", Fault("answer", 429, {"Retry-After": time}, {"ok": False, "error": "ratelimited"}))
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.whispered(DANA, "try again in a moment")
+    await decided(stage, card)
+    clean(stage.log)

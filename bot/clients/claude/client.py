@@ -181,9 +181,10 @@ class Claude:
             return await raw.json(), raw.headers.get("request-id", "")
 
         message, request_id = await self._guarded(call(), model, self._deadline)
-        if not isinstance(message, dict) or not isinstance(message.get("content"), list):
+        said = message if isinstance(message, dict) else {}
+        if not isinstance(said.get("content"), list) or not isinstance(said.get("stop_reason"), str):
             raise ClaudeDown("server", "what answered at ANTHROPIC_BASE_URL is not Claude", nothing_sent=False)
-        return message, request_id
+        return said, request_id
 
     async def _guarded(self, call: Any, model: str, seconds: float) -> Any:
         """Await an SDK call under a deadline; its errors become ours."""

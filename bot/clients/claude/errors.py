@@ -39,6 +39,10 @@ _LOOK_AGAIN: dict[ErrorKind, float | None] = {
 }
 
 
+LONG_PAUSE = 15 * 60.0
+"""Seconds from which on a pause is an outage, of which people are told."""
+
+
 class ClaudeDown(Down):
     """Claude cannot be used at the moment. `cause`: a sentence with what to do; `kind`: the same for the program."""
 
@@ -107,6 +111,9 @@ def status_error(
         case 404:
             what = "check PMAGENT_MODEL and PMAGENT_TRIAGE_MODEL"
             return ClaudeDown("model", f"Claude has no model {model} ({status}), it was retired or misspelt: {what}")
+        case 429 if after is not None and after >= LONG_PAUSE:
+            asked = f"it asked for {after / 3600:.1f} hours of pause"
+            return ClaudeDown("overloaded", f"Claude's rate limit is reached; {asked}", after=after)
         case 429:
             return ClaudeBusy(30.0 if after is None else after)
         case 503 | 529:
@@ -129,14 +136,20 @@ _BY_TYPE = {
 """The statuses that these types of error stand for: a gateway may pass them on under another."""
 
 _WHO = r"\b(?:organi[sz]ation|account|workspace|api key|billing)\b"
-_NOT_ACTIVE = r"\b(?:disabled|suspended|deactivated|archived|blocked|closed|terminated|revoked|on hold|not active)\b"
+_NOT_ACTIVE = (
+    r"\b(?:disabled|suspended|deactivated|archived|blocked|closed|terminated|revoked|on hold"
+    r"|not (?:active|allowed|authori[sz]ed|permitted|enabled)|(?:no|not have) access)\b"
+)
 _LIMIT = re.compile(
-    r"\b(?:usage|spend|spending) limit|\bregain access\b|\bbudget\b.{0,30}\bexceeded|\bexceed\w*\b.{0,30}\bbudget\b"
-    r"|insufficient.quota",
+    r"\b(?:usage|spend|spending) (?:limit|cap)|\bregain access\b"
+    r"|\b(?:budget|quota|credits?)\b.{0,30}\b(?:exceeded|exhausted)"
+    r"|\bexceed\w*\b.{0,30}\b(?:budget|quota|spend)\b|insufficient.quota",
     re.IGNORECASE,
 )
 _BILLING = re.compile(r"credit balance|purchase credits|plans & billing|payment (?:method|required)", re.IGNORECASE)
-_DISABLED = re.compile(rf"{_WHO}.{{0,40}}{_NOT_ACTIVE}|{_NOT_ACTIVE}.{{0,20}}{_WHO}", re.IGNORECASE)
+_DISABLED = re.compile(
+    rf"{_WHO}.{{0,40}}{_NOT_ACTIVE}|{_NOT_ACTIVE}.{{0,20}}{_WHO}|\bunsupported (?:countr|region)", re.IGNORECASE
+)
 _NO_MODEL = re.compile(
     r"\bmodel\b.{0,80}\b(?:retired|deprecated|no longer|not available|does not exist|not found)\b", re.IGNORECASE
 )

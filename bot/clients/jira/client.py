@@ -26,14 +26,18 @@ from bot.clients.jira.issue import named_keys
 from bot.clients.jira.related import Around, around, sprint_fields, told_of
 from bot.clients.jira.replies import Reply
 from bot.clients.jira.wire import DEADLINE, Wire, searching
+from bot.clients.responses import JIRA, not_the_service
 from bot.clients.values import listing, mapping, one_line
-from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, in_order
+from bot.domain.issues import Change, Comment, Frozen, Issue, Person, Visibility, has_customers, in_order
 from bot.errors import Down, Gone, Permanent
 from bot.offload import offload
 
 if TYPE_CHECKING:
     from bot.domain.leases import Deadline
     from bot.settings import Settings
+
+NO_CONTENT = 204
+"""How Jira says that it deleted something."""
 
 
 class Project(Frozen):
@@ -168,7 +172,7 @@ class Jira:
         return Project(
             key=found["key"] if isinstance(found.get("key"), str) else key,
             name=one_line(found.get("name")) or key,
-            service_desk=found.get("projectTypeKey") == "service_desk",
+            service_desk=has_customers(found.get("projectTypeKey")),
         )
 
     async def permissions(self, project: str | None, names: tuple[str, ...]) -> dict[str, bool]:
@@ -199,16 +203,22 @@ class Jira:
     async def delete_comment(self, key: str, comment_id: str, *, by: Deadline | None = None) -> None:
         """Delete a comment of ours; one that is gone already is fine. Raises `Down` as well. `by`: as for a post."""
         path, number = quote(key, safe=""), quote(comment_id, safe="")
+        refusal: Permanent | Down
         try:
-            await self._wire.exchange(lambda c: c.delete_comment(path, number), "comment", write=True, by=by)
-        except Permanent as refusal:
-            if refusal.status not in (404, 410):
+            answer = await self._wire.exchange(lambda c: c.delete_comment(path, number), "comment", write=True, by=by)
+        except Permanent as error:
+            if error.status not in (404, 410):
                 raise
-            try:  # a gateway says 404 too, and then the comment is still there
-                await self.comment(key, comment_id)
-            except Gone:
+            refusal = error
+        else:
+            if answer.status_code == NO_CONTENT:
                 return
-            raise
+            refusal = Down(JIRA.name, not_the_service(JIRA), status=answer.status_code)
+        try:  # a gateway says 404 or 200 too, and then the comment is still there
+            await self.comment(key, comment_id)
+        except Gone:
+            return
+        raise refusal
 
     # How
 
@@ -222,6 +232,8 @@ class Jira:
             self._sprint_fields = await sprint_fields(self._wire)
         names = ",".join((*read.FIELDS, *(self._sprint_fields or ())))
         raw = await self._wire.read(lambda c: c.get_issue(path, fields=names), has=("key",))
+        if not isinstance(raw.get("fields"), dict):
+            raise Down(JIRA.name, f"{not_the_service(JIRA)}: it tells nothing of an issue")
         return raw, await around(self._wire, raw, self._settings.watches)
 
     async def _issue(

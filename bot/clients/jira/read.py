@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from bot.clients.values import listing, mapping, moment, one_line
-from bot.domain.issues import Change, Comment, Person, Visibility
+from bot.domain.issues import Change, Comment, Person, Visibility, has_customers
 from bot.markup import from_body
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,13 +41,16 @@ def person(value: Any) -> Person | None:
 
 
 def visibility(value: Any) -> Visibility | None:
-    """A comment's restriction, as Jira gave it."""
-    found = mapping(value)
-    kind, identifier = found.get("type"), found.get("identifier")
-    name = found.get("value")
-    if not isinstance(kind, str) or not isinstance(name, str):
+    """A comment's restriction, as Jira gave it. What cannot be read is one all the same; None: Jira gave none."""
+    if value is None:
         return None
-    return Visibility(type=kind, value=name, identifier=identifier if isinstance(identifier, str) else None)
+    found = mapping(value)
+    kind, name, identifier = (found.get(part) for part in ("type", "value", "identifier"))
+    return Visibility(
+        type=kind if isinstance(kind, str) else "",
+        value=name if isinstance(name, str) else None,
+        identifier=identifier if isinstance(identifier, str) else None,
+    )
 
 
 def comment(value: Any, own_account: str | None, *, desk: bool) -> Comment:
@@ -110,7 +113,7 @@ def _side(item: dict[str, Any], side: str) -> str:
 
 def is_desk(value: Any) -> bool:
     """Whether an issue of Jira's answers is a service desk's."""
-    return mapping(mapping(mapping(value).get("fields")).get("project")).get("projectTypeKey") == "service_desk"
+    return has_customers(mapping(mapping(mapping(value).get("fields")).get("project")).get("projectTypeKey"))
 
 
 def has_security_level(value: Any) -> bool:

@@ -154,7 +154,7 @@ class Slack:
             raise RetryLater("Slack has not said yet who the bot is", after=1.0)
         call = partial(self._wire.reads.conversations_history, channel=channel, include_all_metadata=True, limit=200)
         async for page in self._wire.pages("conversations.history", call, pages):
-            messages = page.get("messages") or []
+            messages = page["messages"]
             for message in messages:
                 metadata = message.get("metadata") or {}
                 ours = message.get("bot_id") == self.bot_id or message.get("user") == self.bot_user_id
@@ -193,7 +193,7 @@ class Slack:
     async def open_modal(self, trigger_id: str, view: dict[str, Any]) -> str:
         """Open a modal (within 3 s of the click) and return the view's id."""
         answer = await self._wire.call("views.open", {"trigger_id": trigger_id, "view": view}, write=True)
-        return str((answer.get("view") or {}).get("id") or "")
+        return str(answer["view"].get("id") or "")
 
     async def publish_home(self, user: str, view: dict[str, Any]) -> None:
         """Show the home tab to this person."""
@@ -204,34 +204,30 @@ class Slack:
     async def user(self, user_id: str) -> SlackUser:
         """The account as Slack knows it now. Raises `Gone` for an id that this workspace does not know."""
         answer = await self._wire.read("users.info", lambda: self._wire.reads.users_info(user=user_id))
-        return read_user(answer.get("user") or {}, self.team_id)
+        return read_user(answer["user"], self.team_id)
 
     async def group_members(self, group_id: str) -> frozenset[str]:
         """The members of a user group (paid plans only)."""
         answer = await self._wire.read(
             "usergroups.users.list", lambda: self._wire.reads.usergroups_users_list(usergroup=group_id)
         )
-        return frozenset(str(user) for user in answer.get("users") or [])
+        return frozenset(str(user) for user in answer["users"])
 
     async def channel_members(self, channel_id: str) -> frozenset[str]:
         """Everybody in a channel, bots too."""
         call = partial(self._wire.reads.conversations_members, channel=channel_id, limit=1000)
         return frozenset(
-            [
-                str(user)
-                async for page in self._wire.pages("conversations.members", call)
-                for user in page.get("members") or []
-            ]
+            [str(user) async for page in self._wire.pages("conversations.members", call) for user in page["members"]]
         )
 
     async def own_channels(self) -> list[str]:
         """The channels that the bot is in, also archived ones."""
         call = partial(self._wire.reads.users_conversations, types="public_channel,private_channel", limit=200)
         pages = self._wire.pages("users.conversations", call)
-        return [str(found["id"]) async for page in pages for found in page.get("channels") or []]
+        return [str(found["id"]) async for page in pages for found in page["channels"]]
 
     async def channel(self, channel_id: str) -> ChannelInfo:
         """A channel's kind, and whether the bot is in it."""
         call = partial(self._wire.reads.conversations_info, channel=channel_id)
         answer = await self._wire.read("conversations.info", call)
-        return read_channel(channel_id, answer.get("channel") or {})
+        return read_channel(channel_id, answer["channel"])

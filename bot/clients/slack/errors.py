@@ -68,6 +68,12 @@ def explained(error: Exception, method: str, *, write: bool) -> PMAgentError:
     return RetryLater(f"Slack did not answer {method} ({type(error).__name__})", nothing_sent=False)
 
 
+def not_slack(method: str, *, write: bool) -> PMAgentError:
+    """Our own error for an answer that is not Slack's: nobody knows whether Slack ever saw the call."""
+    reason = f"what answered {method} is not Slack but a gateway, a proxy or a login page"
+    return OutcomeUnknown(reason) if write else RetryLater(reason, nothing_sent=False)
+
+
 def _answered(error: SlackApiError, method: str, *, write: bool) -> PMAgentError:
     status, code = _status(error.response), code_of(error)
     if status == 429 or code in ("ratelimited", "rate_limited"):

@@ -22,9 +22,10 @@ from slack_sdk.http_retry.builtin_async_handlers import (
     AsyncRateLimitErrorRetryHandler,
     AsyncServerErrorRetryHandler,
 )
+from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.clients.slack.errors import explained
+from bot.clients.slack.errors import explained, not_slack
 from bot.clients.slack.pace import MAX_WAIT, SharedWritePace, WritePace
 from bot.errors import RetryLater
 
@@ -40,6 +41,15 @@ PACES: dict[str, tuple[int, float]] = {"chat.postMessage": (5, 1.0), "chat.updat
 CALL_SECONDS = 15.0
 """How long one call may take."""
 FAILED = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
+STUMBLED = (AttributeError, KeyError, TypeError, ValueError)
+"""What the SDK raises over JSON that is no object, bytes that are no text, and the like."""
+HOLDS: dict[str, tuple[str, type]] = {
+    "chat.postMessage": ("ts", str), "chat.update": ("ts", str), "views.open": ("view", dict),
+    "users.info": ("user", dict), "usergroups.users.list": ("users", list), "conversations.members": ("members", list),
+    "conversations.info": ("channel", dict), "conversations.history": ("messages", list),
+    "users.conversations": ("channels", list),
+}  # fmt: skip
+"""What Slack's answer to a method holds. A gateway that says `"ok": true` to everything has done nothing."""
 MAX_PAGES = 50
 _send_by: ContextVar[Deadline | None] = ContextVar("_send_by", default=None)
 """By when the request that is under way has to leave."""
@@ -59,7 +69,7 @@ class SlackWire:
             base_url=base,
             retry_handlers=[
                 AsyncConnectionErrorRetryHandler(max_retry_count=1),
-                AsyncRateLimitErrorRetryHandler(max_retry_count=1),
+                ShortWait(max_retry_count=1),
                 AsyncServerErrorRetryHandler(max_retry_count=1),
             ],
         )
@@ -81,10 +91,7 @@ class SlackWire:
 
     async def read(self, method: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """What the call of a read method gives; its errors become ours."""
-        try:
-            return await call()
-        except FAILED as error:
-            raise explained(error, method, write=False) from error
+        return await _answer(method, call(), write=False)
 
     async def pages(
         self, method: str, call: Callable[..., Awaitable[Any]], pages: int = MAX_PAGES
@@ -107,8 +114,8 @@ class SlackWire:
         token = _send_by.set(by)
         try:
             async with asyncio.timeout(max(by.left(), 0.0) if by else None):
-                return await self.client.api_call(method, json=body)
-        except FAILED as error:
+                return await _answer(method, self.client.api_call(method, json=body), write=write)
+        except TimeoutError as error:
             raise explained(error, method, write=write) from error
         finally:
             _send_by.reset(token)
@@ -163,6 +170,31 @@ class SlackWire:
                     await answer.read()
         except FAILED as error:
             raise explained(error, "response_url", write=False) from error
+
+
+class ShortWait(AsyncRateLimitErrorRetryHandler):
+    """The SDK's second try of a read after a 429, where that asks for few seconds; it would sleep for hours as well,
+    and raise over a time that is no whole number."""
+
+    async def _can_retry_async(self, *, response: HttpResponse | None = None, **_: Any) -> bool:
+        if response is None or response.status_code != 429:
+            return False
+        found = next((v for name, v in response.headers.items() if name.lower() == "retry-after"), ["1"])
+        return found[0].isdecimal() and len(found[0]) == 1
+
+
+async def _answer(method: str, call: Awaitable[Any], *, write: bool) -> Any:
+    """Slack's answer; whatever else comes is one of our errors."""
+    try:
+        answer = await call
+        name, kind = HOLDS.get(method, ("ok", bool))
+        if isinstance(answer.get(name), kind):
+            return answer
+    except FAILED as error:
+        raise explained(error, method, write=write) from error
+    except STUMBLED as error:
+        raise not_slack(method, write=write) from error
+    raise not_slack(method, write=write)
 
 
 def _deadline_check() -> aiohttp.TraceConfig:

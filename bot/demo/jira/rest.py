@@ -247,9 +247,7 @@ class JiraRest:
         internal = properties.get("sd.public.comment")
         obeyed = not self.jira.ignores_internal
         public = not (obeyed and isinstance(internal, dict) and internal.get("internal") is True)
-        written = self.jira.add(
-            issue, own, text, asked["body"], public or issue.project.kind != "service_desk", visibility
-        )
+        written = self.jira.add(issue, own, text, asked["body"], public or issue.project.kind == "software", visibility)
         written.properties = properties
         self.jira.announce_later("comment_created", issue, written)
         return web.json_response(written.shape(self.jira.base, issue.id), status=201)

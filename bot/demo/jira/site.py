@@ -67,7 +67,7 @@ class JiraSite(StandIn):
     # What is there, without any webhook
 
     def project(self, key: str, name: str, *, kind: str = "software") -> JiraProject:
-        """Create a project. `kind`: `software` or `service_desk`."""
+        """Create a project. `kind`: `software`, `service_desk` or another of Jira's."""
         self.projects[key] = JiraProject(self.next_id(), key, name, kind)
         return self.projects[key]
 

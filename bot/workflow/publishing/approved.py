@@ -7,7 +7,7 @@
     the mode was switched, or it would be posted otherwise than its card showed it → waiting
     read the issue again ─ changed, or who will see it → held · unreadable → waiting · gone → failed
                          ─ it is not for the channel any more → expired, and its card shows nothing of it
-    check what the reply states ─ it is not so → held
+    check what the reply states ─ it is not so → held (and where that took its time, read the issue once more)
     simulation → simulated
     post (`posting`)     → posted, approved and due later, failed, or unknown
 
@@ -43,6 +43,8 @@ log = get_logger(__name__)
 
 LEASE = 60.0
 """Seconds for one request to Jira and the record of its answer; the client gives up on Jira after 15."""
+JUST_READ = 1.0
+"""Seconds for which an issue that was read counts as it is now. The check between that and the POST may take longer."""
 ANOTHER_RENDERING = (
     "Nothing was posted: PM Agent or its JIRA_URL changed since this card was drawn, and the reply would not look as "
     "it did there. Please look at it again."
@@ -143,9 +145,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         if reply.problem or reply.digest != draft.rendering:
             await _back_to_waiting(ctx, draft, ANOTHER_RENDERING)
             return
-        issue = await ctx.jira.again(draft.issue, draft.answered)
-        beyond = out_of_bounds(issue, ctx.settings)
-        checked = Checked() if beyond else await check_claims(ctx, draft, issue)
+        issue, checked = await _looked_at(ctx, draft)
     except RetryLater as error:
         if isinstance(error, Down):  # a click may be the first to notice
             await ctx.outages.jira.down(error)
@@ -157,7 +157,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
     except Permanent as error:
         await move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
         return
-    if beyond:
+    if beyond := out_of_bounds(issue, ctx.settings):
         await move(ctx, draft, S.EXPIRED, "draft.expired", reason=beyond.reason, **without_content(draft, beyond))
         await withhold(ctx, draft.issue.key, beyond)  # whatever else waits on it
         return
@@ -175,6 +175,18 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         return
     with ctx.leases.take(LEASE) as own:
         await post(ctx, draft, checked.changes, own)
+
+
+async def _looked_at(ctx: Context, draft: Draft) -> tuple[Issue, Checked]:
+    """The issue as it is now, and what came of the check of what the reply states."""
+    issue = await ctx.jira.again(draft.issue, draft.answered)
+    if out_of_bounds(issue, ctx.settings):
+        return issue, Checked()
+    read = ctx.clock.monotonic()
+    checked = await check_claims(ctx, draft, issue)
+    if ctx.clock.monotonic() - read > JUST_READ:  # Claude, or another service, took its time
+        issue = await ctx.jira.again(draft.issue, draft.answered)
+    return issue, checked
 
 
 async def _hold(
