@@ -19,8 +19,8 @@ WITHOUT_CUSTOMERS = frozenset({"software", "business", "product_discovery"})
 
 
 def has_customers(project_type: object) -> bool:
-    """Whether customers may read what is written in a project of this type: unless it is known that none do."""
-    return not (isinstance(project_type, str) and project_type in WITHOUT_CUSTOMERS)
+    """Whether customers may read what is written in a project of this type. Jira always says which it is."""
+    return project_type is not None and project_type not in WITHOUT_CUSTOMERS
 
 
 class Frozen(BaseModel):

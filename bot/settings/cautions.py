@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations
 
 from bot.safety.misplaced import SHORTEST_SECRET, is_plain
 from bot.settings.hints import WHERE
@@ -24,6 +25,12 @@ OTHERS = frozenset({"PMAGENT_FAILPOINT", "PMAGENT_REINS", "PMAGENT_SITE", "PMAGE
 """What the tests and `deploy/Caddyfile` read; so is everything that begins with `PMAGENT_TEST_`."""
 NO_PROJECTS = frozenset({"ALL", "ANY", "NONE"})
 """Words that could be a project's key, and hardly are."""
+MAY_BE_ONE = (
+    {"ATLASSIAN_SERVICE_ACCOUNT_TOKEN", "BITBUCKET_TOKEN"}, {"JIRA_WEBHOOK_SECRET", "BITBUCKET_WEBHOOK_SECRET"},
+)  # fmt: skip
+"""Secrets that may be one and the same: who gets the one, gets the other."""
+SHORTEST_MEANT = 8
+"""Characters from which on the same text in two settings is no coincidence."""
 ALIKE = 0.9
 """How like one of ours a name of another prefix has to be; others' tools have names that begin with JIRA_ or SLACK_."""
 
@@ -33,7 +40,7 @@ def doubts(
 ) -> tuple[Problem, ...]:
     """All of them. `written`: every variable there is; `values`: those of `known`, with what stands in files."""
     found = [doubt for name in sorted(written) if (doubt := _name(name, written, known, secrets))]
-    return (*found, *_values(values))
+    return (*found, *_values(values), *_shared({name: values[name] for name in secrets if values.get(name)}))
 
 
 def _name(name: str, written: Mapping[str, str], known: Collection[str], secrets: Collection[str]) -> Problem | None:
@@ -62,6 +69,15 @@ def _nearest(name: str, known: Collection[str]) -> str | None:
     # Without the prefix, which all of them have in common.
     ours = {n.removeprefix(PREFIX): n for n in (*known, *sorted(PLANNED)) if n.startswith(PREFIX)}
     return ours[difflib.get_close_matches(name.removeprefix(PREFIX), ours, n=1, cutoff=0.0)[0]]
+
+
+def _shared(secrets: Mapping[str, str]) -> Iterator[Problem]:
+    """Secrets of two services that are one text: whoever has it for the one can use it for the other."""
+    for name, other in combinations(sorted(secrets), 2):
+        parts = [{part.strip() for part in secrets[one].split(",")} for one in (name, other)]
+        shared = any(len(part) >= SHORTEST_MEANT for part in set.intersection(*parts))
+        if shared and {name, other} not in MAY_BE_ONE:
+            yield Problem(other, f"is the same as {name}, which somebody else has, too", "use a text of its own")
 
 
 def _values(values: Mapping[str, str]) -> Iterator[Problem]:

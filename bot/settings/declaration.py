@@ -100,9 +100,7 @@ class Settings(BaseModel):
     slack_api_url: Address = "https://slack.com/api/"
     slack_channel_approvals: Channel
     slack_channel_standup: Channel | None = None
-    pmagent_approvers: Annotated[
-        tuple[str, ...], BeforeValidator(rules.listed), _meets(partial(rules.people, word=True))
-    ]
+    pmagent_approvers: Approvers
     pmagent_admins: Annotated[WordList, _meets(partial(rules.people, word=False))] = ()
     pmagent_mode: Literal["simulation", "production"] = Field(
         default="simulation", description="a mode: simulation or production"

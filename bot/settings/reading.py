@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bot import environment as outside
 from bot.safety.misplaced import looks_secret, shown_or_hidden
-from bot.settings.cautions import doubts
+from bot.settings.cautions import SHORTEST_MEANT, doubts
 from bot.settings.declaration import Settings
 from bot.settings.hints import REQUIRED, WHERE
 from bot.settings.problems import Problem, SettingsError
@@ -18,17 +18,11 @@ from bot.settings.problems import Problem, SettingsError
 # An empty text means "off" for these two, so it must not be dropped as unset.
 _EMPTY_MEANS_OFF = ("PMAGENT_STANDUP_AT", "PMAGENT_RATE_LIMIT")
 
-SHORTEST_MEANT = 8
-"""Characters from which on the same text in two settings is no coincidence."""
 TOKENS = {
     "xoxb-": ("SLACK_BOT_TOKEN",), "xapp-": ("SLACK_APP_TOKEN",), "sk-ant-": ("ANTHROPIC_API_KEY",),
     **dict.fromkeys(("ATATT", "ATCTT", "ATBB"), ("ATLASSIAN_SERVICE_ACCOUNT_TOKEN", "BITBUCKET_TOKEN")),
 }  # fmt: skip
 """What begins so is a token of one service's, and of use in these settings alone."""
-MAY_BE_ONE = (
-    {"ATLASSIAN_SERVICE_ACCOUNT_TOKEN", "BITBUCKET_TOKEN"}, {"JIRA_WEBHOOK_SECRET", "BITBUCKET_WEBHOOK_SECRET"},
-)  # fmt: skip
-"""Names of what may be one and the same: who gets the one, gets the other."""
 _RANDOM_BY_NATURE = ("ATLASSIAN_CLOUD_ID",)
 
 # Placeholders for what is missing or wrong, so that the others' problems are found in the same run.
@@ -99,7 +93,7 @@ def _misplaced(name: str, text: str, values: Mapping[str, str]) -> Problem | Non
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
         return Problem(name, "stands in quotes, which count as a part of it", "leave them away")
     if name in secret_names():
-        return _misplaced_secret(name, text, values)
+        return _misplaced_secret(name, text)
     for other in secret_names():
         if len(secret := values.get(other, "")) >= SHORTEST_MEANT and secret in text:
             return Problem(name, f"holds the text of {other}, which is a secret", WHERE.get(name, ""))
@@ -108,17 +102,14 @@ def _misplaced(name: str, text: str, values: Mapping[str, str]) -> Problem | Non
     return None
 
 
-def _misplaced_secret(name: str, text: str, values: Mapping[str, str]) -> Problem | None:
-    """What is wrong with the text of a secret that another's place holds too, or ought to hold."""
+def _misplaced_secret(name: str, text: str) -> Problem | None:
+    """What is wrong with the text of a secret that is none, or that belongs elsewhere."""
     for part in (part.strip() for part in text.split(",")):
         if re.fullmatch(r"<.*>|\$[({].*", part):
             return Problem(name, "holds no secret but what is to be replaced by one", WHERE.get(name, ""))
         owners = next((found for begins, found in TOKENS.items() if part.startswith(begins)), (name,))
         if name not in owners:
             return Problem(name, f"holds another token: this one belongs into {' or '.join(owners)}", "")
-        for other in secret_names()[: secret_names().index(name)]:
-            if part == values.get(other) and len(part) >= SHORTEST_MEANT and {name, other} not in MAY_BE_ONE:
-                return Problem(name, f"is the same as {other}, which is for somebody else", "use a text of its own")
     return None
 
 

@@ -44,7 +44,7 @@ FAILED = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
 STUMBLED = (AttributeError, KeyError, TypeError, ValueError)
 """What the SDK raises over JSON that is no object, bytes that are no text, and the like."""
 HOLDS: dict[str, tuple[str, type]] = {
-    "chat.postMessage": ("ts", str), "chat.update": ("ts", str), "views.open": ("view", dict),
+    "chat.postMessage": ("ts", str), "views.open": ("view", dict),
     "users.info": ("user", dict), "usergroups.users.list": ("users", list), "conversations.members": ("members", list),
     "conversations.info": ("channel", dict), "conversations.history": ("messages", list),
     "users.conversations": ("channels", list),
