@@ -14,17 +14,23 @@ from bot.reactions import answer_job
 from bot.store import Delete, Job
 from bot.workflow.drafting.ending import end_in_silence
 from bot.workflow.drafting.rule_skips import by_versions
+from bot.workflow.withholding import quote_no_longer
 
 if TYPE_CHECKING:
     from bot.context import Context
 
 
 async def look(ctx: Context, event_id: str) -> None:
-    """End the event if its words or its comment's versions settle it; else let it be answered."""
+    """End the event if its words or its comment's versions settle it; else let it be answered.
+
+    Whatever becomes of it, a comment that is restricted now is quoted no longer.
+    """
     record = await ctx.store.get("webhook_events", event_id)
     if record is None or record["state"] != "received":
         return
     event = EVENT.validate_python(record["event"])
+    if isinstance(event, IssueCommented) and event.comment.visibility is not None:
+        await quote_no_longer(ctx, event.comment.id)
     silence = by_its_words(event, ctx.jira.account_id)
     if silence is None and isinstance(event, IssueCommented):
         silence = await by_versions(ctx, event, record)

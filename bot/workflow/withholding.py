@@ -1,7 +1,8 @@
 """Withholding: ends what waits on an issue that got a security level or was moved out of the watched projects.
 
 Its cards are redrawn with the key and without a word of the issue, of the comment or of the reply; what lists drafts
-has nothing of it to show. What Claude was shown of it is not kept either: `replay` would send it again.
+has nothing of it to show. What Claude was shown of it is not kept either: `replay` would send it again. And where only
+the comment that is answered gets restricted, its words go from the cards.
 """
 
 from __future__ import annotations
@@ -54,6 +55,24 @@ async def withhold(ctx: Context, key: str, beyond: OutOfBounds) -> None:
         events = await ctx.store.find("webhook_events", issue=known_as)
         await _end(ctx, known_as, beyond, events)
         keys += _former_keys(events) - set(keys)
+
+
+async def quote_no_longer(ctx: Context, comment_id: str) -> None:
+    """Take a comment's words off the cards of the drafts that answer it: not everybody may see it any more.
+
+    The drafts wait on: at Approve they are held, and what is posted all the same is posted under the same restriction.
+    """
+    for record in await ctx.store.find("drafts", answered=comment_id, newest_first=True):
+        draft = read_draft(record)
+        while draft.state in OPEN and draft.answered_text:
+            after = draft.moved(draft.state, answered_text="")
+            told = audit(after, "draft.withheld", "system", reason="not everybody may see the comment")
+            try:
+                await save_draft(ctx, draft, after, told)
+            except Conflict:
+                draft = await load_draft(ctx, draft.id)
+                continue
+            break
 
 
 def _former_keys(events: Sequence[Record]) -> set[str]:

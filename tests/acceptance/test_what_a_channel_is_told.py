@@ -246,6 +246,26 @@ async def test_a_quoted_comment_that_becomes_restricted_is_quoted_no_longer(stag
     assert CANARY not in card.words.casefold()
 
 
+async def test_a_comment_that_gets_restricted_leaves_its_card_at_once(stage: Stage) -> None:
+    """Its author noticed in time: the card does not go on quoting it until somebody clicks."""
+    await stage.start_bot()
+    stage.claude.script(YES)
+    await ask(stage, text=f"Where is the {CANARY}?")
+    card = await stage.slack.card("ECD-1", button="Approve")
+    asked = stage.jira.comments("ECD-1")[0]
+    asked.visibility = STAFF
+    await stage.jira.edit_comment("ECD-1", asked.id, f"Where is the {CANARY}?")
+    await stage.slack.until(lambda: CANARY not in card.words.casefold())
+    assert CANARY not in json.dumps(card.payload).casefold()
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.card("ECD-1", button="Post anyway")
+    await stage.slack.click(DANA, card, "Post anyway")
+    await stage.slack.changes(card, "Posted")
+    assert [c.visibility for c in stage.jira.posted("ECD-1")] == [STAFF]
+    code, out = await stage.run("audit", "verify")
+    assert code == 0, out
+
+
 @pytest.mark.parametrize("asked_by", ["webhook", "rule"])
 async def test_a_restricted_comment_is_not_drafted_from(stage: Stage, asked_by: str) -> None:
     """Who reads the card need not be of the role; the draft would tell what the comment says."""

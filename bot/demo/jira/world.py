@@ -98,7 +98,7 @@ class JiraComment:
         }
         if self.public is not None:
             found["jsdPublic"] = self.public
-        if self.visibility:
+        if self.visibility is not None:
             found["visibility"] = self.visibility
         if properties:
             found["properties"] = [{"key": k, "value": v} for k, v in self.properties.items()]
