@@ -18,6 +18,7 @@ from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.asking import AskedClaude
 from bot.workflow.ending import spent
+from bot.workflow.pausing import paused_seconds
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.restoring import marked_if_restored
 from bot.workflow.supporting import of_draft
@@ -63,6 +64,7 @@ async def store_draft(ctx: Context, record: Record, subject: Subject, asked: Ask
         prompt=asked.request.prompt,
         created=now,
         expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
+        paused_before=await paused_seconds(ctx),
         card=Card(channel=settings_for(ctx.settings, issue.project).approvals_channel),
     )
     draft = draft.model_copy(update={"rendering": rendered(draft, ctx.settings.site).digest})
