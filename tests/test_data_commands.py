@@ -207,6 +207,15 @@ def test_verify_says_ok_with_the_head(home: Home) -> None:
     assert lost.stdout.startswith("broken at seq 5: ")
 
 
+@pytest.mark.parametrize("head", ["", " ", "abc", "ab" * 7, "ab" * 33, "not-a-head" * 4])
+def test_what_is_no_head_is_not_called_a_broken_trail(home: Home, head: str) -> None:
+    done = bot(home, "audit", "verify", "--head", head)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{head!r} is not a head, so nothing was verified")
+    whole = json.loads(bot(home, "audit", "export").stdout.splitlines()[-1])["hash"]
+    assert bot(home, "audit", "verify", "--head", f" {whole[:16].upper()}\n").returncode == 0
+
+
 CHANGES = {
     "changed": "UPDATE audit SET doc = replace(doc, '712020:ana', '712020:bob') WHERE seq = 2",
     "removed": "DELETE FROM audit WHERE seq = 2",

@@ -18,6 +18,7 @@ from bot.intake.silence import Silence
 from bot.reactions import jobs_for
 from bot.rules.policy import MOVED, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Put
+from bot.store.audit import SHORT_HEAD
 from bot.workflow.announcing import is_message, revise
 from bot.workflow.modes import mode
 from bot.workflow.pausing import paused
@@ -171,7 +172,7 @@ async def health(ctx: Context) -> list[HealthLine]:
         )
         lines.append(HealthLine("drafting", True, f"paused {text}"))
     count, head = await ctx.store.audit_head()
-    lines.append(HealthLine("store", True, f"{count} audit records, head {head[:12] or 'none'}"))
+    lines.append(HealthLine("store", True, f"{count} audit records, head {head[:SHORT_HEAD] or 'none'}"))
     lines.append(await trail_health(ctx))
     lines += ctx.queue.health()
     away = ctx.outages.away

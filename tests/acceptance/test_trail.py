@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import aiohttp
@@ -122,6 +123,15 @@ async def test_an_erasure_is_told_to_the_channel_once(stage: Stage) -> None:
 
 
 @both
+async def test_the_head_that_health_tells_is_one_that_verify_takes(stage: Stage) -> None:
+    await a_decided_draft(stage)
+    await stage.slack.command(DANA, text="health")
+    told = await stage.slack.whispered(DANA, "audit records, head ")
+    found = re.search(r"audit records, head (\S+)", told.words)
+    assert found
+    assert (await stage.run("audit", "verify", "--head", found[1]))[0] == 0
+
+
 async def test_verify_against_every_head_that_slack_has(stage: Stage) -> None:
     """Standups went to two channels; whoever cuts or rewrites what came before one of them is found."""
     await a_decided_draft(stage)
