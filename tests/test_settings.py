@@ -75,6 +75,7 @@ def test_missing_and_wrong_are_found_in_one_run() -> None:
         ({"JIRA_WEBHOOK_SECRET": " , ,"}, "JIRA_WEBHOOK_SECRET", "is blank"),
         ({"JIRA_AUTOMATION_TOKEN": "secret-hook-of-jira"}, "JIRA_AUTOMATION_TOKEN", "is the same as a signing secret"),
         ({"ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "b@serviceaccount.atlassian.com"}, "ATLASSIAN_CLOUD_ID", "is missing"),
+        ({"ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "b@ServiceAccount.Atlassian.com"}, "ATLASSIAN_CLOUD_ID", "is missing"),
         ({"SLACK_APP_TOKEN": None}, "SLACK_APP_TOKEN", "one of them is needed"),
         ({"PMAGENT_APPROVERS": "channel"}, "PMAGENT_ADMINS", "is missing while PMAGENT_APPROVERS is the word channel"),
         ({"PMAGENT_ADMINS": "channel"}, "PMAGENT_ADMINS", '"channel" is neither'),

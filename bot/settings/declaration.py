@@ -140,7 +140,7 @@ class Settings(BaseModel):
         if token and token in (*self.jira_webhook_secret, *self.bitbucket_webhook_secret):
             add("JIRA_AUTOMATION_TOKEN", "is the same as a signing secret", "use a text of its own")
         email = self.atlassian_service_account_email
-        if email.endswith(SERVICE_ACCOUNT_DOMAIN) and not self.atlassian_cloud_id:
+        if email.lower().endswith(SERVICE_ACCOUNT_DOMAIN) and not self.atlassian_cloud_id:
             add("ATLASSIAN_CLOUD_ID", "is missing: a service account's token works only with it")
         if not self.slack_app_token and not self.slack_signing_secret:
             add("SLACK_APP_TOKEN", "is missing, and so is SLACK_SIGNING_SECRET: one of them is needed")
