@@ -127,6 +127,7 @@ def test_missing_and_wrong_are_found_in_one_run() -> None:
             "number 2 of 2 (comma-separated) is too",
         ),
         ({"BITBUCKET_WEBHOOK_SECRET": "short"}, "BITBUCKET_WEBHOOK_SECRET", "is too short"),
+        ({"JIRA_WEBHOOK_SECRET": "secret-of-today\nsecret-of-before"}, "JIRA_WEBHOOK_SECRET", "holds a line break"),
         ({"ATLASSIAN_SERVICE_ACCOUNT_EMAIL": "bot"}, "ATLASSIAN_SERVICE_ACCOUNT_EMAIL", "is not an e-mail address"),
         ({"ATLASSIAN_CLOUD_ID": "https://x.example"}, "ATLASSIAN_CLOUD_ID", "is not a cloud id"),
         ({"PMAGENT_MODEL": "Claude Sonnet"}, "PMAGENT_MODEL", "is not a model's id"),
