@@ -436,6 +436,14 @@ def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> 
     assert [left.name for left in path.parent.iterdir()] == [path.name]
 
 
+def test_backups_of_one_second_stand_side_by_side(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    made = [bot(data, "backup", f"{folder}/") for _ in range(5)]  # each takes a fifth of a second
+    assert [done.returncode for done in made] == [0] * 5
+    assert {done.stdout.splitlines()[-1] for done in made} == {str(path) for path in folder.iterdir()}
+    assert len(list(folder.iterdir())) == 5
+
+
 def rewritten(good: Path, bad: Path, change: Callable[[dict[str, bytes]], None]) -> None:
     """A backup with other files in it, in an archive that is whole."""
     files = unpacked(good)
