@@ -260,3 +260,19 @@ async def test_25_only_admins_switch_the_mode(stage: Stage) -> None:
     assert not [a for a in trail if a["action"] == "mode.switched"]
     await stage.slack.command(DANA, "/pmagent", "mode")
     assert "production" in (await stage.slack.whispered(DANA)).words
+
+
+async def test_an_undo_that_jira_refuses_says_so_in_whole_sentences_and_can_be_tried_again(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage)
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    no = {"errorMessages": ["You may not delete this comment"], "errors": {}}
+    stage.jira.fail("DELETE ", Fault("answer", status=403, body=no))
+    await stage.slack.click(DANA, card, "Undo")
+    await stage.slack.changes(card, "could not be deleted, and is still in Jira: ")
+    assert "You may not delete this comment\n" in card.words
+    assert await state(stage) == "posted"
+    await stage.slack.click(DANA, card, "Undo")
+    await stage.slack.changes(card, "The comment was deleted in Jira")
+    assert not stage.jira.posted("ECD-1")
