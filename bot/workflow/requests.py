@@ -88,9 +88,8 @@ async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]
         kind = event["kind"] + (" (reconcile)" if event["source"] == "reconcile" else "")
         if cycles:
             cycle = cycles[-1]
-            reason = cycle["reason"]
-            if cycle.get("reasoning") and (told or not cycle["calls"]):
-                reason += f": {cycle['reasoning']}"
+            said = cycle.get("reasoning") if told or not cycle["calls"] else ""
+            reason = ": ".join(filter(None, (cycle["reason"], said)))  # a draft has no reason but Claude's
             draft = await ctx.store.get("drafts", cycle["draft_id"]) if cycle.get("draft_id") else None
             outcome = f"draft, {draft['state']}" if draft else cycle["outcome"]
             lines.append(WhyLine(at, kind, outcome, reason, cycle.get("draft_id")))
