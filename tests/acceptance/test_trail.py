@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 
@@ -60,6 +62,20 @@ async def checked(stage: Stage) -> tuple[bool, str]:
     found = json.JSONDecoder().raw_decode(out)[0]
     (line,) = [line for line in found["checks"] if line["name"] == "audit trail"]
     return line["ok"], line["text"]
+
+
+async def test_health_says_in_local_time_when_the_trail_was_verified(stage: Stage) -> None:
+    await stage.start_bot(PMAGENT_TIMEZONE="Asia/Tokyo")
+    before = datetime.now(ZoneInfo("Asia/Tokyo"))
+    told = ""
+    while "records verified" not in told:
+        seen = len(stage.slack.whispers(DANA))
+        await stage.slack.command(DANA, text="health")
+        told = (await stage.slack.whispered(DANA, "audit trail", after=seen)).words
+    found = re.search(r"records verified (\S+ \S+)", told)
+    assert found
+    at = datetime.strptime(found[1], "%Y-%m-%d %H:%M").replace(tzinfo=before.tzinfo)
+    assert abs(at - before) < timedelta(minutes=2)
 
 
 @both
