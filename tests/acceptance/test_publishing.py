@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -118,6 +119,7 @@ async def test_34_definite_refusal_says_why_and_offers_retry(stage: Stage, statu
     stage.jira.fail(POST, Fault("answer", status, body={"errorMessages": ["The field is not there."]}))
     await stage.slack.click(DANA, card, "Approve")
     await stage.slack.card("ECD-1", button="Retry")
+    assert re.search(r"Not posted\. [A-Z].*: The field is not there\.", card.words), card.words
     assert await state(stage) == "failed"
     assert len(stage.jira.calls(POST)) == 1
     await stage.slack.click(DANA, card, "Retry")
