@@ -278,3 +278,13 @@ async def test_an_undo_that_jira_refuses_says_so_in_whole_sentences_and_can_be_t
     await stage.slack.click(DANA, card, "Undo")
     await stage.slack.changes(card, "The comment was deleted in Jira")
     assert not stage.jira.posted("ECD-1")
+
+
+async def test_an_issue_that_is_gone_at_approve_is_said_once(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage)
+    del stage.jira.issues["ECD-1"]
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "✗ Not posted. Jira has no such issue")
+    assert {"Retry"} <= set(card.buttons)
+    assert not stage.jira.calls(POST)
