@@ -422,6 +422,7 @@ def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> 
         assert (done.returncode, done.stdout) == (1, "")
         assert str(destination) in done.stderr
         assert "Traceback" not in done.stderr
+        assert ".part" not in done.stderr, "a name of our own making"
     assert bot(data, "backup", f"{precious}/").returncode == 1
     assert precious.read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()

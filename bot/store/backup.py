@@ -73,7 +73,7 @@ def _written(snapshot: Snapshot, path: Path, make_folder: bool, progress: Report
     except FileExistsError:
         raise UserError(f"{path} exists, and is not replaced. Name another file, or a folder.") from None
     except OSError as error:
-        raise UserError(f"Cannot write the backup {path}: {error}.") from error
+        raise UserError(f"Cannot write the backup {path}: {error.strerror or error}.") from error
     return path, manifest
 
 
