@@ -5,9 +5,9 @@ The story, as data flows through the tree::
     Jira, Bitbucket                 Slack                         clock
          │ webhook                    │ click, modal, /pmagent      │ due time
          ▼                            ▼                             ▼
-    handlers/webhooks.py      handlers/approvals.py           bot/schedule/
-    handlers/jira.py          handlers/commands.py                  │
-    handlers/bitbucket.py     handlers/home.py                      │
+    handlers/webhooks/        handlers/slack/                 bot/schedule/
+    handlers/jira/            handlers/commands/                    │
+    handlers/bitbucket/             │                               │
          │  verify, parse,            │  who, what                  │
          │  store, answer             │                             │
          └─────────────┬──────────────┴──────────────┬──────────────┘

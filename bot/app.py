@@ -26,7 +26,7 @@ from bot.wiring import build
 if TYPE_CHECKING:
     from bot.store.embedded.store import TinyStore
     from bot.store.postgres.store import PostgresStore
-    from handlers.slack_socket import HttpMode, Socket
+    from handlers.slack.connection import HttpMode, Socket
 
 log = get_logger(__name__)
 
@@ -47,7 +47,7 @@ async def serve(settings: Settings, clock: Clock | None = None, prompts: Path | 
     from bot.store.opening import data_at, store_of
     from bot.workflow import adopt_mode, mark_restored
     from handlers import create_sidecar
-    from handlers.slack import build_bolt, connect, http_route
+    from handlers.slack.listeners import build_bolt, connect, http_route
 
     configure(settings)
     stop, hurry = asyncio.Event(), asyncio.Event()

@@ -11,9 +11,9 @@ from weakref import WeakValueDictionary
 if TYPE_CHECKING:
     from bot.access.people import People
     from bot.clients.bitbucket import Bitbucket
-    from bot.clients.claude import Claude
-    from bot.clients.jira import Jira
-    from bot.clients.slack import Slack
+    from bot.clients.claude.client import Claude
+    from bot.clients.jira.client import Jira
+    from bot.clients.slack.client import Slack
     from bot.clock import Clock
     from bot.domain.leases import Leases
     from bot.domain.outages import Outages

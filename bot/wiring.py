@@ -26,9 +26,9 @@ def build(
     """
     from bot.access.people import People
     from bot.clients.bitbucket import Bitbucket
-    from bot.clients.claude import Claude
-    from bot.clients.jira import Jira
-    from bot.clients.slack import Slack
+    from bot.clients.claude.client import Claude
+    from bot.clients.jira.client import Jira
+    from bot.clients.slack.client import Slack
     from bot.domain.leases import Leases
     from bot.prompting import load_prompts
     from bot.work.kinds import kinds

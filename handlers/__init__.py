@@ -3,15 +3,15 @@
 ======================  ============================  ======================================================
 who                     how                           module
 ======================  ============================  ======================================================
-Jira                    POST /webhooks/jira           `webhooks` (who is it, seen before?), `jira` (what is it)
-Jira Automation         POST /webhooks/jira, token    `webhooks`, `jira_automation`
+Jira                    POST /webhooks/jira           `webhooks` (is it to be taken?), `jira` (what is it)
+Jira Automation         POST /webhooks/jira, token    `webhooks`, `jira.automation`
 Bitbucket               POST /webhooks/bitbucket      `webhooks`, `bitbucket`
-Slack                   Socket Mode, or               `slack` (every listener; `slack_socket`, `slack_http`)
+Slack                   Socket Mode, or               `slack` (`connection`, `http`; every listener: `listeners`)
                         POST /webhooks/slack
-  buttons, the modal                                  `approvals`
-  why skipped, proposals                              `learning` (what people say about what Claude learns)
-  /pmagent …                                          `commands` (the words), `command_dispatch`; `pages`
-  the home tab                                        `home`
+  buttons, the modal                                  `slack.approvals`
+  why skipped, proposals                              `slack.learning` (what people say about what Claude learns)
+  /pmagent …                                          `commands` (`words`, `dispatch`, `pages`)
+  the home tab                                        `slack.home`
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs
 the clock               due times                     `bot.schedule` (standup, expiry, outage, reconcile, retention)
@@ -19,20 +19,18 @@ a command               `erase` while we run          `bot.store.embedded.erasin
 ======================  ============================  ======================================================
 
 `sidecar.create_sidecar` puts the HTTP ones together; `bot.app` adds Slack, the queue and the schedule. Besides:
-`decoding` (strict JSON, and models of somebody else's), `jira_payloads` and `bitbucket_payloads` (those models),
-`openapi_document` (the answers, and the webhooks in it), `slack_decoding` (what Slack sends becomes what somebody did:
-`interactions`, made of `slack_payloads`), `command_arguments` (days, durations, keys), `private_answers` (what one
-person is told and nobody else). Each is thin: verify, decode into our own types (`bot.domain.events`), call one
-function of the workflow, answer.
+`decoding` (strict JSON, and models of somebody else's) and `openapi_document` (the answers, and the webhooks in it).
+Each is thin: verify, decode into our own types (`bot.domain.events`, `slack.interactions`), call one function of the
+workflow, answer.
 
 A delivery's way to its 202, for who reads along; one `await` follows the other:
 
-1. `bot/http/server.py`: a connection, with a deadline for each request
+1. `bot/http/protocol.py`: a connection, with a deadline for each request
 2. `handlers/sidecar.py`: which endpoint
-3. `handlers/webhooks.py`: the checks in their order, and the answer
+3. `handlers/webhooks/endpoint.py`: the checks in their order, and the answer
 4. `bot/http/limits.py`: how many, how large
 5. `handlers/decoding.py`: bytes become an object, the object a model
-6. `handlers/jira_payloads.py` and `handlers/jira.py` (or those of Bitbucket): the models, and what they mean
+6. `handlers/jira/payloads.py` and `handlers/jira/events.py` (or those of Bitbucket): the models, and what they mean
 7. `bot/domain/events.py`, with 8. `bot/domain/issues.py`: our words; texts pass `bot.markup` and `bot.safety`
 9. `bot/intake/accept.py`: the record, once, with the jobs that it leads to
 10. `bot/intake/silence.py`: what an event alone can settle

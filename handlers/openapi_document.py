@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from handlers import bitbucket_payloads as bitbucket
-from handlers import jira_automation as automation
-from handlers import jira_payloads as jira
+from handlers.bitbucket import payloads as bitbucket
+from handlers.jira import automation
+from handlers.jira import payloads as jira
 
 _REF = "#/components/schemas/{model}"
 _JIRA = (

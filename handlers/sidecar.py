@@ -12,7 +12,8 @@ from fastapi.telemetry import TelemetryConfig
 
 from bot import __version__
 from handlers import openapi_document as document
-from handlers import status, webhooks
+from handlers import status
+from handlers.webhooks import routes as webhooks
 
 if TYPE_CHECKING:
     from bot.context import Context

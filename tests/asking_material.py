@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.clients.claude import Claude
-from bot.demo.claude import ClaudeStandIn
+from bot.clients.claude.client import Claude
+from bot.demo.claude.stand_in import ClaudeStandIn
 from bot.demo.wire import Server
 from bot.domain.issues import Change, Comment, Issue, LinkedIssue, Person, PullRequest, Sprint, Version
 from bot.prompting import Material, Request, load_prompts, reply_request

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.domain.events import EVENT, BranchPushed, BuildReported, Ignored, Malformed, PullRequestChanged
 from bot.domain.issue_keys import find_keys
-from handlers import bitbucket
+from handlers.bitbucket import events as bitbucket
 from tests.damage import damage
 
 OURS = Path(__file__).parent / "fixtures" / "bitbucket"

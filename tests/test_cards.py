@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
-from bot.demo.slack_limits import check_message, check_view, walk
-from bot.demo.slack_people import words
+from bot.demo.slack.limits import check_message, check_view, walk
+from bot.demo.slack.people import words
 from bot.domain.draft_states import DraftState
 from bot.domain.drafts import Card, Decision, Draft, Posted, Revision
 from bot.domain.issues import Issue, Person, Visibility

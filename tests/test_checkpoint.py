@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bot.clients.jira_changes import ChangedIssue, NewQuestion
+from bot.clients.jira.changes import ChangedIssue, NewQuestion
 from bot.domain.events import IssueChanged, IssueCommented, IssueCreated
 from bot.domain.issues import Comment, Person
-from bot.workflow.checkpoint import MAX_LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, missed_events
+from bot.workflow.reconciling.checkpoint import MAX_LISTED, OVERLAP, Checkpoint, KnownEvents, Missed, jql, missed_events
 
 NOW = datetime(2026, 11, 23, 8, 30, 20, tzinfo=UTC)  # a Monday
 OWN = "712020:own"

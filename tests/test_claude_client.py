@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from bot.clients.claude import Claude
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude.client import Claude
+from bot.clients.claude.errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.clock import SystemClock
-from bot.demo.claude import Special
+from bot.demo.claude.stand_in import Special
 from bot.demo.wire import Fault
 from bot.errors import RetryLater
 from bot.markup import Known
 from bot.prompting import Request, load_prompts, reply_request, triage_request
 from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store.embedded.store import TinyStore
-from bot.workflow.asking import ask_claude, decide_with
+from bot.workflow.drafting.asking import ask_claude, decide_with
 from tests.asking_material import Line, line, material, settings
 
 PROMPTS = load_prompts()
@@ -96,7 +96,7 @@ async def test_the_models_of_the_settings_are_checked_for_free(tmp_path: Path) -
 
 
 def test_importing_the_port_does_not_import_the_sdk() -> None:
-    code = "import sys, bot.workflow.asking, bot.clients.claude; sys.exit('anthropic' in sys.modules)"
+    code = "import sys, bot.workflow.drafting.asking, bot.clients.claude.client; sys.exit('anthropic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0
 
 

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from bot.cards import Message
 from bot.cards.parts import MAX_MESSAGE, size
-from bot.demo.slack_limits import check_message, walk
-from bot.demo.slack_people import words
+from bot.demo.slack.limits import check_message, walk
+from bot.demo.slack.people import words
 from bot.domain.drafts import Card, Draft, Revision
 from bot.domain.issues import Issue
 from bot.errors import UserError
 from bot.workflow import HealthLine, ModeSetting, WhyLine
-from handlers import pages as answers
-from handlers.command_arguments import read_days, read_duration, read_key
-from handlers.command_dispatch import nearest_word
-from handlers.commands import COMMANDS, Who
+from handlers.commands import pages as answers
+from handlers.commands.arguments import read_days, read_duration, read_key
+from handlers.commands.dispatch import nearest_word
+from handlers.commands.words import COMMANDS, Who
 
 NOW = datetime(2026, 11, 20, 9, 42, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

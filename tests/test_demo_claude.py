@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.demo.claude import ClaudeStandIn
-from bot.demo.claude_writer import standup, write
+from bot.demo.claude.stand_in import ClaudeStandIn
+from bot.demo.claude.writer import standup, write
 from bot.demo.wire import Server
 from bot.domain.issues import Comment, Person
 from bot.prompting import load_prompts, read_block, read_standup, reply_request

@@ -12,11 +12,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.demo import adf
 from bot.demo.bitbucket import BitbucketStandIn
 from bot.demo.hooks import signature
-from bot.demo.jira import JiraStandIn
-from bot.demo.jql import JqlError, compile_jql
+from bot.demo.jira import adf
+from bot.demo.jira.jql import JqlError, compile_jql
+from bot.demo.jira.stand_in import JiraStandIn
 from bot.demo.wire import Server
 
 

@@ -16,9 +16,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.demo.slack import ClientRefusedError, SlackStandIn
-from bot.demo.slack_limits import REPORTED, check_message, check_view
-from bot.demo.slack_people import (
+from bot.demo.slack.limits import REPORTED, check_message, check_view
+from bot.demo.slack.people import (
     APPROVALS,
     BOT_USER,
     DANA,
@@ -32,6 +31,7 @@ from bot.demo.slack_people import (
     ROBO,
     SAM,
 )  # fmt: skip
+from bot.demo.slack.stand_in import ClientRefusedError, SlackStandIn
 from bot.demo.wire import Server
 
 

@@ -15,7 +15,7 @@ from bot.domain.draft_states import BUSY, OPEN, SUPERSEDABLE, TRANSITIONS, Draft
 from bot.domain.drafts import Card, Decision, Draft, Revision
 from bot.domain.issues import Issue
 from bot.errors import Illegal
-from bot.workflow.deciding import ARROWS
+from bot.workflow.deciding.decision import ARROWS
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 STATES = st.sampled_from(list(DraftState))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bot.demo.process import BotFailed
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import exported
 from tests.model import holds

@@ -9,8 +9,8 @@ import pytest
 
 from bot import cards
 from bot.cards.parts import MAX_MESSAGE, size
-from bot.demo.slack_limits import REPORTED, check_message, walk
-from bot.demo.slack_people import words
+from bot.demo.slack.limits import REPORTED, check_message, walk
+from bot.demo.slack.people import words
 from bot.domain.draft_states import DraftState
 from bot.domain.events import IssueCommented
 from bot.domain.issues import Comment, Person

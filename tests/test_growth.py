@@ -15,7 +15,7 @@ from bot.domain.issue_keys import find_keys
 from bot.markup import CUT, MAX_TEXT, Known, addresses_in, from_body, render
 from bot.rules.questions import added, asks_something
 from bot.safety import tidy
-from handlers.bitbucket_payloads import MAX_LISTED, BitbucketPullRequest
+from handlers.bitbucket.payloads import MAX_LISTED, BitbucketPullRequest
 from handlers.decoding import MAX_VALUES, NotJson, read_object
 from tests.test_cards import draft, shown
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from bot.clients.jira import Jira
-from bot.demo.jira import JiraStandIn
+from bot.clients.jira.client import Jira
+from bot.demo.jira.stand_in import JiraStandIn
 from tests.test_jira_client import jira, other_jira, standin
 
 __all__ = ["jira", "standin"]  # fixtures

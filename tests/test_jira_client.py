@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.clients.jira import Jira
+from bot.clients.jira.client import Jira
 from bot.clients.responses import own_words, retry_after
 from bot.clock import SystemClock
-from bot.demo.jira import JiraStandIn
+from bot.demo.jira.stand_in import JiraStandIn
 from bot.demo.wire import Fault, Server
 from bot.domain.issues import Visibility
 from bot.domain.leases import Deadline

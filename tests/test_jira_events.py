@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bot.domain.events import EVENT, DraftRequested, Ignored, IssueChanged, IssueCommented, IssueCreated, Malformed
 from bot.domain.issues import Visibility
-from handlers import jira, jira_automation
+from handlers.jira import automation as jira_automation
+from handlers.jira import events as jira
 from tests.damage import damage
 
 OURS = Path(__file__).parent / "fixtures" / "jira"

@@ -12,7 +12,7 @@ import pytest
 
 from bot.cards import CorrectionRow, ProposalOutcome, learned_page, proposal_message
 from bot.cards.parts import MAX_MESSAGE, size
-from bot.demo.slack_limits import check_message
+from bot.demo.slack.limits import check_message
 from bot.domain.corrections import SKIP_REASONS, Correction, Lesson
 from bot.domain.drafts import Card, Draft, Revision
 from bot.domain.issues import Visibility

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
-from handlers.commands import COMMANDS
-from handlers.slack import COMMAND_LISTENERS, EVENT_LISTENERS
+from handlers.commands.words import COMMANDS
+from handlers.slack.listeners import COMMAND_LISTENERS, EVENT_LISTENERS
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "../shared/schemas/slack-manifest.json"
@@ -48,7 +48,7 @@ def test_it_asks_for_the_scopes_that_are_used_and_no_more(manifest: dict[str, An
 
 
 def test_what_the_client_calls_is_what_the_scopes_are_for() -> None:
-    code = "".join(path.read_text("utf-8") for path in sorted(ROOT.glob("bot/clients/slack*.py")))
+    code = "".join(path.read_text("utf-8") for path in sorted(ROOT.glob("bot/clients/slack/*.py")))
     called = set(re.findall(r"\breads\.(\w+)", code)) - {"session", "proxy"}
     called |= set(re.findall(r'"((?:chat|views|reactions|files|pins)\.\w+)"', code))
     assert called == {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.demo.slack_limits import check_message
+from bot.demo.slack.limits import check_message
 from bot.markup import Known, addresses_in, check_adf, render
 
 SCHEMA = Path(__file__).parents[2] / "shared" / "schemas" / "adf.json"

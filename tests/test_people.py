@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.access.people import People
-from bot.clients.slack import Slack
-from bot.demo.slack import SlackStandIn
-from bot.demo.slack_people import APPROVALS, DANA, DORA, FINN, GUS, LENA, OLGA, PM_GROUP, PRIYA, ROBO, SAM
+from bot.clients.slack.client import Slack
+from bot.demo.slack.people import APPROVALS, DANA, DORA, FINN, GUS, LENA, OLGA, PM_GROUP, PRIYA, ROBO, SAM
+from bot.demo.slack.stand_in import SlackStandIn
 from bot.demo.wire import Fault, Server
 from bot.settings import load
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.webhooks import verify
+from handlers.webhooks.signature import verify
 from tests.sidecar_harness import JIRA_SECRET, TOKEN, payload, raw, running, sign
 
 BODY = b"Hello World!"

@@ -13,10 +13,9 @@ import pytest
 
 from bot.access.origin import Workspace
 from bot.cards import Message, paragraph, whisper
-from bot.clients.slack import Slack
-from bot.clients.slack_pace import MAX_WAIT, WritePace
-from bot.demo.slack import SlackStandIn
-from bot.demo.slack_people import (
+from bot.clients.slack.client import Slack
+from bot.clients.slack.pace import MAX_WAIT, WritePace
+from bot.demo.slack.people import (
     APP_ID,
     APPROVALS,
     BOT_USER,
@@ -29,6 +28,7 @@ from bot.demo.slack_people import (
     PM_GROUP,
     PRIYA,
 )
+from bot.demo.slack.stand_in import SlackStandIn
 from bot.demo.wire import Fault, Server
 from bot.domain.leases import Deadline
 from bot.errors import Gone, OutcomeUnknown, Permanent, RetryLater, TooLate

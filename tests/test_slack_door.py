@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from slack_bolt.request.async_request import AsyncBoltRequest
 
 from bot.access.origin import Origin, Spot, Workspace, foreign
-from handlers.interactions import Click, ReplyTo, Submission
-from handlers.slack_decoding import MalformedInteraction, parse_payload
-from handlers.slack_http import verify
-from handlers.slack_payloads import Challenge, SslCheck
+from handlers.slack.decoding import MalformedInteraction, parse_payload
+from handlers.slack.http import verify
+from handlers.slack.interactions import Click, ReplyTo, Submission
+from handlers.slack.payloads import Challenge, SslCheck
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 BODY = b"payload=%7B%7D"

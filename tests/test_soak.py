@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from tests.model import holds
 from tests.model.world import World
 from tests.postgres import PostgresServer, private_server, stop, store_database

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bot.cards import draft_card
 from bot.clock import SystemClock
-from bot.demo.slack_methods import with_ids
-from bot.demo.slack_people import BOT_ID, BOT_USER, Message
+from bot.demo.slack.methods import with_ids
+from bot.demo.slack.people import BOT_ID, BOT_USER, Message
 from bot.demo.stage import Stage
 from bot.domain.drafts import Card, Draft, Revision
 from bot.domain.issues import Issue, Person

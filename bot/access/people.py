@@ -16,7 +16,7 @@ from bot.log import get_logger
 from bot.rules.policy import SlackUser, may_decide, standing
 
 if TYPE_CHECKING:
-    from bot.clients.slack import Slack
+    from bot.clients.slack.client import Slack
     from bot.clock import Clock
     from bot.settings import Settings
 

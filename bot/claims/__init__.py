@@ -7,7 +7,7 @@
 
 A person approves a text; between the model's reading and that click (days, perhaps) a pull request is merged, a build
 fails, a due date moves, and a person's edit can be mistaken as well as a model. Which words state what is said by the
-model, in whatever language; whether it is so, by the facts that `bot.workflow.checking_claims` gathers.
+model, in whatever language; whether it is so, by the facts that `bot.workflow.publishing.claims` gathers.
 """
 
 from bot.claims.checking import examine

@@ -1,6 +1,7 @@
 """Outbound: one port for each service, small verbs in our own words, our own errors (`bot.errors`).
 
-`jira` and `bitbucket` block underneath (requests) and run on `threads`; `slack` and `claude` are asynchronous.
-`…_wire` sends one request and takes its answer, `…_read` reads the shapes of answers into our own types, and what
-failures mean is in `slack_errors`, `claude_errors` and, for Jira and Bitbucket, in `responses`.
+A service's room has its `client` (the verbs), `wire` (one request and its answer), `read` (answers become our own
+types) and `errors` (what a failure means). `slack` and `claude` are asynchronous. `jira` and `bitbucket` block
+underneath (requests): they run on `threads`, whose `sockets` can be closed from outside, and share `responses` (what an
+answer's status or its absence means) and `values` (texts and times out of an answer).
 """

@@ -181,7 +181,7 @@ def failed(error: Exception, service: Service, *, write: bool) -> PMAgentError:
     import requests
 
     name = service.name
-    if isinstance(error, requests.TooManyRedirects):  # our sessions follow none, see `jira_wire`
+    if isinstance(error, requests.TooManyRedirects):  # our sessions follow none, see `bot.clients.jira.wire`
         reason = f"{name} answered with a redirect: a login page, or {service.settings} is not quite right"
         return Permanent(reason) if write else Down(name, reason)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, UnicodeError)):

@@ -86,7 +86,7 @@ def given(settings: Settings, field: str) -> str:
 
 def refused(error: PMAgentError) -> bool:
     """Whether the service itself said no, and will until a person changes something."""
-    from bot.clients.claude_errors import ClaudeDown
+    from bot.clients.claude.errors import ClaudeDown
 
     if isinstance(error, ClaudeDown):
         return error.kind not in ("overloaded", "unreachable", "timeout", "server")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from bot.clock import SystemClock
 from bot.commands.check_lines import CheckLine, failed, given, good, later, warn, wrong
 from bot.errors import Gone, PMAgentError
+from bot.settings import settings_for
 
 if TYPE_CHECKING:
-    from bot.clients.jira import Jira
+    from bot.clients.jira.client import Jira
     from bot.settings import Settings
 
 PERMISSIONS = {
@@ -30,7 +31,7 @@ MENDS = {
 
 async def jira(settings: Settings) -> list[CheckLine]:
     """Token, projects, permissions, service desks."""
-    from bot.clients.jira import Jira
+    from bot.clients.jira.client import Jira
 
     client = Jira(settings)
     try:
@@ -82,10 +83,10 @@ async def _what(settings: Settings, client: Jira, key: str) -> str:
         if not any(issue.project.upper() == key for issue in found):
             raise Gone(f"no issue of {key} can be seen, and its details neither") from None
         return key
-    what = project.name + (", a service desk" if project.service_desk else "")
-    return what + (
-        " whose customers may see replies" if project.service_desk and key in settings.jira_public_replies else ""
-    )
+    if not project.service_desk:
+        return project.name
+    public = settings_for(settings, key).public_replies
+    return f"{project.name}, a service desk{' whose customers may see replies' if public else ''}"
 
 
 async def _permissions(client: Jira, key: str | None) -> dict[str, bool]:
@@ -113,8 +114,8 @@ async def bitbucket(settings: Settings) -> list[CheckLine]:
 
 async def claude(settings: Settings) -> list[CheckLine]:
     """Key and models, by a free look-up."""
-    from bot.clients.claude import Claude, ModelState
-    from bot.clients.claude_errors import NotClaude
+    from bot.clients.claude.client import Claude, ModelState
+    from bot.clients.claude.errors import NotClaude
 
     def line(state: ModelState) -> CheckLine:
         name = f"Claude {state.model}"

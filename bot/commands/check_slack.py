@@ -10,8 +10,8 @@ from bot.errors import Gone, PMAgentError
 from bot.rules.policy import standing
 
 if TYPE_CHECKING:
-    from bot.clients.slack import Slack
-    from bot.clients.slack_read import ChannelInfo
+    from bot.clients.slack.client import Slack
+    from bot.clients.slack.read import ChannelInfo
     from bot.settings import Settings
 
 BOT_TOKEN = "copy the Bot User OAuth Token (xoxb-) from OAuth & Permissions of the Slack app to SLACK_BOT_TOKEN"  # noqa: S105 - a sentence
@@ -26,7 +26,7 @@ SCOPES = (
 
 async def slack(settings: Settings) -> list[CheckLine]:
     """All that the settings name in Slack."""
-    from bot.clients.slack import Slack
+    from bot.clients.slack.client import Slack
 
     client = Slack(settings)
     try:
@@ -47,7 +47,7 @@ async def slack(settings: Settings) -> list[CheckLine]:
 
 def _failed(name: str, error: PMAgentError, mend: str, address: str = "") -> CheckLine:
     """As `failed`. What Slack has against the token or its scopes is no reason to change what was asked about."""
-    from bot.clients.slack_errors import MENDED_BY_AN_OPERATOR, Refused, TokenRefused
+    from bot.clients.slack.errors import MENDED_BY_AN_OPERATOR, Refused, TokenRefused
 
     if isinstance(error, TokenRefused):
         return wrong(name, error.reason, BOT_TOKEN)
@@ -62,8 +62,8 @@ def _failed(name: str, error: PMAgentError, mend: str, address: str = "") -> Che
 
 async def _way_in(settings: Settings, client: Slack) -> CheckLine:
     """The app token by `apps.connections.open`, which only hands out an address; the signing secret by its shape."""
-    from bot.clients.slack_errors import Refused, explained
-    from bot.clients.slack_wire import FAILED
+    from bot.clients.slack.errors import Refused, explained
+    from bot.clients.slack.wire import FAILED
 
     if settings.slack_app_token is None:
         return good("Slack HTTP mode", "the signing secret is set; only Slack's first request can prove it")

@@ -91,7 +91,7 @@ def _agreed(count: int, cost: float) -> bool:
 
 
 async def _replay(settings: Settings, prompts: Any, events: list[Decided], bar: Any) -> list[Replayed]:
-    from bot.clients.claude import Claude
+    from bot.clients.claude.client import Claude
     from bot.clock import SystemClock
     from bot.evals.replaying import replay
 

@@ -59,7 +59,7 @@ def _whole(head: str) -> str:
 def _in_slack(snapshot: Snapshot) -> Heads:
     """Every head that Slack has, in the channels that the bot is in, and that the trail and the settings name: who can
     write the data can have them name none. Raises `UserError`."""
-    from bot.clients.slack import Slack
+    from bot.clients.slack.client import Slack
     from bot.errors import PMAgentError, UserError
     from bot.log import configure
     from bot.reports.heads import Window, published, standups, window

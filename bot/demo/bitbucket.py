@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.demo.hooks import Delivery, Sender, signature
-from bot.demo.jira_world import Account, people
+from bot.demo.jira.world import Account, people
 from bot.demo.wire import StandIn
 
 WORKSPACE = "acme"

@@ -16,11 +16,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.demo import adf, story
-from bot.demo.jira_world import JiraComment
+from bot.demo import story
+from bot.demo.jira import adf
+from bot.demo.jira.world import JiraComment
 from bot.demo.process import BotFailed
 from bot.demo.show import real_claude
-from bot.demo.slack_people import DANA, PRIYA, SAM, Message
+from bot.demo.slack.people import DANA, PRIYA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Exchange
 

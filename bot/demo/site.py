@@ -16,9 +16,9 @@ from typing import Any
 from aiohttp import web
 
 from bot.demo import story, view
-from bot.demo.slack import ClientRefusedError
-from bot.demo.slack_people import Message, Whisper
-from bot.demo.slack_socket import Ack
+from bot.demo.slack.people import Message, Whisper
+from bot.demo.slack.socket_mode import Ack
+from bot.demo.slack.stand_in import ClientRefusedError
 from bot.demo.stage import Stage
 from bot.demo.wire import Exchange, StandIn
 

@@ -22,10 +22,10 @@ from types import TracebackType
 from typing import Self
 
 from bot.demo.bitbucket import BitbucketStandIn
-from bot.demo.claude import ClaudeStandIn
-from bot.demo.jira import JiraStandIn
+from bot.demo.claude.stand_in import ClaudeStandIn
+from bot.demo.jira.stand_in import JiraStandIn
 from bot.demo.process import Bot, Running, free_port, start
-from bot.demo.slack import SlackStandIn
+from bot.demo.slack.stand_in import SlackStandIn
 from bot.demo.wire import Server
 
 ROOT = Path(__file__).resolve().parents[2]

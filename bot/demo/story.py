@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bot.demo.slack_people import DANA, OLGA, STANDUP
+from bot.demo.slack.people import DANA, OLGA, STANDUP
 
 if TYPE_CHECKING:
     from bot.demo.stage import Stage

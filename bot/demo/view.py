@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.demo import story
-from bot.demo.jira_world import CATEGORIES, Account, JiraComment, JiraIssue
-from bot.demo.slack_people import DANA, GUS, OLGA, PRIYA, SAM, Message, Whisper
+from bot.demo.jira.world import CATEGORIES, Account, JiraComment, JiraIssue
+from bot.demo.slack.people import DANA, GUS, OLGA, PRIYA, SAM, Message, Whisper
 
 if TYPE_CHECKING:
     from bot.demo.stage import Stage

@@ -53,7 +53,8 @@ class Card(Frozen):
     """The Slack message of a draft. `shown` is the draft version that it shows; behind `version`: to be redrawn.
 
     `sending_since`: when it was first sent, under `lease`, where it is not known yet which message it became.
-    `behind`: it was changed along with many others, and is redrawn when its turn comes (`bot.workflow.redrawing`).
+    `behind`: it was changed along with many others, and is redrawn when its turn comes
+    (`bot.workflow.presenting.redrawing`).
     """
 
     channel: str

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown, Unanswerable
+from bot.clients.claude.errors import ClaudeBusy, ClaudeDown, Unanswerable
 from bot.evals.decided import Decided
 from bot.markup import Known
 from bot.prompting import Prompts, ReplyDecision, as_reply, stored_request
 from bot.settings import Settings
 from bot.spending.budget import BudgetReached, BudgetReserved
-from bot.workflow.asking import AskedClaude, AsksClaude, decide_with
+from bot.workflow.drafting.asking import AskedClaude, AsksClaude, decide_with
 
 CONCURRENCY = 4
 BUSY_TRIES, BUSY_WAIT = 5, 20.0

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from bot.demo.jira_world import people
+from bot.demo.jira.world import people
 from bot.domain.mentions import renamed, spoken
 from bot.evals.language import is_in
 from bot.evals.situation import Situation

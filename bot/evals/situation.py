@@ -32,7 +32,7 @@ def _utc(value: Any) -> Any:
 
 
 class Someone(Frozen):
-    """A person besides those of the stand-in (`bot.demo.jira_world.people`)."""
+    """A person besides those of the stand-in (`bot.demo.jira.world.people`)."""
 
     handle: str
     id: str
@@ -97,7 +97,7 @@ class StagedPullRequest(Frozen):
 class StagedIssue(Frozen):
     """An issue as the stand-in takes it. `links`: pairs of a relation and a key of an issue in `others`.
 
-    `more`: further fields by the names of `bot.demo.jira_site.JiraStandIn.issue`.
+    `more`: further fields by the names of `bot.demo.jira.site.JiraSite.issue`.
     """
 
     key: str

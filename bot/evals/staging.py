@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from bot.demo.bitbucket import BitbucketPullRequest
-from bot.demo.jira_world import Account, JiraComment, JiraIssue
+from bot.demo.jira.world import Account, JiraComment, JiraIssue
 from bot.demo.stage import Stage
 from bot.evals.situation import NOW, Said, Situation, StagedIssue, StagedPullRequest
 from bot.store.opening import data_at

@@ -1,4 +1,4 @@
-"""What a request may cost before we know who sent it: how many, how large. How long is `bot.http.server`'s affair.
+"""What a request may cost before we know who sent it: how many, how large. How long is `bot.http.protocol`'s affair.
 
 Rates are written and counted as the package `limits` does it. What we refuse early is read on and thrown away by the
 server, so that the sender, who is still sending, sees our answer and no reset.

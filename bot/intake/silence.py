@@ -1,7 +1,7 @@
 """Rules that end an event without a draft, from the event alone, and the records of that end. Pure.
 
 The door asks `at_the_door` before it stores an event, so that context is stored with its end in the same commit and
-never has to be worked on. What needs the store's view is in `bot.workflow.rule_skips`.
+never has to be worked on. What needs the store's view is in `bot.workflow.drafting.rule_skips`.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bot.clients.call_record import CallRecord
-from bot.clients.claude_errors import Unanswerable
+from bot.clients.claude.errors import Unanswerable
+from bot.clients.claude.record import CallRecord
 from bot.domain.events import EVENT
 from bot.domain.outages import OnHold
 from bot.errors import Permanent
@@ -19,10 +19,10 @@ from bot.intake.silence import Silence, sets_security_level
 from bot.reactions.drafting import store_draft
 from bot.reactions.subject import Subject, read_subject, require_in_bounds
 from bot.rules.policy import known, out_of_bounds
-from bot.workflow.asking import AskedClaude, ask_claude
-from bot.workflow.ending import end_in_silence, fail_event
+from bot.workflow.drafting.asking import AskedClaude, ask_claude
+from bot.workflow.drafting.ending import end_in_silence, fail_event
+from bot.workflow.drafting.rule_skips import skip_by_rule
 from bot.workflow.pausing import paused
-from bot.workflow.rule_skips import skip_by_rule
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -16,12 +16,12 @@ from bot.reactions.subject import Subject
 from bot.rules.policy import rendered
 from bot.settings import settings_for
 from bot.store import Conflict, Expect, Job, Put, Record
-from bot.workflow.asking import AskedClaude
-from bot.workflow.ending import spent
+from bot.workflow.drafting.asking import AskedClaude
+from bot.workflow.drafting.ending import spent
+from bot.workflow.drafting.supporting import of_draft
 from bot.workflow.pausing import paused_seconds
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.restoring import marked_if_restored
-from bot.workflow.supporting import of_draft
 
 if TYPE_CHECKING:
     from bot.context import Context
@@ -34,6 +34,7 @@ async def store_draft(ctx: Context, record: Record, subject: Subject, asked: Ask
     now = ctx.clock.now()
     suffix = str(record["id"]).removeprefix("evt_")
     issue = subject.issue
+    own = settings_for(ctx.settings, issue.project)
     keys = dict.fromkeys((issue.key, subject.event.issues[0]))  # two where the issue was moved
     answered, decision = subject.answered, asked.decision
     changed = subject.event if isinstance(subject.event, IssueChanged) else None
@@ -63,9 +64,9 @@ async def store_draft(ctx: Context, record: Record, subject: Subject, asked: Ask
         model=asked.request.model,
         prompt=asked.request.prompt,
         created=now,
-        expires=now + timedelta(days=ctx.settings.pmagent_draft_days),
+        expires=now + timedelta(days=own.draft_days),
         paused_before=await paused_seconds(ctx),
-        card=Card(channel=settings_for(ctx.settings, issue.project).approvals_channel),
+        card=Card(channel=own.approvals_channel),
     )
     draft = draft.model_copy(update={"rendering": rendered(draft, ctx.settings.site).digest})
     draft = await marked_if_restored(ctx, draft, record)

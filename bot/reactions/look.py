@@ -1,7 +1,7 @@
 """The first look at an edited comment: it ends here where its other versions settle it, else it is to be answered.
 
 What needs no view of the store was settled at the door. The rules that depend on what else waits come right before the
-answer (`bot.workflow.rule_skips`).
+answer (`bot.workflow.drafting.rule_skips`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from bot.domain.events import EVENT, IssueCommented
 from bot.intake.silence import by_its_words
 from bot.reactions import answer_job
 from bot.store import Delete, Job
-from bot.workflow.ending import end_in_silence
-from bot.workflow.rule_skips import by_versions
+from bot.workflow.drafting.ending import end_in_silence
+from bot.workflow.drafting.rule_skips import by_versions
 
 if TYPE_CHECKING:
     from bot.context import Context

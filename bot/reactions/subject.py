@@ -18,7 +18,7 @@ from bot.prompting import Material
 from bot.rules.policy import audience, is_confidential, out_of_bounds, shown_to
 from bot.rules.questions import asks_something, still_in
 from bot.workflow.development import pull_requests, pull_requests_around
-from bot.workflow.learning import lessons
+from bot.workflow.learning.corrections import lessons
 from bot.workflow.withholding import withhold
 
 if TYPE_CHECKING:

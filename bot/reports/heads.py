@@ -17,7 +17,7 @@ from bot.store import Record
 from bot.store.audit import GENESIS, Published
 
 if TYPE_CHECKING:
-    from bot.clients.slack import Slack
+    from bot.clients.slack.client import Slack
 
 PAGES = 5000
 """Pages of 200 messages that are read of a channel: a million messages."""

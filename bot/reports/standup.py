@@ -27,7 +27,7 @@ from bot.rules.policy import OutOfBounds, out_of_bounds
 from bot.schedule.rules import Run
 from bot.schedule.runs import ClaimedRun, claim, run_finished
 from bot.store import Audit, Conflict, Delete, Put
-from bot.workflow.asking import ask_for
+from bot.workflow.drafting.asking import ask_for
 from bot.workflow.records import open_drafts
 from bot.workflow.withholding import withhold
 

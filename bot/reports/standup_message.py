@@ -19,7 +19,7 @@ from bot.reports.facts import Fact, StandupFacts
 from bot.safety.quoting import shortened
 
 if TYPE_CHECKING:
-    from bot.clients.call_record import CallRecord
+    from bot.clients.claude.record import CallRecord
 
 EVENT_TYPE = "pmagent_standup"
 """The metadata's event type, by which a posted standup is found again: after a crash by the payload's `id`, the date;

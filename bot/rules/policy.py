@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bot.domain.issues import Change, Comment, Frozen, Issue, Visibility
 from bot.domain.mentions import without_names
+from bot.settings import settings_for
 
 if TYPE_CHECKING:
     from bot.domain.drafts import Draft
@@ -126,7 +127,7 @@ def audience(issue: Issue, answered: Comment | None, settings: Settings) -> Audi
     visibility = answered.visibility if answered else None
     if issue.service_desk:
         public = answered is None or answered.for_everybody
-        if public and issue.project.upper() in settings.jira_public_replies:
+        if public and settings_for(settings, issue.project).public_replies:
             return Audience(audience="public", customer=True)
         # A role does not hide a comment from the portal, so it stays an internal note as well.
         return Audience(audience="internal", visibility=visibility)

@@ -16,8 +16,8 @@ from bot.store import Put
 from bot.store.retention import delete_old
 from bot.work.others import OtherProcesses
 from bot.workflow import expire, propose
-from bot.workflow.reconciling import reconcile
-from bot.workflow.reconciling_development import reconcile_development
+from bot.workflow.reconciling.bitbucket import reconcile_development
+from bot.workflow.reconciling.jira import reconcile
 from bot.workflow.trail import verify_trail
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from bot.cards import budget_message
-from bot.clients.claude_errors import ClaudeBusy, ClaudeDown
+from bot.clients.claude.errors import ClaudeBusy, ClaudeDown
 from bot.domain.outages import OnHold
 from bot.errors import Down, RetryLater
 from bot.log import get_logger
@@ -15,9 +15,9 @@ from bot.queue import Attempt, Entry, Hold, Outcome
 from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store import StoreUnavailable
 from bot.work.outage import TOLD_BY_MODELS
-from bot.workflow.announcing import announce
-from bot.workflow.ending import fail_event
-from bot.workflow.presenting import CardRefused
+from bot.workflow.drafting.ending import fail_event
+from bot.workflow.presenting.announcing import announce
+from bot.workflow.presenting.card import CardRefused
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 from bot.queue import Kind, Kinds
 from bot.reactions import answer, look, note
 from bot.work.attempts import Attempts, Handler
-from bot.workflow.announcing import deliver
-from bot.workflow.presenting import present
-from bot.workflow.publishing import advance, search
-from bot.workflow.redrawing import redraw
+from bot.workflow.presenting.announcing import deliver
+from bot.workflow.presenting.card import present
+from bot.workflow.presenting.redrawing import redraw
+from bot.workflow.publishing.approved import advance, search
 
 if TYPE_CHECKING:
     from bot.context import Context

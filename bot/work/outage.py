@@ -19,8 +19,8 @@ from bot.domain.outages import OnHold
 from bot.errors import Permanent, RetryLater
 from bot.log import get_logger
 from bot.store import Conflict, Expect, Put, Record, StoreUnavailable
-from bot.workflow.announcing import announce, revise
 from bot.workflow.pausing import paused
+from bot.workflow.presenting.announcing import announce, revise
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -1,7 +1,8 @@
 """The mode: simulation or production, stored, in force from the moment of that write.
 
 A switch writes the mode and nothing of the drafts that wait, however many there are. Each draft holds the mode under
-which its card was drawn; while that is another one, a click on it decides nothing. `redrawing` comes to all of them.
+which its card was drawn; while that is another one, a click on it decides nothing. `presenting.redrawing` comes to all
+of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from bot.domain.drafts import Mode
 from bot.failpoints import failpoint
 from bot.store import Audit, Conflict, Expect, Job, Put
 from bot.workflow.actor import Actor
-from bot.workflow.announcing import message_record
+from bot.workflow.presenting.announcing import message_record
 from bot.workflow.records import REDRAW
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ CARD_DELAY = timedelta(seconds=0.3)
 _FIELDS = frozenset(Draft.model_fields)
 _INDEXED = frozenset({"at", "issue_key", "open", "behind"})
 REDRAW = Job("redraw", "cards")
-"""Redraws the cards that are behind, one after another: `bot.workflow.redrawing`."""
+"""Redraws the cards that are behind, one after another: `bot.workflow.presenting.redrawing`."""
 PASSING = frozenset({DraftState.APPROVED, DraftState.POSTING, DraftState.UNDOING})
 DONE = frozenset({DraftState.POSTED, DraftState.SIMULATED})
 

@@ -19,12 +19,12 @@ from bot.reactions import jobs_for
 from bot.rules.policy import MOVED, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Put
 from bot.store.audit import SHORT_HEAD
-from bot.workflow.announcing import is_message, revise
 from bot.workflow.modes import mode
 from bot.workflow.pausing import paused
-from bot.workflow.reconcile_health import reconciled
+from bot.workflow.presenting.announcing import is_message, revise
+from bot.workflow.presenting.redrawing import count_under_other_mode
+from bot.workflow.reconciling.health import reconciled
 from bot.workflow.records import open_drafts
-from bot.workflow.redrawing import count_under_other_mode
 from bot.workflow.trail import trail_health
 
 if TYPE_CHECKING:

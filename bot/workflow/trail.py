@@ -21,7 +21,7 @@ from bot.log import get_logger
 from bot.store import Put, Record
 from bot.store.audit import UnreadableRecord
 from bot.store.examining import examine
-from bot.workflow.announcing import announce
+from bot.workflow.presenting.announcing import announce
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -16,7 +16,7 @@ from bot.intake.silence import CONTEXT
 from bot.log import get_logger
 from bot.rules.policy import OutOfBounds
 from bot.store import Conflict, Expect, Put, Record
-from bot.workflow.learning import forget_issue
+from bot.workflow.learning.corrections import forget_issue
 from bot.workflow.records import audit, load_draft, nothing_learned, read_draft, save_draft
 
 if TYPE_CHECKING:

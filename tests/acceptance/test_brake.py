@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from aiohttp import ClientSession
 
-from bot.demo.slack_people import DANA, Message
+from bot.demo.slack.people import DANA, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from bot.domain.draft_states import DraftState

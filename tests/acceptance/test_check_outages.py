@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.demo.slack_people import DANA, PM_GROUP
+from bot.demo.slack.people import DANA, PM_GROUP
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 

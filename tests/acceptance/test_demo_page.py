@@ -21,7 +21,7 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-from bot.demo.slack_people import APPROVALS, SAM, Message
+from bot.demo.slack.people import APPROVALS, SAM, Message
 from tests.hostile.support import until_so
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from bot.demo.slack_limits import REPORTED, walk
-from bot.demo.slack_people import DANA, SAM, Message, words
+from bot.demo.slack.limits import REPORTED, walk
+from bot.demo.slack.people import DANA, SAM, Message, words
 from bot.demo.stage import Stage
 from tests import stores
 from tests.acceptance.test_main_path import YES, ask, exported, valid_adf

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.demo.jira_world import JiraComment
-from bot.demo.slack_people import DANA, Message
+from bot.demo.jira.world import JiraComment
+from bot.demo.slack.people import DANA, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, exported

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.demo.jira_world import Account
+from bot.demo.jira.world import Account
 from bot.demo.stage import Stage
 from tests.injection_texts import bastion_texts
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.demo.slack_people import DANA, OLGA, PRIYA, SAM, Message
+from bot.demo.slack.people import DANA, OLGA, PRIYA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from bot.prompting import read_block

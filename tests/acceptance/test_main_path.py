@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from bot.demo.slack_people import DANA, SAM
+from bot.demo.slack.people import DANA, SAM
 from bot.demo.stage import Stage
 
 ADF_SCHEMA = Path(__file__).parents[3] / "shared" / "schemas" / "adf.json"

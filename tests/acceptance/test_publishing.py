@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.slack.people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import NO, YES, ask, exported

@@ -17,7 +17,7 @@ import pytest
 
 from bot.demo.hooks import Delivery, signature
 from bot.demo.process import BotFailed
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, exported

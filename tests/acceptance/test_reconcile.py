@@ -15,7 +15,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.demo.process import BotFailed
-from bot.demo.slack_people import DANA, Message
+from bot.demo.slack.people import DANA, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
 from bot.errors import RetryLater
@@ -23,7 +23,7 @@ from bot.store import Put, Record, Table
 from bot.store.embedded.store import TinyStore
 from bot.store.opening import data_at
 from bot.workflow import health
-from bot.workflow.reconciling import last_checkpoint, reconcile
+from bot.workflow.reconciling.jira import last_checkpoint, reconcile
 from tests.acceptance.test_main_path import YES
 from tests.acceptance.test_what_claude_is_shown import shown
 from tests.acceptance.test_workflow_faults import Program

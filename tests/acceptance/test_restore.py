@@ -11,7 +11,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.demo.process import BotFailed
-from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.slack.people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from bot.store import Put

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from bot.demo.process import BotFailed
-from bot.demo.slack_people import DANA, SAM
+from bot.demo.slack.people import DANA, SAM
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from bot.settings import Settings

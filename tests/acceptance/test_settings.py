@@ -8,7 +8,7 @@ import socket
 import aiohttp
 import pytest
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.demo.slack_limits import walk
-from bot.demo.slack_people import DANA, DORA, FINN, GUS, LENA, OLGA, PM_GROUP, PRIYA, ROBO, SAM, Message
-from bot.demo.slack_socket import Ack
+from bot.demo.slack.limits import walk
+from bot.demo.slack.people import DANA, DORA, FINN, GUS, LENA, OLGA, PM_GROUP, PRIYA, ROBO, SAM, Message
+from bot.demo.slack.socket_mode import Ack
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import REPLY, YES, ask, exported

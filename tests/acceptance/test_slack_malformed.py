@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
-from bot.demo.slack_people import DANA
-from bot.demo.slack_socket import http_body, post_signed
+from bot.demo.slack.people import DANA
+from bot.demo.slack.socket_mode import http_body, post_signed
 from bot.demo.stage import Stage
 from bot.log.repeats import MAX_DIFFERENT_LINES as LOGGED
 from tests.acceptance.test_main_path import exported

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from bot.demo.slack_people import DANA, FOREIGN_TEAM, GENERAL, OLGA, SAM, STANDUP, Message
-from bot.demo.slack_socket import Ack, Kind
+from bot.demo.slack.people import DANA, FOREIGN_TEAM, GENERAL, OLGA, SAM, STANDUP, Message
+from bot.demo.slack.socket_mode import Ack, Kind
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_learning import fill, pair

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.demo.process import BotFailed
-from bot.demo.slack_people import DANA, PRIYA
+from bot.demo.slack.people import DANA, PRIYA
 from bot.demo.stage import Stage
 from tests.stores import both
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bot.demo.jira_world import JiraIssue
-from bot.demo.slack_people import DANA, SAM
+from bot.demo.jira.world import JiraIssue
+from bot.demo.slack.people import DANA, SAM
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_freshness import TOKEN, rule_asks
@@ -271,7 +271,7 @@ async def test_63_a_level_whose_webhook_was_lost_is_found_by_asking(stage: Stage
     await program.asked(text=f"Where is the {CANARY}?")
     _, card = await program.card()
     await stage.jira.change("ECD-1", "security", "Management", announce=False)
-    from bot.workflow.reconciling import reconcile
+    from bot.workflow.reconciling.jira import reconcile
 
     await reconcile(program.ctx)
     await reconcile(program.ctx)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bot.demo.claude import Special
-from bot.demo.slack_people import DANA
+from bot.demo.claude.stand_in import Special
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, ask, exported, valid_adf

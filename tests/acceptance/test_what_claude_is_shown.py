@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.demo.jira_world import Account
-from bot.demo.slack_people import DANA
+from bot.demo.jira.world import Account
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.prompting import read_block
 from tests.acceptance.test_main_path import NO, YES, exported

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.demo.slack_limits import walk
-from bot.demo.slack_people import DANA, Message
+from bot.demo.slack.limits import walk
+from bot.demo.slack.people import DANA, Message
 from bot.demo.stage import Stage
 from tests.acceptance.test_main_path import REPLY, YES, ask, exported
 

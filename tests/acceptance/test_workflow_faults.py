@@ -17,9 +17,9 @@ from typing import Any, cast
 import pytest
 
 from bot.cards import Message as Said
-from bot.clients.claude_errors import ClaudeDown
+from bot.clients.claude.errors import ClaudeDown
 from bot.context import Context
-from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.slack.people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
 from bot.domain.draft_states import DraftState
@@ -35,10 +35,10 @@ from bot.wiring import build
 from bot.work.kinds import TABLE
 from bot.work.outage import ServiceOutage
 from bot.workflow import Actor, LostRace, decide, load_draft, pause, retry_event, switch_mode, why
-from bot.workflow.announcing import announce, deliver
 from bot.workflow.development import pull_requests
-from bot.workflow.presenting import present
-from bot.workflow.publishing import advance
+from bot.workflow.presenting.announcing import announce, deliver
+from bot.workflow.presenting.card import present
+from bot.workflow.publishing.approved import advance
 from bot.workflow.records import draft_record, read_draft
 from tests.acceptance.test_main_path import NO, YES, ask
 from tests.acceptance.test_publishing import POST

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bot.demo.slack_people import DANA, Message
+from bot.demo.slack.people import DANA, Message
 from bot.demo.stage import Stage
 from tests.bench.load_generator import quantile
 from tests.bench.report import Row, table

@@ -14,7 +14,7 @@ import platform
 import statistics
 import time
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 
 REPLY = {"should_respond": True, "reasoning": "A question.", "response_text": "Ana has it.", "confidence": 0.9}

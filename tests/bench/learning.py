@@ -20,7 +20,7 @@ from bot.clock import SystemClock
 from bot.rules.policy import Audience
 from bot.store import Put
 from bot.store.embedded.store import TinyStore
-from bot.workflow.learning import lessons
+from bot.workflow.learning.corrections import lessons
 from tests.bench.report import Row, table
 
 GROUP = 500

@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import time
 
-from bot.demo.slack_people import DANA, SAM, Message
+from bot.demo.slack.people import DANA, SAM, Message
 from bot.demo.stage import Stage
 from tests.bench.load_generator import Sent, quantile, steady
 from tests.bench.material import context

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot.demo.jira_world import JiraComment
+from bot.demo.jira.world import JiraComment
 from bot.demo.stage import Stage
 from tests.bench.load_generator import at_full_speed
 from tests.bench.material import THEIRS, Webhook, read, recorded, varied

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 from psycopg import AsyncConnection
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from tests.bench.load import REPLY, Run
 from tests.bench.load_generator import quantile, steady

@@ -39,7 +39,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.http.server import listen, make_server
 from tests.bench.sender import Order, Result, send_apart

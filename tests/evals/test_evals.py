@@ -19,7 +19,7 @@ import pytest
 
 from bot.claims import claims_of, named_in, well_formed
 from bot.commands.evals import SITUATIONS
-from bot.demo.claude import ClaudeStandIn
+from bot.demo.claude.stand_in import ClaudeStandIn
 from bot.demo.wire import Server
 from bot.errors import UserError
 from bot.evals.language import is_in

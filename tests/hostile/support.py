@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from bot.demo.hooks import signature
-from bot.demo.slack_people import Message
+from bot.demo.slack.people import Message
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE
 from tests.acceptance.test_main_path import YES

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from bot.demo.slack_people import DANA, SAM
+from bot.demo.slack.people import DANA, SAM
 from bot.demo.stage import Stage
 from tests.acceptance.test_main_path import exported
 from tests.hostile.proxy import Wire

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from bot.demo.slack_people import DANA, SAM
+from bot.demo.slack.people import DANA, SAM
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import exported

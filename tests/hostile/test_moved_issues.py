@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from tests.acceptance.test_main_path import YES, exported
 from tests.acceptance.test_reconcile import ago, away, runs

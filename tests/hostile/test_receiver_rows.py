@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE
 from bot.markup import CUT, MAX_TEXT
-from bot.workflow.rule_skips import DRAFTS_PER_ISSUE
+from bot.workflow.drafting.rule_skips import DRAFTS_PER_ISSUE
 from tests.acceptance.test_main_path import YES, exported
 from tests.acceptance.test_receiver import send
 from tests.hostile.support import answer, question, request, until, until_so

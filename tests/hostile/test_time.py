@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.domain.draft_states import DraftState
 from tests.acceptance.test_main_path import exported

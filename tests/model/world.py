@@ -17,13 +17,13 @@ from typing import Any, Self
 
 import aiohttp
 
-from bot.demo import jira_world
 from bot.demo.hooks import signature
-from bot.demo.jira_world import JiraComment
+from bot.demo.jira import world as jira_world
+from bot.demo.jira.world import JiraComment
 from bot.demo.process import Bot
-from bot.demo.slack import ClientRefusedError
-from bot.demo.slack_people import DANA, GUS, PRIYA, SAM, Message, words
-from bot.demo.slack_state import Bucket
+from bot.demo.slack.people import DANA, GUS, PRIYA, SAM, Message, words
+from bot.demo.slack.stand_in import ClientRefusedError
+from bot.demo.slack.state import Bucket
 from bot.demo.stage import Stage
 from bot.demo.wire import PATIENCE, Fault
 from tests import warm
@@ -519,6 +519,6 @@ def waits(books: Books) -> str:
 
 
 def _adf(text: str) -> dict[str, Any]:
-    from bot.demo import adf
+    from bot.demo.jira import adf
 
     return adf.from_wiki(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bot.demo.claude import ClaudeStandIn, Item, Special
+from bot.demo.claude.stand_in import ClaudeStandIn, Item, Special
 from bot.demo.wire import Exchange
 from bot.prompting.untrusted import read_block
 from bot.spending.prices import Usage, cost

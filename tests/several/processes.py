@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from bot.context import Context
-from bot.demo.slack_people import DANA
+from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.domain.drafts import Draft
 from bot.domain.events import IssueCommented

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.cards import Message, paragraph
-from bot.clients.claude_errors import ClaudeBusy
-from bot.clients.slack_pace import RESERVED, SharedWritePace, WritePace
+from bot.clients.claude.errors import ClaudeBusy
+from bot.clients.slack.pace import RESERVED, SharedWritePace, WritePace
 from bot.demo.wire import Fault
 from bot.domain.draft_states import DraftState
 from bot.errors import Down, RetryLater
@@ -23,7 +23,7 @@ from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store import Conflict, Put
 from bot.work.others import OtherProcesses
 from bot.workflow import LostRace, decide, is_window, pause, remember_window, resume, switch_mode, why
-from bot.workflow.announcing import announce
+from bot.workflow.presenting.announcing import announce
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Process, passes
 

@@ -15,7 +15,7 @@ import pytest
 
 from bot.demo.hooks import signature
 from bot.demo.process import Bot, BotFailed
-from bot.demo.slack_people import DANA, SAM
+from bot.demo.slack.people import DANA, SAM
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests import postgres, warm

@@ -13,7 +13,7 @@ from bot.reports.standup import standup_due
 from bot.schedule.rules import Run
 from bot.store import Record
 from bot.workflow import decide, switch_mode
-from bot.workflow.announcing import announce, revise
+from bot.workflow.presenting.announcing import announce, revise
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Hang, Process, passes
 
