@@ -80,7 +80,7 @@ async def serve(settings: Settings, clock: Clock | None = None, prompts: Path | 
         server = make_server(sidecar, drain_seconds=2, most=most_connections(raise_file_limit()))
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="sidecar")
         host, port = listening.getsockname()[:2]
-        _say(f"PM Agent {__version__} listens on http://{host}:{port}")
+        _say(f"PM Agent {__version__} listens on http://{f'[{host}]' if ':' in host else host}:{port}")
         _say(f"mode {now.mode} (set by {now.by}), store {data_at(folder, url).place}")
         try:
             await _unless(stop, ctx.slack.start())

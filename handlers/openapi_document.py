@@ -97,6 +97,8 @@ def answer(model: type[BaseModel], description: str = "Successful Response", **m
     return {"description": description, "content": {"application/json": {"schema": schema}}, **more}
 
 
+ORDER = "Checked in this order: rate, size, signature, content type, JSON, fields. 2xx: the event is on stable storage."
+"""What both webhooks' operations say of themselves."""
 _LATER = {
     "Retry-After": {"description": "seconds", "required": True, "schema": {"type": "integer", "minimum": 1}},
 }

@@ -25,18 +25,23 @@ TIMEOUT = 2.0
 
 
 def add_routes(app: FastAPI, ctx: Context | None) -> None:
-    """Add the four endpoints. `ctx` None: they can be described (OpenAPI) and not called."""
+    """Add the four endpoints. `ctx` None: they can be described (OpenAPI) and not called.
+
+    Each answers HEAD, too: that is how many monitors ask.
+    """
 
     def given() -> Context:
         if ctx is None:
             raise RuntimeError("this sidecar was made for its description only")
         return ctx
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", tags=TAGS, summary="Who answers here", response_model=None, responses={200: answer(Home)})
     async def home() -> Response:
         links = {name: f"/{name}" for name in ("health", "ready", "metrics", "docs")}
         return _json(Home(service=SERVICE, version=__version__, mode=await _mode(given()), links=links))
 
+    @app.head("/health", include_in_schema=False)
     @app.get(
         "/health",
         tags=TAGS,
@@ -49,6 +54,7 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
         now = ctx.clock.now().astimezone(UTC)
         return _json(Health(status="healthy", timestamp=now, version=__version__, mode=await _mode(ctx)))
 
+    @app.head("/ready", include_in_schema=False)
     @app.get(
         "/ready",
         tags=TAGS,
@@ -68,6 +74,7 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
         )
         return _json(said, 503 if wrong else 200)
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get(
         "/metrics",
         tags=TAGS,

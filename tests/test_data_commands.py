@@ -207,6 +207,15 @@ def test_verify_says_ok_with_the_head(home: Home) -> None:
     assert lost.stdout.startswith("broken at seq 5: ")
 
 
+@pytest.mark.parametrize("head", ["", " ", "abc", "ab" * 7, "ab" * 33, "not-a-head" * 4])
+def test_what_is_no_head_is_not_called_a_broken_trail(home: Home, head: str) -> None:
+    done = bot(home, "audit", "verify", "--head", head)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{head!r} is not a head, so nothing was verified")
+    whole = json.loads(bot(home, "audit", "export").stdout.splitlines()[-1])["hash"]
+    assert bot(home, "audit", "verify", "--head", f" {whole[:16].upper()}\n").returncode == 0
+
+
 CHANGES = {
     "changed": "UPDATE audit SET doc = replace(doc, '712020:ana', '712020:bob') WHERE seq = 2",
     "removed": "DELETE FROM audit WHERE seq = 2",
@@ -413,6 +422,7 @@ def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> 
         assert (done.returncode, done.stdout) == (1, "")
         assert str(destination) in done.stderr
         assert "Traceback" not in done.stderr
+        assert ".part" not in done.stderr, "a name of our own making"
     assert bot(data, "backup", f"{precious}/").returncode == 1
     assert precious.read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()
@@ -425,6 +435,14 @@ def test_backup_is_careful_about_its_destination(data: Path, tmp_path: Path) -> 
     assert bot(data, "backup", path).returncode == 1
     assert path.read_bytes() == before
     assert [left.name for left in path.parent.iterdir()] == [path.name]
+
+
+def test_backups_of_one_second_stand_side_by_side(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    made = [bot(data, "backup", f"{folder}/") for _ in range(5)]  # each takes a fifth of a second
+    assert [done.returncode for done in made] == [0] * 5
+    assert {done.stdout.splitlines()[-1] for done in made} == {str(path) for path in folder.iterdir()}
+    assert len(list(folder.iterdir())) == 5
 
 
 def rewritten(good: Path, bad: Path, change: Callable[[dict[str, bytes]], None]) -> None:

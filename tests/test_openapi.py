@@ -141,6 +141,14 @@ def test_damaged_deliveries_are_answered(address: str, case: tuple[str, bytes, s
     assert answer.json()["event_id"]
 
 
+def test_what_the_command_prints_is_what_is_served(address: str) -> None:
+    command = [sys.executable, "-m", "bot", "openapi"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, check=True, timeout=60)
+    served = requests.get(f"{address}/openapi.json", timeout=10).json()
+    assert json.loads(done.stdout) == served
+    assert "signature" in served["paths"]["/webhooks/jira"]["post"]["description"]
+
+
 schema = schemathesis.openapi.from_dict(openapi())
 LENIENT = [
     positive_data_acceptance,  # what a delivery needs depends on its kind, which no schema can say: 422 is fine

@@ -53,6 +53,14 @@ class TestStatus:
         assert (answer.status, answer.json["status"]) == (200, "ready")
         assert answer.json["away"] == {"jira": "away since 10:02: no connection"}
 
+    @pytest.mark.parametrize("path", ["/", "/health", "/ready", "/metrics"])
+    async def test_a_monitor_may_ask_with_head(self, sidecar: Sidecar, path: str) -> None:
+        sidecar.ctx.slack.connection = None
+        async with sidecar.session.head(f"{sidecar.url}{path}") as found, sidecar.session.get(found.url) as got:
+            assert (found.status, await found.read()) == (got.status, b"")
+            assert found.content_type == got.content_type
+        assert got.status == (503 if path == "/ready" else 200)
+
     async def test_docs(self, sidecar: Sidecar) -> None:
         assert "swagger" in (await sidecar.get("/docs")).json
         assert "/webhooks/jira" in (await sidecar.get("/openapi.json")).json["paths"]

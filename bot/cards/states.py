@@ -146,7 +146,7 @@ class _StateBlocks:
 
     def failed(self) -> list[Block]:
         reason = shortened(self.draft.note, 700) or "Jira refused it."
-        head = self._said(text("✗ Not posted.", bold=True), f" {reason}")
+        head = self._said(text("✗ Not posted.", bold=True), f" {reason[0].upper()}{reason[1:]}")
         row = [self._button("Retry", RETRY, style="primary"), self._button("Discard", SKIP)]
         return [head, buttons(*row), context(f"Approved by {self._who()}. Retry once the cause is mended.")]
 

@@ -46,13 +46,16 @@ async def jira(settings: Settings) -> list[CheckLine]:
             return [failed("Jira token", error, mend, address=address)]
         lines = [good("Jira token", f"is {me.name}")]
         for key in settings.jira_projects or (None,):
-            lines += await _project(settings, client, key)
+            lines += await _project(settings, client, key, "JIRA_PROJECTS")
+        for key in settings.jira_public_replies:
+            if key not in settings.jira_projects:
+                lines += await _project(settings, client, key, "JIRA_PUBLIC_REPLIES")
         return lines
     finally:
         await client.close()
 
 
-async def _project(settings: Settings, client: Jira, key: str | None) -> list[CheckLine]:
+async def _project(settings: Settings, client: Jira, key: str | None, setting: str) -> list[CheckLine]:
     name = f"Jira project {key}" if key else "Jira"
     what = "every project that the account can see"
     try:
@@ -60,7 +63,7 @@ async def _project(settings: Settings, client: Jira, key: str | None) -> list[Ch
             what = await _what(settings, client, key)
         allowed = await _permissions(client, key)
     except PMAgentError as error:
-        return [failed(name, error, "check the key in JIRA_PROJECTS, and give the service account a role there")]
+        return [failed(name, error, f"check the key in {setting}, and give the service account a role there")]
     lines = [
         wrong(name, f"{what}: the account may not {PERMISSIONS[permission]} ({permission})",
              "give the role of ATLASSIAN_SERVICE_ACCOUNT_EMAIL this permission")

@@ -34,5 +34,5 @@ def _in_part(broken: tuple[int, str] | None, records: int, snapshot: Snapshot) -
         broken = last["broken_at"], last["why"]
     if broken is not None:
         return wrong("audit trail", f"broken at seq {broken[0]}: {broken[1]}", MEND)
-    told = f"; the bot verified all {last['records']:,} on {last['at'][:16]}" if last else ""
+    told = f"; the bot verified all {last['records']:,} on {last['at'][:10]} at {last['at'][11:16]} UTC" if last else ""
     return good("audit trail", f"the first {records:,} records are one chain{told} (all: python -m bot audit verify)")

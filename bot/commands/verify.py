@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ def run_verify(args: argparse.Namespace) -> int:
     from bot.store.examining import examined
     from bot.store.opening import data
 
-    given = [Published(args.head)] if args.head else []
+    given = [] if args.head is None else [Published(_whole(args.head))]
     try:
         with data().snapshot() as snapshot:
             heads = _in_slack(snapshot) if args.slack else None
@@ -42,6 +43,17 @@ def run_verify(args: argparse.Namespace) -> int:
     for line in [*_report(found), *more]:
         print(line, file=sys.stderr)
     return 0 if found.verdict.broken_at is None else 1
+
+
+def _whole(head: str) -> str:
+    """A head that may be in a trail: what was lost while it was copied says nothing about one. Raises `UserError`."""
+    from bot.errors import UserError
+    from bot.store.audit import SHORT_HEAD
+
+    if not re.fullmatch(rf"\s*[0-9a-fA-F]{{{SHORT_HEAD},64}}\s*", head):
+        digits = f"64 hex digits, of which the first {SHORT_HEAD} do"
+        raise UserError(f"{head!r} is not a head, so nothing was verified: a head has {digits}.")
+    return head
 
 
 def _in_slack(snapshot: Snapshot) -> Heads:

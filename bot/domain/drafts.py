@@ -83,17 +83,17 @@ class Draft(Frozen):
     is everybody who sees the issue, `internal` a service desk note, `restricted` the same role or group as the answered
     comment. `customer`: the reply will be seen by a service desk customer. `links`: addresses that stood in the issue
     or its pull requests when it was drafted. `rendering`: the digest of the present wording as it was rendered for the
-    card (`bot.markup.Rendered.digest`): only what still comes out the same is posted. `note`: a sentence about what
-    stands in the way, shown on the card. `attempts`: POSTs tried. `lease`: of
-    who is posting it. `changes`: sentences about what holds it, as shown on
-    the card (state `held`): what changed in the issue, and what the reply says that is not so. `claims`: the latter as
-    `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences about what
-    could not be checked at Approve. `given`: what can be looked up of the data that Claude was given. `stated`: what
-    the present wording states; None while nobody has said. `unsupported`: its words that `given` does not support.
-    `look_twice`: what deserves a second look in it, in Claude's words. `doubts`: sentences about what it states and
-    what was not so when it was drafted. `withheld`: the issue is not for the channel any more, so the card shows
-    its key and no content. `skip_reason`: why whoever skipped it says they did. `restored`: it comes from a backup,
-    and may have been posted since this time; None when it does not, or when Jira was asked.
+    card (`bot.markup.Rendered.digest`): only what still comes out the same is posted. `expires`: without the pauses
+    since; `paused_before`: seconds that all earlier ones lasted. `note`: a sentence about what stands in the way, shown
+    on the card. `attempts`: POSTs tried. `lease`: of who is posting it. `changes`: sentences about what holds it, as
+    shown on the card (state `held`): what changed in the issue, and what the reply says that is not so. `claims`: the
+    latter as `bot.claims.Contradiction.key`, so that "Post anyway" counts for exactly them. `unchecked`: sentences
+    about what could not be checked at Approve. `given`: what can be looked up of the data that Claude was given.
+    `stated`: what the present wording states; None while nobody has said. `unsupported`: its words that `given`
+    does not support. `look_twice`: what deserves a second look in it, in Claude's words. `doubts`: sentences about
+    what it states and what was not so when it was drafted. `withheld`: the issue is not for the channel any more,
+    so the card shows its key and no content. `skip_reason`: why whoever skipped it says they did. `restored`: it
+    comes from a backup, and may have been posted since this time; None when it does not, or when Jira was asked.
     """
 
     id: str
@@ -122,6 +122,7 @@ class Draft(Frozen):
     prompt: str
     created: datetime
     expires: datetime
+    paused_before: float = 0.0
     card: Card
     decision: Decision | None = None
     decided: tuple[Decision, ...] = ()

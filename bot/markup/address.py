@@ -80,9 +80,9 @@ def site(site_host: str, href: str) -> bool:
     return urlsplit(href).netloc == site_host.strip().lower().removesuffix(f":{_DEFAULT_PORT[scheme]}")
 
 
-def issue(site_host: str, href: str) -> str:
-    """The key of the issue whose page on our own site the canonical `href` is, or ""."""
-    page = re.fullmatch(r"https?://[^/]+/browse/([A-Z][A-Z0-9_]+-\d+)", href)
+def issue(site_host: str, href: str, path: str = "") -> str:
+    """The key of the issue whose page on our own site the canonical `href` is, or "". `path`: where the site begins."""
+    page = re.fullmatch(rf"https?://[^/]+{re.escape(path)}/browse/([A-Z][A-Z0-9_]+-\d+)", href)
     return page[1] if page and site(site_host, href) else ""
 
 

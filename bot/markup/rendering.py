@@ -31,12 +31,14 @@ class Known:
     """What a reply may link to and whom it may mention.
 
     `site_host`: host of JIRA_URL, with its port if JIRA_URL names one. `addresses`: every address that stands in the
-    issue or its pull requests, in any spelling. `people`: account id → name of everybody in the issue.
+    issue or its pull requests, in any spelling. `people`: account id → name of everybody in the issue. `site_path`:
+    JIRA_URL's path, which a stand-in may have.
     """
 
     site_host: str
     addresses: frozenset[str]
     people: dict[str, str] = field(default_factory=dict)
+    site_path: str = ""
 
     def rules(self) -> Rules:
         """Links by canonical address, mentions by account id."""
@@ -54,7 +56,7 @@ class Known:
             # Two people of one name are told apart, so that nobody is notified in another's name.
             return f"{found} ({account_id})" if found and times[found.casefold()] > 1 else found
 
-        return Rules(href, name, lambda found: address.issue(self.site_host, found))
+        return Rules(href, name, lambda found: address.issue(self.site_host, found, self.site_path))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from bot.store import Conflict, Expect, Job, Put, Record
 from bot.workflow.drafting.asking import AskedClaude
 from bot.workflow.drafting.ending import spent
 from bot.workflow.drafting.supporting import of_draft
+from bot.workflow.pausing import paused_seconds
 from bot.workflow.records import audit, draft_record, read_draft
 from bot.workflow.restoring import marked_if_restored
 
@@ -64,6 +65,7 @@ async def store_draft(ctx: Context, record: Record, subject: Subject, asked: Ask
         prompt=asked.request.prompt,
         created=now,
         expires=now + timedelta(days=own.draft_days),
+        paused_before=await paused_seconds(ctx),
         card=Card(channel=own.approvals_channel),
     )
     draft = draft.model_copy(update={"rendering": rendered(draft, ctx.settings.site).digest})

@@ -194,8 +194,9 @@ def known(issue: Issue, links: Iterable[str], site: str) -> Known:
     """What a reply's links and mentions are held against: the site's host, the issue's addresses and people."""
     from bot.markup import Known
 
-    host = urlsplit(site).netloc.rpartition("@")[2]
-    return Known(site_host=host, addresses=frozenset(links), people=issue.people())
+    parts = urlsplit(site)
+    host, path = parts.netloc.rpartition("@")[2], parts.path.rstrip("/")
+    return Known(site_host=host, addresses=frozenset(links), people=issue.people(), site_path=path)
 
 
 def rendered(draft: Draft, site: str) -> Rendered:

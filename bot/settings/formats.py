@@ -53,8 +53,11 @@ def header(text: str) -> None:
 def webhook_secrets(secrets: tuple[str, ...]) -> None:
     """Secrets that nobody guesses."""
     for number, secret in enumerate(secrets, 1):
+        which = f"number {number} of {len(secrets)} (comma-separated) " if len(secrets) > 1 else ""
+        # A file with one secret a line would be a single secret, which fits no signature.
+        if re.search(r"[\x00-\x1f\x7f]", secret):
+            raise wrong(f"{which}holds a line break or another control character: commas separate several secrets")
         if len(secret) < SHORTEST_SECRET:
-            which = f"number {number} of {len(secrets)} (comma-separated) " if len(secrets) > 1 else ""
             raise wrong(f"{which}is too short: {len(secret)} characters of at least {SHORTEST_SECRET}")
 
 

@@ -11,6 +11,7 @@ import os
 import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 
 from bot.errors import UserError
@@ -55,7 +56,7 @@ def _written(snapshot: Snapshot, path: Path, make_folder: bool, progress: Report
         if make_folder:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_dir():
-            path /= f"pm-agent-{now:%Y%m%d-%H%M%S}.tar.gz"
+            path = _free(path / f"pm-agent-{now:%Y%m%d-%H%M%S}")
         if os.path.lexists(path):  # before the work; the link below decides
             raise FileExistsError
         fd, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
@@ -72,5 +73,11 @@ def _written(snapshot: Snapshot, path: Path, make_folder: bool, progress: Report
     except FileExistsError:
         raise UserError(f"{path} exists, and is not replaced. Name another file, or a folder.") from None
     except OSError as error:
-        raise UserError(f"Cannot write the backup {path}: {error}.") from error
+        raise UserError(f"Cannot write the backup {path}: {error.strerror or error}.") from error
     return path, manifest
+
+
+def _free(stem: Path) -> Path:
+    """A file's path that nothing has yet: two backups may be made in one second."""
+    names = chain((stem.name,), (f"{stem.name}-{number}" for number in count(2)))
+    return next(path for name in names if not os.path.lexists(path := stem.with_name(f"{name}.tar.gz")))

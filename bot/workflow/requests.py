@@ -18,6 +18,7 @@ from bot.intake.silence import Silence
 from bot.reactions import jobs_for
 from bot.rules.policy import MOVED, out_of_bounds
 from bot.store import Audit, Conflict, Expect, Put
+from bot.store.audit import SHORT_HEAD
 from bot.workflow.modes import mode
 from bot.workflow.pausing import paused
 from bot.workflow.presenting.announcing import is_message, revise
@@ -87,9 +88,8 @@ async def why(ctx: Context, key: str, limit: int = LAST_EVENTS) -> list[WhyLine]
         kind = event["kind"] + (" (reconcile)" if event["source"] == "reconcile" else "")
         if cycles:
             cycle = cycles[-1]
-            reason = cycle["reason"]
-            if cycle.get("reasoning") and (told or not cycle["calls"]):
-                reason += f": {cycle['reasoning']}"
+            said = cycle.get("reasoning") if told or not cycle["calls"] else ""
+            reason = ": ".join(filter(None, (cycle["reason"], said)))  # a draft has no reason but Claude's
             draft = await ctx.store.get("drafts", cycle["draft_id"]) if cycle.get("draft_id") else None
             outcome = f"draft, {draft['state']}" if draft else cycle["outcome"]
             lines.append(WhyLine(at, kind, outcome, reason, cycle.get("draft_id")))
@@ -171,7 +171,7 @@ async def health(ctx: Context) -> list[HealthLine]:
         )
         lines.append(HealthLine("drafting", True, f"paused {text}"))
     count, head = await ctx.store.audit_head()
-    lines.append(HealthLine("store", True, f"{count} audit records, head {head[:12] or 'none'}"))
+    lines.append(HealthLine("store", True, f"{count} audit records, head {head[:SHORT_HEAD] or 'none'}"))
     lines.append(await trail_health(ctx))
     lines += ctx.queue.health()
     away = ctx.outages.away

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -62,8 +63,8 @@ async def trail_health(ctx: Context) -> HealthLine:
     found = await ctx.store.get("state", VERIFIED)
     if found is None:
         return HealthLine("audit trail", True, "is being verified for the first time")
-    broken = _sentence(found)
-    return HealthLine("audit trail", not broken, broken or f"{found['records']} records verified {found['at'][:16]}")
+    broken, at = _sentence(found), datetime.fromisoformat(found["at"]).astimezone(ctx.settings.timezone)
+    return HealthLine("audit trail", not broken, broken or f"{found['records']} records verified {at:%Y-%m-%d %H:%M}")
 
 
 def _sentence(found: Record) -> str:

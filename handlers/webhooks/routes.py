@@ -41,7 +41,7 @@ def add_routes(app: FastAPI, ctx: Context | None) -> None:
         app.router.add_api_route(
             f"/webhooks/{name}", receive, methods=["POST"], status_code=202, response_model=None, summary=summary,
             operation_id=f"receive_{name}", openapi_extra=extra, tags=["webhooks"], responses=document.ANSWERS,
-            route_class_override=RawRoute,
+            description=document.ORDER, route_class_override=RawRoute,
         )  # fmt: skip
 
     async def described(request: Request) -> Response:

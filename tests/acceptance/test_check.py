@@ -79,6 +79,8 @@ async def test_text_has_one_line_each(stage: Stage) -> None:
         ({"PMAGENT_APPROVERS": "S0NOBODY"}, "PMAGENT_APPROVERS S0NOBODY", "no_such_subteam"),
         ({"ATLASSIAN_SERVICE_ACCOUNT_TOKEN": "secret-x"}, "Jira token", "must be authenticated"),
         ({"JIRA_PROJECTS": "ECD,XYZ"}, "Jira project XYZ", "'XYZ' does not exist"),
+        ({"JIRA_PUBLIC_REPLIES": "SUP,XYZ"}, "Jira project XYZ", "'XYZ' does not exist"),
+        ({"JIRA_PUBLIC_REPLIES": "XYZ", "JIRA_PROJECTS": "ECD"}, "Jira project XYZ", "'XYZ' does not exist"),
         ({"BITBUCKET_TOKEN": "secret-x"}, "Bitbucket token", "Token is invalid"),
         ({"PMAGENT_MODEL": "claude-nope"}, "Claude claude-nope", "claude-nope"),
         ({"JIRA_URL": "http://127.0.0.1:9"}, "Jira token", "connection refused"),

@@ -92,3 +92,14 @@ async def test_what_a_draft_says_stays_in_its_box_and_is_posted_as_it_was_seen(s
     [revision] = drafted["revisions"]  # type: ignore[misc]  # JSON
     assert "\n\n\n\n" not in revision["text"], "the window behind Edit shows all of it too"
     assert posted.properties["pm-agent"]["sha256"] == hashlib.sha256(revision["text"].encode()).hexdigest()
+
+
+async def test_a_link_to_an_issue_by_its_key_shows_no_host_and_is_no_warning(stage: Stage) -> None:
+    """The stand-in's site has a path, so the issue's page is not right behind the host."""
+    await stage.start_bot()
+    page = f"{stage.jira.base}/browse/ECD-1"
+    stage.claude.script({**YES, "response_text": f"[ECD-1]({page}) has it, [this]({page}) too."})
+    await ask(stage)
+    card = await stage.slack.card("ECD-1", button="Approve")
+    assert "ECD-1 has it, this (" in card.words
+    assert "leads to" not in card.words

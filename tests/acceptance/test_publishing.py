@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -118,6 +119,7 @@ async def test_34_definite_refusal_says_why_and_offers_retry(stage: Stage, statu
     stage.jira.fail(POST, Fault("answer", status, body={"errorMessages": ["The field is not there."]}))
     await stage.slack.click(DANA, card, "Approve")
     await stage.slack.card("ECD-1", button="Retry")
+    assert re.search(r"Not posted\. [A-Z].*: The field is not there\.", card.words), card.words
     assert await state(stage) == "failed"
     assert len(stage.jira.calls(POST)) == 1
     await stage.slack.click(DANA, card, "Retry")
@@ -260,3 +262,29 @@ async def test_25_only_admins_switch_the_mode(stage: Stage) -> None:
     assert not [a for a in trail if a["action"] == "mode.switched"]
     await stage.slack.command(DANA, "/pmagent", "mode")
     assert "production" in (await stage.slack.whispered(DANA)).words
+
+
+async def test_an_undo_that_jira_refuses_says_so_in_whole_sentences_and_can_be_tried_again(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage)
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "Posted")
+    no = {"errorMessages": ["You may not delete this comment"], "errors": {}}
+    stage.jira.fail("DELETE ", Fault("answer", status=403, body=no))
+    await stage.slack.click(DANA, card, "Undo")
+    await stage.slack.changes(card, "could not be deleted, and is still in Jira: ")
+    assert "You may not delete this comment\n" in card.words
+    assert await state(stage) == "posted"
+    await stage.slack.click(DANA, card, "Undo")
+    await stage.slack.changes(card, "The comment was deleted in Jira")
+    assert not stage.jira.posted("ECD-1")
+
+
+async def test_an_issue_that_is_gone_at_approve_is_said_once(stage: Stage) -> None:
+    await stage.start_bot()
+    card = await waiting_card(stage)
+    del stage.jira.issues["ECD-1"]
+    await stage.slack.click(DANA, card, "Approve")
+    await stage.slack.changes(card, "✗ Not posted. Jira has no such issue")
+    assert {"Retry"} <= set(card.buttons)
+    assert not stage.jira.calls(POST)

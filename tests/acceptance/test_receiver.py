@@ -188,6 +188,29 @@ async def test_an_expired_draft_is_not_approved_before_the_sweep(stage: Stage) -
     assert not stage.jira.posted("ECD-1")
 
 
+async def test_while_paused_the_clock_of_a_draft_stands(stage: Stage) -> None:
+    await stage.start_bot(PMAGENT_DRAFT_DAYS="0.00005")  # 4.3 seconds
+    cards = []
+    for key in ("ECD-1", "ECD-2", "ECD-3"):
+        stage.claude.script(YES)
+        payload, _ = question(stage, key)
+        await stage.jira.deliver(payload)
+        cards.append(await stage.slack.card(key, button="Approve"))
+    await stage.slack.command(DANA, text="pause")
+    await stage.slack.whispered(DANA, "paused")
+    await asyncio.sleep(5.0)
+    await stage.slack.click(DANA, cards[0], "Approve")
+    await stage.slack.changes(cards[0], "Posted")
+    await stage.slack.command(DANA, text="resume")
+    await stage.slack.whispered(DANA, "goes on")
+    await stage.slack.click(DANA, cards[1], "Skip")
+    await stage.slack.changes(cards[1], "Skipped")
+    await asyncio.sleep(5.0)
+    await stage.slack.click(DANA, cards[2], "Approve")
+    await stage.slack.changes(cards[2], "nobody decided")
+    assert not stage.jira.posted("ECD-3")
+
+
 async def test_an_anonymous_comment_is_somebodys_and_gets_its_card(stage: Stage) -> None:
     """Jira sends no author for a comment of somebody who was not logged in."""
     await stage.start_bot()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 
+import aiohttp
 import pytest
 
 from bot.demo.slack.people import DANA
@@ -107,3 +109,16 @@ async def test_secrets_come_from_files(stage: Stage) -> None:
     assert "is to come from ANTHROPIC_API_KEY_FILE, but nowhere cannot be read: No such file or directory" in out
     assert "is given as SLACK_BOT_TOKEN and as $CREDENTIALS_DIRECTORY/SLACK_BOT_TOKEN, and the two differ" in out
     assert "canary" not in out
+
+
+async def test_an_address_of_ipv6_is_printed_as_one_that_can_be_opened(stage: Stage) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    await stage.start_bot(PMAGENT_HOST="::")
+    [address] = re.findall(r"listens on (\S+)", stage.log)
+    assert address == f"http://[::]:{stage.bot_port}"
+    async with aiohttp.ClientSession() as session, session.get(f"{address}/health") as answer:
+        assert answer.status == 200

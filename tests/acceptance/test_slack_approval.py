@@ -243,8 +243,8 @@ async def test_commands_answer_privately_and_say_what_is_wrong(stage: Stage) -> 
     slack, posted = stage.slack, len(stage.slack.messages())
     asked = {
         "": "/pmagent draft KEY", "help": "/pmagent health", "stat": "Did you mean /pmagent stats?",
-        "pending": "ECD-1", "why ECD-1": "draft", "why SEC-1": "does not look after",
-        "draft ECD": "is not an issue key",
+        "pending": "ECD-1", "why ECD-1": "draft, waiting. A direct status question.",
+        "why SEC-1": "does not look after", "draft ECD": "is not an issue key",
         "draft": "Which issue?", "mode maybe": "There is no mode", "stats 7": "The last 7 days",
         "pause 30x": "is not a duration", "pause 30m": "Drafting is paused until", "health": "paused",
         "resume": "Drafting goes on", "sprint": "does not know",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 
@@ -59,6 +62,20 @@ async def checked(stage: Stage) -> tuple[bool, str]:
     found = json.JSONDecoder().raw_decode(out)[0]
     (line,) = [line for line in found["checks"] if line["name"] == "audit trail"]
     return line["ok"], line["text"]
+
+
+async def test_health_says_in_local_time_when_the_trail_was_verified(stage: Stage) -> None:
+    await stage.start_bot(PMAGENT_TIMEZONE="Asia/Tokyo")
+    before = datetime.now(ZoneInfo("Asia/Tokyo"))
+    told = ""
+    while "records verified" not in told:
+        seen = len(stage.slack.whispers(DANA))
+        await stage.slack.command(DANA, text="health")
+        told = (await stage.slack.whispered(DANA, "audit trail", after=seen)).words
+    found = re.search(r"records verified (\S+ \S+)", told)
+    assert found
+    at = datetime.strptime(found[1], "%Y-%m-%d %H:%M").replace(tzinfo=before.tzinfo)
+    assert abs(at - before) < timedelta(minutes=2)
 
 
 @both
@@ -122,6 +139,15 @@ async def test_an_erasure_is_told_to_the_channel_once(stage: Stage) -> None:
 
 
 @both
+async def test_the_head_that_health_tells_is_one_that_verify_takes(stage: Stage) -> None:
+    await a_decided_draft(stage)
+    await stage.slack.command(DANA, text="health")
+    told = await stage.slack.whispered(DANA, "audit records, head ")
+    found = re.search(r"audit records, head (\S+)", told.words)
+    assert found
+    assert (await stage.run("audit", "verify", "--head", found[1]))[0] == 0
+
+
 async def test_verify_against_every_head_that_slack_has(stage: Stage) -> None:
     """Standups went to two channels; whoever cuts or rewrites what came before one of them is found."""
     await a_decided_draft(stage)

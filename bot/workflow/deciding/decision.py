@@ -80,8 +80,8 @@ async def decide(
             raise LostRace(RESTORED)
         if draft.state not in states:
             raise LostRace(who_was_first(ctx, draft, by.id))
-        if draft.state in (S.WAITING, S.HELD) and draft.expires <= now:
-            await expire_one(ctx, draft)  # the schedule comes once a minute; a click does not get in between
+        # The schedule comes once a minute, and a click does not get in between.
+        if draft.state in (S.WAITING, S.HELD) and draft.expires <= now and await expire_one(ctx, draft):
             continue
         if refusal := await not_as_shown(ctx, draft, seen, any_mode=action == "look_again"):  # looking writes nothing
             raise LostRace(refusal)

@@ -155,7 +155,7 @@ async def _publish(ctx: Context, draft: Draft) -> None:
         await _back_to_waiting(ctx, draft, f"Jira cannot be read, so nothing was posted: {error.reason}")
         return
     except Permanent as error:
-        await move(ctx, draft, S.FAILED, "draft.failed", note=f"Nothing was posted: {error.reason}")
+        await move(ctx, draft, S.FAILED, "draft.failed", note=error.reason)
         return
     if beyond := out_of_bounds(issue, ctx.settings):
         await move(ctx, draft, S.EXPIRED, "draft.expired", reason=beyond.reason, **without_content(draft, beyond))

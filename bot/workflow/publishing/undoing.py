@@ -52,7 +52,7 @@ async def undo(ctx: Context, draft: Draft, own: OwnLease) -> None:
 
 async def _not_undone(ctx: Context, draft: Draft, reason: str) -> None:
     ends = draft.posted.at + UNDO_FOR if draft.posted else None
-    note = f"The comment could not be deleted: {reason} It is still in Jira."
+    note = f"The comment could not be deleted, and is still in Jira: {reason}"
     await move(ctx, draft, S.POSTED, "draft.undo_failed", note=note, due=ends)
 
 
