@@ -31,6 +31,7 @@ from tests.sidecar_harness import (
     sign,
 )
 
+pytest_plugins = ["schemathesis.pytest.plugin"]
 QUESTION = "comment_created__question"
 
 
