@@ -40,9 +40,12 @@ from bot.workflow.development import pull_requests
 from bot.workflow.presenting import present
 from bot.workflow.publishing import advance
 from bot.workflow.records import draft_record, read_draft
-from tests.acceptance.test_main_path import NO, YES, ask
+from tests import quick_time
+from tests.acceptance.test_main_path import NO, YES
 from tests.acceptance.test_publishing import POST
 from tests.stores import both
+
+anyio_backend = quick_time.backend
 
 D, S = Actor(DANA, "Dana Petrova"), Actor(SAM, "Sam Whitfield")
 READ = r"GET .*/rest/api/3/issue/ECD-\d+\?"
@@ -184,7 +187,7 @@ class Program:
         while not (found := await look()):
             if time.monotonic() > end:
                 raise AssertionError(f"waited in vain; drafts: {[(d.id, str(d.state)) for d in await self.drafts()]}")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
         return found
 
     async def state(self, draft: Draft, *states: DraftState, seconds: float = 10.0) -> Draft:
@@ -332,7 +335,7 @@ async def test_33_a_lost_comment_that_shows_up_late_is_not_posted_again(program:
     jira.fail(COMMENTS, *(Fault("answer", status=503) for _ in range(3)))
     unknown = await program.state(draft, DraftState.UNKNOWN, seconds=30)
     looks = [e.at for e in jira.calls(COMMENTS) if e.status == 200][-3:]
-    assert (looks[-1] - looks[0]).total_seconds() >= 4.9
+    assert (looks[-1] - looks[0]).total_seconds() * quick_time.SPEED >= 4.9
     await program.click(unknown, "post_again")
     await program.state(draft, DraftState.FAILED)
     late = jira.write("ECD-1", "PM Agent", "late")
@@ -863,22 +866,3 @@ async def says_cards(program: Program) -> bool:
 
 async def says_no_cards(program: Program) -> bool:
     return not await says_cards(program)
-
-
-# The process
-
-
-async def test_38_a_stop_is_over_in_20_seconds_whatever_hangs(stage: Stage) -> None:
-    await stage.start_bot()
-    stage.claude.delay = 60
-    await ask(stage)
-    await stage.claude.until(lambda: stage.claude.requests)
-    stage.jira.fail("GET ", *(Fault("hang", seconds=60) for _ in range(40)))
-    await stage.slack.command(DANA, text="draft ECD-1")
-    await stage.slack.command(SAM, text="health")
-    _, slow = await asyncio.open_connection("127.0.0.1", stage.bot_port)
-    slow.write(b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-    started = time.monotonic()
-    assert await stage.stop_bot() == 0
-    assert time.monotonic() - started < 20
-    slow.close()

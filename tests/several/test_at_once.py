@@ -24,8 +24,11 @@ from bot.store import Conflict, Put
 from bot.work.others import OtherProcesses
 from bot.workflow import LostRace, decide, is_window, pause, remember_window, resume, switch_mode, why
 from bot.workflow.announcing import announce
+from tests import quick_time
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Process, passes
+
+anyio_backend = quick_time.backend
 
 RATE_LIMIT = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down."}}
 Pair = tuple[Process, Process]
