@@ -97,6 +97,7 @@ async def test_38_a_stop_is_over_in_20_seconds_whatever_hangs(stage: Stage) -> N
     slow.close()
 
 
+@pytest.mark.usefixtures("reins")  # in everybody's time there is `test_38_a_stop_is_over_in_20_seconds_whatever_hangs`
 async def test_38_everything_hangs_at_once(stage: Stage, wire: Wire) -> None:
     """Claude asked, a comment on its way to Jira, one done whose answer drips, one being deleted, Slack silent."""
     await stage.start_bot()
