@@ -21,6 +21,10 @@ hypothesis.settings.register_profile("ours", deadline=None, suppress_health_chec
 hypothesis.settings.load_profile("ours")  # how long an example takes says how busy the machine is
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_sessionfinish() -> None:
     if "tests.postgres" in sys.modules:
         sys.modules["tests.postgres"].stop_server()

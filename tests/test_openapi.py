@@ -150,6 +150,7 @@ LENIENT = [
 ]
 
 
+@pytest.mark.long
 @schema.parametrize()
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_document_is_true(case: schemathesis.Case[Any], address: str) -> None:
