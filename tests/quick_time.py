@@ -1,7 +1,8 @@
 """An event loop on which time passes faster, for tests that have the program's parts in their own process.
 
 Pauses between two tries, leases and paces are as long as ever to the program; whoever waits for them waits a fifth of
-it. `tests.model.program` does the same for the program as a process. Sockets and threads wait in real time.
+it. `tests.model.program` does the same for the program as a process. Sockets and threads wait in real time: what must
+not come through one of them in half a second is waited for `0.5 * SPEED`.
 
 A test module asks for it by a fixture of its own: `anyio_backend = quick_time.backend`.
 """

@@ -454,7 +454,7 @@ async def test_a_card_and_a_message_that_are_being_sent_are_left_to_who_sends_th
     draft = await program.newest()
     await announce(program.ctx, "a", Said([], "Something happened."))  # its turn in the channel comes after the card's
     again = asyncio.create_task(present(program.ctx, draft.id))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1 * quick_time.SPEED)
     assert not again.done(), "a process sends a card once at a time"
     first.set()
     await program.stage.slack.card("ECD-1", button="Approve")
@@ -590,7 +590,7 @@ async def test_51_a_clock_that_is_set_back_makes_nobody_late(program: Program) -
     await program.asked()
     await program.stage.slack.card("ECD-1", shows="The newer one.", button="Approve")
     await program.state(older, DraftState.SUPERSEDED)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2 * quick_time.SPEED)
     assert (await program.newest()).state is DraftState.WAITING
 
 
@@ -619,7 +619,7 @@ async def test_what_jira_refuses_for_good_is_a_failure_in_its_words(program: Pro
 async def test_why_says_that_drafting_is_paused(program: Program) -> None:
     await pause(program.ctx, None, D)
     await program.asked()
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2 * quick_time.SPEED)
     [line] = await why(program.ctx, "ECD-1")
     assert line.reason == "drafting is paused"
 
@@ -683,7 +683,7 @@ async def test_48_what_failed_while_it_was_noted_is_tried_again(program: Program
     program.stage.claude.script(Fault("answer", 529))
     await program.asked()
     await program.stage.claude.until(lambda: program.stage.claude.requests)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3 * quick_time.SPEED)
     program.store.before_commit = None
     program.stage.claude.script(YES)
     await program.stage.slack.card("ECD-1", button="Approve", seconds=12)
@@ -788,7 +788,7 @@ async def test_46_with_the_budget_spent_one_event_asks_for_all(program: Program)
     before = len(program.stage.jira.exchanges)
     program.ctx.queue.lift("answer")
     await program.until(lambda: asked_jira(program, before))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3 * quick_time.SPEED)
     assert len(program.stage.jira.calls(READ)) <= TABLE["answer"][1] + 1
     await program.store.commit(Put("state", {**spent, "usd": 0.0, "version": 2}))
     program.ctx.queue.lift("answer")
