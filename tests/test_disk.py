@@ -64,6 +64,7 @@ async def test_13_48_a_full_disk_is_503_and_nothing_of_it_stays(stage: Stage) ->
     assert (await stage.run("audit", "verify"))[0] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO"])
 @pytest.mark.timeout(240)
 async def test_48_failing_at_the_nth_write_of_a_story(world: World, fault: str) -> None:

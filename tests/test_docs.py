@@ -207,7 +207,7 @@ def test_hooks_download_nothing() -> None:
     assert set(re.findall(r"language: (\S+)", text)) == {"system"}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-tools.txt"])
 def test_every_requirement_is_pinned(name: str) -> None:
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if line and not line.startswith(("#", "-r")):

@@ -31,6 +31,7 @@ from tests.sidecar_harness import (
     sign,
 )
 
+pytest_plugins = ["schemathesis.pytest.plugin"]
 QUESTION = "comment_created__question"
 
 
@@ -157,6 +158,7 @@ LENIENT = [
 ]
 
 
+@pytest.mark.long
 @schema.parametrize()
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_document_is_true(case: schemathesis.Case[Any], address: str) -> None:

@@ -23,8 +23,11 @@ from bot.queue.procrastinate.engine import ProcrastinateQueue
 from bot.queue.procrastinate.lifeline import LOCK
 from bot.store.postgres import jobs as table
 from bot.store.postgres.queue_schema import install, migrations
+from tests import quick_time
 from tests.postgres import fresh_database, private_server, stop
 from tests.queues import JobStore, OnPostgres, Work, empty, jobs, kinds_of, on_postgres, until
+
+anyio_backend = quick_time.backend
 
 WORKER = Path(__file__).with_name("queue_worker.py")
 
@@ -113,7 +116,7 @@ async def test_no_attempt_begins_before_the_commit_that_asks_for_it_again(engine
     async with await AsyncConnection.connect(engine.store.url) as connection:
         await table.defer(connection, [Job("a", "1")], now())
         await engine.started(kinds_of(work))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3 * quick_time.SPEED)
         assert work.done == []
         await connection.commit()
         await until(lambda: work.done)
@@ -191,7 +194,7 @@ async def test_a_job_that_comes_again_under_another_lock_does_not_run_twice_at_o
     await engine.store.commit(jobs=[Job("a", "1", "ECD-1")])
     await until(lambda: queue.health()[0].text.startswith("1 running"))
     await engine.store.commit(jobs=[Job("a", "1", "NEW-1")])
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2 * quick_time.SPEED)
     assert queue.health()[0].text.startswith("1 running")
     work.gate.set()
     await empty(engine.store)
@@ -337,7 +340,7 @@ async def test_the_jobs_of_a_killed_process_are_carried_out_by_another(engine: O
             assert {await worker.stdout.readline(), await worker.stdout.readline()} == {b"1\n", b"3\n"}
         await engine.started(kinds_of(work))
         await engine.store.commit(jobs=[Job("a", "1", "ECD-1")])  # its twin waits
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5 * quick_time.SPEED)
         assert work.done == []
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
@@ -436,7 +439,7 @@ async def test_connections_that_are_ended_again_and_again_lose_nothing_and_repea
     for number in range(10):
         await engine.store.commit(jobs=[Job("a", f"{number}-{each:02}", f"ECD-{each % 5}") for each in range(30)])
         await cut_off(engine.store)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2 * quick_time.SPEED)
     await empty(engine.store, 60)
     assert set(busy.most.values()) == {1}
     assert {key for order in busy.order.values() for key in order} == {
@@ -456,7 +459,7 @@ async def test_the_queue_goes_on_when_the_server_is_back(work: Work) -> None:
             await until(lambda: queue.ready() not in (None, "stopping"))
             assert "PostgreSQL cannot be reached" in str(queue.ready())
             work.gate.set()  # it ends while nothing can be stored
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5 * quick_time.SPEED)
             await asyncio.to_thread(server.ensure_postgres_running)
             await until(lambda: queue.ready() is None, 20)
             await engine.store.commit(jobs=[Job("a", "3")])

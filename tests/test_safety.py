@@ -241,7 +241,7 @@ def test_the_short_way_by_hints_finds_what_all_rules_find(text: str) -> None:
 
 def test_the_kept_rules_say_what_they_are_made_of() -> None:
     file = json.loads(kept_rules_made.FILE.read_text("utf-8"))
-    pinned = (ROOT / "requirements-dev.txt").read_text("utf-8")
+    pinned = (ROOT / "requirements-tools.txt").read_text("utf-8")
     package, release = re.search(r"as (\S+) (\S+) holds", file["source"]).groups()  # type: ignore[union-attr]  # the file says it
     assert f"{package}=={release}" in pinned, "run python -m tests.secret_lists.make_kept_rules"
     assert len(file["rules"]) > 350

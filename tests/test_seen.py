@@ -196,6 +196,7 @@ LAYOUT: dict[str, Any] = {
 EASY = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
+@pytest.mark.long
 @settings(max_examples=400, derandomize=True, **EASY)
 @given(**LAYOUT)
 def test_what_is_posted_is_on_the_card(text: str, state: DraftState, crowded: bool, box: bool) -> None:

@@ -25,12 +25,12 @@ def real_claude(stage: Stage, key: str) -> str:
     return "claude-sonnet-5-5"
 
 
-async def show(*, port: int, browser: bool, claude_key: str = "") -> int:
+async def show(*, port: int, browser: bool, claude_key: str = "", stage: Stage | None = None) -> int:
     """Run until SIGINT or SIGTERM (0), or until the program ends by itself (1). A taken port: 2."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stage = Stage()
+    stage = stage or Stage()
     site = Site(stage)
     try:
         site.mount()

@@ -66,6 +66,7 @@ async def test_no_service_can_be_reached(stage: Stage) -> None:
     assert "JIRA_URL" in lines["Jira token"]["mend"], "the address may be wrong as well"
 
 
+@pytest.mark.long
 async def test_no_service_answers_in_time(stage: Stage) -> None:
     over = asyncio.Event()
     for standin in stage.standins:

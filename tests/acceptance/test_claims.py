@@ -235,6 +235,7 @@ AWAY = Fault("answer", 529, body={"type": "error", "error": {"type": "overloaded
 
 
 @pytest.mark.parametrize("item", [AWAY, "no JSON", Fault("hang", seconds=30.0)], ids=["away", "no answer", "slow"])
+@pytest.mark.usefixtures("reins")
 async def test_without_claude_an_edit_is_posted_and_its_card_says_what_was_not_checked(
     stage: Stage, item: Fault | str
 ) -> None:

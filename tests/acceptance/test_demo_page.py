@@ -21,8 +21,11 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
+from bot.demo.show import show
 from bot.demo.slack.people import APPROVALS, SAM, Message
-from tests.hostile.support import until_so
+from bot.demo.stage import Stage
+from tests import warm
+from tests.hostile.support import until, until_so
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -232,6 +235,18 @@ async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
     assert not _left_behind(tmp_path), "the data folder was left behind"
 
 
+@pytest.fixture
+async def page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[str]:
+    """The demo's page, for what is seen on it: the command runs on this loop, and the program is a warm start."""
+    stage = Stage(folder=tmp_path / "stage", starter=warm.start)
+    stage.folder.mkdir()
+    showing = asyncio.create_task(show(port=0, browser=False, stage=stage))
+    await until(lambda: showing.done() or "The demo's page:" in capsys.readouterr().out)
+    yield f"{stage.server.url}/"
+    os.kill(os.getpid(), signal.SIGTERM)  # `show` heeds it
+    assert await showing == 0
+
+
 @pytest.fixture(scope="module")
 async def chromium(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
     async with Browser(tmp_path_factory.mktemp("chromium")) as opened:
@@ -321,8 +336,8 @@ async def test_comment_approve_edit_skip(demo: Demo, browser: Browser) -> None:
 
 
 @needs_chromium
-async def test_a_click_survives_a_change_between_press_and_release(demo: Demo, browser: Browser) -> None:
-    tab = await browser.open(demo.page)
+async def test_a_click_survives_a_change_between_press_and_release(page: str, browser: Browser) -> None:
+    tab = await browser.open(page)
     await tab.press("#situations button", "A question")
     await tab.until(f"{MESSAGE}.innerText.includes('Approve')")
     await tab.until("document.querySelector('#became').innerText.includes('draft')")
@@ -338,13 +353,13 @@ async def test_a_click_survives_a_change_between_press_and_release(demo: Demo, b
 
 
 @needs_chromium
-async def test_a_click_on_a_card_that_was_just_decided_is_told_by_whom(demo: Demo, browser: Browser) -> None:
+async def test_a_click_on_a_card_that_was_just_decided_is_told_by_whom(page: str, browser: Browser) -> None:
     """As in Slack: what is clicked is what stands on the screen, however old that is."""
-    tab = await browser.open(demo.page)
+    tab = await browser.open(page)
     await tab.press("#situations button", "A question")
     spot = await tab.aim(".actions button", "Approve")
     await tab.mouse("mousePressed", spot)
-    async with aiohttp.ClientSession(demo.page) as session:
+    async with aiohttp.ClientSession(page) as session:
 
         async def card() -> dict[str, Any]:
             async with session.get("/api/state", params={"user": SAM, "channel": APPROVALS}) as answer:
@@ -365,8 +380,8 @@ async def test_a_click_on_a_card_that_was_just_decided_is_told_by_whom(demo: Dem
 
 
 @needs_chromium
-async def test_the_space_bar_survives_a_change_before_it_is_let_go(demo: Demo, browser: Browser) -> None:
-    tab = await browser.open(demo.page)
+async def test_the_space_bar_survives_a_change_before_it_is_let_go(page: str, browser: Browser) -> None:
+    tab = await browser.open(page)
     await tab.press("#situations button", "A question")
     await tab.aim(".actions button", "Approve")
     await tab.until("document.querySelector('#became').innerText.includes('draft')")
@@ -381,8 +396,8 @@ async def test_the_space_bar_survives_a_change_before_it_is_let_go(demo: Demo, b
 
 
 @needs_chromium
-async def test_two_people_click_at_once_and_one_is_told_who_was_first(demo: Demo, browser: Browser) -> None:
-    dana, sam = await browser.open(demo.page), await browser.open(demo.page)
+async def test_two_people_click_at_once_and_one_is_told_who_was_first(page: str, browser: Browser) -> None:
+    dana, sam = await browser.open(page), await browser.open(page)
     await sam.become("Sam")
     await dana.press("#situations button", "A question")
     spots = [(tab, await tab.aim(".actions button", text)) for tab, text in ((dana, "Approve"), (sam, "Skip"))]
@@ -408,8 +423,8 @@ async def test_two_people_click_at_once_and_one_is_told_who_was_first(demo: Demo
 
 
 @needs_chromium
-async def test_who_may_not_decide_is_told_so_and_silence_has_its_reason(demo: Demo, browser: Browser) -> None:
-    tab = await browser.open(demo.page)
+async def test_who_may_not_decide_is_told_so_and_silence_has_its_reason(page: str, browser: Browser) -> None:
+    tab = await browser.open(page)
     await tab.press("#situations button", "Small talk")
     await tab.until("document.querySelector('#became').innerText.startsWith('Silence')")
     await tab.press("#situations button", "A question")
@@ -422,8 +437,8 @@ async def test_who_may_not_decide_is_told_so_and_silence_has_its_reason(demo: De
 
 
 @needs_chromium
-async def test_commands_by_keyboard_alone(demo: Demo, browser: Browser) -> None:
-    tab = await browser.open(demo.page)
+async def test_commands_by_keyboard_alone(page: str, browser: Browser) -> None:
+    tab = await browser.open(page)
     await tab.js("document.getElementById('line').focus()")
     await tab.ask("Input.insertText", text="/pmagent hel")
     await tab.until("!document.getElementById('suggest').hidden")
@@ -434,8 +449,8 @@ async def test_commands_by_keyboard_alone(demo: Demo, browser: Browser) -> None:
 
 
 @needs_chromium
-async def test_what_people_write_stays_text(demo: Demo, browser: Browser) -> None:
-    tab = await browser.open(demo.page)
+async def test_what_people_write_stays_text(page: str, browser: Browser) -> None:
+    tab = await browser.open(page)
     await tab.type("#words", "Is it done? <img src=x onerror=\"document.title='owned'\"> [here|javascript:alert(1)]")
     await tab.press("#send")
     await tab.until(f"{MESSAGE}.innerText.includes('onerror')")
@@ -445,13 +460,13 @@ async def test_what_people_write_stays_text(demo: Demo, browser: Browser) -> Non
 
 
 @needs_chromium
-async def test_both_common_screens_show_everything_without_scrolling_the_page(demo: Demo, browser: Browser) -> None:
+async def test_both_common_screens_show_everything_without_scrolling_the_page(page: str, browser: Browser) -> None:
     for width, height in ((1440, 900), (1280, 720)):
-        tab = await browser.open(demo.page, width=width, height=height)
+        tab = await browser.open(page, width=width, height=height)
         await tab.press("#situations button", "A question")
         await tab.until(f"{MESSAGE}.innerText.includes('Approve')")
-        page = "document.documentElement"
-        assert await tab.js(f"{page}.scrollWidth <= {width} && {page}.scrollHeight <= {height}")
+        root = "document.documentElement"
+        assert await tab.js(f"{root}.scrollWidth <= {width} && {root}.scrollHeight <= {height}")
         for control in ("#send", "#line", "#player", "#exchanges"):
             box = await tab.js(
                 f"(() => {{ const r = document.querySelector('{control}').getBoundingClientRect();"

@@ -205,6 +205,7 @@ async def test_an_answered_description_is_read_again(stage: Stage, field: str) -
 
 
 @pytest.mark.parametrize("button", ["Retry", "Post again"])
+@pytest.mark.usefixtures("reins")
 async def test_a_later_click_looks_again(stage: Stage, button: str) -> None:
     asked, card = await asked_by_a_rule(stage, "ECD-1", LONG)
     stage.jira.fail(POST, Fault("answer", 403) if button == "Retry" else Fault("drop"))

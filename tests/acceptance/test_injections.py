@@ -45,6 +45,7 @@ async def plant(stage: Stage, number: int, texts: list[str]) -> str:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("reins")
 async def test_39_three_hundred_injections_end_in_cards_for_a_person(stage: Stage) -> None:
     texts = [text[:LIMIT] for text in bastion_texts()]
     groups = [texts[n : n + PER_ISSUE] for n in range(0, len(texts) - PER_ISSUE + 1, PER_ISSUE)]

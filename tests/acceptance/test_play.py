@@ -13,6 +13,7 @@ import pytest
 from bot.demo.play import play as play_here
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-8861-must-not-matter"
@@ -91,7 +92,7 @@ async def test_verbose_on_a_terminal_shows_the_wire_in_colours_without_tokens(tm
 
 
 async def test_a_step_that_does_not_hold_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stage = Stage(folder=tmp_path)
+    stage = Stage(folder=tmp_path, starter=warm.start)
     stage.jira.fail(r"POST .*/issue/ECD-142/comment$", Fault("answer", status=403))
     code = await play_here(verbose=False, stage=stage, patience=3.0)
     out = capsys.readouterr().out

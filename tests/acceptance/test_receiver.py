@@ -268,6 +268,7 @@ class TestFirstStart:
         assert delivery.answer["reason"] == "our own comment"
         assert stage.claude.requests == []
 
+    @pytest.mark.usefixtures("reins")
     async def test_jira_does_not_say_it_for_long(self, stage: Stage) -> None:
         """Its answer is on the way: what may be ours has to be brought again."""
         stage.jira.fail(r"GET .*/myself$", Fault("hang", seconds=12))
@@ -281,6 +282,7 @@ class TestFirstStart:
         malformed = payload | {"timestamp": "x"}
         assert (await stage.jira.deliver(malformed, retries=0)).status == 422, "fields come first"
 
+    @pytest.mark.usefixtures("reins")
     async def test_jira_is_away(self, stage: Stage) -> None:
         """Everything is taken in and waits; when Jira is back, our own comment is found to be ours."""
         stage.jira.fail(r"GET .*/myself$", *(Fault("answer", 503) for _ in range(50)))

@@ -121,7 +121,9 @@ def cut_off(url: str) -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("form", "home"), [("json", "folder"), ("text", "folder"), ("text", "database")])
+@pytest.mark.usefixtures("reins")
 async def test_55_no_canary_anywhere(stage: Stage, form: str, home: str) -> None:
     planted(stage)
     url = in_a_database(stage) if home == "database" else ""

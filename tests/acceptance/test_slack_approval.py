@@ -323,6 +323,7 @@ async def test_27_the_socket_comes_back(stage: Stage) -> None:
 
 @both
 @pytest.mark.parametrize("fault", [Fault("answer", status=503), Fault("drop")], ids=["refusing", "down"])
+@pytest.mark.usefixtures("reins")
 async def test_27_drafts_made_while_slack_is_away_are_posted_once(stage: Stage, fault: Fault) -> None:
     await stage.start_bot()
     first = await waiting_card(stage)

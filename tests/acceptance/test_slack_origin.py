@@ -144,6 +144,7 @@ async def forged(stage: Stage, card: Message, button: str) -> None:
     assert len(await refusals(stage)) == count + len(some)
 
 
+@pytest.mark.usefixtures("reins")
 async def test_64_every_button(stage: Stage) -> None:
     """Post anyway, Draft anew and Discard of a held draft, Retry of a failed one, Look again, Post again, Undo; and
     Retry on an event that Claude could not answer."""

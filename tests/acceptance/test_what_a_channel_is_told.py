@@ -99,6 +99,7 @@ async def test_63_the_card_of_an_issue_that_gets_a_level_is_emptied(stage: Stage
 
 
 @pytest.mark.parametrize("state", ["waiting", "held", "failed", "unknown"])
+@pytest.mark.usefixtures("reins")
 async def test_63_at_the_click_without_any_webhook(stage: Stage, state: str) -> None:
     await stage.start_bot()
     stage.claude.script({**YES, "response_text": f"The {CANARY} reply."})
@@ -120,6 +121,7 @@ async def test_63_at_the_click_without_any_webhook(stage: Stage, state: str) -> 
     assert not stage.jira.posted()
 
 
+@pytest.mark.usefixtures("reins")
 async def test_63_one_whose_answer_was_lost_can_still_be_looked_for(stage: Stage) -> None:
     await stage.start_bot()
     stage.claude.script({**YES, "response_text": f"The {CANARY} reply."})

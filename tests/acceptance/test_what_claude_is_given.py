@@ -102,6 +102,7 @@ async def test_43_a_second_try_that_is_good_is_a_draft(stage: Stage) -> None:
     assert len(stage.claude.requests) == 2
 
 
+@pytest.mark.usefixtures("reins")
 async def test_44_overloaded_goes_on_by_itself(stage: Stage) -> None:
     await stage.start_bot()
     stage.claude.fail("POST .*/v1/messages", *[Fault("answer", 529, body={"type": "error"})] * 2)

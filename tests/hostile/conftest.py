@@ -8,7 +8,6 @@ import pytest
 
 from bot.demo.stage import Stage
 from tests.hostile.proxy import Proxy, Wire
-from tests.model.reins import Reins
 
 
 @pytest.fixture
@@ -27,12 +26,3 @@ async def wire(stage: Stage) -> AsyncIterator[Wire]:
     stage.bitbucket.base = f"http://127.0.0.1:{found.bitbucket.port}/bitbucket"
     yield found
     await found.each(Proxy.stop)
-
-
-@pytest.fixture
-def reins(stage: Stage) -> Reins:
-    """The program's clock can be moved, and time passes five times as fast for it: for what takes its time."""
-    found = Reins(stage.folder)
-    stage.program = "tests.model.program"
-    stage.env |= found.environment
-    return found

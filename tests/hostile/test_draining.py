@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from datetime import UTC, datetime
 
 import aiohttp
@@ -15,7 +16,8 @@ import pytest
 
 from bot.demo.slack.people import DANA, SAM
 from bot.demo.stage import Stage
-from tests.acceptance.test_main_path import exported
+from bot.demo.wire import Fault
+from tests.acceptance.test_main_path import ask, exported
 from tests.hostile.proxy import Wire
 from tests.hostile.support import answer, cards, clean, question, request, until
 from tests.stores import both
@@ -79,6 +81,23 @@ async def test_38_deliveries_while_it_stops_are_refused_and_come_again(stage: St
     assert len(await stage.slack.cards()) == 3
 
 
+async def test_38_a_stop_is_over_in_20_seconds_whatever_hangs(stage: Stage) -> None:
+    await stage.start_bot()
+    stage.claude.delay = 60
+    await ask(stage)
+    await stage.claude.until(lambda: stage.claude.requests)
+    stage.jira.fail("GET ", *(Fault("hang", seconds=60) for _ in range(40)))
+    await stage.slack.command(DANA, text="draft ECD-1")
+    await stage.slack.command(SAM, text="health")
+    _, slow = await asyncio.open_connection("127.0.0.1", stage.bot_port)
+    slow.write(b"POST /webhooks/jira HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    started = time.monotonic()
+    assert await stage.stop_bot() == 0
+    assert time.monotonic() - started < 20
+    slow.close()
+
+
+@pytest.mark.usefixtures("reins")  # in everybody's time there is `test_38_a_stop_is_over_in_20_seconds_whatever_hangs`
 async def test_38_everything_hangs_at_once(stage: Stage, wire: Wire) -> None:
     """Claude asked, a comment on its way to Jira, one done whose answer drips, one being deleted, Slack silent."""
     await stage.start_bot()

@@ -23,7 +23,7 @@ from tests.acceptance.test_reconcile import away as away_since
 from tests.acceptance.test_reconcile import checkpointed, records
 from tests.hostile.proxy import Wire
 from tests.hostile.support import cards, clean, question, until, until_so
-from tests.model.reins import Reins
+from tests.model.reins import SPEED, Reins
 
 READS = r"GET .*/rest/api/3/issue/"
 PAGE = "<html><body>Page unavailable</body></html>"
@@ -80,7 +80,7 @@ async def outage(stage: Stage, reins: Reins, service: str, *keys: str) -> Messag
     assert "away since" in (await stage.slack.whispered(DANA, name)).words
     await stage.stop_bot()
     await stage.start_bot()
-    await asyncio.sleep(2)
+    await asyncio.sleep(2 / SPEED)
     await until_so(lambda: only_away(stage, name))
     assert len(stage.slack.messages()) == 1
     assert {str(e["state"]) for e in await exported(stage, "webhook_events")} == {"received"}
@@ -156,6 +156,7 @@ async def test_gone_in_jiras_words_and_who_we_are_not_told(stage: Stage) -> None
     clean(stage.log)
 
 
+@pytest.mark.usefixtures("reins")
 async def test_one_issue_that_a_gateway_blocks_holds_up_no_other(stage: Stage) -> None:
     await stage.start_bot()
     stage.jira.fail(rf"{READS}ECD-1[/?]", *[GATEWAYS["403 HTML"]] * 5000)
@@ -228,6 +229,7 @@ async def test_a_page_that_answers_a_delete_has_deleted_nothing(stage: Stage) ->
     clean(stage.log)
 
 
+@pytest.mark.usefixtures("reins")
 async def test_a_gateway_answers_the_search_at_start(stage: Stage) -> None:
     """What was missed is asked for again; health says what is the matter, and then that it is over."""
     await stage.start_bot()
@@ -317,6 +319,7 @@ async def test_an_event_that_fails_leaves_a_line_in_the_log(stage: Stage) -> Non
     assert line["reason"] == event["reason"]
 
 
+@pytest.mark.usefixtures("reins")
 async def test_with_slack_jira_and_claude_unreachable_the_log_has_a_line_for_each_change(stage: Stage) -> None:
     """Neither one for each attempt nor the libraries' tracebacks; and each says when the next attempt is."""
     with socket.socket() as taken:  # bound, not listening: connections are refused
@@ -332,7 +335,7 @@ async def test_with_slack_jira_and_claude_unreachable_the_log_has_a_line_for_eac
                 headers = {"X-Hub-Signature": signature(stage.jira.secret, body), "Content-Type": "application/json"}
                 async with session.post(f"{stage.bot_url}/webhooks/jira", data=body, headers=headers) as answer:
                     assert answer.status == 202
-        await asyncio.sleep(10)
+        await asyncio.sleep(10 / SPEED)
         assert "jira" in (await ready_or_not(stage))["away"]
         code = await stage.stop_bot()
     assert code == 0
@@ -348,11 +351,12 @@ async def test_with_slack_jira_and_claude_unreachable_the_log_has_a_line_for_eac
         assert any(name.startswith("next_try") for name in line)
 
 
+@pytest.mark.usefixtures("reins")
 async def test_a_socket_that_is_lost_and_found_again_is_two_lines(stage: Stage, wire: Wire) -> None:
     await stage.start_bot()
     wire.slack.refuse()
     await until(lambda: lines(stage, "slack.disconnected"), 40)
-    await asyncio.sleep(5)
+    await asyncio.sleep(5 / SPEED)
     await wire.slack.start()
     await until(lambda: lines(stage, "slack.connected"), 40)
     assert len(lines(stage, "slack.disconnected")) == len(lines(stage, "slack.connected")) == 1

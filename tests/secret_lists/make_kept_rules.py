@@ -2,9 +2,9 @@
 
     python -m tests.secret_lists.make_kept_rules
 
-To be run when the package's version in requirements-dev.txt moves. The program does not import the package: its scanner
-takes 50 MB of memory and seconds to compile, and looks for secrets in files of code. What is taken of a rule is its
-pattern and its least entropy. Three things are changed: syntax of RE2 that Python writes in another way; what must
+To be run when the package's version in requirements-tools.txt moves. The program does not import the package: its
+scanner takes 50 MB of memory and seconds to compile, and looks for secrets in files of code. What is taken of a rule is
+its pattern and its least entropy. Three things are changed: syntax of RE2 that Python writes in another way; what must
 follow a secret (in prose that may be a full stop or a bracket); and the literals are worked out with which every match
 begins, or of which every match holds one, so that one pass over a text tells which rules to try and where.
 """

@@ -24,8 +24,11 @@ from bot.store import Conflict, Put
 from bot.work.others import OtherProcesses
 from bot.workflow import LostRace, decide, is_window, pause, remember_window, resume, switch_mode, why
 from bot.workflow.presenting.announcing import announce
+from tests import quick_time
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Process, passes
+
+anyio_backend = quick_time.backend
 
 RATE_LIMIT = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down."}}
 Pair = tuple[Process, Process]
@@ -258,6 +261,6 @@ async def test_who_is_patient_leaves_room_for_others(pair: Pair) -> None:
         await asyncio.wait_for(patient.room(), 5)
         await writes.turn()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(patient.room(), 0.1)
+            await asyncio.wait_for(patient.room(), 0.1 * quick_time.SPEED)  # as the store answers in real time
         for _ in range(RESERVED):
             await asyncio.wait_for(writes.turn(), 5)  # these do not wait

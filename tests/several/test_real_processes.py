@@ -109,6 +109,7 @@ async def world() -> AsyncIterator[World]:
         await found.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "moment", ["on the way to Jira", pytest.param("before the intent", marks=pytest.mark.soak)]
 )  # each waits for half a minute, until it is taken for dead

@@ -14,8 +14,11 @@ from bot.schedule.rules import Run
 from bot.store import Record
 from bot.workflow import decide, switch_mode
 from bot.workflow.presenting.announcing import announce, revise
+from tests import quick_time
 from tests.acceptance.test_main_path import YES
 from tests.several.processes import D, Hang, Process, passes
+
+anyio_backend = quick_time.backend
 
 Pair = tuple[Process, Process]
 S = DraftState
