@@ -6,7 +6,7 @@ The story, as data flows through the tree::
          │ webhook                    │ click, modal, /pmagent      │ due time
          ▼                            ▼                             ▼
     handlers/webhooks/        handlers/slack/                 bot/schedule/
-    handlers/jira/            handlers/commands/                    │
+    handlers/jira/            handlers/slash_command/               │
     handlers/bitbucket/             │                               │
          │  verify, parse,            │  who, what                  │
          │  store, answer             │                             │

@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from bot.commands import check, data, demo, evals, replay
+    from bot.commands import data, demo, evals, replay
+    from bot.commands.check import doctor as check
 
     parser = argparse.ArgumentParser(
         prog="python -m bot",

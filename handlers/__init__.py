@@ -10,7 +10,7 @@ Slack                   Socket Mode, or               `slack` (`connection`, `ht
                         POST /webhooks/slack
   buttons, the modal                                  `slack.approvals`
   why skipped, proposals                              `slack.learning` (what people say about what Claude learns)
-  /pmagent …                                          `commands` (`words`, `dispatch`, `pages`)
+  /pmagent …                                          `slash_command` (`words`, `dispatch`, `pages`)
   the home tab                                        `slack.home`
 people, Prometheus      GET / /health /ready          `status`
                         /metrics /docs

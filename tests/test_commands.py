@@ -18,10 +18,10 @@ from bot.domain.drafts import Card, Draft, Revision
 from bot.domain.issues import Issue
 from bot.errors import UserError
 from bot.workflow import HealthLine, ModeSetting, WhyLine
-from handlers.commands import pages as answers
-from handlers.commands.arguments import read_days, read_duration, read_key
-from handlers.commands.dispatch import nearest_word
-from handlers.commands.words import COMMANDS, Who
+from handlers.slash_command import pages as answers
+from handlers.slash_command.arguments import read_days, read_duration, read_key
+from handlers.slash_command.dispatch import nearest_word
+from handlers.slash_command.words import COMMANDS, Who
 
 NOW = datetime(2026, 11, 20, 9, 42, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

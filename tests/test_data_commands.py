@@ -27,7 +27,7 @@ from bot.store import TABLES, Audit, Delete, Figures, Job, Put, Record, Table
 from bot.store.audit import verify
 from bot.store.backup import backup, restore
 from bot.store.embedded.data import FolderData
-from bot.store.texts import text_sha256
+from bot.store.text_hashes import text_sha256
 from tests import warm
 from tests.homes import KINDS, Home, Kind, new_home
 

@@ -132,7 +132,7 @@ def test_every_module_of_the_doors_is_in_their_table() -> None:
 
 
 def test_every_pmagent_word_is_in_the_readme_and_the_other_way_round() -> None:
-    from handlers.commands.words import COMMANDS
+    from handlers.slash_command.words import COMMANDS
 
     assert set(re.findall(r"`/pmagent (\w+)", README)) == set(COMMANDS)
 

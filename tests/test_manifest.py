@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
-from handlers.commands.words import COMMANDS
 from handlers.slack.listeners import COMMAND_LISTENERS, EVENT_LISTENERS
+from handlers.slash_command.words import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "../shared/schemas/slack-manifest.json"

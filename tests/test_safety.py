@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from bot.safety import REDACTED, clean, hide_own, redact, secrets_in, tidy
 from bot.safety.finding import by_rules, suspected
-from bot.safety.kept import kept_rules
 from bot.safety.reading import read
 from bot.safety.secret_kinds import KINDS
-from tests.secret_lists import make_kept_rules as kept_rules_made
+from bot.safety.vendored import vendored_rules
+from tests.secret_lists import make_vendored_rules as vendored_rules_made
 
 ROOT = Path(__file__).parents[1]
 
@@ -206,7 +206,7 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
     assert redact(redact(text)) == redact(text)
 
 
-RULES = [*KINDS, *kept_rules()]
+RULES = [*KINDS, *vendored_rules()]
 HINTS = sorted({hint for rule in RULES for hint in rule.hints})
 VALUES = [value for value in SECRETS.values() if "PRIVATE" not in value]
 # Pieces of secrets, so that every kind is met whole, cut off, in other case and beside another one.
@@ -239,18 +239,18 @@ def test_the_short_way_by_hints_finds_what_all_rules_find(text: str) -> None:
     assert missed == []
 
 
-def test_the_kept_rules_say_what_they_are_made_of() -> None:
-    file = json.loads(kept_rules_made.FILE.read_text("utf-8"))
+def test_the_vendored_rules_say_what_they_are_made_of() -> None:
+    file = json.loads(vendored_rules_made.FILE.read_text("utf-8"))
     pinned = (ROOT / "requirements-tools.txt").read_text("utf-8")
     package, release = re.search(r"as (\S+) (\S+) holds", file["source"]).groups()  # type: ignore[union-attr]  # the file says it
-    assert f"{package}=={release}" in pinned, "run python -m tests.secret_lists.make_kept_rules"
+    assert f"{package}=={release}" in pinned, "run python -m tests.secret_lists.make_vendored_rules"
     assert len(file["rules"]) > 350
-    assert "MIT License" in kept_rules_made.FILE.with_suffix(".LICENSE").read_text("utf-8")
+    assert "MIT License" in vendored_rules_made.FILE.with_suffix(".LICENSE").read_text("utf-8")
 
 
 @pytest.mark.soak
-def test_the_kept_rules_are_those_of_the_package() -> None:
-    assert json.loads(kept_rules_made.FILE.read_text("utf-8")) == kept_rules_made.made()
+def test_the_vendored_rules_are_those_of_the_package() -> None:
+    assert json.loads(vendored_rules_made.FILE.read_text("utf-8")) == vendored_rules_made.made()
 
 
 # --- what a reader reads ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given as generated
 from hypothesis import strategies as st
 
-from bot.store.scrub import ErasedPerson, scrub
+from bot.store.erasure.scrub import ErasedPerson, scrub
 from bot.support import given, unsupported
 from bot.support.reading import read
 from tests.support.corpus import blocks, lines, result

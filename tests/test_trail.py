@@ -20,7 +20,7 @@ from bot.store import Audit, Put, Record
 from bot.store.audit import ChainCheck, Published, blank, seal
 from bot.store.encoding import to_json
 from bot.store.examining import examined
-from bot.store.texts import event_sha256
+from bot.store.text_hashes import event_sha256
 from bot.workflow.records import audit, draft_record
 from tests import warm
 from tests.homes import KINDS, Home, new_home

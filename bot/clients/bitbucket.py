@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from bot.clients import sockets
 from bot.clients.responses import BITBUCKET, content, failed, hush, not_the_service, refused
-from bot.clients.threads import OutOfTime, Threads
 from bot.clients.values import listing, mapping, moment, one_line
+from bot.clients.worker_threads import OutOfTime, Threads
 from bot.domain.issues import PullRequest
 from bot.errors import Down, Permanent, RetryLater
 

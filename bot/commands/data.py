@@ -191,7 +191,7 @@ def run_restore(args: argparse.Namespace) -> int:
 @for_people
 def run_erase(args: argparse.Namespace) -> int:
     """`erase ACCOUNT`."""
-    from bot.store.erase import account_id, other_names
+    from bot.store.erasure.erase import account_id, other_names
     from bot.store.opening import data
 
     account, found = account_id(args.account), data()

@@ -47,7 +47,7 @@ The way of most drafts is waiting → approved → posting → posted. All arrow
 `approved` is a decision on stable storage: whoever finds it there (its job, or the next process after a crash)
 publishes it. Every change is one `save_draft` (`bot.workflow.records`): compare and set on the version, with its audit
 record in the same write. An edit is a new revision, not a state: Claude's text stays beside the person's. Only an
-erasure (`bot.store.erase`) is outside of this: it takes the text out of an open draft and closes it as expired.
+erasure (`bot.store.erasure.erase`) is outside of this: it takes the text out of an open draft and closes it as expired.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from bot.intake.silence import Silence, at_the_door, silence_records
 from bot.reactions import jobs_for
 from bot.rules.policy import normalised
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Condition, Conflict, Expect, Job, Put, Record, Unseen
-from bot.store.texts import event_sha256
+from bot.store.text_hashes import event_sha256
 
 if TYPE_CHECKING:
     from bot.context import Context

@@ -11,17 +11,17 @@ Out, for texts that a person decides about::
     render(markdown, Known(…)) → Rendered: .slack() .adf() .plain() .warnings
 
 `render` builds one tree (`tree.py`) and both outputs from it, so that what the card shows is what is posted.
-Read next: `parse.py` (Markdown → tree, by `blocks.py` and `inlines.py`), `address.py` (what may be a link), `adf.py`
-and `slack.py` (tree → output), `schema.py` (`check_adf`), `wiki.py` and `from_adf.py` (the way in), `escape.py` (text
-that must stay text).
+Read next: `parse.py` (Markdown → tree, by `blocks.py` and `inlines.py`), `address.py` (what may be a link),
+`to_adf.py` and `to_slack.py` (tree → output), `adf_schema.py` (`check_adf`), `wiki.py` and `from_adf.py` (the way in),
+`escape.py` (text that must stay text).
 """
 
 from collections.abc import Mapping
 from itertools import islice
 
+from bot.markup.adf_schema import check_adf
 from bot.markup.from_adf import from_adf
 from bot.markup.rendering import Known, Rendered, addresses_in, render
-from bot.markup.schema import check_adf
 from bot.markup.wiki import from_wiki
 from bot.safety import tidy, tidy_part
 

@@ -10,8 +10,8 @@ import re
 from itertools import groupby, pairwise
 
 from bot.markup import escape
-from bot.markup.adf_inline import InlineReader, Node, attr, escaped_line, mapping, parameters, string, whole
-from bot.markup.adf_table import MAX_COLUMNS, MAX_ROWS, Cell, colour, grid
+from bot.markup.to_adf_inline import InlineReader, Node, attr, escaped_line, mapping, parameters, string, whole
+from bot.markup.to_adf_table import MAX_COLUMNS, MAX_ROWS, Cell, colour, grid
 
 _BLOCKS = frozenset(
     {

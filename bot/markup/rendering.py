@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from bot.markup import address, adf, slack
+from bot.markup import address
+from bot.markup import to_adf as adf
+from bot.markup import to_slack as slack
+from bot.markup.adf_schema import check_adf
 from bot.markup.inlines import Rules
 from bot.markup.parse import addresses, formatted, plain_tree
-from bot.markup.schema import check_adf
 from bot.markup.tree import CodeBlock, Foreign, Link, Mention, Stranger, Text, Tree, plain_text, walk
 from bot.safety import clean, secrets_in
 from bot.safety.quoting import in_marks, shortened, sign_in

@@ -1,7 +1,7 @@
 """What Claude is told about an issue: every fact with a short reference, bounded in size. Pure.
 
 A reference ("status", "comment 10019", "PR acme/app#12") is what the answer names in `sources`, so that each fact in
-a draft can be traced on the card. What is around the issue is in `around`, how single values look in `values`.
+a draft can be traced on the card. What is around the issue is in `related`, how single values look in `values`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from bot.domain.corrections import Lesson
 from bot.domain.issues import NOISE, Change, Comment, Frozen, Issue, Person, PullRequest
 from bot.prompting import values
-from bot.prompting.around import others_of, pull_requests_around, pull_requests_of
+from bot.prompting.related import others_of, pull_requests_around, pull_requests_of
 from bot.prompting.untrusted import cut_middle
 from bot.rules.identity import LookAlike, look_alikes
 from bot.rules.policy import for_customer

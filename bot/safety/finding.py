@@ -15,16 +15,16 @@ from typing import NamedTuple
 from ahocorasick_rs import BytesAhoCorasick
 
 from bot.safety import labels
-from bot.safety.kept import KeptRule, kept_rules
 from bot.safety.keys import KEY_LITERALS, private_keys
 from bot.safety.numbers import numbers
 from bot.safety.reading import VisibleText, read
 from bot.safety.secret_kinds import KINDS, SecretKind
 from bot.safety.unknown import unknown
+from bot.safety.vendored import VendoredRule, vendored_rules
 
 REDACTED = "[redacted secret]"
 
-SecretRule = SecretKind | KeptRule
+SecretRule = SecretKind | VendoredRule
 
 
 class FoundSecret(NamedTuple):
@@ -86,13 +86,13 @@ def _in_words(words: str, part: bool) -> Iterator[FoundSecret]:
 
 
 def by_rules(words: str, suspects: Suspects) -> Iterator[FoundSecret]:
-    """What the rules find: our own first, whose names people know, then the kept ones; of each what begins first."""
+    """What the rules find: our own first, whose names people know, then the vendored; of each what begins first."""
     matches = [
         (rule, match)
         for rule, places in suspects.rules
         for match in (_leading(rule, words, places) if rule.leads else rule.pattern.finditer(words))
     ]
-    for rule, match in sorted(matches, key=lambda found: (isinstance(found[0], KeptRule), found[1].start())):
+    for rule, match in sorted(matches, key=lambda found: (isinstance(found[0], VendoredRule), found[1].start())):
         if span := rule.span(match):
             yield FoundSecret(*span, rule.name)
 
@@ -152,7 +152,7 @@ _LABEL, _KEY = -1, -2  # what a literal may hint at, besides the number of a rul
 def _finder() -> tuple[BytesAhoCorasick, list[list[int]], list[SecretRule]]:
     """The automaton, what each of its literals hints at, and the rules by their numbers."""
     hinted: dict[str, list[int]] = defaultdict(list)
-    rules: list[SecretRule] = [*KINDS, *kept_rules()]
+    rules: list[SecretRule] = [*KINDS, *vendored_rules()]
     for number, hints in (
         *enumerate(rule.hints for rule in rules),
         (_LABEL, labels.LABEL_STARTS),

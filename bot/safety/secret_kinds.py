@@ -1,7 +1,7 @@
-"""The kinds of secrets that we have rules of our own for, besides labels, keys, numbers and the kept rules. Pure.
+"""The kinds of secrets that we have rules of our own for, besides labels, keys, numbers and the vendored rules. Pure.
 
-One row per kind. What the kept rules know is not repeated here, unless they miss it in prose or cut off, or ask for the
-exact length that somebody's shortened copy does not have.
+One row per kind. What the vendored rules know is not repeated here, unless they miss it in prose or cut off, or ask
+for the exact length that somebody's shortened copy does not have.
 """
 
 from __future__ import annotations

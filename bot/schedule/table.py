@@ -14,7 +14,7 @@ from bot.schedule.turns import Turn
 from bot.settings import Settings
 from bot.store import Put
 from bot.store.retention import delete_old
-from bot.work.others import OtherProcesses
+from bot.work.other_processes import OtherProcesses
 from bot.workflow import expire, propose
 from bot.workflow.reconciling.bitbucket import reconcile_development
 from bot.workflow.reconciling.jira import reconcile

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from bot.errors import UserError
 from bot.failpoints import failpoint
-from bot.store.archive import Manifest, ReportProgress
-from bot.store.archive_reading import reading
-from bot.store.archive_writing import write
+from bot.store.archive.layout import Manifest, ReportProgress
+from bot.store.archive.reading import reading
+from bot.store.archive.writing import write
 from bot.store.audit import ChainCheck
 from bot.store.data import Data, Snapshot
 from bot.store.encoding import to_json

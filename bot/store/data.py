@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from bot.errors import UserError
 from bot.store import Record, Table
-from bot.store.archive import StoredRecord, Target
-from bot.store.erase import Erased
+from bot.store.archive.layout import StoredRecord, Target
+from bot.store.erasure.erase import Erased
 
 
 class DamagedData(UserError):

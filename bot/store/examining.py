@@ -16,7 +16,7 @@ from bot.errors import UserError
 from bot.store import Record, StoreReader, Table
 from bot.store.audit import Chain, ChainCheck, Published, UnreadableRecord
 from bot.store.data import AsyncSnapshot, Snapshot
-from bot.store.texts import ACCEPTED, CREATED, EVENTS, wrong_draft, wrong_event
+from bot.store.text_hashes import ACCEPTED, CREATED, EVENTS, wrong_draft, wrong_event
 
 NAMES: dict[Table, str] = {"drafts": "draft", "webhook_events": "event"}
 """The tables whose texts are looked at, and what one of their records is."""

@@ -1,4 +1,4 @@
 """What the queue carries out, and what happens when an attempt fails: `kinds` is the table of contents.
 
-`others` follows what other processes have changed.
+`other_processes` follows what other processes have changed.
 """

@@ -26,8 +26,8 @@ happens by the clock.
 from bot.domain.health import HealthLine
 from bot.workflow.actor import Actor
 from bot.workflow.deciding.decision import LostRace, decide, not_as_shown, refused, who_was_first
+from bot.workflow.deciding.edit_windows import is_window, remember_window
 from bot.workflow.deciding.expiring import expire
-from bot.workflow.deciding.windows import is_window, remember_window
 from bot.workflow.learning.corrections import corrections, forget
 from bot.workflow.learning.proposing import is_proposal, propose, settle
 from bot.workflow.learning.skipping import give_reason

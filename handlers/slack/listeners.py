@@ -21,13 +21,13 @@ from starlette.routing import Route
 from bot import cards
 from bot.access.origin import foreign
 from bot.log import get_logger
-from handlers.commands import dispatch
 from handlers.slack import approvals, home, learning
 from handlers.slack.connection import Admit, HttpMode, Socket, open_socket
 from handlers.slack.decoding import MalformedInteraction, parse_payload
 from handlers.slack.http import route
 from handlers.slack.interactions import Ack, Interaction, SlackEvent, Submission
 from handlers.slack.private_answers import record, refuse, tell
+from handlers.slash_command import dispatch
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp

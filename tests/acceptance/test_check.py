@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.commands.check import unforeseen
+from bot.commands.check.doctor import unforeseen
 from bot.demo.stage import ROOT, Stage
 from bot.demo.wire import Fault
 

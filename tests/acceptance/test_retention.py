@@ -11,7 +11,7 @@ import pytest
 from bot.demo.stage import Stage
 from bot.store import Audit, Put
 from bot.store.embedded.store import TinyStore
-from bot.store.texts import text_sha256
+from bot.store.text_hashes import text_sha256
 
 OLD = datetime.now(UTC) - timedelta(days=400)
 TABLES = ("webhook_events", "agent_cycles", "drafts")

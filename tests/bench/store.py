@@ -29,7 +29,7 @@ from typing import Any
 
 from bot.store import DELIVERY_KEYS_KEPT, Audit, Delete, Job, Put, Unseen
 from bot.store.embedded.store import TinyStore
-from bot.store.texts import event_sha256
+from bot.store.text_hashes import event_sha256
 
 PER_EVENT = 4  # records that are alive of each event: it, its cycle, two of the audit trail
 WRITERS, ROUNDS, ACCEPTS = 32, 12, 1500

@@ -14,7 +14,7 @@ import requests
 from bot.clients import sockets
 from bot.clients.bitbucket import Bitbucket
 from bot.clients.jira.client import Jira
-from bot.clients.threads import MOST_LEFT_BEHIND
+from bot.clients.worker_threads import MOST_LEFT_BEHIND
 from bot.demo.stage import Stage
 from bot.domain.issues import PullRequest
 from bot.errors import OutcomeUnknown, RetryLater

@@ -21,7 +21,7 @@ from bot.schedule.table import entries
 from bot.schedule.turns import turn
 from bot.spending.budget import BudgetReached, BudgetReserved
 from bot.store import Conflict, Put
-from bot.work.others import OtherProcesses
+from bot.work.other_processes import OtherProcesses
 from bot.workflow import LostRace, decide, is_window, pause, remember_window, resume, switch_mode, why
 from bot.workflow.presenting.announcing import announce
 from tests import quick_time

@@ -26,13 +26,13 @@ from bot.store import Audit, Expect, Put
 from bot.store.audit import verify
 from bot.store.embedded.erasing import ask_running_bot, erase_now, serve_requests
 from bot.store.embedded.store import TinyStore, opened
-from bot.store.erase import Erased, account_id, other_names
+from bot.store.erasure.erase import Erased, account_id, other_names
+from bot.store.erasure.scrub import ErasedPerson, scrub
+from bot.store.erasure.wording import Names
 from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.erasing import erase_now as erase_database
 from bot.store.postgres.store import PostgresStore
-from bot.store.scrub import ErasedPerson, scrub
-from bot.store.texts import text_sha256
-from bot.store.wording import Names
+from bot.store.text_hashes import text_sha256
 from tests.homes import KINDS, Home, new_home
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)

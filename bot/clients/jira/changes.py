@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from bot.clients.jira import read
-from bot.clients.jira.thread import comment_page
+from bot.clients.jira.comments import comment_page
 from bot.clients.jira.wire import Wire, searching
 from bot.clients.values import listing, mapping, moment, one_line
 from bot.domain.issues import Comment, Frozen, Person

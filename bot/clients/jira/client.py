@@ -1,7 +1,7 @@
 """Jira Cloud: read an issue, post a comment that carries our marker, find it again, delete it, search.
 
 How a request is made is in `wire`; what the shapes of Jira's answers mean is in `read` and `issue`, their statuses in
-`bot.clients.responses`; how a long thread or history is read is in `thread`, a search in `search`, what is around an
+`bot.clients.responses`; how a long thread or history is read is in `comments`, a search in `search`, what is around an
 issue in `related`; our own comments and their marker are in `replies`.
 
 Errors: reads raise `RetryLater`, `Down` where Jira is away as a whole, `Gone` (404, 403 in Jira's own words, while it
@@ -19,7 +19,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from bot.clients.jira import changes, read, replies, search, thread
+from bot.clients.jira import changes, read, replies, search
+from bot.clients.jira import comments as thread
 from bot.clients.jira.changes import ChangedPage
 from bot.clients.jira.issue import issue as issue_of
 from bot.clients.jira.issue import named_keys

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from bot.clients.jira import read
-from bot.clients.jira.thread import comment_page
+from bot.clients.jira.comments import comment_page
 from bot.clients.values import listing, mapping, moment
 from bot.domain.drafts import MARKER
 from bot.domain.issues import Frozen, Visibility

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
-from bot.clients.jira import read, thread
+from bot.clients.jira import comments as thread
+from bot.clients.jira import read
 from bot.clients.jira.wire import Wire, searching
 from bot.clients.values import listing, mapping
 from bot.domain.issues import Change

@@ -1,7 +1,7 @@
 """One request to Jira and its answer: the library, the connection, the deadline, the errors.
 
 Under it is atlassian-python-api's `JiraCloud` with its own retries off (they would send a comment twice) and its raw
-answers on (its exceptions drop the gateway's reason). It blocks, so every call runs on `bot.clients.threads`.
+answers on (its exceptions drop the gateway's reason). It blocks, so every call runs on `bot.clients.worker_threads`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bot.clients import sockets
 from bot.clients.jira import read
 from bot.clients.responses import JIRA, content, failed, hush, not_the_service, refused
-from bot.clients.threads import OutOfTime, Threads
 from bot.clients.values import mapping
+from bot.clients.worker_threads import OutOfTime, Threads
 from bot.domain.issues import Person
 from bot.errors import Down, Gone, OutcomeUnknown, Permanent, RetryLater, TooLate
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from bot.errors import UserError
 from bot.store import Record, Table
-from bot.store.archive import StoredRecord, Target
+from bot.store.archive.layout import StoredRecord, Target
 from bot.store.embedded.erasing import ask_running_bot, erase_now
 from bot.store.embedded.loading import loading
 from bot.store.embedded.lock import DataFolderLocked
@@ -20,7 +20,7 @@ from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import exists
 from bot.store.embedded.store import TinyStore, opened
 from bot.store.embedded.tiny import Database
-from bot.store.erase import Erased
+from bot.store.erasure.erase import Erased
 
 T = TypeVar("T")
 

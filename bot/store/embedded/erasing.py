@@ -1,8 +1,9 @@
 """`erase ACCOUNT` on the data folder: a person's texts leave every record and the file itself.
 
-All records are changed in one transaction on the writer's thread, between two groups of commits (`bot.store.erase` says
-how). Then the write-ahead log, which holds the old ones, is taken into the database and cut to nothing (a reader holds
-that up, so it is tried until it is complete), and the database is written anew without its free pages.
+All records are changed in one transaction on the writer's thread, between two groups of commits
+(`bot.store.erasure.erase` says how). Then the write-ahead log, which holds the old ones, is taken into the database and
+cut to nothing (a reader holds that up, so it is tried until it is complete), and the database is written anew without
+its free pages.
 
 While the bot runs it holds the folder, so the command leaves a request in `requests/` and the bot carries it out.
 """
@@ -28,7 +29,7 @@ from bot.failpoints import failpoint
 from bot.store import StoreUnavailable
 from bot.store.embedded.sqlite import BUSY_MS
 from bot.store.embedded.store import TinyStore
-from bot.store.erase import Erased, account_id, planned
+from bot.store.erasure.erase import Erased, account_id, planned
 
 REQUESTS = "requests"
 TIMEOUT = 30.0

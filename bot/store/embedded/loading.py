@@ -28,7 +28,7 @@ from bot.store.files import sync
 
 
 class _Filling:
-    """See `bot.store.archive.Target`."""
+    """See `bot.store.archive.layout.Target`."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

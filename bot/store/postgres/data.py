@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from bot.store.archive import Target
+from bot.store.archive.layout import Target
 from bot.store.data import Snapshot
-from bot.store.erase import Erased
+from bot.store.erasure.erase import Erased
 from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.erasing import erase_now
 from bot.store.postgres.loading import loading

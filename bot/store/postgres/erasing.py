@@ -1,9 +1,9 @@
 """`erase ACCOUNT` on PostgreSQL, also while bots run: one transaction, with nobody else writing, then a cleaning.
 
-`bot.store.erase` says what changes. PostgreSQL keeps the old versions of rows in its files until they are vacuumed, so
-the changed tables are written anew afterwards, with their indexes and the planner's samples of them. That waits for
-whoever could still see the old versions. What is beyond our reach, the command names: PostgreSQL's write-ahead log
-until it is overwritten, its archive, replicas and backups.
+`bot.store.erasure.erase` says what changes. PostgreSQL keeps the old versions of rows in its files until they are
+vacuumed, so the changed tables are written anew afterwards, with their indexes and the planner's samples of them. That
+waits for whoever could still see the old versions. What is beyond our reach, the command names: PostgreSQL's write-
+ahead log until it is overwritten, its archive, replicas and backups.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bot.clock import SystemClock
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import TABLES, Record, Table
-from bot.store.erase import Erased, planned
+from bot.store.erasure.erase import Erased, planned
 from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.connecting import connect
 from bot.store.postgres.locks import EVERYTHING

@@ -43,7 +43,7 @@ UPDATE head SET
 
 
 class _Filling:
-    """See `bot.store.archive.Target`."""
+    """See `bot.store.archive.layout.Target`."""
 
     def __init__(self, connection: Connection, runner: asyncio.Runner) -> None:
         self._connection = connection

@@ -16,7 +16,7 @@ import psycopg
 
 from bot.errors import UserError
 from bot.store import TABLES, Record, Table
-from bot.store.archive import StoredRecord
+from bot.store.archive.layout import StoredRecord
 from bot.store.encoding import to_json
 from bot.store.postgres.address import DatabaseAddress
 from bot.store.postgres.encoding import read

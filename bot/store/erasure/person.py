@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.store import Record, Table
+from bot.store.erasure.wording import Names, Quotations, as_written, together
 from bot.store.sealing import ERASED
-from bot.store.texts import ERASED_TEXT
-from bot.store.wording import Names, Quotations, as_written, together
+from bot.store.text_hashes import ERASED_TEXT
 
 _ID_FIELDS = ("account_id", "author_id", "by", "user", "user_id")
 _NAME_FIELDS = ("name", "display_name", "author")

@@ -1,11 +1,11 @@
 """Scrubs records: removes every text of and about a person, record by record. Pure: records in, records out.
 
-First everything is read once, to learn who is meant (`bot.store.person`). Then, in each record:
+First everything is read once, to learn who is meant (`bot.store.erasure.person`). Then, in each record:
 
 - what was learned from an edit of theirs, an answer to them, or a text with anything of them in it: the whole record;
 - texts that they wrote: comments, descriptions and summaries of their issues, edits, titles of their pull requests;
 - what answers them: the wording, the reasons and the sources of drafts and cycles for their events;
-- every text in which their id or a name of theirs occurs, whole, however it is spelled (`bot.store.wording`); and where
+- every text in which their id or a name of theirs occurs, whole, however it is spelled (`wording`); and where
   they take part in a record, or have written on its issue, also those in which a part of their name occurs ("Hi Ana");
 - on issues on which they wrote, their words in others' texts: the quotation goes, and of a draft the whole wording;
 - their id and name themselves, wherever they stand.
@@ -21,10 +21,10 @@ import re
 from typing import Any
 
 from bot.store import Record, Table
-from bot.store.person import ErasedPerson, keys_of
+from bot.store.erasure.person import ErasedPerson, keys_of
+from bot.store.erasure.wording import texts, together
 from bot.store.sealing import ERASED
-from bot.store.texts import ERASED_TEXT
-from bot.store.wording import texts, together
+from bot.store.text_hashes import ERASED_TEXT
 
 ISSUE_KEY = re.compile(r"(?<![^\W_])[A-Z][A-Z0-9_]+-[0-9]+(?![^\W_])")
 _STRUCTURE = frozenset(

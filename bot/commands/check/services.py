@@ -7,7 +7,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import SystemClock
-from bot.commands.check_lines import CheckLine, failed, given, good, later, warn, wrong
+from bot.commands.check.lines import CheckLine, failed, given, good, later, warn, wrong
 from bot.errors import Gone, PMAgentError
 from bot.settings import settings_for
 

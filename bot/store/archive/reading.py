@@ -1,4 +1,4 @@
-"""Reading a backup archive (see `archive`), and checking all of it on the way."""
+"""Reading a backup archive (see `layout`), and checking all of it on the way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import IO, cast
 from bot import __version__
 from bot.errors import UserError
 from bot.store import TABLES, Table
-from bot.store.archive import FORMAT, KIND, MANIFEST, Content, Manifest, ReportProgress, Target, Trail, file_name
+from bot.store.archive.layout import FORMAT, KIND, MANIFEST, Content, Manifest, ReportProgress, Target, Trail, file_name
 from bot.store.audit import ChainCheck, verify
 from bot.store.encoding import to_json
 

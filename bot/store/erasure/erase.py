@@ -22,10 +22,10 @@ from bot.errors import UserError
 from bot.store import TABLES, Audit, Job, Record, Table
 from bot.store.audit import blank, spans
 from bot.store.commits import Commit, ReadTable, RecordKey, record_json
-from bot.store.person import SHORTEST, ErasedPerson
-from bot.store.scrub import scrub, unclear
-from bot.store.texts import text_sha256
-from bot.store.wording import together, words
+from bot.store.erasure.person import SHORTEST, ErasedPerson
+from bot.store.erasure.scrub import scrub, unclear
+from bot.store.erasure.wording import together, words
+from bot.store.text_hashes import text_sha256
 
 _ACCOUNT = re.compile(r"[UW][A-Z0-9]{2,}|[A-Za-z0-9{][A-Za-z0-9:_.{}@-]{3,127}")
 _CAUSE = {"reason": "erased"}

@@ -1,4 +1,4 @@
-"""Writing a backup archive (see `archive`)."""
+"""Writing a backup archive (see `layout`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO
 from bot import __version__
 from bot.errors import UserError
 from bot.store import TABLES, Record, Table
-from bot.store.archive import MANIFEST, Content, Manifest, ReportProgress, StoredRecord, Trail, file_name
+from bot.store.archive.layout import MANIFEST, Content, Manifest, ReportProgress, StoredRecord, Trail, file_name
 from bot.store.audit import verify
 from bot.store.encoding import to_json
 

@@ -4,7 +4,7 @@
 - A draft's wordings: `sha256` of every line of the draft, over the wording it had then.
 - A draft's decisions and its comment in Jira: who did what, and the comment's id, stand in its lines.
 
-An erasure blanks the hash with the text, so that nobody can try words against it: `bot.store.erase`.
+An erasure blanks the hash with the text, so that nobody can try words against it: `bot.store.erasure.erase`.
 """
 
 from __future__ import annotations

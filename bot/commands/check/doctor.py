@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.commands.check_lines import CheckLine, doubtful, good, later, show, wrong
+from bot.commands.check.lines import CheckLine, doubtful, good, later, show, wrong
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _tried(settings: Settings) -> list[CheckLine]:
-    from bot.commands import check_services as services
-    from bot.commands.check_slack import slack
+    from bot.commands.check import services
+    from bot.commands.check.slack import slack
 
     if settings.database_url:
         import bot.store.postgres.data  # noqa: F401 - loaded here, not on a thread, side by side with other libraries
@@ -89,7 +89,7 @@ async def _guarded(name: str, tries: Awaitable[list[CheckLine]]) -> list[CheckLi
 
 def store(settings: Settings) -> list[CheckLine]:
     """The data: they can be opened, the audit trail is whole, and when something last came in. Read only."""
-    from bot.commands.check_database import database
+    from bot.commands.check.database import database
     from bot.store.opening import data_at
 
     folder = settings.pmagent_data_dir.absolute()
@@ -107,7 +107,7 @@ def store(settings: Settings) -> list[CheckLine]:
 
 def _content(data: Data, opened: Callable[[str], CheckLine], mend: str) -> list[CheckLine]:
     """The store's line, which `opened` makes of what was found in it, and that about the newest event."""
-    from bot.commands.check_trail import trail
+    from bot.commands.check.trail import trail
     from bot.errors import UserError
     from bot.store.data import DataAway
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bot.commands.check_lines import CheckLine, good, later, warn, wrong
+from bot.commands.check.lines import CheckLine, good, later, warn, wrong
 
 if TYPE_CHECKING:
     from bot.store.postgres.condition import DatabaseCondition

@@ -1,6 +1,6 @@
-"""Makes `bot/safety/kept_rules.json` from the rules of Betterleaks, which kingfisher-secret-scanner holds.
+"""Makes `bot/safety/vendored_rules.json` from the rules of Betterleaks, which kingfisher-secret-scanner holds.
 
-    python -m tests.secret_lists.make_kept_rules
+    python -m tests.secret_lists.make_vendored_rules
 
 To be run when the package's version in requirements-tools.txt moves. The program does not import the package: its
 scanner takes 50 MB of memory and seconds to compile, and looks for secrets in files of code. What is taken of a rule is
@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).parents[2] / "bot" / "safety" / "kept_rules.json"
+FILE = Path(__file__).parents[2] / "bot" / "safety" / "vendored_rules.json"
 _PACKAGE = "kingfisher-secret-scanner"
 _FEW = 64  # spellings of one literal that are kept apart
 _END = re.compile(r"""\(\?:\\\\?\?\['"\\x60\]\|\[\\s;\]\|\\\\\[nr\]\|\$\)""")
@@ -73,7 +73,7 @@ def made() -> dict[str, Any]:
         found.append(rule)
     return {
         "source": f"Betterleaks, as {_PACKAGE} {version(_PACKAGE)} holds it",
-        "licence": "MIT, Copyright (c) 2026 Zachary Rice; see kept_rules.LICENSE",
+        "licence": "MIT, Copyright (c) 2026 Zachary Rice; see vendored_rules.LICENSE",
         "left_out": left_out,
         "rules": found,
     }

@@ -1,7 +1,7 @@
-"""The kept rules: some 380 kinds of tokens as Betterleaks (which gitleaks became) knows them. Pure.
+"""The vendored rules: some 380 kinds of tokens as Betterleaks (which gitleaks became) knows them. Pure.
 
-`kept_rules.json` is made by `tests/secret_lists/make_kept_rules.py` from a released package and never by hand. A
-pattern is compiled when a text first holds one of its literals: most never are.
+`vendored_rules.json` is made by `tests/secret_lists/make_vendored_rules.py` from a released package and never by hand.
+A pattern is compiled when a text first holds one of its literals: most never are.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import cached_property
 from math import log2
 from pathlib import Path
 
-_FILE = Path(__file__).with_name("kept_rules.json")
+_FILE = Path(__file__).with_name("vendored_rules.json")
 
 
-class KeptRule:
+class VendoredRule:
     """A kind of secret: in every text that holds one stands one of its `hints`, in whatever case; where the hint
     `leads`, the secret begins with it.
     """
@@ -36,10 +36,10 @@ class KeptRule:
         return found.span(group) if _entropy(found[group]) >= self._entropy else None
 
 
-def kept_rules() -> list[KeptRule]:
+def vendored_rules() -> list[VendoredRule]:
     rules = json.loads(_FILE.read_text("utf-8"))["rules"]
     return [
-        KeptRule(rule["name"], tuple(rule["hints"]), rule["pattern"], rule["entropy"], leads=rule["leads"])
+        VendoredRule(rule["name"], tuple(rule["hints"]), rule["pattern"], rule["entropy"], leads=rule["leads"])
         for rule in rules
     ]
 

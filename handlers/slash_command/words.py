@@ -25,9 +25,9 @@ from bot.workflow import (
     switch_mode,
     why,
 )
-from handlers.commands import pages
-from handlers.commands.arguments import read_days, read_duration, read_key, read_project
 from handlers.slack.learning import learned
+from handlers.slash_command import pages
+from handlers.slash_command.arguments import read_days, read_duration, read_key, read_project
 
 if TYPE_CHECKING:
     from bot.context import Context

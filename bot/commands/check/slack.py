@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.access.people import UNKNOWN
-from bot.commands.check_lines import CheckLine, failed, given, good, later, wrong
+from bot.commands.check.lines import CheckLine, failed, given, good, later, wrong
 from bot.errors import Gone, PMAgentError
 from bot.rules.policy import standing
 

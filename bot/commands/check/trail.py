@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.commands.check_lines import CheckLine, good, wrong
+from bot.commands.check.lines import CheckLine, good, wrong
 
 if TYPE_CHECKING:
     from bot.store.data import Snapshot

@@ -15,10 +15,10 @@ from bot.errors import PMAgentError, UserError
 from bot.log import get_logger
 from bot.store import StoreUnavailable
 from bot.workflow import Actor, refused
-from handlers.commands import pages
-from handlers.commands.words import COMMANDS, TIMEOUT, CommandCall, Who, usages
 from handlers.slack.interactions import Ack, Command
 from handlers.slack.private_answers import tell
+from handlers.slash_command import pages
+from handlers.slash_command.words import COMMANDS, TIMEOUT, CommandCall, Who, usages
 
 if TYPE_CHECKING:
     from bot.context import Context

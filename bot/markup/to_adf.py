@@ -1,7 +1,7 @@
 """The tree → Atlassian Document Format, the body of a Jira comment. Pure.
 
 Emitted: doc, paragraph, heading, bulletList, orderedList, listItem, blockquote, codeBlock, rule, table, and in them
-text (strong, em, strike, code, link), hardBreak and mention. `bot.markup.schema` knows exactly these.
+text (strong, em, strike, code, link), hardBreak and mention. `bot.markup.adf_schema` knows exactly these.
 """
 
 from __future__ import annotations

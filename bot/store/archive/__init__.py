@@ -1,0 +1,1 @@
+"""The backup archive: one portable file with all tables. `layout` says what is in it, `writing` and `reading` do so."""
