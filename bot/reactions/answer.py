@@ -17,7 +17,7 @@ from bot.errors import Permanent
 from bot.failpoints import failpoint
 from bot.intake.silence import Silence, sets_security_level
 from bot.reactions.drafting import store_draft
-from bot.reactions.subject import Subject, read_subject, require_in_bounds
+from bot.reactions.subject import RESTRICTED, Subject, read_subject, require_in_bounds
 from bot.rules.policy import known, out_of_bounds
 from bot.workflow.drafting.asking import AskedClaude, ask_claude
 from bot.workflow.drafting.ending import end_in_silence, fail_event
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bot.context import Context
 
 MAX_CHANGES = 20
-"""Changes of an issue that are looked through for a new security level: those of the minute in which Claude writes."""
+"""Changes of an issue, or of a comment, that are looked through: those of the minute in which Claude writes."""
 
 
 async def answer_when_due(ctx: Context, event_id: str) -> None:
@@ -80,7 +80,8 @@ async def _ask(ctx: Context, subject: Subject) -> AskedClaude:
 
 
 async def _recheck_bounds(ctx: Context, subject: Subject, started: datetime, calls: list[CallRecord]) -> None:
-    """Raise `Silence` when the issue got a security level while Claude wrote: there was no draft yet that could end.
+    """Raise `Silence` when the issue got a security level while Claude wrote, or what is answered was restricted: there
+    was no draft yet that could end.
 
     What Claude was shown in these calls is not kept then.
     """
@@ -94,3 +95,9 @@ async def _recheck_bounds(ctx: Context, subject: Subject, started: datetime, cal
         if out_of_bounds(issue, ctx.settings):
             calls[:] = [call.model_copy(update={"shown": ""}) for call in calls]
         require_in_bounds(ctx, key, issue)
+    if subject.answered is None:
+        return
+    versions = await ctx.store.find("webhook_events", comment=subject.answered.id, newest_first=True, limit=MAX_CHANGES)
+    told = [record["event"] for record in versions if record["at"] >= started.isoformat() and record["event"]]
+    if any(event["comment"]["visibility"] for event in told):
+        raise Silence(*RESTRICTED)

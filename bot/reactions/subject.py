@@ -24,6 +24,9 @@ from bot.workflow.withholding import withhold
 if TYPE_CHECKING:
     from bot.context import Context
 
+RESTRICTED = ("not everybody may see the comment", "it is for a role or group, whose members the channel's need not be")
+"""Why a restricted comment is not answered: the silence's reason, and its detail."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -74,9 +77,7 @@ async def _subject(ctx: Context, event: Event) -> Subject:
         comment_id = event.comment_id or next(iter(people[::-1]), None)
     answered = await _answered(ctx, issue, comment_id) if comment_id else None
     if answered and is_confidential(answered, issue):
-        raise Silence(
-            "not everybody may see the comment", "it is for a role or group, whose members the channel's need not be"
-        )
+        raise Silence(*RESTRICTED)
     if answered:
         issue = issue.with_comments(answered)  # it may be older than what was read of the thread
         answered = next(c for c in issue.comments if c.id == comment_id)  # with the names that the issue knows

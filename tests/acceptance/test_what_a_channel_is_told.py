@@ -153,6 +153,24 @@ async def test_63_a_level_that_is_set_while_claude_writes(stage: Stage) -> None:
     assert await exported(stage, "drafts") == []
 
 
+async def test_a_comment_that_is_restricted_while_claude_writes(stage: Stage) -> None:
+    await stage.start_bot()
+    over = asyncio.Event()
+    writing = Fault("hang", over=over)
+    stage.claude.fail("POST .*/v1/messages", writing)
+    stage.claude.script({**YES, "response_text": f"The {CANARY} reply."})
+    await ask(stage, text=f"Where is the {CANARY}?")
+    await stage.claude.until(lambda: writing.met)
+    asked = stage.jira.comments("ECD-1")[0]
+    asked.visibility = STAFF
+    await stage.jira.edit_comment("ECD-1", asked.id, f"Where is the {CANARY}?")
+    await ended(stage, 1)
+    over.set()
+    cycles = await ended(stage, 2)
+    assert [c["reason"] for c in cycles if c["calls"]] == ["not everybody may see the comment"]
+    assert await stage.slack.cards() == []
+
+
 async def test_linked_issues_are_told_of_only_from_watched_projects_and_without_a_level(stage: Stage) -> None:
     secret_issue(stage, "ECD-7", security="Management")
     secret_issue(stage, "SEC-1")
