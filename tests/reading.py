@@ -238,13 +238,35 @@ def differences(world: World, doc: Json, elements: list[Json]) -> list[str]:
     return []
 
 
-def unquoted(elements: list[Json], outside: str) -> list[str]:
+def unquoted(doc: Json, elements: list[Json], outside: str) -> list[str]:
     """Addresses in the frame that are no links, no code, and not told of in the ⚠ lines outside: a person would take
-    them for links, or overlook them. A line that names a few ends in how many more there are."""
+    them for links, or overlook them. A line that names a few ends in how many more there are; a long text is quoted
+    with its end or its beginning cut off; and what is glued of several texts is in Jira no address."""
     if re.search(r" and \d+ more$", outside, re.MULTILINE):
         return []
+    texts = [str(node["text"]) for node in _nodes(doc) if node.get("type") == "text"]
+    quoted = [quote for quote in re.findall("“([^”]*)”", outside) if "…" in (quote[:1], quote[-1:])]
+    words = [word for text in texts for word in text.split() if any(_is_cut_of(word, quote) for quote in quoted)]
     found = [one for line in card(elements) if line.place[0] != "code" for one in _addresses(line.chars)]
-    return [one for one in found if one[:20] not in outside and not any(host in outside for host in _hosts(one))]
+    return [
+        one
+        for one in found
+        if one[:20] not in outside
+        and not any(host in outside for host in _hosts(one))
+        and any(one in text for text in texts)
+        and not any(one in word for word in words)
+    ]
+
+
+def _is_cut_of(word: str, quote: str) -> bool:
+    """Whether a quote with an ellipsis is what is left of this word."""
+    return word.startswith(quote[:-1]) if quote.endswith("…") else word.endswith(quote[1:])
+
+
+def _nodes(node: Json) -> Iterator[Json]:
+    yield node
+    for child in node.get("content") or ():
+        yield from _nodes(child)
 
 
 def _hosts(address: str) -> list[str]:

@@ -180,7 +180,7 @@ def check(text: str, state: DraftState, *, crowded: bool, box: bool) -> None:
     assert differences(WORLDS[box], doc, block["elements"]) == []
     if state in (DraftState.WAITING, DraftState.HELD, DraftState.FAILED, DraftState.UNKNOWN):
         outside = words([b for b in message.blocks if b.get("block_id") == "warnings"])
-        assert unquoted(block["elements"], outside) == []
+        assert unquoted(doc, block["elements"], outside) == []
         plain = [i for i in walk(block) if i.get("type") == "text" and "code" not in i.get("style", {})]
         if any(f"@{STRANGER}" in item["text"] for item in plain):
             assert f"@{STRANGER}" in outside or re.search(r" and \d+ more", outside), "a mention of somebody else"
