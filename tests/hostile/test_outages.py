@@ -206,7 +206,7 @@ async def test_a_gateway_refuses_the_post_and_the_undo(stage: Stage, reins: Rein
     await stage.slack.changes(card, "Posted")
     stage.jira.fail(r"DELETE ", *[GATEWAYS["404 HTML"]] * 9)
     await stage.slack.click(DANA, card, "Undo")
-    await stage.slack.changes(card, "It is still in Jira")
+    await stage.slack.changes(card, "and is still in Jira")
     assert len(stage.jira.posted()) == 1
     stage.jira.mend()
     await stage.slack.click(DANA, card, "Undo")
