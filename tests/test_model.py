@@ -31,9 +31,9 @@ def few(runs: int) -> settings:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_standins() -> None:
+def _quiet_standins(caplog: pytest.LogCaptureFixture) -> None:
     # A killed program leaves requests without their end; aiohttp logs each of them as an error.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    caplog.set_level(logging.CRITICAL, "aiohttp.server")
 
 
 @pytest.mark.timeout(300)
