@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,11 @@ from tests.model.reins import Reins
 
 hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("ours")  # how long an example takes says how busy the machine is
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        os.environ[warm.SHARED] = warm.begin()  # one for all workers, which begin after this
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

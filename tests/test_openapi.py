@@ -158,11 +158,25 @@ LENIENT = [
 ]
 
 
+ANY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
 @pytest.mark.long
 @schema.parametrize()
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, **ANY)
 def test_the_document_is_true(case: schemathesis.Case[Any], address: str) -> None:
     """Schemathesis makes requests from the OpenAPI document, good ones and bad ones; each is signed."""
+    answered_as_described(case, address)
+
+
+@pytest.mark.soak
+@schema.parametrize()
+@settings(max_examples=1000, **ANY)
+def test_the_document_is_true_a_thousand_times(case: schemathesis.Case[Any], address: str) -> None:
+    answered_as_described(case, address)
+
+
+def answered_as_described(case: schemathesis.Case[Any], address: str) -> None:
     session = requests.Session()
     if case.path.startswith("/webhooks/"):
         session.auth = Signed()

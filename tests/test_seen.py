@@ -197,7 +197,7 @@ EASY = {"deadline": None, "database": None, "suppress_health_check": list(Health
 
 
 @pytest.mark.long
-@settings(max_examples=400, derandomize=True, **EASY)
+@settings(max_examples=200, derandomize=True, **EASY)
 @given(**LAYOUT)
 def test_what_is_posted_is_on_the_card(text: str, state: DraftState, crowded: bool, box: bool) -> None:
     check(text, state, crowded=crowded, box=box)

@@ -70,7 +70,7 @@ def seen(node: Json) -> int:
     return sum(words.count("WORD") for words in own) + sum(seen(child) for child in node.get("content", ()))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(BLOCKS, max_size=4))
 def test_every_word_of_a_document_is_in_its_markdown_and_on_the_card(blocks: list[Json]) -> None:
     doc = {"type": "doc", "content": blocks}
@@ -104,7 +104,7 @@ LINES = st.one_of(
 WIKI = st.lists(LINES, max_size=7).map("\n".join)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(WIKI)
 def test_every_word_of_wiki_markup_is_in_its_markdown(wiki: str) -> None:
     assert from_wiki(wiki).count("WORD") >= wiki.count("WORD")

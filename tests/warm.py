@@ -38,6 +38,8 @@ LIBRARIES = (
     "uvicorn.protocols.http.httptools_impl", "zoneinfo",
 )  # fmt: skip
 OURS = ("bot", "handlers")
+SHARED = "PMAGENT_TEST_WARM"
+"""Where the fork server of all test workers listens."""
 APART = ("bot.__main__", "bot.demo", "bot.evals")
 
 
@@ -156,7 +158,7 @@ class Program:
 async def start(*arguments: str, folder: Path, environment: dict[str, str], apart: bool = False) -> Program:
     """As `bot.demo.process.start`."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(_server()[0])
+    connection.connect(_where())
     pipes = [os.pipe() for _ in range(2 if apart else 1)]
     order = {"arguments": arguments, "folder": str(folder), "environment": environment}
     socket.send_fds(connection, [json.dumps(order).encode()], [writing for _, writing in pipes])
@@ -193,8 +195,18 @@ async def _reader(descriptor: int) -> asyncio.StreamReader:
 
 
 @functools.cache
-def _server() -> tuple[str, subprocess.Popen[bytes]]:
-    """This process's fork server, which ends with it, and where it listens."""
+def _where() -> str:
+    """Where the fork server listens: that of all workers, or else this process's own."""
+    path = os.environ.get(SHARED) or begin()
+    end = time.monotonic() + 60
+    while not Path(path).exists():
+        assert time.monotonic() < end, "the fork server did not come up in 60 s"
+        time.sleep(0.02)
+    return path
+
+
+def begin() -> str:
+    """Start a fork server, which ends with this process. Returns where it will listen."""
     folder = tempfile.mkdtemp(prefix="warm-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = f"{folder}/server"
@@ -204,17 +216,8 @@ def _server() -> tuple[str, subprocess.Popen[bytes]]:
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
-    atexit.register(_end, server)
-    end = time.monotonic() + 60
-    while not Path(path).exists():
-        assert server.poll() is None, f"the fork server ended with {server.returncode}"
-        assert time.monotonic() < end, "the fork server did not come up in 60 s"
-        time.sleep(0.02)
-    return path, server
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    server.communicate()  # its standard input ends, and so it does
+    atexit.register(server.communicate)  # its standard input ends, and so it does
+    return path
 
 
 if __name__ == "__main__":
