@@ -106,7 +106,7 @@ class Claude:
     async def models(self) -> tuple[ModelState, ...]:
         """Whether key and configured models are good, by GET /v1/models/{id}: free, no token is used."""
         names = dict.fromkeys((self._settings.pmagent_triage_model, self._settings.pmagent_model))
-        return tuple([await self._model(name) for name in names])
+        return tuple(await asyncio.gather(*map(self._model, names)))
 
     async def probe(self) -> None:
         """A free look whether Claude answers again. Raises `ClaudeDown` or `ClaudeBusy` while it does not."""
