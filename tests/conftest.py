@@ -27,6 +27,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[warm.SHARED] = warm.begin()  # one for all workers, which begin after this
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Schemathesis makes thousands of requests while this one is collected, by each worker."""
+    return (collection_path.name == "test_openapi_in_depth.py" and config.getoption("markexpr") == "not soak") or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 

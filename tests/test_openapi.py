@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from requests.auth import AuthBase
-from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 
 from handlers import openapi
 from handlers.decoding import NotJson, read_object
 from tests.damage import damage
+from tests.openapi_requests import Signed, answered_as_described, in_a_thread
 from tests.sidecar_harness import (
-    BITBUCKET_SECRET,
     FIXTURES,
     raw,
-    running,
-    sign,
 )
 
-pytest_plugins = ["schemathesis.pytest.plugin"]
+if TYPE_CHECKING:
+    import schemathesis
+
 QUESTION = "comment_created__question"
 
 
@@ -84,43 +78,10 @@ class TestStrictJson:
         assert read_object(b'{"a": [' + b",".join([b"[]"] * 5000) + b"]}")
 
 
-@contextmanager
-def in_a_thread(folder: Path) -> Iterator[str]:
-    """The sidecar's address; it runs on a loop of its own, for clients that block."""
-    ready, stop, address = Event(), Event(), []
-
-    async def serve() -> None:
-        async with running(folder) as sidecar:
-            address.append(sidecar.url)
-            ready.set()
-            while not stop.is_set():  # noqa: ASYNC110 - the other side is a thread
-                await asyncio.sleep(0.02)
-
-    thread = Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert ready.wait(20)
-    try:
-        yield address[0]
-    finally:
-        stop.set()
-        thread.join(20)
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with in_a_thread(tmp_path_factory.mktemp("sidecar")) as found:
         yield found
-
-
-class Signed(AuthBase):
-    """Signs what requests is about to send."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        body: Any = request.body or b""
-        secret = {"/webhooks/bitbucket": BITBUCKET_SECRET}.get(request.path_url)
-        encoded = body.encode() if isinstance(body, str) else body
-        request.headers["X-Hub-Signature"] = sign(encoded, secret) if secret else sign(encoded)
-        return request
 
 
 @st.composite
@@ -150,35 +111,29 @@ def test_what_the_command_prints_is_what_is_served(address: str) -> None:
     assert "signature" in served["paths"]["/webhooks/jira"]["post"]["description"]
 
 
-schema = schemathesis.openapi.from_dict(openapi())
-LENIENT = [
-    positive_data_acceptance,  # what a delivery needs depends on its kind, which no schema can say: 422 is fine
-    negative_data_rejection,  # a kind that is not handled is ignored unread
-    ignored_auth,  # the wrong signatures that it makes are replaced by right ones here
+OPERATIONS = [
+    (path, method, mode)
+    for path, operations in openapi()["paths"].items()
+    for method, operation in operations.items()
+    for mode in ("positive", *(["negative"] if "requestBody" in operation else []))
 ]
-
-
-ANY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+"""Each with `negative` requests too where there is something to get wrong."""
 
 
 @pytest.mark.long
-@schema.parametrize()
-@settings(max_examples=50, **ANY)
-def test_the_document_is_true(case: schemathesis.Case[Any], address: str) -> None:
-    """Schemathesis makes requests from the OpenAPI document, good ones and bad ones; each is signed."""
-    answered_as_described(case, address)
+@pytest.mark.parametrize(("path", "method", "mode"), OPERATIONS)
+def test_the_document_is_true(path: str, method: str, mode: str, address: str) -> None:
+    """Schemathesis makes requests from the OpenAPI document, good ones and bad ones; each is signed.
 
+    It is loaded here, because that takes longer than all else that pytest collects; `soak` has its many more.
+    """
+    import schemathesis
 
-@pytest.mark.soak
-@schema.parametrize()
-@settings(max_examples=1000, **ANY)
-def test_the_document_is_true_a_thousand_times(case: schemathesis.Case[Any], address: str) -> None:
-    answered_as_described(case, address)
+    operation = schemathesis.openapi.from_dict(openapi())[path][method]
 
+    @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(schemathesis.GenerationMode(mode)))
+    def is_answered_as_described(case: schemathesis.Case[Any]) -> None:
+        answered_as_described(case, address)
 
-def answered_as_described(case: schemathesis.Case[Any], address: str) -> None:
-    session = requests.Session()
-    if case.path.startswith("/webhooks/"):
-        session.auth = Signed()
-    answer = case.call(base_url=address, session=session)
-    case.validate_response(answer, excluded_checks=LENIENT)
+    is_answered_as_described()
