@@ -21,6 +21,7 @@ from bot.demo.slack.people import DANA
 from bot.demo.stage import Stage
 from bot.demo.wire import Fault
 from tests.acceptance.test_main_path import YES, exported
+from tests.model.reins import Reins
 from tests.stores import both
 
 SECRETS = "the-new-secret-of-jira,the-old-secret-of-jira"
@@ -188,8 +189,8 @@ async def test_an_expired_draft_is_not_approved_before_the_sweep(stage: Stage) -
     assert not stage.jira.posted("ECD-1")
 
 
-async def test_while_paused_the_clock_of_a_draft_stands(stage: Stage) -> None:
-    await stage.start_bot(PMAGENT_DRAFT_DAYS="0.00005")  # 4.3 seconds
+async def test_while_paused_the_clock_of_a_draft_stands(stage: Stage, reins: Reins) -> None:
+    await stage.start_bot()
     cards = []
     for key in ("ECD-1", "ECD-2", "ECD-3"):
         stage.claude.script(YES)
@@ -198,14 +199,14 @@ async def test_while_paused_the_clock_of_a_draft_stands(stage: Stage) -> None:
         cards.append(await stage.slack.card(key, button="Approve"))
     await stage.slack.command(DANA, text="pause")
     await stage.slack.whispered(DANA, "paused")
-    await asyncio.sleep(5.0)
+    reins.shift(8 * 86_400)
     await stage.slack.click(DANA, cards[0], "Approve")
     await stage.slack.changes(cards[0], "Posted")
     await stage.slack.command(DANA, text="resume")
     await stage.slack.whispered(DANA, "goes on")
     await stage.slack.click(DANA, cards[1], "Skip")
     await stage.slack.changes(cards[1], "Skipped")
-    await asyncio.sleep(5.0)
+    reins.shift(16 * 86_400)
     await stage.slack.click(DANA, cards[2], "Approve")
     await stage.slack.changes(cards[2], "nobody decided")
     assert not stage.jira.posted("ECD-3")
