@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.log import get_logger
-from bot.reports.standup import standup_due
-from bot.schedule.rules import At, Every
+from bot.schedule.rules import At, Every, Run
 from bot.schedule.turns import Turn
 from bot.settings import Settings
 from bot.store import Put
@@ -67,8 +66,13 @@ def entries() -> tuple[ScheduleEntry, ...]:
     async def propose_change(ctx: Context, taken: Turn) -> None:
         await propose(ctx, taken.mine)
 
+    async def standup(ctx: Context, run: Run) -> None:
+        from bot.reports.standup import standup_due  # here: it is due once a day, and many have it turned off
+
+        await standup_due(ctx, run)
+
     return (
-        ScheduleEntry("standup", _standup_rule, standup_due),
+        ScheduleEntry("standup", _standup_rule, standup),
         ScheduleEntry("expiry", lambda _: Every(60.0), expire_drafts),
         ScheduleEntry("outage", lambda _: Every(30.0), look_at_outage),
         ScheduleEntry("others", lambda _: Every(5.0), OtherProcesses().follow),

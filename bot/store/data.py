@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.errors import UserError
 from bot.store import Record, Table
-from bot.store.archive.layout import StoredRecord, Target
-from bot.store.erasure.erase import Erased
+
+if TYPE_CHECKING:
+    from bot.store.archive.layout import StoredRecord, Target
+    from bot.store.erasure.erase import Erased
 
 
 class DamagedData(UserError):

@@ -7,11 +7,10 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from bot.errors import UserError
 from bot.store import Record, Table
-from bot.store.archive.layout import StoredRecord, Target
 from bot.store.embedded.erasing import ask_running_bot, erase_now
 from bot.store.embedded.loading import loading
 from bot.store.embedded.lock import DataFolderLocked
@@ -20,7 +19,10 @@ from bot.store.embedded.schema import NAME
 from bot.store.embedded.sqlite import exists
 from bot.store.embedded.store import TinyStore, opened
 from bot.store.embedded.tiny import Database
-from bot.store.erasure.erase import Erased
+
+if TYPE_CHECKING:
+    from bot.store.archive.layout import StoredRecord, Target
+    from bot.store.erasure.erase import Erased
 
 T = TypeVar("T")
 
@@ -94,6 +96,8 @@ class FolderSnapshot:
             return self._db.of(table).count(equal(table, equals), since=since)
 
     def rows(self, table: Table) -> Iterator[StoredRecord]:
+        from bot.store.archive.layout import StoredRecord  # here: a bot that runs makes no backups
+
         return self._closed(self._read(StoredRecord(*row) for row in self._db.of(table).rows()))
 
     def salvaged(self, table: Table) -> Iterator[Record | str]:

@@ -22,14 +22,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.errors import UserError
 from bot.failpoints import failpoint
 from bot.store import StoreUnavailable
 from bot.store.embedded.sqlite import BUSY_MS
 from bot.store.embedded.store import TinyStore
-from bot.store.erasure.erase import Erased, account_id, planned
+
+if TYPE_CHECKING:
+    from bot.store.erasure.erase import Erased
 
 REQUESTS = "requests"
 TIMEOUT = 30.0
@@ -42,6 +44,8 @@ def erase_now(store: TinyStore, account: str, also: Sequence[str] = (), *, timeo
 
     `timeout`: seconds that readers of the file are waited for, each time they hold it up.
     """
+    from bot.store.erasure.erase import account_id, planned  # here: few processes ever erase
+
     account = account_id(account)
     erased = store.change(partial(planned, account, also))
     failpoint("erase.before_vacuum")
@@ -77,6 +81,8 @@ def _log_is_gone(connection: sqlite3.Connection) -> bool:
 
 def ask_running_bot(folder: Path, account: str, also: Sequence[str] = (), *, timeout: float = TIMEOUT) -> Erased:
     """Leave a request in the data folder and wait for its answer. Raises `UserError`."""
+    from bot.store.erasure.erase import Erased, account_id
+
     requests = folder / REQUESTS
     requests.mkdir(mode=0o700, exist_ok=True)
     name = secrets.token_hex(8)
