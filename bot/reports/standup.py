@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bot.cards import Message
 from bot.domain.issues import Issue, PullRequest
@@ -236,23 +236,23 @@ async def _hidden(ctx: Context, keys: set[str]) -> tuple[dict[str, OutOfBounds],
     """
     gate = asyncio.Semaphore(4)
 
-    async def beyond(key: str) -> OutOfBounds | bool:
+    async def beyond(key: str) -> OutOfBounds | Literal["unread"] | None:
         async with gate:
             try:
-                return out_of_bounds(await ctx.jira.fields(key), ctx.settings) or False
+                return out_of_bounds(await ctx.jira.fields(key), ctx.settings)
             except Gone:
-                return await _is_project(ctx, key.rpartition("-")[0])
+                return "unread" if await _may_be_project(ctx, key.rpartition("-")[0]) else None
             except (RetryLater, Permanent):
-                return True
+                return "unread"
 
     watched = sorted(key for key in keys if ctx.settings.watches(key.rpartition("-")[0]))
     wanted = watched[:MOST_KEYS]
     found = dict(zip(wanted, await asyncio.gather(*(beyond(key) for key in wanted)), strict=True))
-    unread = frozenset((*watched[MOST_KEYS:], *(key for key, is_beyond in found.items() if is_beyond is True)))
+    unread = frozenset((*watched[MOST_KEYS:], *(key for key, reason in found.items() if reason == "unread")))
     return {key: reason for key, reason in found.items() if isinstance(reason, OutOfBounds)}, unread
 
 
-async def _is_project(ctx: Context, key: str) -> bool:
+async def _may_be_project(ctx: Context, key: str) -> bool:
     """Whether there may be a project of this key: UTF-8 and SHA-256 are nobody's issues."""
     try:
         await ctx.jira.project(key)

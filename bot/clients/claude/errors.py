@@ -38,7 +38,6 @@ _LOOK_AGAIN: dict[ErrorKind, float | None] = {
     "model": None,
 }
 
-
 LONG_PAUSE = 15 * 60.0
 """Seconds from which on a pause is an outage, of which people are told."""
 
